@@ -1,0 +1,1 @@
+"""Offline: held-out predictions in, calibrated bundle and low-precision engines out."""

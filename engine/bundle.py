@@ -1,0 +1,159 @@
+"""A folder that is a model: manifest, weights, calibration, engines."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contracts.calibration import Calibration
+from engine.contracts.errors import BundleError, InputError, OutputError
+from engine.contracts.manifest import BundleFile, EngineEntry, Manifest
+
+MANIFEST_NAME = "manifest.json"
+CALIBRATION_NAME = "calibration.json"
+DEMO_NAME = "demo"
+DEMO_PATH = Path(__file__).parent / "bundles" / DEMO_NAME
+"""The bundle that ships with the package: trained on phantoms, for showing the pipeline only."""
+
+PRECISIONS_BY_PREFERENCE = ("int8", "bf16", "f16", "fp16", "f32")
+"""Fastest first: an engine is only in a bundle if it passed the parity limits of its precision."""
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_of(root: Path, path: str) -> BundleFile:
+    """Return the manifest's entry for the file that now stands at `path` inside `root`."""
+    return BundleFile(path, hash_file(root / path))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose every file is what its manifest says."""
+
+    root: Path
+    manifest: Manifest
+    calibration: Calibration
+
+    @classmethod
+    def load(cls, where: str | Path, labels: Sequence[str] | None = None) -> "Bundle":
+        """Open a bundle, or the shipped one by the name `demo`, and check every file in it.
+
+        Raises `BundleError` on a missing folder or file, a wrong hash, another schema, or labels
+        other than `labels` where given.
+        """
+        root = DEMO_PATH if str(where) == DEMO_NAME else Path(where)
+        manifest = _read_manifest(root)
+        if labels is not None and tuple(labels) != manifest.labels:
+            raise BundleError(
+                f"bundle {root} has labels {list(manifest.labels)}, expected {list(labels)}: "
+                "use a bundle that was trained on these labels"
+            )
+        for file in manifest.files:
+            _check_file(root, file)
+        return cls(root, manifest, _read_calibration(root, manifest))
+
+    def engine(self, backend: str, precision: str | None, members: int | None) -> EngineEntry:
+        """Choose a built engine; `precision` None takes the fastest, `members` None all of them.
+
+        Raises `BundleError` naming what the bundle has and the command that builds what is missing.
+        """
+        wanted = len(self.manifest.members) if members is None else members
+        if not 1 <= wanted <= len(self.manifest.members):
+            raise BundleError(
+                f"--members {wanted} asked for, but the bundle has {len(self.manifest.members)}: "
+                f"choose 1 to {len(self.manifest.members)}"
+            )
+        fitting = [
+            engine
+            for engine in self.manifest.engines
+            if engine.backend == backend
+            and precision in (None, engine.precision)
+            and engine.members >= wanted
+        ]
+        if not fitting:
+            raise BundleError(self._describe_missing(backend, precision, wanted))
+        return min(fitting, key=lambda each: (_preference(each.precision), each.members))
+
+    def _describe_missing(self, backend: str, precision: str | None, members: int) -> str:
+        found = [f"{e.backend} {e.precision} x{e.members}" for e in self.manifest.engines]
+        asked = f"{backend} {precision or 'of any precision'} x{members}"
+        command = f"neurosono build {self.root} --engine {backend} --precision {precision or 'f32'}"
+        return f"the bundle has no engine {asked}, only {found}: build it with `{command}`"
+
+
+def _preference(precision: str) -> int:
+    known = PRECISIONS_BY_PREFERENCE
+    return known.index(precision) if precision in known else len(known)
+
+
+def _read_manifest(root: Path) -> Manifest:
+    path = root / MANIFEST_NAME
+    if not root.is_dir():
+        raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")
+    try:
+        return Manifest.from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise BundleError(f"{root} is no bundle: it has no {MANIFEST_NAME}") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read as JSON: {error}") from error
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from error
+
+
+def _check_file(root: Path, file: BundleFile) -> None:
+    path = root / file.path
+    remedy = "copy the bundle again, or make it anew with `neurosono train` and `neurosono build`"
+    if not path.is_file():
+        raise BundleError(f"bundle {root} misses {file.path}: {remedy}")
+    found = hash_file(path)
+    if found != file.sha256:
+        raise BundleError(
+            f"{file.path} in bundle {root} is not what its manifest says "
+            f"(sha256 {found[:12]}…, expected {file.sha256[:12]}…): {remedy}"
+        )
+
+
+def _read_calibration(root: Path, manifest: Manifest) -> Calibration:
+    if manifest.calibration is None:
+        return Calibration()
+    path = root / manifest.calibration.path
+    try:
+        return Calibration.from_json(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, InputError) as error:
+        raise BundleError(f"{path} cannot be read: {error}; run `neurosono calibrate`") from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON aside, then rename: the file is whole or absent. Raises `OutputError`."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
+        ) from error
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` of the bundle at `root`, aside and then renamed."""
+    write_json(root / MANIFEST_NAME, manifest.to_json())
+
+
+def write_calibration(root: Path, calibration: Calibration) -> BundleFile:
+    """Write `calibration.json` of the bundle at `root` and return its manifest entry."""
+    write_json(root / CALIBRATION_NAME, calibration.to_json())
+    return file_of(root, CALIBRATION_NAME)

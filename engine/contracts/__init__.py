@@ -1,0 +1,1 @@
+"""What every part of neurosono agrees on; needs only the standard library and NumPy."""

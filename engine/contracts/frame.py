@@ -1,0 +1,95 @@
+"""One sampled picture on its way to the engine, and why a picture may carry no evidence."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.contracts.errors import InputError
+
+
+class SkipReason(StrEnum):
+    """Why a sampled frame adds no evidence to the exam."""
+
+    FROZEN = "frozen"
+    """The same picture as the one before: the scanner is frozen."""
+    NEAR_DUPLICATE = "near-duplicate"
+    """All but the same picture as the last one used."""
+    DOPPLER = "doppler"
+    """Colour or power Doppler is laid over the picture."""
+    SPECTRUM = "spectrum"
+    """A spectral Doppler or M-mode trace fills the region."""
+    NOT_ULTRASOUND = "not-ultrasound"
+    """A menu, a blank screen, a probe in air, or anything else that is no B-mode picture."""
+    LAYOUT_CHANGE = "layout-change"
+    """The scanner's layout just changed and the region is not known yet."""
+    SUPERSEDED = "superseded"
+    """Live only: a newer frame took its place before the engine was free."""
+    ENGINE_OFF = "engine-off"
+    """No engine was there to judge it."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One sampled frame, ready for the network.
+
+    `pixels` is `(size, size)` uint8 grey, 0 to 255, made by `engine.preprocess`; None exactly where
+    `skip_reason` says that the frame adds no evidence, for then no pixel needs to travel.
+    `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its
+    time in the exam, seconds. `stage_ms` holds the milliseconds of each stage passed so far.
+    """
+
+    stream_id: str
+    seq: int
+    captured_ns: int
+    pts_s: float
+    pixels: NDArray[np.uint8] | None
+    skip_reason: SkipReason | None = None
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.pixels is None) == (self.skip_reason is None):
+            raise InputError("a frame carries either pixels or the reason why it is skipped")
+        if self.pixels is not None and (self.pixels.ndim != 2 or self.pixels.dtype != np.uint8):
+            raise InputError(
+                f"frame pixels must be (size, size) uint8, "
+                f"found {self.pixels.shape} {self.pixels.dtype}"
+            )
+
+
+@dataclass(frozen=True)
+class DisplayFrame:
+    """One decoded picture on its way to the screen: its ultrasound region, nothing else.
+
+    `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8, at full resolution; what lies outside the
+    region is not in it, unless the user asked for the whole screen: then `region_px` is the
+    region's `x, y, w, h` in it. `index` counts decoded frames; `seq` is set where it was sampled.
+    """
+
+    stream_id: str
+    index: int
+    captured_ns: int
+    pts_s: float
+    pixels: NDArray[np.uint8]
+    seq: int | None = None
+    skip_reason: SkipReason | None = None
+    region_px: tuple[int, int, int, int] | None = None
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        grey_or_bgr = self.pixels.ndim == 2 or (self.pixels.ndim == 3 and shape[2] == 3)
+        if not grey_or_bgr or self.pixels.dtype != np.uint8:
+            raise InputError(
+                f"display pixels must be (H, W) or (H, W, 3) uint8, "
+                f"found {shape} {self.pixels.dtype}"
+            )
+
+    @property
+    def region(self) -> NDArray[np.uint8]:
+        """Return the ultrasound region alone, `(h, w)` or `(h, w, 3)`."""
+        if self.region_px is None:
+            return self.pixels
+        x, y, w, h = self.region_px
+        return self.pixels[y : y + h, x : x + w]

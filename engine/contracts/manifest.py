@@ -1,0 +1,172 @@
+"""The model card that makes a folder a bundle: `manifest.json`, read and checked."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.contracts.errors import BundleError, InputError
+from engine.contracts.labels import validate_labels
+from engine.contracts.notice import NOTICE
+from engine.contracts.preprocessing import PreprocessingSpec
+
+SCHEMA = "neurosono-bundle/1"
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+SAFE_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def check_path(path: str) -> str:
+    """Return `path` if it stays inside the bundle; raise `BundleError` otherwise."""
+    parts = path.split("/") if isinstance(path, str) else []
+    if not isinstance(path, str) or not SAFE_PATH.fullmatch(path) or {".", ".."} & set(parts):
+        raise BundleError(f"a bundle's file must be a plain path inside it, found {path!r}")
+    return path
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """A file of the bundle, by its path inside it and the sha256 of what it must hold."""
+
+    path: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+        if not isinstance(self.sha256, str) or not SHA256.fullmatch(self.sha256):
+            raise BundleError(f"{self.path} needs a sha256 of 64 hex digits: {self.sha256!r}")
+
+    def to_json(self) -> dict[str, str]:
+        """Return the manifest's object for the file."""
+        return {"path": self.path, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network; `file` is None where the bundle carries it only inside an engine."""
+
+    name: str
+    width: float
+    file: BundleFile | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest's object for the member."""
+        file = None if self.file is None else self.file.to_json()
+        return {"name": self.name, "width": self.width, "file": file}
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """A compiled graph of the first `members` members, and the files that it consists of."""
+
+    backend: str
+    precision: str
+    members: int
+    files: tuple[BundleFile, ...]
+    target: dict[str, str] = field(default_factory=dict)
+    parity: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest's object for the engine."""
+        return {
+            "backend": self.backend,
+            "precision": self.precision,
+            "members": self.members,
+            "files": [file.to_json() for file in self.files],
+            "target": self.target,
+            "parity": self.parity,
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a bundle says of itself.
+
+    `card` is the model card's free part: training data and its digest, recipe, metrics with
+    intervals, intended use, limits.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: PreprocessingSpec
+    members: tuple[Member, ...]
+    calibration: BundleFile | None = None
+    engines: tuple[EngineEntry, ...] = ()
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise BundleError("a bundle needs at least one member")
+
+    @property
+    def files(self) -> tuple[BundleFile, ...]:
+        """Every file that the manifest answers for."""
+        members = tuple(member.file for member in self.members if member.file is not None)
+        calibration = () if self.calibration is None else (self.calibration,)
+        engines = tuple(file for engine in self.engines for file in engine.files)
+        return members + calibration + engines
+
+    @property
+    def digest(self) -> str:
+        """Return the sha256 that names this model, the same whichever engines were built of it."""
+        body = replace(self, engines=()).to_json()
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is written to `manifest.json`."""
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "notice": NOTICE,
+            "labels": list(self.labels),
+            "preprocessing": self.preprocessing.to_json(),
+            "members": [member.to_json() for member in self.members],
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "engines": [engine.to_json() for engine in self.engines],
+            "card": self.card,
+        }
+
+    @classmethod
+    def from_json(cls, found: Any) -> "Manifest":
+        """Read `manifest.json`; raise `BundleError` saying what was expected and found."""
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            schema = found.get("schema") if isinstance(found, dict) else type(found).__name__
+            raise BundleError(
+                f"the manifest's schema must be {SCHEMA}, found {schema!r}: "
+                "make the bundle again with `neurosono train`, or use the matching release"
+            )
+        try:
+            return cls(
+                name=str(found["name"]),
+                labels=validate_labels(found["labels"]),
+                preprocessing=PreprocessingSpec.from_json(found["preprocessing"]),
+                members=tuple(_read_member(member) for member in found["members"]),
+                calibration=_read_file(found["calibration"]),
+                engines=tuple(_read_engine(engine) for engine in found["engines"]),
+                card=dict(found["card"]),
+            )
+        except BundleError:
+            raise
+        except (KeyError, TypeError, ValueError, InputError) as error:
+            raise BundleError(f"the manifest is not readable: {error!r}") from error
+
+
+def _read_file(found: Any) -> BundleFile | None:
+    return None if found is None else BundleFile(found["path"], found["sha256"])
+
+
+def _read_member(found: Any) -> Member:
+    return Member(str(found["name"]), float(found["width"]), _read_file(found["file"]))
+
+
+def _read_engine(found: Any) -> EngineEntry:
+    return EngineEntry(
+        backend=str(found["backend"]),
+        precision=str(found["precision"]),
+        members=int(found["members"]),
+        files=tuple(BundleFile(file["path"], file["sha256"]) for file in found["files"]),
+        target=dict(found["target"]),
+        parity=dict(found["parity"]),
+    )

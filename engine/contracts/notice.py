@@ -1,0 +1,3 @@
+"""The sentence that stands on every screen, file and report."""
+
+NOTICE = "Investigational: not for diagnosis."

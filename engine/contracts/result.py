@@ -1,0 +1,66 @@
+"""What the engine says of one frame, and of the exam so far."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.contracts.frame import SkipReason
+
+
+class ExamState(StrEnum):
+    """How far the exam has come."""
+
+    COLLECTING = "collecting"
+    """Too few independent frames to say anything."""
+    AMBIGUOUS = "ambiguous"
+    """Enough frames, but more than one class (or none) is left in the prediction set."""
+    STABLE = "stable"
+    """Enough frames, and one class is left."""
+
+
+@dataclass(frozen=True)
+class ExamSnapshot:
+    """The exam after some frame.
+
+    `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities, all
+    NaN before the first; `low` and `high` bound it, `(C,)`, at the level of `engine.exam`.
+    `effective_frames` is how many independent frames the used ones are worth.
+    """
+
+    probabilities: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    prediction_set: tuple[str, ...]
+    state: ExamState
+    used: int
+    effective_frames: float
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the engine says of the frame `seq`.
+
+    `probabilities` is `(C,)` float64, calibrated; `member_probabilities` `(M, C)` float32, as the
+    network gave them; both None where the frame was skipped. `cam` is `(C, h, w)` float32 in 0 to
+    1, present only where the throttle let it pass. `disagreement` is in 0 to 1 (see `engine.exam`).
+    """
+
+    stream_id: str
+    seq: int
+    captured_ns: int
+    pts_s: float
+    exam: ExamSnapshot
+    skip_reason: SkipReason | None = None
+    probabilities: NDArray[np.float64] | None = None
+    member_probabilities: NDArray[np.float32] | None = None
+    cam: NDArray[np.float32] | None = None
+    disagreement: float | None = None
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def used(self) -> bool:
+        """Whether the frame added evidence."""
+        return self.skip_reason is None

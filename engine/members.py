@@ -1,0 +1,36 @@
+"""A bundle's members as torch modules; needs torch and safetensors."""
+
+from safetensors.torch import load_file
+
+from engine.bundle import Bundle
+from engine.contracts.errors import BundleError
+from engine.contracts.manifest import Member
+from engine.network import Ensemble, ResNet34
+
+
+def load_member(bundle: Bundle, member: Member) -> ResNet34:
+    """Load one member's weights; raises `BundleError` where the bundle does not carry them."""
+    if member.file is None:
+        raise BundleError(
+            f"bundle {bundle.root} carries member {member.name} inside its engines only: "
+            "use --engine openvino, or train a bundle with `neurosono train`"
+        )
+    network = ResNet34(len(bundle.manifest.labels), member.width)
+    try:
+        network.load_state_dict(load_file(bundle.root / member.file.path))
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BundleError(
+            f"{member.file.path} does not fit a ResNet34 of width {member.width}: {reason}"
+        ) from error
+    return network.eval()
+
+
+def load_ensemble(bundle: Bundle, members: int | None = None) -> Ensemble:
+    """Load the first `members` members (None: all) as one ensemble."""
+    chosen = bundle.manifest.members
+    wanted = len(chosen) if members is None else members
+    if not 1 <= wanted <= len(chosen):
+        raise BundleError(f"--members {wanted} asked for, but the bundle has {len(chosen)}")
+    networks = [load_member(bundle, member) for member in chosen[:wanted]]
+    return Ensemble(networks, bundle.manifest.preprocessing)

@@ -1,0 +1,33 @@
+"""`neurosono doctor`: what is installed, which engines can run here, and why the others cannot."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    bundle: Annotated[str, typer.Option(help="The bundle to look for engines in.")] = "demo",
+    json: Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")] = None,
+) -> None:
+    """Show what this host has, which engines it can run, and why it cannot run the others."""
+    from rich.table import Table
+
+    from engine.host import describe_host, probe_engines
+    from scripts.console import console, write_json_report
+
+    host, engines = describe_host(), probe_engines(bundle)
+    packages = Table(title="Host", title_justify="left", show_header=False)
+    for name, value in host.items():
+        packages.add_row(name, str(value))
+    table = Table(title="Engines", title_justify="left")
+    for column in ("engine", "runs here", "built in the bundle", "why"):
+        table.add_column(column)
+    for probe in engines:
+        built = ", ".join(probe.built) or "-"
+        table.add_row(probe.engine, "yes" if probe.runs else "no", built, probe.reason)
+    console.print(packages)
+    console.print(table)
+    write_json_report(json, {"host": host, "engines": [probe.to_json() for probe in engines]})
+    if not any(probe.runs for probe in engines):
+        raise typer.Exit(1)

@@ -1,0 +1,66 @@
+"""The one place that dispatches: `neurosono VERB`.
+
+Each verb has a file of its own, whose heavy imports stay inside the function: `--help` is instant.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from engine import __version__
+from engine.contracts.errors import NeurosonoError
+from engine.contracts.notice import NOTICE
+from scripts.demo_command import demo
+from scripts.doctor import doctor
+from scripts.phantom import phantom
+from scripts.replay import replay
+
+app = typer.Typer(
+    name="neurosono",
+    help=f"Real-time assist for prenatal neurosonography. {NOTICE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(replay)
+app.command()(phantom)
+app.command()(doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"neurosono {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    del version, debug
+
+
+def main() -> int:
+    """Run a command; every foreseen error is one sentence, and its exit code is 1 or 2."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        app(arguments)
+    except NeurosonoError as error:
+        if debug:
+            raise
+        typer.secho(f"neurosono: {error}", err=True, fg=typer.colors.RED)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""A replay as the terminal shows it: progress while it runs, a table at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine.contracts.errors import RunError
+from engine.contracts.notice import NOTICE
+from scripts.console import console, write_json_report
+from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
+from stream.replay import Progress, ReplayOptions, replay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFRESH_HZ = 8
+
+
+def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]:
+    """Replay with a progress line, then print the exam and the paths of what was written."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    begun_s = time.monotonic()
+    with Bar(*columns, console=console, refresh_per_second=REFRESH_HZ, transient=True) as bar:
+        task = bar.add_task("opening the source and the engine")
+
+        def show(progress: Progress) -> None:
+            used = 0 if progress.exam is None else progress.exam.used
+            rate_hz = progress.decoded / max(1e-9, time.monotonic() - begun_s)
+            text = f"{progress.decoded} frames, {used} of {progress.sampled} sampled ones used"
+            bar.update(task, description=f"{text}, {rate_hz:.0f} fps")
+
+        try:
+            record = replay(options, show)
+        except RunError:
+            if (options.out / EXAM_NAME).is_file():
+                console.print(f"Kept up to there: {options.out / EXAM_NAME}")
+            raise
+    console.print(describe(record))
+    for name in (OVERLAY_NAME, EXAM_NAME, FRAMES_NAME):
+        if (options.out / name).is_file():
+            console.print(f"  {options.out / name}", soft_wrap=True)
+    write_json_report(json_path, record)
+    return record
+
+
+def describe(record: dict[str, Any]) -> Table:
+    """Return an exam as a table."""
+    frames, engine = record["frames"], record["engine"]
+    title = f"{record['source']}\n{record['state']}"
+    table = Table(title=title, caption=NOTICE, title_justify="left", min_width=60)
+    table.add_column("class")
+    table.add_column("probability", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("in set", justify="center")
+    probabilities = record["probabilities"] or {}
+    for label in record["labels"]:
+        winner = label == record["prediction"]
+        low, high = (record["intervals_95"] or {}).get(label, (None, None))
+        table.add_row(
+            label,
+            f"{100 * probabilities[label]:.1f} %" if probabilities else "-",
+            f"{100 * low:.0f} to {100 * high:.0f} %" if low is not None else "-",
+            "yes" if label in record["prediction_set"] else "",
+            style="bold" if winner else None,
+        )
+    skipped = ", ".join(f"{count} {reason}" for reason, count in frames["skipped"].items())
+    table.add_section()
+    table.add_row("frames", f"{frames['decoded']}", f"{frames['dropped']} dropped", "")
+    table.add_row("sampled", f"{frames['sampled']}", f"{frames['used']} used", "")
+    table.add_row("skipped", f"{frames['sampled'] - frames['used']}", skipped or "none", "")
+    words = f"{engine.get('backend')} {engine.get('precision')} x{engine.get('members')}"
+    network = record["latency_ms"].get("network")
+    table.add_row("engine", words, f"{network['p50']:.1f} ms a frame" if network else "-", "")
+    return table

@@ -1,0 +1,1 @@
+"""Live pixels in, overlay out."""

@@ -1,0 +1,207 @@
+"""The capture process: source -> region -> sampled frames to the engine, pictures to the display.
+
+What lies outside the ultrasound region never leaves this process.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from engine.contracts.errors import SourceBrokenError
+from engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from engine.contracts.preprocessing import PreprocessingSpec
+from stream.channel import Outlet, open_socket
+from stream.child import Stop, run_child
+from stream.evidence import EvidenceGate
+from stream.intake import Intake, Taken
+from stream.region import parse_region
+from stream.sampler import Sampler
+from stream.screen import Screen
+from stream.sources import open_source
+from stream.wire import Event
+
+if TYPE_CHECKING:
+    import zmq
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What the capture process is told; travels as JSON.
+
+    `realtime` plays at the source's pace and lets newer frames win; otherwise nothing is lost.
+    """
+
+    stream_id: str
+    sources: tuple[str, ...]
+    preprocessing: PreprocessingSpec
+    every: int | None = 1
+    rate_hz: float | None = None
+    realtime: bool = False
+    region: str | None = None
+    show_screen: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the child reads."""
+        return {
+            **self.__dict__,
+            "sources": list(self.sources),
+            "preprocessing": self.preprocessing.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "CaptureOptions":
+        """Read what the parent wrote."""
+        spec = PreprocessingSpec.from_json(found["preprocessing"])
+        return cls(**{**found, "sources": tuple(found["sources"]), "preprocessing": spec})
+
+
+@dataclass
+class Counts:
+    """What became of every picture; `decoded = displayed + dropped`."""
+
+    decoded: int = 0
+    displayed: int = 0
+    sampled: int = 0
+    dropped: int = field(default=0)
+
+
+class Capture:
+    """Sends what an intake yields: frames to the engine, pictures to the display."""
+
+    def __init__(self, frames: Outlet, display: Outlet, stop: Stop, *, realtime: bool) -> None:
+        self._frames, self._display = frames, display
+        self._stop, self._realtime = stop, realtime
+        self._engine_is_off = False
+        self._begun_ns: int | None = None
+        self.counts = Counts()
+
+    def hear(self, event: Event) -> None:
+        """Take what the display process says: `engine-off` stops sending frames to the engine."""
+        if event.name == "engine-off":
+            self._engine_is_off = True
+
+    def send(self, taken: Taken) -> None:
+        """Pass one picture on, at its time when playing in real time."""
+        self.counts.decoded += 1
+        if self._realtime:
+            self._wait_until_due(taken.display.pts_s)
+        if taken.sampled is not None:
+            self.counts.sampled += 1
+            self._send_frame(taken.sampled)
+        self._send_picture(taken.display)
+
+    def finish(self, fields: dict[str, Any]) -> None:
+        """Send what is still held, then the end, to both."""
+        displaced = self._frames.flush(self._is_without_engine)
+        if isinstance(displaced, Frame):
+            self._skip(displaced)
+        if self._display.flush(self._stop) is not None:
+            self.counts.dropped += 1
+            self.counts.displayed -= 1
+        end = Event("end", {**self.counts.__dict__, **fields})
+        self._frames.send_always(end)
+        self._display.send_always(end)
+        self._frames.flush(self._is_without_engine)
+        self._display.flush(self._stop)
+
+    def _wait_until_due(self, pts_s: float) -> None:
+        now_ns = time.monotonic_ns()
+        if self._begun_ns is None:
+            self._begun_ns = now_ns - int(pts_s * 1e9)
+        while (left_ms := (self._begun_ns + int(pts_s * 1e9) - time.monotonic_ns()) / 1e6) > 0:
+            if self._stop():
+                return
+            # Credits that come while we wait let a held frame go at once.
+            self._frames.pump(0)
+            self._display.pump(max(1, min(10, int(left_ms))))
+
+    def _is_without_engine(self) -> bool:
+        self._display.pump(0)
+        return self._engine_is_off or self._stop()
+
+    def _send_frame(self, frame: Frame) -> None:
+        if self._is_without_engine():
+            return
+        if frame.skip_reason is not None:
+            self._frames.send_always(frame)
+        elif self._realtime:
+            displaced = self._frames.send_newest(frame)
+            if isinstance(displaced, Frame):
+                self._skip(displaced)
+        else:
+            self._frames.send_waiting(frame, self._is_without_engine)
+
+    def _skip(self, frame: Frame) -> None:
+        if self._engine_is_off:
+            return
+        superseded = Frame(
+            frame.stream_id,
+            frame.seq,
+            frame.captured_ns,
+            frame.pts_s,
+            None,
+            SkipReason.SUPERSEDED,
+            frame.stage_ms,
+        )
+        self._frames.send_always(superseded)
+
+    def _send_picture(self, picture: DisplayFrame) -> None:
+        self.counts.displayed += 1
+        if self._realtime:
+            lost = self._display.send_newest(picture) is not None
+        else:
+            lost = not self._display.send_waiting(picture, self._stop)
+        if lost:
+            self.counts.displayed -= 1
+            self.counts.dropped += 1
+
+
+def capture(
+    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+) -> None:
+    """Run the capture process until its source ends, breaks, or `stop` is asked."""
+    options = CaptureOptions.from_json(configuration["options"])
+    endpoints = configuration["endpoints"]
+    cv2.setNumThreads(1)  # the other core belongs to the network
+    user_region = None if options.region is None else parse_region(options.region)
+    source = open_source(options.sources, frame_threads=not options.realtime)
+    with (
+        open_socket(context, endpoints["frames"], bind=True) as frames_socket,
+        open_socket(context, endpoints["display"], bind=True) as display_socket,
+    ):
+        sender: Capture
+
+        def hear(event: Event) -> None:
+            sender.hear(event)
+
+        frames = Outlet(frames_socket, hear)
+        display = Outlet(display_socket, hear)
+        sender = Capture(frames, display, stop, realtime=options.realtime)
+        opened = {"source": source.description, "rate_hz": source.nominal_rate_hz}
+        display.send_always(Event("opened", opened))
+        intake = Intake(
+            source,
+            screen=Screen(user_region, show_screen=options.show_screen),
+            sampler=Sampler(options.every, options.rate_hz),
+            gate=EvidenceGate(),
+            spec=options.preprocessing,
+            stream_id=options.stream_id,
+            show_screen=options.show_screen,
+        )
+        end: dict[str, Any] = {"error": None, "frame": None}
+        try:
+            for taken in intake.frames():
+                if stop():
+                    end["error"] = "stopped"
+                    break
+                sender.send(taken)
+        except SourceBrokenError as error:
+            end = {"error": str(error), "frame": error.frame}
+        sender.finish({**end, "repaired_timestamps": source.repaired_timestamps})
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(capture))

@@ -1,0 +1,1 @@
+"""Where finished canvases go: a video file, a web page, or nowhere."""

@@ -1,0 +1,161 @@
+"""The overlay as a video file: H.264 in mp4, which every browser plays, at the source's own times.
+
+Written aside and renamed once whole, so that a file of that name is always a whole one.
+"""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from engine.contracts.errors import InputError, OutputError
+
+TICKS_HZ = 90_000
+"""The clock of video timestamps: divides 24, 25, 30 and 60 Hz evenly (MPEG-2 systems, 2.4.2.2)."""
+
+_ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("libopenh264", {"rc_mode": "quality", "allow_skip_frames": "0"}),
+    ("libx264", {"preset": "veryfast", "crf": "20"}),
+)
+"""In order of preference. openh264 is BSD-licensed, x264 GPL: where this FFmpeg has both, the
+permissive one is enough for an overlay. crf 20 leaves speckle and small type looking untouched;
+veryfast keeps up with a 1080p source on one core."""
+
+_ENCODER_THREADS = 2
+_KEYFRAME_EVERY_S = 2.0
+_BT709, _BT601, _LIMITED_RANGE = 1, 6, 1
+"""ITU-T H.273 codes. OpenCV converts by BT.601; saying so keeps browsers from guessing."""
+
+_FAILURES = (OSError, av.error.FFmpegError)
+
+
+class VideoWriter:
+    """Writes canvases at their own times; nothing stands under the final name before `close`.
+
+    `canvas_px` is height and width, both even; `nominal_rate_hz` tells players and the encoder how
+    fast frames come on average, and how long the last one stays. Raises `OutputError` where the
+    place cannot be written, now or later; what was written aside is then removed.
+    """
+
+    def __init__(self, path: Path, canvas_px: tuple[int, int], nominal_rate_hz: float) -> None:
+        height, width = canvas_px
+        if height < 2 or width < 2 or height % 2 or width % 2:
+            raise InputError(f"a video's canvas must have even sides, found {width}x{height}")
+        if not 0 < nominal_rate_hz < float("inf"):
+            raise InputError(f"a video's rate must be above 0 Hz, found {nominal_rate_hz}")
+        self.path = path
+        self.frames = 0
+        self._canvas_px = (height, width)
+        self._last_tick = -1
+        self._frame_ticks = max(1, round(TICKS_HZ / nominal_rate_hz))
+        self._aside = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._container: OutputContainer | None = None
+        try:
+            self._aside.open("wb").close()
+            self._container = av.open(
+                str(self._aside), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+            self._stream = _add_stream(self._container, canvas_px, nominal_rate_hz)
+            self._container.start_encoding()
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        except OutputError:
+            self.abort()
+            raise
+
+    def write(self, canvas: NDArray[np.uint8], pts_s: float) -> None:
+        """Add one canvas, `(H, W, 3)` BGR uint8, shown from `pts_s` seconds on.
+
+        Every canvas becomes a frame: a time that does not rise is moved one tick past the last.
+        """
+        if self._container is None:
+            raise OutputError(f"{self.path.name} is already closed; open a new writer to go on")
+        expected = (*self._canvas_px, 3)
+        if canvas.shape != expected or canvas.dtype != np.uint8:
+            raise InputError(
+                f"a canvas must be {expected} uint8, found {canvas.shape} {canvas.dtype}"
+            )
+        planes = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        self._last_tick = max(round(pts_s * TICKS_HZ), self._last_tick + 1)
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, TICKS_HZ)
+        try:
+            self._mux(self._stream.encode(frame))
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name; a second call does nothing.
+
+        A writer that was given no canvas leaves no file: there is no video of nothing.
+        """
+        if self._container is None:
+            return
+        if self.frames == 0:
+            self.abort()
+            return
+        try:
+            self._mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+            os.replace(self._aside, self.path)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+
+    def abort(self) -> None:
+        """Give up: remove what was written aside; nothing ever stood under the final name."""
+        container, self._container = self._container, None
+        if container is not None:
+            try:
+                container.close()
+            except _FAILURES:
+                pass  # the file goes anyway
+        self._aside.unlink(missing_ok=True)
+
+    def _mux(self, packets: list[Packet]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            packet.duration = self._frame_ticks
+            self._container.mux(packet)
+
+    def _failed(self, error: Exception) -> OutputError:
+        self.abort()
+        reason = getattr(error, "strerror", None) or str(error)
+        return OutputError(
+            f"cannot write {self.path}: {reason}; choose a folder that exists, may be written "
+            f"and has room"
+        )
+
+
+def _add_stream(
+    container: OutputContainer, canvas_px: tuple[int, int], rate_hz: float
+) -> VideoStream:
+    rate = Fraction(rate_hz).limit_denominator(1001)
+    for name, options in _ENCODERS:
+        if name not in av.codecs_available:
+            continue
+        stream = container.add_stream(name, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = canvas_px
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = Fraction(1, TICKS_HZ)
+        context.gop_size = max(1, round(_KEYFRAME_EVERY_S * rate_hz))
+        context.max_b_frames = 0  # reordering lets uneven times shorten the mp4's last frames
+        context.thread_count = _ENCODER_THREADS
+        context.colorspace, context.color_range = _BT601, _LIMITED_RANGE
+        context.color_primaries = context.color_trc = _BT709
+        return stream
+    names = " or ".join(name for name, _ in _ENCODERS)
+    raise OutputError(
+        f"this FFmpeg has no H.264 encoder: {names} is needed; reinstall PyAV from its wheel"
+    )

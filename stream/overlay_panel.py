@@ -1,0 +1,248 @@
+"""The panel beside the picture: state of the AI, classes, counts, and where the network looked."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.contracts.frame import SkipReason
+from engine.contracts.preprocessing import PreprocessingSpec
+from engine.contracts.result import ExamState
+from stream import palette
+from stream.heatmap import Heatmap, paint_heatmap
+from stream.overlay_bars import ClassBars, readable
+from stream.overlay_layout import Box, OverlayLayout
+from stream.overlay_state import AiState, OverlayState
+from stream.typeface import BOLD, REGULAR, SEMIBOLD, Align, Colour, Typeface
+
+_SKIP_WORDS = {
+    SkipReason.FROZEN: "frozen",
+    SkipReason.NEAR_DUPLICATE: "near-duplicate",
+    SkipReason.DOPPLER: "Doppler",
+    SkipReason.SPECTRUM: "spectrum or M-mode",
+    SkipReason.NOT_ULTRASOUND: "not ultrasound",
+    SkipReason.LAYOUT_CHANGE: "layout change",
+    SkipReason.SUPERSEDED: "superseded by a newer frame",
+    SkipReason.ENGINE_OFF: "engine off",
+}
+_AI_COLOURS: dict[AiState, tuple[Colour, Colour]] = {
+    AiState.ON: (palette.SKY_DEEP, palette.SKY_PALE),
+    AiState.OFF: (palette.VERMILLION_DEEP, palette.WHITE),
+    AiState.STARTING: (palette.SLATE, palette.TEXT),
+    AiState.NO_SIGNAL: (palette.AMBER, palette.INK),
+}
+"""Ground and lettering. The AI being on is no good news about the patient, hence not green."""
+_EXAM_COLOURS = {
+    ExamState.COLLECTING: palette.TEXT_SOFT,
+    ExamState.AMBIGUOUS: palette.SAND,
+    ExamState.STABLE: palette.SKY_PALE,
+}
+_LEAST_WELL_UNITS = 4.0
+
+
+def clock(pts_s: float) -> str:
+    """Return seconds as mm:ss.s, cut off rather than rounded so that it never reads 60.0."""
+    tenths = int(pts_s * 10 + 1e-6)
+    return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+class Panel:
+    """Draws the panel; what never changes is drawn once and copied."""
+
+    def __init__(
+        self,
+        layout: OverlayLayout,
+        labels: Sequence[str],
+        spec: PreprocessingSpec,
+        heatmap_life_s: float,
+        type_: Typeface,
+    ) -> None:
+        self._layout = layout
+        self._unit = layout.unit_px
+        self._places = {label: place for place, label in enumerate(labels)}
+        self._spec = spec
+        self._life_s = heatmap_life_s
+        self._type = type_
+        self._bars = ClassBars(layout, labels, type_)
+        self._well = _well_box(layout)
+        self._painted: tuple[Heatmap, NDArray[np.uint8]] | None = None
+        self._background = self._paint_background()
+
+    def draw(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
+        """Draw the whole panel onto `canvas`, `(H, W, 3)` BGR uint8."""
+        panel = self._layout.panel
+        canvas[panel.y : panel.bottom, panel.x : panel.right] = self._background
+        header = self._layout.header
+        self._write(canvas, header, clock(state.pts_s), 1.0, palette.TEXT, align=Align.RIGHT)
+        self._draw_ai(canvas, state)
+        result = state.shown_result
+        self._draw_exam_state(canvas, None if result is None else result.exam.state)
+        self._bars.draw(canvas, None if result is None else result.exam)
+        self._draw_counts(canvas, state)
+        self._draw_shown(canvas, state)
+        self._draw_heatmap(canvas, state)
+
+    def _write(
+        self,
+        canvas: NDArray[np.uint8],
+        box: Box,
+        text: str,
+        size_units: float,
+        colour: Colour,
+        weight: int = REGULAR,
+        align: Align = Align.LEFT,
+    ) -> None:
+        """Write one line into `box`, its capitals centred in the height, cut to the width."""
+        size = size_units * self._unit
+        x = box.x + align.value * box.w
+        baseline = box.y + box.h / 2 + 0.35 * size
+        line = self._type.shorten(text, box.w, size, weight)
+        self._type.draw(canvas, line, (x, baseline), size, colour, weight, align)
+
+    def _paint_background(self) -> NDArray[np.uint8]:
+        layout, unit = self._layout, self._unit
+        canvas = np.zeros((layout.canvas_h, layout.canvas_w, 3), dtype=np.uint8)
+        panel = layout.panel
+        canvas[panel.y : panel.bottom, panel.x : panel.right] = palette.PANEL
+        canvas[panel.y : panel.bottom, panel.x : panel.x + 1] = palette.RULE
+        self._write(canvas, layout.header, "neurosono", 1.0, palette.TEXT_SOFT, SEMIBOLD)
+        self._write(canvas, layout.exam, "Exam so far", 0.86, palette.TEXT_SOFT)
+        self._write(canvas, layout.heading, "Where it looked", 0.86, palette.TEXT_SOFT)
+        self._paint_legend(canvas)
+        for box in (layout.counts, layout.heading):
+            y = box.y - round(0.18 * unit)
+            canvas[y : y + 1, box.x : box.right] = palette.RULE
+        well = self._well
+        canvas[well.y : well.bottom, well.x : well.right] = palette.WELL
+        return canvas[panel.y : panel.bottom, panel.x : panel.right].copy()
+
+    def _paint_legend(self, canvas: NDArray[np.uint8]) -> None:
+        box, unit = self._layout.legend, self._unit
+        side = round(0.5 * unit)
+        middle = box.y + box.h // 2
+        canvas[middle - side // 2 : middle - side // 2 + side, box.x : box.x + side] = (
+            palette.TEXT_DIM
+        )
+        text = Box(box.x + round(0.95 * unit), box.y, box.w, box.h)
+        self._write(canvas, text, "in prediction set", 0.74, palette.TEXT_DIM)
+        words = "credible interval"
+        width = self._type.width(words, 0.74 * unit, REGULAR)
+        self._write(canvas, box, words, 0.74, palette.TEXT_DIM, align=Align.RIGHT)
+        right = box.right - width - round(0.4 * unit)
+        left, reach = right - round(1.2 * unit), round(0.25 * unit)
+        line = max(1, round(0.09 * unit))
+        for start, end in (
+            ((left, middle), (right, middle)),
+            ((left, middle - reach), (left, middle + reach)),
+            ((right, middle - reach), (right, middle + reach)),
+        ):
+            cv2.line(canvas, start, end, palette.TEXT_DIM, line)
+
+    def _draw_ai(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
+        box, unit = self._layout.ai, self._unit
+        ground, ink = _AI_COLOURS[state.ai]
+        canvas[box.y : box.bottom, box.x : box.right] = ground
+        self._draw_sign(canvas, state.ai, ink)
+        words = Box(box.x + round(2.1 * unit), box.y, box.w - round(2.5 * unit), box.h)
+        self._write(canvas, words, str(state.ai), 1.3, ink, BOLD)
+        on = state.ai is AiState.ON
+        said = state.engine if on else state.ai_reason
+        colour = palette.TEXT_SOFT if on else palette.TEXT
+        self._write(canvas, self._layout.reason, said, 0.8, colour)
+
+    def _draw_sign(self, canvas: NDArray[np.uint8], ai: AiState, ink: Colour) -> None:
+        """Draw the state as a shape too: disc, cross, ring, bar."""
+        box, unit = self._layout.ai, self._unit
+        x, y = box.x + round(1.05 * unit), box.y + box.h // 2
+        reach, line = round(0.36 * unit), max(2, round(0.18 * unit))
+        if ai is AiState.ON:
+            cv2.circle(canvas, (x, y), reach, ink, -1, cv2.LINE_AA)
+        elif ai is AiState.STARTING:
+            cv2.circle(canvas, (x, y), reach, ink, line, cv2.LINE_AA)
+        elif ai is AiState.OFF:
+            for slope in (-1, 1):
+                start, end = (x - reach, y - slope * reach), (x + reach, y + slope * reach)
+                cv2.line(canvas, start, end, ink, line, cv2.LINE_AA)
+        else:
+            cv2.line(canvas, (x - reach, y), (x + reach, y), ink, line, cv2.LINE_AA)
+
+    def _draw_exam_state(self, canvas: NDArray[np.uint8], exam: ExamState | None) -> None:
+        box = self._layout.exam
+        if exam is None:
+            text, colour = "no result", palette.TEXT_DIM
+        else:
+            text, colour = str(exam), _EXAM_COLOURS[exam]
+        self._write(canvas, box, text, 1.0, colour, SEMIBOLD, Align.RIGHT)
+
+    def _draw_counts(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
+        box, unit = self._layout.counts, self._unit
+        counts = (
+            ("used", state.used, palette.TEXT),
+            ("sampled", state.sampled, palette.TEXT),
+            ("decoded", state.decoded, palette.TEXT_SOFT),
+            ("dropped", state.dropped, palette.SAND if state.dropped else palette.TEXT_SOFT),
+        )
+        step = box.w / len(counts)
+        upper, lower = round(1.0 * unit), round(0.85 * unit)
+        for place, (name, count, colour) in enumerate(counts):
+            x, w = box.x + round(place * step), round(step) - round(0.2 * unit)
+            self._write(canvas, Box(x, box.y, w, upper), str(count), 0.92, colour, SEMIBOLD)
+            self._write(canvas, Box(x, box.y + upper, w, lower), name, 0.72, palette.TEXT_DIM)
+
+    def _draw_shown(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
+        if state.skip_reason is not None:
+            text, colour = f"skipped: {_SKIP_WORDS[state.skip_reason]}", palette.SAND
+        elif state.shown_frame_used:
+            text, colour = "used as evidence", palette.SKY_PALE
+        else:
+            return
+        self._write(canvas, self._layout.shown, text, 0.86, colour)
+
+    def _draw_heatmap(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
+        life, heatmap = state.heatmap_life(self._life_s), state.heatmap
+        if life <= 0.0 or heatmap is None:
+            self._painted = None
+            self._write(canvas, self._well, "no heatmap", 0.8, palette.TEXT_DIM, align=Align.CENTRE)
+            return
+        well, unit = self._well, self._unit
+        picture = self._picture(heatmap)
+        h, w = picture.shape[:2]
+        x, y = well.x + (well.w - w) // 2, well.y + (well.h - h) // 2
+        spot = canvas[y : y + h, x : x + w]
+        cv2.addWeighted(picture, life, spot, 1.0 - life, 0.0, dst=spot)
+        left = round(well.w * life)
+        line = max(2, round(0.12 * unit))
+        canvas[well.bottom : well.bottom + line, well.x : well.x + left] = palette.TEXT_SOFT
+        age = f"{max(0.0, state.pts_s - heatmap.pts_s) * 1000:.0f} ms old"
+        self._write(canvas, self._layout.heading, age, 0.86, palette.TEXT, align=Align.RIGHT)
+        self._draw_caption(canvas, heatmap.label)
+
+    def _draw_caption(self, canvas: NDArray[np.uint8], label: str) -> None:
+        unit, well = self._unit, self._well
+        box = Box(well.x, well.bottom + round(0.2 * unit), well.w, round(1.1 * unit))
+        place = self._places.get(label)
+        if place is not None:
+            side = round(0.56 * unit)
+            y = box.y + (box.h - side) // 2
+            canvas[y : y + side, box.x : box.x + side] = palette.class_colour(place)
+            indent = round(0.95 * unit)
+            box = Box(box.x + indent, box.y, box.w - indent, box.h)
+        self._write(canvas, box, readable(label), 0.86, palette.TEXT)
+
+    def _picture(self, heatmap: Heatmap) -> NDArray[np.uint8]:
+        """Return the heatmap over its frame, painted once for as long as it is shown."""
+        if self._painted is None or self._painted[0] is not heatmap:
+            region_h, region_w = heatmap.pixels.shape[:2]
+            scale = min(self._well.w / region_w, self._well.h / region_h)
+            size = max(1, round(region_h * scale)), max(1, round(region_w * scale))
+            self._painted = (heatmap, paint_heatmap(heatmap, size, self._spec))
+        return self._painted[1]
+
+
+def _well_box(layout: OverlayLayout) -> Box:
+    """Return the inset's box, shaped like the region but never taller than wide."""
+    box, region = layout.inset, layout.region
+    shape = min(1.0, region.h / region.w)
+    least = round(_LEAST_WELL_UNITS * layout.unit_px)
+    return Box(box.x, box.y, box.w, min(box.h, max(least, round(box.w * shape))))

@@ -1,0 +1,1 @@
+"""Synthetic prenatal exams: labelled, repeatable, and nobody's patient."""

@@ -1,0 +1,182 @@
+"""A labelled cohort of synthetic exams on disk, in the folders that training reads."""
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.contracts.errors import InputError, OutputError
+from engine.contracts.labels import DEFAULT_LABELS
+from stream.phantom.exam import PhantomSpec, exam_frames, exam_site, gestational_weeks
+from stream.phantom.patient import random_stream
+
+SCREENS_PX = ((800, 600), (640, 480), (720, 576), (768, 576))
+"""Frame sizes met in recordings of scanners; dealt without regard to the label."""
+
+CSV_COLUMNS = ("path", "patient", "exam", "label", "gestational_weeks", "seed", "site")
+_CRF = "18"
+"""x264's constant quality: speckle survives, a clip of 6 s takes about 3 MB."""
+
+
+@dataclass(frozen=True)
+class CohortExam:
+    """One exam of a cohort: a row of `cohort.csv`, `path` relative to the cohort's folder."""
+
+    path: str
+    patient: str
+    exam: str
+    label: str
+    gestational_weeks: float
+    seed: int
+    site: str
+
+
+def write_cohort(
+    out: Path,
+    *,
+    exams: int,
+    seed: int,
+    labels: Sequence[str] = DEFAULT_LABELS,
+    seconds: float = 6.0,
+    fps: float = 25.0,
+    counts: Mapping[str, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[CohortExam]:
+    """Write `exams` exams as `out/LABEL/PATIENT/clip_01.mp4` with `out/cohort.csv`; return its rows.
+
+    Labels are dealt in equal turn, or by `counts`, whose sum is then the number of exams. Every
+    exam is another patient. The folder is made aside and renamed when it is whole. `progress` is
+    called with (done, total) before the first and after each exam.
+
+    Raises `InputError` for a label that no phantom has or numbers that make no cohort, and
+    `OutputError` where `out` is not empty or cannot be written.
+    """
+    dealt = _deal_labels(exams, labels, counts)
+    specs = [_spec_of(k, label, seed, seconds, fps) for k, label in enumerate(dealt)]
+    _refuse_occupied(out)
+    aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        rows = []
+        for k, spec in enumerate(specs):
+            if progress is not None:
+                progress(k, len(specs))
+            rows.append(_write_exam(aside, spec))
+        _write_table(aside / "cohort.csv", rows)
+        if out.is_dir():
+            out.rmdir()
+        aside.rename(out)
+    except OSError as error:
+        raise OutputError(
+            f"the cohort cannot be written to {out} ({error.strerror or error}): "
+            "name a folder that is empty or new, on a disk with room"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    if progress is not None:
+        progress(len(specs), len(specs))
+    return rows
+
+
+def _deal_labels(
+    exams: int, labels: Sequence[str], counts: Mapping[str, int] | None
+) -> list[str]:
+    known = ", ".join(DEFAULT_LABELS)
+    wanted = list(labels) if counts is None else list(counts)
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise InputError(f"a cohort needs distinct labels, found {wanted!r}: choose among {known}")
+    for label in wanted:
+        if label not in DEFAULT_LABELS:
+            raise InputError(f"phantom label {label!r} is unknown: choose among {known}")
+    if counts is not None:
+        if any(n < 0 for n in counts.values()) or sum(counts.values()) < 1:
+            raise InputError(f"counts must be 0 or more and not all 0, found {dict(counts)!r}")
+        return [label for label in wanted for _ in range(counts[label])]
+    if exams < 1:
+        raise InputError(f"a cohort needs at least 1 exam, found {exams}")
+    return [wanted[k % len(wanted)] for k in range(exams)]
+
+
+def _spec_of(number: int, label: str, seed: int, seconds: float, fps: float) -> PhantomSpec:
+    # The size is drawn by patient number alone, as all that a label must not move.
+    rng = random_stream("cohort", max(seed, 0), number, "screen")
+    width, height = SCREENS_PX[int(rng.integers(len(SCREENS_PX)))]
+    return PhantomSpec(
+        label=label,
+        seed=seed,
+        seconds=seconds,
+        fps=fps,
+        width_px=width,
+        height_px=height,
+        patient=number,
+        namespace="cohort",
+    )
+
+
+def _refuse_occupied(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise OutputError(
+            f"the cohort's folder {out} is already there and not empty: name a new or empty folder"
+        )
+
+
+def _write_exam(root: Path, spec: PhantomSpec) -> CohortExam:
+    patient = f"phantom-{spec.seed}-{spec.patient:04d}"
+    path = Path(spec.label) / patient / "clip_01.mp4"
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    frames = (frame.pixels for frame in exam_frames(spec))
+    write_clip(root / path, frames, (spec.width_px, spec.height_px), spec.fps)
+    return CohortExam(
+        path=path.as_posix(),
+        patient=patient,
+        exam=f"{patient}-1",
+        label=spec.label,
+        gestational_weeks=round(gestational_weeks(spec), 2),
+        seed=spec.seed,
+        site=exam_site(spec),
+    )
+
+
+def write_clip(
+    path: Path, frames: Iterable[NDArray[np.uint8]], size_px: tuple[int, int], fps: float
+) -> int:
+    """Encode BGR frames (H, W, 3) as H.264 and return how many; odd sides lose their last pixel.
+
+    Every frame in is a frame out: none is merged or dropped. Raises `OSError` where the file
+    cannot be written.
+    """
+    width, height = (side - side % 2 for side in size_px)
+    rate = Fraction(fps).limit_denominator(1001)
+    count = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        # A fixed number of threads: the same frames give the same file on any machine.
+        stream.options = {"crf": _CRF, "preset": "veryfast", "threads": "2"}
+        stream.time_base = 1 / rate
+        for pixels in frames:
+            picture = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(pixels[:height, :width]), format="bgr24"
+            )
+            picture.pts = count
+            picture.time_base = 1 / rate
+            container.mux(stream.encode(picture))
+            count += 1
+        container.mux(stream.encode())
+    return count
+
+
+def _write_table(path: Path, rows: Sequence[CohortExam]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(CSV_COLUMNS)
+        table.writerows([getattr(row, column) for column in CSV_COLUMNS] for row in rows)

@@ -1,0 +1,250 @@
+"""The brain in an axial slice, from the skull base to the vertex, for each of the classes."""
+
+import numpy as np
+
+from stream.phantom.canvas import FLUID, Canvas, arc, paint
+from stream.phantom.patient import Malformation, Patient
+from stream.phantom.skull import (
+    bump,
+    draw_bone,
+    draw_sac,
+    draw_scalp_and_brain,
+    level_scale,
+    vault_outline,
+)
+
+PLANE_LEVELS = {
+    "transventricular": 0.42,
+    "transthalamic": 0.02,
+    "transcerebellar": -0.40,
+}
+"""The level of each axial standard plane, in the units of `skull.level_scale`."""
+
+_CSP_SEEN_WEEKS = 16.0
+"""The cavum septi pellucidi is looked for from about 16 weeks on."""
+
+
+def draw_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    """Draw the axial slice of the head at level `z`."""
+    if wrong.is_label("anencephaly"):
+        draw_open_head(canvas, patient, wrong, z)
+        return
+    outline = vault_outline(patient, wrong, z)
+    if wrong.is_label("encephalocele"):
+        draw_sac(canvas, patient, wrong, z)
+    draw_scalp_and_brain(canvas, patient, outline)
+    if wrong.is_label("encephalocele"):
+        _reopen_neck(canvas, patient, wrong, z)
+    draw_cortex(canvas, patient, z)
+    if wrong.is_label("holoprosencephaly"):
+        draw_monoventricle(canvas, patient, wrong, z)
+    else:
+        draw_midline(canvas, patient, z)
+        draw_ventricles(canvas, patient, wrong, z)
+        draw_thalami(canvas, patient, z)
+    draw_cerebellum(canvas, patient, wrong, z)
+    draw_skull_base(canvas, patient, z)
+    draw_bone(canvas, patient, wrong, outline)
+
+
+def _reopen_neck(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    outline = vault_outline(patient, wrong, z)
+    k = round((wrong.angle_rad + np.pi) / (2 * np.pi) * len(outline)) % len(outline)
+    gate = outline[k]
+    reach = 0.10 + 0.10 * wrong.severity
+    colour = paint(patient.brain_tone + 14, loss=2) if wrong.solid > 0 else FLUID
+    canvas.blob(
+        (float(gate[0]), float(gate[1])), (0.2, reach), colour, turn=float(wrong.angle_rad)
+    )
+
+
+def draw_cortex(canvas: Canvas, patient: Patient, z: float) -> None:
+    """Draw the surface of the brain: Sylvian fissures, and sulci once they have grown in."""
+    s = level_scale(z)
+    sulci = int(np.interp(patient.weeks, [20, 26, 38], [0, 4, 11]))
+    for side in (-1, 1):
+        here = bump(z, 0.0, 0.7)
+        if here > 0.1:
+            depth = 0.66 if patient.weeks > 20 else 0.72
+            fissure = arc((0.12, side * depth * s), (0.34, 0.09), (0.4, 2.8), 0.05 * side, 11)
+            canvas.surface(fissure, 0.035, paint(130, mirror=168 * here))
+        for k in range(sulci):
+            phi = side * (0.45 + 2.25 * (k + 0.5) / sulci)
+            rim = np.array([np.cos(phi) / patient.cephalic_index, np.sin(phi)]) * s
+            bend = 0.06 * np.sin(7.3 * k + side)
+            fold = np.stack([rim * 0.93, rim * 0.86 + bend * 0.5, rim * (0.79 - 0.03 * (k % 3)) + bend])
+            canvas.stroke(fold, 0.022, paint(150, mirror=125))
+
+
+def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
+    """Draw the falx and, in front, the box of the cavum septi pellucidi."""
+    s = level_scale(z) / patient.cephalic_index
+    bent = patient.molding[0] * 2
+    level = bump(z, 0.25, 1.1)
+    front, back = 0.92 * s, -0.92 * s if z > -0.15 else -0.30 * s
+    csp = patient.weeks > _CSP_SEEN_WEEKS and bump(z, 0.15, 0.42) > 0.25
+    spans = [(front, 0.66 * s), (0.36 * s, back)] if csp else [(front, back)]
+    colour = paint(140, loss=5, mirror=194 * (0.7 + 0.3 * level))
+    for start, stop in spans:
+        x = np.linspace(start, stop, 17)
+        line = np.stack([x, bent * np.sin(2.1 * x)], axis=1)
+        # The falx is not one even line: it comes and goes with the slice.
+        broken = 0.62 + 0.38 * np.sin(6.5 * x + 40 * bent + 3 * z)
+        canvas.surface(line, 0.024, colour, floor=0.25, weights=broken)
+    if csp:
+        half = 0.075 + 0.02 * patient.maturity
+        canvas.fill(_box(0.36 * s, 0.66 * s, half), FLUID)
+        for side in (-1, 1):
+            wall = np.array([[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]])
+            canvas.surface(wall, 0.026, paint(140, mirror=190), floor=0.3)
+
+
+def _box(x0: float, x1: float, half: float) -> np.ndarray:
+    return np.array([[x0, -half], [x1, -half * 0.8], [x1, half * 0.8], [x0, half]])
+
+
+def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    """Draw both lateral ventricles with their choroid plexus; wide ones in rachischisis."""
+    here = bump(z, 0.38, 0.62)
+    if here < 0.12:
+        return
+    wide = 1.0
+    if wrong.is_label("rachischisis"):
+        wide = 1.35 + 0.8 * wrong.severity
+    young = 1 - patient.maturity
+    half = (0.11 + 0.17 * young) * patient.ventricle * wide * (0.55 + 0.45 * here)
+    half = min(half, 0.30)
+    for side in (-1, 1):
+        y = side * (0.36 + 0.30 * (half - 0.11))
+        body = arc((-0.30, y), (0.62, half), turn=-0.16 * side, n=30)
+        canvas.fill(body, FLUID)
+        horn = arc((0.55, side * 0.17), (0.22, 0.05 * wide * patient.ventricle), turn=0.35 * side)
+        canvas.fill(horn, FLUID)
+        outer, inner = (body[3:14], body[17:28]) if side > 0 else (body[17:28], body[3:14])
+        canvas.surface(outer, 0.022, paint(128, mirror=150))
+        canvas.surface(inner, 0.022, paint(128, mirror=176))
+        plump = 0.55 + 0.40 * young
+        plexus = arc((-0.42, y - 0.03 * side), (0.30 + 0.16 * young, half * plump), turn=-0.2 * side)
+        canvas.fill(plexus, paint(186))
+
+
+def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
+    """Draw the two thalami, darker than the brain around them, and the slit between them."""
+    here = bump(z, -0.08, 0.42)
+    if here < 0.15:
+        return
+    rim = paint(patient.brain_tone + 26 * here)
+    for side in (-1, 1):
+        canvas.blob((-0.06, side * 0.20), (0.31, 0.185), rim, turn=0.45 * side)
+        canvas.blob(
+            (-0.06, side * 0.20), (0.27, 0.15), paint(patient.brain_tone - 18), turn=0.45 * side
+        )
+    slit = np.array([[-0.30, 0.0], [-0.05, 0.012], [0.2, 0.0]])
+    canvas.stroke(slit, 0.05, paint(30))
+    canvas.surface(slit + [0, 0.03], 0.02, paint(130, mirror=160))
+    canvas.surface(slit - [0, 0.03], 0.02, paint(130, mirror=160))
+
+
+def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    """Draw the posterior fossa: a dumb-bell in front of the cisterna magna, or a banana."""
+    here = bump(z, -0.46, 0.34)
+    if here < 0.15:
+        return
+    s = level_scale(z)
+    back = -s / patient.cephalic_index
+    size = 0.55 + 0.45 * here
+    if wrong.is_label("rachischisis"):
+        curve = arc((back + 0.62, 0.0), (0.50, 0.62 * size), (np.pi - 1.25, np.pi + 1.25), n=19)
+        canvas.stroke(curve, 0.23 * size, paint(patient.brain_tone + 58))
+        canvas.stroke(curve, 0.15 * size, paint(patient.brain_tone + 2))
+        return
+    canvas.blob((back + 0.36, 0.0), (0.30, 0.55 * size), paint(FLUID[0] + 10))
+    for side in (-1, 1):
+        lobe = (back + 0.50, side * 0.285 * size)
+        canvas.blob(lobe, (0.235 * size, 0.285 * size), paint(patient.brain_tone + 56))
+        canvas.blob(lobe, (0.185 * size, 0.235 * size), paint(patient.brain_tone + 2))
+        canvas.surface(arc(lobe, (0.23 * size, 0.28 * size), n=25), 0.02, paint(150, mirror=160))
+        for r in (0.08, 0.15):
+            folia = arc(lobe, (r * size, r * 1.3 * size), (1.8, 4.5), n=8)
+            canvas.stroke(folia, 0.016, paint(patient.brain_tone + 44))
+    canvas.blob((back + 0.49, 0.0), (0.16 * size, 0.10), paint(200))
+
+
+def draw_skull_base(canvas: Canvas, patient: Patient, z: float) -> None:
+    """Draw the petrous and sphenoid ridges, an X of bone, below the cerebellum."""
+    here = bump(z, -0.95, 0.42)
+    if here < 0.1:
+        return
+    s = level_scale(z)
+    for side in (-1, 1):
+        wing = np.array([[0.06, 0.07 * side], [0.34, 0.36 * side], [0.55, 0.72 * side]]) * s
+        ridge = np.array([[-0.06, 0.08 * side], [-0.30, 0.34 * side], [-0.42, 0.74 * side]]) * s
+        for bone in (wing, ridge):
+            dense = np.stack([np.interp(np.linspace(0, 2, 9), [0, 1, 2], bone[:, k]) for k in (0, 1)], 1)
+            canvas.surface(
+                dense, 0.07, paint(160, loss=55 * here, mirror=212 * here**0.4), floor=0.2
+            )
+    canvas.blob((0.0, 0.0), (0.10, 0.08), paint(190, loss=60 * here, mirror=160 * here))
+
+
+def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    """Draw a single ventricle across the missing midline, wrapped about fused thalami."""
+    alobar = wrong.severity > 0.4
+    s = level_scale(z)
+    size = (0.80 if alobar else 0.66) + 0.10 * wrong.severity
+    top = bump(z, 0.45, 1.2)
+    reach = size * (0.72 + 0.28 * top)
+    centre = 0.18 if alobar else 0.30
+    dome = arc((centre, 0.0), (0.72 * reach * s, 0.80 * reach * s), (-1.95, 1.95), n=30)
+    tail = np.array([[-0.50 * s, 0.52 * reach], [-0.62 * s, 0.0], [-0.50 * s, -0.52 * reach]])
+    if not alobar:
+        tail = np.array([[-0.05, 0.44 * reach], [-0.10, 0.0], [-0.05, -0.44 * reach]])
+    canvas.fill(np.vstack([dome, tail]), FLUID)
+    canvas.surface(dome, 0.026, paint(132, mirror=182))
+    low = bump(z, -0.25, 0.95)
+    thalamus = (-0.20 if alobar else -0.12, 0.0)
+    radii = (0.22 + 0.16 * low, 0.26 + 0.14 * low)
+    canvas.blob(thalamus, radii, paint(patient.brain_tone + 40))
+    canvas.blob(thalamus, (radii[0] * 0.87, radii[1] * 0.87), paint(patient.brain_tone + 4))
+    for side in (-1, 1):
+        canvas.blob(
+            (thalamus[0] - 0.04, side * radii[1] * 0.95), (0.17, 0.07), paint(182), turn=0.6 * side
+        )
+    if not alobar and z > -0.2:
+        x = np.linspace(-0.62 * s, -0.95 * s / patient.cephalic_index, 7)
+        canvas.surface(np.stack([x, 0 * x], 1), 0.03, paint(138, mirror=180), floor=0.35)
+
+
+def draw_open_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
+    """Draw what anencephaly leaves: irregular tissue in fluid above, orbits and skull base below."""
+    low = float(np.clip((0.10 - z) / 0.5, 0, 1))
+    bulk = (0.74 + 0.34 * wrong.severity) * (0.8 + 0.2 * low)
+    tone = patient.brain_tone + 24
+    for x, y, size, shade in wrong.lumps:
+        drift = 0.10 * np.sin(4 * z + 9 * size)
+        spot = (x * bulk * 0.75 + drift, y * bulk * 0.58 - drift)
+        canvas.lump(spot, bulk * (0.42 + 0.12 * size), paint(tone + 20 * shade, loss=4), size + 0.2 * z)
+    for x, y, size, shade in wrong.lumps:
+        spot = (-y * bulk * 0.6, x * bulk * 0.5)
+        canvas.lump(spot, 0.09 + 0.05 * size, paint(50 + 20 * shade), shade + 0.3 * z)
+        fold = arc(spot, (0.22, 0.13), (size, size + 2.4), turn=3 * shade, n=9)
+        canvas.stroke(fold, 0.022, paint(tone + 34))
+    if low > 0.05:
+        draw_base_remnant(canvas, patient, wrong, low)
+
+
+def draw_base_remnant(
+    canvas: Canvas, patient: Patient, wrong: Malformation, low: float
+) -> None:
+    """Draw the skull base and the bulging orbits below a missing vault."""
+    for x, y, size, shade in wrong.lumps[:4]:
+        spot = (0.1 + 0.35 * x, 0.3 * y)
+        canvas.lump(spot, (0.45 + 0.1 * size) * low, paint(patient.brain_tone + 36, loss=5), shade)
+    draw_skull_base(canvas, patient, -0.95 + 0.2 * (1 - low))
+    for side in (-1, 1):
+        eye = (0.70, side * 0.40)
+        canvas.blob(eye, (0.34 * low, 0.33 * low), paint(patient.tissue_tone, loss=10))
+        canvas.blob(eye, (0.24 * low, 0.23 * low), FLUID)
+        rim = arc(eye, (0.28 * low, 0.27 * low), n=21)
+        canvas.surface(rim, 0.05, paint(150, loss=50, mirror=215 * low), floor=0.25)
+        canvas.surface(arc((0.80, side * 0.41), (0.07, 0.08), n=12), 0.02, paint(120, mirror=165))

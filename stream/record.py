@@ -1,0 +1,154 @@
+"""What a replay leaves: `frames.jsonl`, a line a sampled frame, and `exam.json`."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from engine.contracts.errors import OutputError
+from engine.contracts.notice import NOTICE
+from engine.contracts.result import ExamSnapshot, Result
+
+EXAM_SCHEMA = "neurosono-exam/1"
+EXAM_NAME, FRAMES_NAME, OVERLAY_NAME = "exam.json", "frames.jsonl", "overlay.mp4"
+
+PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+
+
+class Latencies:
+    """Milliseconds of every stage of every frame."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, list[float]] = {}
+
+    def add(self, stage_ms: dict[str, float]) -> None:
+        """Add one frame's stages."""
+        for stage, milliseconds in stage_ms.items():
+            self._samples.setdefault(stage, []).append(milliseconds)
+
+    def summarise(self) -> dict[str, dict[str, float]]:
+        """Return p50, p95, p99 and max of each stage, milliseconds."""
+        return {
+            stage: {
+                name: round(float(np.percentile(samples, percentile)), 3)
+                for name, percentile in PERCENTILES.items()
+            }
+            for stage, samples in self._samples.items()
+        }
+
+
+def prepare_folder(out: Path) -> bool:
+    """Make `out` and see that it can be written; returns whether it was made now.
+
+    Raises `OutputError`.
+    """
+    remedy = "choose another --out, or free the place"
+    try:
+        made = not out.exists()
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".neurosono-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write to {out}: {error.strerror}; {remedy}") from error
+    return made
+
+
+class FramesWriter:
+    """Writes `frames.jsonl` in the order of `seq`, aside until `close`."""
+
+    def __init__(self, out: Path, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._path = out / FRAMES_NAME
+        self._partial = out / f".{FRAMES_NAME}.partial"
+        self._waiting: dict[int, dict[str, Any]] = {}
+        self._next_seq = 0
+        self.lines = 0
+        try:
+            self._file: IO[str] = self._partial.open("w", encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(self._partial, error) from error
+
+    def write(self, result: Result) -> None:
+        """Take a result; its line is written once all before it have come."""
+        self._waiting[result.seq] = self._describe(result)
+        try:
+            while (line := self._waiting.pop(self._next_seq, None)) is not None:
+                self._write_line(line)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+    def close(self) -> None:
+        """Write what still waits and give the file its name."""
+        try:
+            for seq in sorted(self._waiting):
+                self._write_line(self._waiting[seq])
+            self._waiting.clear()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self._path)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(OSError):  # a full disk: what is not flushed goes with the file
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _write_line(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._next_seq = line["seq"] + 1
+        self.lines += 1
+
+    def _describe(self, result: Result) -> dict[str, Any]:
+        return {
+            "seq": result.seq,
+            "pts_s": result.pts_s,
+            "probabilities": name_values(self._labels, result.probabilities),
+            "used": result.used,
+            "skip_reason": result.skip_reason,
+            "disagreement": result.disagreement,
+            "ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
+        }
+
+
+def name_values(
+    labels: tuple[str, ...], values: "np.ndarray[Any, np.dtype[np.float64]] | None"
+) -> dict[str, float] | None:
+    """Return `{label: value}`, or None where there are no finite values."""
+    if values is None or not np.isfinite(values).all():
+        return None
+    return dict(zip(labels, values.tolist(), strict=True))
+
+
+def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]:
+    """Return what `exam.json` says of the exam itself; without evidence nothing is predicted."""
+    probabilities = name_values(labels, exam.probabilities)
+    low, high = name_values(labels, exam.low), name_values(labels, exam.high)
+    prediction = (
+        None if probabilities is None else max(probabilities, key=probabilities.__getitem__)
+    )
+    return {
+        "schema": EXAM_SCHEMA,
+        "notice": NOTICE,
+        "labels": list(labels),
+        "probabilities": probabilities,
+        "intervals_95": None
+        if low is None or high is None
+        else {label: [low[label], high[label]] for label in labels},
+        "prediction": prediction,
+        "prediction_set": list(exam.prediction_set),
+        "state": str(exam.state),
+        "effective_frames": round(exam.effective_frames, 3),
+    }
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror}; free some space or choose another --out"
+    )

@@ -1,0 +1,337 @@
+"""A recorded exam in; an overlay video, a line a frame and the exam's result out.
+
+This is the display process: it starts the capture and the engine process and ends with them.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from engine.bundle import Bundle
+from engine.contracts.errors import (
+    ERRORS_BY_NAME,
+    EngineFailedError,
+    InputError,
+    NeurosonoError,
+    ProcessFailedError,
+    RunError,
+    StoppedError,
+)
+from engine.contracts.frame import DisplayFrame, SkipReason
+from engine.contracts.result import ExamSnapshot, Result
+from engine.exam import Exam
+from stream.capture import CaptureOptions
+from stream.channel import (
+    Endpoints,
+    Inlet,
+    make_socket_folder,
+    open_socket,
+    remove_socket_folder,
+)
+from stream.outputs import Outputs
+from stream.supervisor import Supervisor
+from stream.viewer import Viewer
+from stream.wire import Event
+from stream.worker import EngineOptions
+
+POLL_MS = 20
+PICTURES_WINDOW = 4
+"""Pictures on their way to the display at once: enough that decoding and drawing overlap."""
+
+STUCK_S = 60.0
+"""A lossless replay waits for every answer, but for none longer than this."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
+
+    sources: tuple[str, ...]
+    out: Path
+    bundle: str = "demo"
+    every: int | None = 1
+    rate_hz: float | None = None
+    realtime: bool = False
+    region: str | None = None
+    show_screen: bool = False
+    cam_hz: float = 5.0
+    engine: str = "auto"
+    precision: str | None = None
+    members: int | None = None
+    threads: int = 0
+    video: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cam_hz <= 1000:
+            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
+        if self.threads < 0:
+            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a replay is: for whoever shows it."""
+
+    decoded: int
+    sampled: int
+    exam: ExamSnapshot | None
+
+
+def replay(
+    options: ReplayOptions, on_progress: Callable[[Progress], None] = lambda _: None
+) -> dict[str, Any]:
+    """Replay one exam and return what `exam.json` holds.
+
+    Raises an `InputError` before anything is begun, and a `RunError` where it could not be ended:
+    what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
+    """
+    bundle = Bundle.load(options.bundle)
+    outputs = Outputs(options.out, bundle.manifest, video=options.video)
+    folder = make_socket_folder()
+    try:
+        with zmq.Context() as context:
+            return _Replay(options, bundle, outputs, on_progress).run(context, folder)
+    except InputError:
+        outputs.abort()
+        raise
+    finally:
+        outputs.close_files()
+        remove_socket_folder(folder)
+
+
+class _Replay:
+    def __init__(
+        self,
+        options: ReplayOptions,
+        bundle: Bundle,
+        outputs: Outputs,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._options, self._bundle, self._outputs = options, bundle, outputs
+        self._on_progress = on_progress
+        self._viewer = Viewer(bundle.manifest.labels, options.realtime)
+        self._opened: Mapping[str, Any] = {}
+        self._ready: Mapping[str, Any] = {}
+        self._end: Mapping[str, Any] | None = None
+        self._judged = False
+        self._failure: NeurosonoError | None = None
+
+    def run(self, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> dict[str, Any]:
+        endpoints = Endpoints.in_folder(folder)
+        capture_options, engine_options = self._split_options()
+        with (
+            open_socket(context, endpoints.results, bind=True) as results,
+            open_socket(context, endpoints.display, bind=False) as pictures,
+            Supervisor(endpoints) as self._children,
+        ):
+            self._results = Inlet(results)
+            self._pictures = Inlet(pictures, PICTURES_WINDOW)
+            self._children.start("engine", engine_options.__dict__)
+            self._children.start("capture", capture_options.to_json())
+            interrupted = False
+            try:
+                self._follow()
+            except KeyboardInterrupt:
+                interrupted = True
+        if interrupted and not self._outputs.shown:
+            self._outputs.abort()
+            raise StoppedError("stopped before the first picture: nothing was written")
+        return self._conclude(interrupted)
+
+    def _split_options(self) -> tuple[CaptureOptions, EngineOptions]:
+        options = self._options
+        capture = CaptureOptions(
+            stream_id=uuid.uuid4().hex,
+            sources=options.sources,
+            preprocessing=self._bundle.manifest.preprocessing,
+            every=options.every,
+            rate_hz=options.rate_hz,
+            realtime=options.realtime,
+            region=options.region,
+            show_screen=options.show_screen,
+        )
+        engine = EngineOptions(
+            bundle=str(self._bundle.root),
+            engine=options.engine,
+            precision=options.precision,
+            members=options.members,
+            threads=options.threads,
+            cam_hz=options.cam_hz,
+            realtime=options.realtime,
+        )
+        return capture, engine
+
+    def _follow(self) -> None:
+        """Show pictures until both the capture and the engine have said that they are done."""
+        while self._end is None or not (self._judged or self._viewer.off_reason):
+            received = self._pictures.receive(POLL_MS)
+            self._hear_results()
+            if received is None:
+                self._check_capture()
+                self._check_engine()
+                continue
+            match received.message:
+                case DisplayFrame() as picture:
+                    self._show(picture)
+                    self._pictures.give_credit()
+                case Event(name="opened", fields=fields):
+                    self._opened = fields
+                    self._outputs.open(float(fields["rate_hz"]))
+                case Event(name="end", fields=fields):
+                    self._end = fields
+
+    def _show(self, picture: DisplayFrame) -> None:
+        self._viewer.see(picture)
+        if picture.seq is not None:
+            if not self._options.realtime:
+                self._await_result(picture.seq)
+            if self._viewer.off_reason is not None:
+                self._skip_for_off(picture, picture.seq)
+        state = self._viewer.state(picture.pts_s, time.monotonic_ns())
+        self._outputs.show(picture, state)
+        exam = None if self._viewer.result is None else self._viewer.result.exam
+        self._on_progress(Progress(self._viewer.decoded, self._viewer.sampled, exam))
+
+    def _await_result(self, seq: int) -> None:
+        deadline_ns = time.monotonic_ns() + int(STUCK_S * 1e9)
+        while self._viewer.off_reason is None:
+            if self._viewer.result is not None and self._viewer.result.seq >= seq:
+                return
+            if time.monotonic_ns() > deadline_ns:
+                self._turn_off(EngineFailedError(f"the engine gave no answer for {STUCK_S:.0f} s"))
+            self._hear_results(POLL_MS)
+            self._check_engine()
+
+    def _hear_results(self, timeout_ms: int = 0) -> None:
+        while (received := self._results.receive(timeout_ms)) is not None:
+            timeout_ms = 0
+            match received.message:
+                case Result() as result:
+                    self._viewer.hear(result)
+                    self._outputs.write(result)
+                case Event(name="ready", fields=fields):
+                    self._ready = fields
+                    self._viewer.engine = "{backend} {precision} x{members}".format(**fields)
+                case Event(name="judged"):
+                    self._judged = True
+                case Event(name="failed", fields=fields):
+                    self._hear_failure(fields)
+
+    def _hear_failure(self, fields: Mapping[str, Any]) -> None:
+        error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
+        if isinstance(error, InputError) or fields["role"] == "capture":
+            raise error
+        self._turn_off(error)
+
+    def _check_engine(self) -> None:
+        code = self._children.exit_code("engine")
+        if code is None or self._judged or self._viewer.off_reason is not None:
+            return
+        self._hear_results(POLL_MS)  # what it said before it ended comes first
+        if not self._judged and self._viewer.off_reason is None:
+            self._turn_off(EngineFailedError(f"the engine process died ({_describe_exit(code)})"))
+
+    def _check_capture(self) -> None:
+        code = self._children.exit_code("capture")
+        if code is None or self._end is not None:
+            return
+        self._hear_results(POLL_MS)
+        received = self._pictures.receive(POLL_MS)
+        if received is None:
+            self._failure = ProcessFailedError(f"the capture process died ({_describe_exit(code)})")
+            self._end = {}
+            self._judged = True
+        elif isinstance(received.message, DisplayFrame):
+            self._show(received.message)
+        elif isinstance(received.message, Event) and received.message.name == "end":
+            self._end = received.message.fields
+
+    def _turn_off(self, error: NeurosonoError) -> None:
+        self._failure = error
+        for seq, picture in self._viewer.awaited():
+            self._skip_for_off(picture, seq)
+        self._viewer.turn_off(str(error))
+        self._children.kill("engine")
+        self._pictures.tell(Event("engine-off"))
+
+    def _skip_for_off(self, picture: DisplayFrame, seq: int) -> None:
+        self._viewer.skip_for_off(seq)
+        exam = self._viewer.result.exam if self._viewer.result else self._empty_exam()
+        self._outputs.write(
+            Result(
+                picture.stream_id,
+                seq,
+                picture.captured_ns,
+                picture.pts_s,
+                exam,
+                SkipReason.ENGINE_OFF,
+                stage_ms=picture.stage_ms,
+            )
+        )
+
+    def _empty_exam(self) -> ExamSnapshot:
+        return Exam(self._bundle.manifest.labels, self._bundle.calibration).snapshot()
+
+    def _conclude(self, interrupted: bool) -> dict[str, Any]:
+        exam = self._empty_exam() if self._viewer.result is None else self._viewer.result.exam
+        skipped = dict(exam.skipped)
+        for reason, count in self._viewer.off_skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+        failure = self._failure
+        broken = (self._end or {}).get("error")
+        if interrupted:
+            failure = StoppedError(
+                f"stopped after {self._outputs.shown} pictures: what was done up to there is kept"
+            )
+        elif failure is None and broken is not None:
+            failure = RunError(broken)
+        record = self._outputs.finish(
+            replace(exam, skipped=skipped),
+            {
+                "source": self._opened.get("source"),
+                "complete": failure is None,
+                "error": None if failure is None else str(failure),
+                "broken_at_frame": (self._end or {}).get("frame"),
+                "repaired_timestamps": (self._end or {}).get("repaired_timestamps"),
+                "bundle": {
+                    "name": self._bundle.manifest.name,
+                    "sha256": self._bundle.manifest.digest,
+                },
+                "engine": dict(self._ready),
+            },
+            self._count_frames(exam, skipped, interrupted),
+        )
+        if failure is not None:
+            raise failure
+        return record
+
+    def _count_frames(
+        self, exam: ExamSnapshot, skipped: Mapping[str, int], interrupted: bool
+    ) -> dict[str, Any]:
+        """Return `frames` of `exam.json`; raises `RunError` where they do not add up."""
+        end = self._end or {}
+        decoded = int(end.get("decoded", self._viewer.decoded))
+        sampled = int(end.get("sampled", exam.used + sum(skipped.values())))
+        displayed = self._outputs.shown
+        dropped = decoded - displayed
+        counted = {
+            "decoded": decoded,
+            "displayed": displayed,
+            "dropped": dropped,
+            "sampled": sampled,
+            "used": exam.used,
+            "skipped": dict(skipped),
+        }
+        whole = end.get("dropped") in (None, dropped)
+        if not interrupted and (not whole or sampled != exam.used + sum(skipped.values())):
+            self._failure = self._failure or RunError(f"the frames do not add up: {counted}")
+        return counted
+
+
+def _describe_exit(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

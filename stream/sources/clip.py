@@ -1,0 +1,58 @@
+"""What every kind of clip gives to the exam that it is a part of."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+STILL_S = 0.5
+"""How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of
+an exam of stills moves on at a pace at which they can be looked at."""
+
+FALLBACK_RATE_HZ = 25.0
+"""The rate of a clip that does not say its own; the commonest of clips from scanners."""
+
+Region = tuple[int, int, int, int]
+"""x, y, width and height in pixels."""
+
+
+@dataclass(frozen=True)
+class ClipPicture:
+    """One picture of one clip.
+
+    `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `pixels` is
+    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright.
+    """
+
+    pts_s: float | None
+    pixels: NDArray[np.uint8]
+    decode_ms: float
+
+
+class Clip(Protocol):
+    """A part of an exam that was opened, and whose first picture was decoded, without error."""
+
+    @property
+    def noun(self) -> str:
+        """`clip`, `still`, `DICOM` or `phantom`."""
+
+    @property
+    def format_name(self) -> str:
+        """The kind of file, as `mp4`; the specification of a phantom."""
+
+    @property
+    def interval_s(self) -> float:
+        """The usual time from a picture to the next; over 0."""
+
+    @property
+    def us_regions(self) -> tuple[Region, ...]:
+        """Where the file itself says that ultrasound is; empty where it says nothing."""
+
+    def pictures(self) -> Generator[ClipPicture]:
+        """Decode from the start.
+
+        Raises `SourceBrokenError` after the last good picture; its message is the reason alone, and
+        its `frame` counts within the clip.
+        """

@@ -1,0 +1,138 @@
+"""Everything that was given, in the order in which it was given, as one exam."""
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from engine.contracts.errors import SourceBrokenError, SourceError
+from stream.picture import Picture
+from stream.sources.clip import Clip, Region
+from stream.sources.clock import ExamClock
+from stream.sources.folder import list_media
+from stream.sources.kinds import Kind, find_kind, read_head
+from stream.sources.phantom_source import PREFIX, open_phantom
+
+_NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
+
+
+class ExamSource:
+    """Clips, stills, DICOM files and phantoms as one exam (a `Source`).
+
+    Every part was opened, and its first picture decoded, before this was made. `ignored_files`
+    counts files in given folders that look like no medium.
+    """
+
+    def __init__(self, clips: Sequence[Clip], *, ignored_files: int = 0) -> None:
+        if not clips:
+            raise SourceError("no source was given; expected a clip, a still, DICOM or a folder")
+        self._clips = tuple(clips)
+        self._clock = ExamClock()
+        self.ignored_files = ignored_files
+
+    @property
+    def description(self) -> str:
+        """Kinds, counts and formats, as `3 clips (mp4), 2 DICOM`; never a file's name."""
+        parts: list[str] = []
+        for noun in _NOUN_ORDER:
+            formats = [clip.format_name for clip in self._clips if clip.noun == noun]
+            if formats and noun == "phantom":
+                parts.extend(formats)
+            elif formats:
+                plural = noun if len(formats) == 1 or noun == "DICOM" else f"{noun}s"
+                names = "" if noun == "DICOM" else f" ({', '.join(Counter(formats))})"
+                parts.append(f"{len(formats)} {plural}{names}")
+        return ", ".join(parts)
+
+    @property
+    def clip_count(self) -> int:
+        """How many clips, stills, DICOM files and phantoms the exam has."""
+        return len(self._clips)
+
+    @property
+    def nominal_rate_hz(self) -> float:
+        """The usual rate of the first clip; 2 Hz if that is a still."""
+        return 1 / self._clips[0].interval_s
+
+    @property
+    def repaired_timestamps(self) -> int:
+        """How many timestamps were missing or impossible, so far, in the latest reading."""
+        return self._clock.repaired
+
+    @property
+    def us_regions(self) -> dict[int, tuple[Region, ...]]:
+        """Where files themselves say that ultrasound is: x, y, width, height, by clip."""
+        return {i: clip.us_regions for i, clip in enumerate(self._clips) if clip.us_regions}
+
+    def pictures(self) -> Generator[Picture]:
+        """Decode the exam from its start.
+
+        Raises `SourceBrokenError` after the last good picture of the clip that breaks; what comes
+        after that clip is not read.
+        """
+        self._clock = clock = ExamClock()
+        index = 0
+        for number, clip in enumerate(self._clips):
+            clock.begin_clip(clip.interval_s)
+            with closing(clip.pictures()) as pictures:
+                try:
+                    for found in pictures:
+                        pts_s = clock.stamp(found.pts_s)
+                        yield Picture(index, number, pts_s, found.pixels, found.decode_ms)
+                        index += 1
+                except SourceBrokenError as error:
+                    raise self._tell_break(error, number, index) from error
+
+    def _tell_break(self, error: SourceBrokenError, number: int, index: int) -> SourceBrokenError:
+        clip = self._clips[number]
+        return SourceBrokenError(
+            f"{clip.noun} {number + 1} of {len(self._clips)} ({clip.format_name}) breaks at its "
+            f"picture {error.frame + 1}, frame {index} of the exam: {error}; what came before is "
+            "kept, so copy or export the file again for the rest",
+            frame=index,
+        )
+
+
+def open_source(arguments: Sequence[str], *, frame_threads: bool = True) -> ExamSource:
+    """Open everything that was given as one exam, and decode the first picture of each part.
+
+    Each argument is a clip, a still, a DICOM file, a folder of those, or a phantom as
+    `phantom:LABEL?seed=7&seconds=20`. `frame_threads` decodes several pictures at once, which is
+    faster and later: right for a replay. Raises `SourceError`, before anything is begun, if any
+    part cannot be used.
+    """
+    clips: list[Clip] = []
+    ignored = 0
+    for argument in arguments:
+        if argument.startswith(PREFIX):
+            clips.append(open_phantom(argument))
+            continue
+        path = Path(argument)
+        if not argument or not path.exists():
+            raise SourceError(
+                f"there is no {argument!r}; expected a clip, a still, a DICOM file, a folder of "
+                "them or phantom:LABEL, so check the path"
+            )
+        if path.is_dir():
+            listing = list_media(path)
+            ignored += listing.ignored
+            clips.extend(_open_file(file, frame_threads) for file in listing.media)
+        else:
+            clips.append(_open_file(path, frame_threads))
+    return ExamSource(clips, ignored_files=ignored)
+
+
+def _open_file(path: Path, frame_threads: bool) -> Clip:
+    kind = find_kind(read_head(path), path.suffix)
+    if kind is Kind.DICOM:
+        # Only an exam with DICOM in it pays for the import of its readers.
+        from stream.sources.dicom import open_dicom
+
+        return open_dicom(path)
+    if kind is Kind.STILL:
+        from stream.sources.still import open_still
+
+        return open_still(path)
+    from stream.sources.video import open_video
+
+    return open_video(path, frame_threads=frame_threads)

@@ -1,0 +1,109 @@
+"""A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`."""
+
+import difflib
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from engine.contracts.errors import InputError, SourceError
+from engine.contracts.labels import DEFAULT_LABELS
+from stream.sources.clip import ClipPicture, Region
+
+if TYPE_CHECKING:
+    from stream.phantom.exam import PhantomSpec
+
+PREFIX = "phantom:"
+
+DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0}
+"""Decision: an exam that is long enough for a prediction, on a screen of common size."""
+
+_WHOLE_NUMBERS = ("seed", "width", "height")
+
+
+@dataclass(frozen=True)
+class PhantomClip:
+    """A phantom exam; its description is the very text that it was asked for by."""
+
+    format_name: str
+    spec: "PhantomSpec"
+    noun: str = "phantom"
+    us_regions: tuple[Region, ...] = ()
+
+    @property
+    def interval_s(self) -> float:
+        """The time from a picture to the next."""
+        return 1 / self.spec.fps
+
+    def pictures(self) -> Generator[ClipPicture]:
+        """Generate the exam from its start, always the same."""
+        from stream.phantom.exam import exam_frames
+
+        began_s = time.perf_counter()
+        for frame in exam_frames(self.spec):
+            made_ms = (time.perf_counter() - began_s) * 1e3
+            yield ClipPicture(frame.pts_s, frame.pixels, made_ms)
+            began_s = time.perf_counter()
+
+
+def open_phantom(argument: str) -> PhantomClip:
+    """Parse a specification; raises `SourceError` if the label or a parameter is not known."""
+    label, _, query = argument.removeprefix(PREFIX).partition("?")
+    if label not in DEFAULT_LABELS:
+        raise SourceError(
+            f"there is no phantom of {label!r}; expected one of {', '.join(DEFAULT_LABELS)}"
+            f"{_suggest(label, DEFAULT_LABELS)}"
+        )
+    values = dict(DEFAULTS)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError as error:
+        raise SourceError(
+            f"cannot read the phantom's parameters {query!r}; expected them as seed=7&seconds=20"
+        ) from error
+    for name, text in pairs:
+        if name not in DEFAULTS:
+            raise SourceError(
+                f"a phantom has no parameter {name!r}; expected {', '.join(DEFAULTS)}"
+                f"{_suggest(name, DEFAULTS)}"
+            )
+        values[name] = _parse_value(name, text)
+    return PhantomClip(format_name=argument, spec=_make_spec(label, values))
+
+
+def _parse_value(name: str, text: str) -> float:
+    lowest_excluded = -1 if name == "seed" else 0
+    try:
+        value = float(int(text)) if name in _WHOLE_NUMBERS else float(text)
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value) or value <= lowest_excluded:
+        kind = "a whole number" if name in _WHOLE_NUMBERS else "a number"
+        raise SourceError(
+            f"a phantom's {name} cannot be {text!r}; expected {kind} over {lowest_excluded}, as in "
+            f"{name}={DEFAULTS[name]:g}"
+        )
+    return value
+
+
+def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
+    from stream.phantom.exam import PhantomSpec
+
+    try:
+        return PhantomSpec(
+            label=label,
+            seed=int(values["seed"]),
+            seconds=values["seconds"],
+            fps=values["fps"],
+            width_px=int(values["width"]),
+            height_px=int(values["height"]),
+        )
+    except (InputError, ValueError) as error:
+        raise SourceError(f"cannot make this phantom: {error}") from error
+
+
+def _suggest(word: str, known: tuple[str, ...] | dict[str, float]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,73 @@
+"""Starts the capture and the engine process, watches them, and leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from engine.contracts.errors import ProcessFailedError
+from stream.channel import Endpoints
+
+MODULES = {"capture": "stream.capture", "engine": "stream.worker"}
+
+GRACE_S = 3.0
+"""How long a child may take to end after it was asked, before it is killed."""
+
+
+class Supervisor:
+    """The child processes of one session; as a context manager it ends them on every way out."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, role: str, options: Mapping[str, Any]) -> None:
+        """Start the child `capture` or `engine`; raises `ProcessFailedError` if it cannot be."""
+        configuration = {"role": role, "endpoints": self._endpoints.__dict__, "options": options}
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", MODULES[role]],
+                stdin=subprocess.PIPE,
+                # a group of its own: Ctrl-C reaches us alone, and we decide what it means
+                process_group=0,
+            )
+            self._children[role] = child
+            assert child.stdin is not None
+            child.stdin.write(json.dumps(configuration).encode() + b"\n")
+            child.stdin.flush()
+        except OSError as error:
+            raise ProcessFailedError(f"the {role} process did not start: {error}") from error
+
+    def exit_code(self, role: str) -> int | None:
+        """Return how a child ended, or None while it runs."""
+        return self._children[role].poll()
+
+    def pid(self, role: str) -> int:
+        """Return a child's process id."""
+        return self._children[role].pid
+
+    def kill(self, role: str) -> None:
+        """End a child that no longer answers, at once."""
+        self._children[role].kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            try:
+                child.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            if child.stdin is not None:
+                child.stdin.close()

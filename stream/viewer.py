@@ -1,0 +1,115 @@
+"""What the screen shows at each moment: the picture, the exam so far, and whether the AI is alive.
+
+Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No clock of its own.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.contracts.frame import DisplayFrame, SkipReason
+from engine.contracts.result import Result
+from stream.overlay_state import AiState, Heatmap, OverlayState
+
+LATE_MS = 500.0
+"""An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
+
+MAX_PENDING = 64
+"""Pictures kept for the heatmap of a result that has not come yet."""
+
+
+@dataclass
+class Viewer:
+    """Follows one exam.
+
+    `realtime` tells whether lateness counts: a lossless replay waits for each answer instead.
+    """
+
+    labels: tuple[str, ...]
+    realtime: bool
+    result: Result | None = None
+    heatmap: Heatmap | None = None
+    engine: str = ""
+    off_reason: str | None = None
+    decoded: int = 0
+    displayed: int = 0
+    sampled: int = 0
+    off_skipped: dict[str, int] = field(default_factory=dict)
+    _pending: dict[int, DisplayFrame] = field(default_factory=dict)
+    _shown_skip: SkipReason | None = None
+
+    def see(self, picture: DisplayFrame) -> None:
+        """Take the picture that is shown next."""
+        self.displayed += 1
+        self.decoded = picture.index + 1
+        if picture.seq is None:
+            return
+        self.sampled = max(self.sampled, picture.seq + 1)
+        self._shown_skip = picture.skip_reason
+        awaited = self.result is None or picture.seq > self.result.seq
+        if awaited and self.off_reason is None:
+            self._pending[picture.seq] = picture
+            if len(self._pending) > MAX_PENDING:
+                self._pending.pop(min(self._pending))
+
+    def hear(self, result: Result) -> None:
+        """Take a result, and with it the heatmap of the very picture that it was computed from."""
+        own = self._pending.pop(result.seq, None)
+        if self.result is None or result.seq > self.result.seq:
+            self.result = result
+        if result.cam is not None and result.probabilities is not None and own is not None:
+            leading = int(np.argmax(result.probabilities))
+            self.heatmap = Heatmap(
+                cam=result.cam[leading],
+                pixels=own.region,
+                label=self.labels[leading],
+                seq=result.seq,
+                pts_s=result.pts_s,
+            )
+
+    def awaited(self) -> list[tuple[int, DisplayFrame]]:
+        """Return the sampled pictures that have no result yet, in order."""
+        return sorted(self._pending.items())
+
+    def turn_off(self, reason: str) -> None:
+        """The engine is gone for good: nothing of it is shown any more."""
+        self.off_reason = reason
+        self.heatmap = None
+        self._pending.clear()
+
+    def skip_for_off(self, seq: int) -> None:
+        """Count a sampled frame that no engine was there to judge."""
+        reason = str(SkipReason.ENGINE_OFF)
+        self.off_skipped[reason] = self.off_skipped.get(reason, 0) + 1
+        self.sampled = max(self.sampled, seq + 1)
+        self._shown_skip = SkipReason.ENGINE_OFF
+
+    def state(self, pts_s: float, now_ns: int) -> OverlayState:
+        """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
+        ai, reason = self._judge_engine(now_ns)
+        used = 0 if self.result is None else self.result.exam.used
+        return OverlayState(
+            ai=ai,
+            ai_reason=reason,
+            result=self.result,
+            heatmap=self.heatmap,
+            skip_reason=self._shown_skip,
+            decoded=self.decoded,
+            sampled=self.sampled,
+            used=used,
+            dropped=self.decoded - self.displayed,
+            pts_s=pts_s,
+            engine=self.engine,
+        )
+
+    def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+        if self.off_reason is not None:
+            return AiState.OFF, self.off_reason
+        if not self.engine:
+            return AiState.STARTING, "the engine is loading"
+        if self.realtime and self._pending:
+            oldest = self._pending[min(self._pending)]
+            late_ms = (now_ns - oldest.captured_ns) / 1e6
+            if late_ms > LATE_MS:
+                return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
+        return AiState.ON, ""

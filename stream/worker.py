@@ -1,0 +1,144 @@
+"""The engine process: frames in, results out; it owns the running exam."""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.backends import Backend
+from engine.bundle import Bundle
+from engine.cam import combine_cams
+from engine.choice import open_engine
+from engine.contracts.frame import Frame
+from engine.contracts.result import Result
+from engine.exam import Exam, measure_disagreement
+from stream.channel import Inlet, open_socket
+from stream.child import Stop, run_child
+from stream.wire import Event, pack
+
+if TYPE_CHECKING:
+    import zmq
+
+POLL_MS = 100
+
+LOSSLESS_WINDOW = 4
+"""Frames on their way in a replay: enough that decoding and the network overlap."""
+
+LIVE_WINDOW = 1
+"""Live, a frame waits in capture, where a newer one can still take its place."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the engine process is told; travels as JSON."""
+
+    bundle: str
+    engine: str = "auto"
+    precision: str | None = None
+    members: int | None = None
+    threads: int = 0
+    cam_hz: float = 5.0
+    realtime: bool = False
+
+
+class CamThrottle:
+    """Lets a heatmap through at most `rate_hz` times a second of source time (0: never).
+
+    Source time, not the clock on the wall, so that two replays give the same heatmaps.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period_s = 1.0 / rate_hz if rate_hz > 0 else float("inf")
+        self._last_s = float("-inf")
+
+    def passes(self, pts_s: float) -> bool:
+        """Return whether the frame shown at `pts_s` gets a heatmap."""
+        never = self._period_s == float("inf")
+        if never or pts_s - self._last_s < self._period_s - 1e-6:
+            return False
+        self._last_s = pts_s
+        return True
+
+
+class Worker:
+    """Judges frames, one after the other, and keeps the exam."""
+
+    def __init__(self, backend: Backend, exam: Exam, cam_hz: float) -> None:
+        self._backend, self._exam = backend, exam
+        self._throttle = CamThrottle(cam_hz)
+
+    def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
+        """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
+        stage_ms = frame.stage_ms | {"wait": wait_ms}
+        result = Result(
+            frame.stream_id,
+            frame.seq,
+            frame.captured_ns,
+            frame.pts_s,
+            self._exam.snapshot(),
+            frame.skip_reason,
+            stage_ms=stage_ms,
+        )
+        if frame.pixels is None:
+            if frame.skip_reason is not None:
+                self._exam.skip(frame.skip_reason)
+            return replace(result, exam=self._exam.snapshot())
+        begun_ns = time.monotonic_ns()
+        answer = self._backend.infer(frame.pixels[None])
+        network_ns = time.monotonic_ns()
+        members = answer.probabilities[0]
+        probabilities = self._exam.update(members)
+        wants_cam = self._throttle.passes(frame.pts_s)
+        cam = combine_cams(answer.cams[0]) if wants_cam else None
+        snapshot = self._exam.snapshot()
+        stage_ms["network"] = (network_ns - begun_ns) / 1e6
+        stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
+        return replace(
+            result,
+            exam=snapshot,
+            probabilities=probabilities,
+            member_probabilities=members,
+            cam=cam,
+            disagreement=measure_disagreement(members),
+        )
+
+
+def work(
+    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+) -> None:
+    """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
+    options = EngineOptions(**configuration["options"])
+    endpoints = configuration["endpoints"]
+    with (
+        # before the engine loads, so that the capture process has somewhere to send to
+        open_socket(context, endpoints["frames"], bind=False) as frames_socket,
+        open_socket(context, endpoints["results"], bind=False) as results,
+    ):
+        bundle = Bundle.load(Path(options.bundle))
+        choice = open_engine(
+            bundle, options.engine, options.precision, options.members, options.threads
+        )
+        exam = Exam(bundle.manifest.labels, bundle.calibration)
+        worker = Worker(choice.backend, exam, options.cam_hz)
+        results.send(pack(Event("ready", choice.describe())))
+        inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        while not stop():
+            received = inlet.receive(POLL_MS)
+            if received is None:
+                continue
+            match received.message:
+                case Frame() as frame:
+                    wait_ms = (time.monotonic_ns() - received.sent_ns) / 1e6
+                    results.send(pack(worker.judge(frame, wait_ms)))
+                    if frame.pixels is not None:
+                        inlet.give_credit()
+                case Event(name="end"):
+                    results.send(pack(Event("judged", {"exam": exam.to_json()})))
+                    return
+                case other:
+                    results.send(pack(Event("ignored", {"kind": type(other).__name__})))
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(work))

@@ -1,0 +1,48 @@
+"""A tiny cohort whose classes differ by where a bright bar stands."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.contracts.cache import Cache, CachedFrame, CacheWriter
+from engine.contracts.preprocessing import PreprocessingSpec
+
+SPEC = PreprocessingSpec(size_px=64, resize_px=64)
+LABELS = ("low", "middle", "high")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def write_cohort(
+    root: Path, patients: int = 4, frames: int = 4, labels: tuple[str, ...] = LABELS, seed: int = 0
+) -> Cache:
+    """Write a cache of `patients` a class, each with `frames` noisy pictures."""
+    rng = np.random.default_rng(seed)
+    with CacheWriter(root, labels, SPEC, 1, "synthetic") as writer:
+        for number, label in enumerate(labels):
+            for patient in range(patients):
+                name = f"{label}-{seed}-{patient}"
+                for frame in range(frames):
+                    pixels = rng.integers(0, 90, (64, 64), dtype=np.uint8)
+                    top = 4 + number * 20 + int(rng.integers(0, 6))
+                    pixels[top : top + 10] += 120
+                    path = f"{label}/{name}/clip.mp4"
+                    row = CachedFrame(path, label, name, name, 0, frame, frame / 25, 20.0)
+                    writer.add(pixels, row)
+        return writer.finish()
+
+
+@pytest.fixture
+def make_cohort(tmp_path: Path) -> Callable[..., Cache]:
+    """Return `write_cohort` into the test's own folder."""
+
+    def make(name: str = "cache", **how: object) -> Cache:
+        return write_cohort(tmp_path / name, **how)  # type: ignore[arg-type]
+
+    return make

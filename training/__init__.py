@@ -1,0 +1,1 @@
+"""Offline: patients in, bundle out."""

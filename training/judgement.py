@@ -1,0 +1,64 @@
+"""What trained networks say of cached frames."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backends import Backend
+from engine.contracts.cache import Cache, pseudonym
+from engine.contracts.errors import InputError
+from engine.contracts.predictions import Predictions
+from training.batches import in_order
+
+BATCH = 64
+
+
+def judge(
+    backend: Backend,
+    cache: Cache,
+    rows: NDArray[np.int64],
+    *,
+    fold: int,
+    salt: str,
+    watch: Callable[[int], None] = lambda _: None,
+) -> Predictions:
+    """Judge `rows` of a cache: the mean of the members' probabilities.
+
+    `fold` and `salt` (the digest of the training cache) go into the predictions' columns; `watch`
+    hears how many frames were done.
+    """
+    parts = []
+    for some in in_order(rows, BATCH):
+        answer = backend.infer(np.asarray(cache.frames[some]))
+        parts.append(answer.probabilities.astype(np.float64).mean(axis=1))
+        watch(len(some))
+    probabilities = np.concatenate(parts)
+    found = [cache.rows[row] for row in rows]
+    return Predictions(
+        labels=cache.labels,
+        rows=rows,
+        folds=np.full(len(rows), fold, dtype=np.int64),
+        patients=np.array([pseudonym(row.patient, salt) for row in found]),
+        exams=np.array([pseudonym(f"{row.patient}/{row.exam}", salt) for row in found]),
+        targets=cache.targets[rows],
+        weeks=np.array(
+            [np.nan if row.gestational_weeks is None else row.gestational_weeks for row in found]
+        ),
+        probabilities=probabilities,
+    )
+
+
+def check_unseen(cache: Cache, salt: str, trained_on: Sequence[str]) -> None:
+    """Raise `InputError` if a patient of `cache` is among `trained_on`, the training's pseudonyms.
+
+    What a model says of patients it was trained on says nothing of others.
+    """
+    known = frozenset(trained_on)
+    seen = [name for name in cache.label_of_patient if pseudonym(name, salt) in known]
+    if seen:
+        paths = sorted({row.path for row in cache.rows if row.patient == seen[0]})
+        raise InputError(
+            f"{len(seen)} patients of this cache were trained on, e.g. the one of {paths[0]}: "
+            "judge patients that the model has not seen"
+        )
