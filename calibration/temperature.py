@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from calibration.reliability import measure_nll
 from engine.contracts.calibration import Calibration
 from engine.contracts.predictions import Predictions
 
@@ -40,9 +39,3 @@ def fit_temperature(frames: Predictions) -> float:
         else:
             low = high - span
     return math.exp((low + high) / 2)
-
-
-def nll_after(frames: Predictions, temperature: float) -> float:
-    """Return the mean negative log-likelihood at `temperature`."""
-    calibrated = Calibration(temperature=temperature).calibrate(frames.probabilities)
-    return measure_nll(calibrated, frames.targets)

@@ -18,6 +18,6 @@ def demo(
 ) -> None:
     """Replay a phantom exam through the real pipeline with the bundle that ships."""
     from scripts.replay_view import run_replay
-    from stream.replay import ReplayOptions
+    from stream.replay_options import ReplayOptions
 
     run_replay(ReplayOptions(sources=(DEMO_SOURCE,), out=out), json)

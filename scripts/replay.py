@@ -40,7 +40,7 @@ def replay(
     ] = None,
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
-    from stream.replay import ReplayOptions
+    from stream.replay_options import ReplayOptions
 
     options = ReplayOptions(
         sources=tuple(sources),

@@ -13,10 +13,12 @@ from engine.contracts.errors import RunError
 from engine.contracts.notice import NOTICE
 from scripts.console import console, write_json_report
 from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
-from stream.replay import Progress, ReplayOptions, replay
+from stream.replay import Progress, replay
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stream.replay_options import ReplayOptions
 
 REFRESH_HZ = 8
 

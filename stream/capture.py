@@ -5,7 +5,8 @@ What lies outside the ultrasound region never leaves this process.
 
 import sys
 import time
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,7 +14,7 @@ import cv2
 from engine.contracts.errors import SourceBrokenError
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.preprocessing import PreprocessingSpec
-from stream.channel import Outlet, open_socket
+from stream.channel import POLL_MS, Outlet, open_socket
 from stream.child import Stop, run_child
 from stream.evidence import EvidenceGate
 from stream.intake import Intake, Taken
@@ -25,6 +26,10 @@ from stream.wire import Event
 
 if TYPE_CHECKING:
     import zmq
+
+MAX_UNANSWERED = 65536
+"""Sampled frames remembered (without pixels) in case the engine dies before it answers: 18 minutes
+at 60 Hz, far longer than a dead engine goes unnoticed."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,23 @@ class Capture:
         self._frames, self._display = frames, display
         self._stop, self._realtime = stop, realtime
         self._engine_is_off = False
+        self._sent: deque[Frame] = deque(maxlen=MAX_UNANSWERED)
         self._begun_ns: int | None = None
         self.counts = Counts()
 
     def hear(self, event: Event) -> None:
-        """Take what the display process says: `engine-off` stops sending frames to the engine."""
-        if event.name == "engine-off":
-            self._engine_is_off = True
+        """Take what the display process says.
+
+        `engine-off` stops sending frames to the engine; those that it has not answered, all but
+        `answered` from `next_seq` on, go to the display process instead, to be counted there.
+        """
+        if event.name != "engine-off" or self._engine_is_off:
+            return
+        self._engine_is_off = True
+        answered, next_seq = set(event.fields["answered"]), event.fields["next_seq"]
+        for frame in self._sent:
+            if frame.seq >= next_seq and frame.seq not in answered:
+                self._display.send_always(_skip(frame, SkipReason.ENGINE_OFF))
 
     def send(self, taken: Taken) -> None:
         """Pass one picture on, at its time when playing in real time."""
@@ -95,9 +110,7 @@ class Capture:
 
     def finish(self, fields: dict[str, Any]) -> None:
         """Send what is still held, then the end, to both."""
-        displaced = self._frames.flush(self._is_without_engine)
-        if isinstance(displaced, Frame):
-            self._skip(displaced)
+        self._frames.flush(self._is_without_engine)
         if self._display.flush(self._stop) is not None:
             self.counts.dropped += 1
             self.counts.displayed -= 1
@@ -105,7 +118,8 @@ class Capture:
         self._frames.send_always(end)
         self._display.send_always(end)
         self._frames.flush(self._is_without_engine)
-        self._display.flush(self._stop)
+        while not self._stop():  # an engine that dies now still leaves frames to be counted
+            self._display.pump(POLL_MS)
 
     def _wait_until_due(self, pts_s: float) -> None:
         now_ns = time.monotonic_ns()
@@ -124,29 +138,18 @@ class Capture:
 
     def _send_frame(self, frame: Frame) -> None:
         if self._is_without_engine():
+            reason = frame.skip_reason or SkipReason.ENGINE_OFF
+            self._display.send_always(_skip(frame, reason))
             return
+        self._sent.append(_skip(frame, frame.skip_reason or SkipReason.ENGINE_OFF))
         if frame.skip_reason is not None:
             self._frames.send_always(frame)
         elif self._realtime:
             displaced = self._frames.send_newest(frame)
             if isinstance(displaced, Frame):
-                self._skip(displaced)
+                self._frames.send_always(_skip(displaced, SkipReason.SUPERSEDED))
         else:
             self._frames.send_waiting(frame, self._is_without_engine)
-
-    def _skip(self, frame: Frame) -> None:
-        if self._engine_is_off:
-            return
-        superseded = Frame(
-            frame.stream_id,
-            frame.seq,
-            frame.captured_ns,
-            frame.pts_s,
-            None,
-            SkipReason.SUPERSEDED,
-            frame.stage_ms,
-        )
-        self._frames.send_always(superseded)
 
     def _send_picture(self, picture: DisplayFrame) -> None:
         self.counts.displayed += 1
@@ -157,6 +160,10 @@ class Capture:
         if lost:
             self.counts.displayed -= 1
             self.counts.dropped += 1
+
+
+def _skip(frame: Frame, reason: SkipReason) -> Frame:
+    return replace(frame, pixels=None, skip_reason=reason)
 
 
 def capture(

@@ -6,14 +6,14 @@ lit, but flat.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.preprocess import to_grey
-from stream.outline import trace_outline
+from stream.outline import fill_hull, trace_outline
 from stream.patch import pick_patch
 from stream.region import Region, full_region
 
@@ -39,6 +39,9 @@ SMALLEST_TEXT_PX = 150
 """Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs, glints."""
 FLAT_LEVEL = 1.2
 """Standard deviation along a row, grey levels, under which a lit patch is a drawn panel."""
+FLAT_GREY = 20
+"""Grey level from which a flat patch is a panel: receiver noise, smoothed flat by a video codec, was
+found at 13 to 18, panels at 25 and more."""
 FLAT_SIZE_PX = (25, 5)
 """Width and height, working pixels, of the smallest flat thing that is taken for a panel."""
 FLAT_REACH_PX = (41, 9)
@@ -92,9 +95,7 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Evidence:
     brightest = greys[0].copy()
     for grey in greys[1:]:
         np.maximum(brightest, grey, out=brightest)
-    height, width = brightest.shape
-    scale = min(1.0, WORK_PX / max(height, width))
-    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    scale, size = working_size(brightest)
     black = background_of(brightest)
     lit = shrink(brightest > black + LIT_LEVEL, size)
     bright = shrink(brightest > black + DIM_LEVELS[1], size)
@@ -107,7 +108,7 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Evidence:
     if len(greys) > 1:
         text &= find_text(greys[0], size)
     small = np.asarray(cv2.resize(greys[-1], size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return Evidence(bright, dense, text, find_drawn(small, lit, text), scale)
+    return Evidence(bright, dense, text, find_drawn(small, text), scale)
 
 
 def shrink(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -138,14 +139,13 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
 
 
-def find_drawn(
-    small: NDArray[np.uint8], lit: NDArray[np.uint8], text: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return where panels and bars were drawn, with the text that stands in them or alone."""
     levels = small.astype(np.float32)
     mean = cv2.blur(levels, (15, 1))
     spread = cv2.blur(cv2.blur(levels * levels, (15, 1)) - mean * mean, (3, 3))
-    flat = np.where((spread < FLAT_LEVEL**2) & (lit > 200), 255, 0).astype(np.uint8)
+    even = (spread < FLAT_LEVEL**2) & (small > FLAT_GREY)
+    flat = np.where(even, 255, 0).astype(np.uint8)
     bar = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_SIZE_PX)
     flat = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, bar), dtype=np.uint8)
     reach = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_REACH_PX)
@@ -159,9 +159,7 @@ def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
     _, _, w, h = cv2.boundingRect(patch)
     if w < FULL_SHARE * width or h < FULL_SHARE * height:
         return False
-    hull = np.zeros_like(patch)
-    cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(patch)), 255)
-    hull = np.asarray(cv2.dilate(hull, box(3)), dtype=np.uint8)
+    hull = np.asarray(cv2.dilate(fill_hull(patch), box(3)), dtype=np.uint8)
     return float(np.mean(np.where(hull > 0, 0, bright))) / 255 < BESIDE_SHARE
 
 
@@ -196,3 +194,34 @@ def to_region(
     if share > LINEAR_SHARE or len(polygon) < 3:
         return Region(x, y, w, h, "linear", None, boxes)
     return Region(x, y, w, h, "sector", (polygon - [x, y]).astype(np.int32), boxes)
+
+
+def with_text(region: Region, pixels: NDArray[np.uint8]) -> Region:
+    """Return the region with the letters that stand on it in this screen, for older ones."""
+    grey = to_grey(pixels)
+    scale, size = working_size(grey)
+    here = cv2.resize(region.screen_mask(*grey.shape), size, interpolation=cv2.INTER_NEAREST)
+    boxes = text_boxes(
+        np.where(np.asarray(here) > 0, find_text(grey, size), 0).astype(np.uint8), scale
+    )
+    moved = tuple((x - region.x, y - region.y, w, h) for x, y, w, h in boxes)
+    return region if moved == region.text else replace(region, text=moved)
+
+
+def drawn_share(grey: NDArray[np.uint8]) -> float:
+    """Return which share of a picture, `(H, W)` grey, is panels, bars and letters, 0 to 1.
+
+    Looks at every k-th pixel only: letters keep their sharp edges, and it costs a quarter.
+    """
+    if min(grey.shape) < 2:
+        return 0.0
+    step = max(1, round(max(grey.shape) / WORK_PX))
+    small = np.ascontiguousarray(grey[::step, ::step])
+    return float(np.mean(find_drawn(small, find_text(small, small.shape[::-1])) > 0))
+
+
+def working_size(grey: NDArray[np.uint8]) -> tuple[float, tuple[int, int]]:
+    """Return the working scale of a screen, and its working `(width, height)`."""
+    height, width = grey.shape
+    scale = min(1.0, WORK_PX / max(height, width))
+    return scale, (max(2, round(width * scale)), max(2, round(height * scale)))

@@ -4,15 +4,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.preprocess import to_grey
 from stream.region import Region
 
 CELLS_PX = 96
 """Longer side of the signature, in cells."""
+SAMPLED_PX = 192
+"""Shorter side of what the signature is made from: every k-th pixel, for speed."""
 CHANGED_LEVEL = 24
-"""Grey levels by which a cell must differ to have changed: text that comes or goes, not a clock."""
+"""Grey levels by which a cell must differ to have changed: text that comes or goes."""
 CHANGED_SHARE = 0.02
-"""Of all cells: more changed outside the region than this is looked into."""
+"""Of all cells: a clock, a trace or a cursor changes fewer outside the region."""
+SAME_OVERLAP = 0.9
+"""Intersection over union from which two regions, found apart, are one."""
+BEYOND_SHARE = 0.05
+"""Of a region found anew: with more of it outside the known one, the picture has moved."""
 
 
 class LayoutCheck:
@@ -22,29 +27,38 @@ class LayoutCheck:
         height, width = pixels.shape[:2]
         scale = CELLS_PX / max(height, width)
         self._size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        mask = region.screen_mask(height, width)
-        inside = cv2.resize(mask, self._size, interpolation=cv2.INTER_AREA)
-        self._region = region
+        self._step = max(1, min(height, width) // SAMPLED_PX)
+        self._mask = region.screen_mask(height, width)
+        inside = cv2.resize(self._mask, self._size, interpolation=cv2.INTER_AREA)
         self._outside = np.asarray(inside, dtype=np.uint8) == 0
         self._signature = self._sign(pixels)
 
     def _sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
-        small = cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA)
-        return to_grey(np.asarray(small, dtype=np.uint8)).astype(np.int16)
+        """Shrink the green channel, or the only one, to the cells."""
+        few = pixels[:: self._step, :: self._step]
+        few = np.ascontiguousarray(few if few.ndim == 2 else few[..., 1])
+        return np.asarray(cv2.resize(few, self._size, interpolation=cv2.INTER_AREA), dtype=np.int16)
 
     def has_changed(self, pixels: NDArray[np.uint8]) -> bool:
-        """Whether enough changed outside the region for a closer look; shapes must agree."""
+        """Whether enough changed outside the region for a closer look; sizes must agree."""
         changed = np.abs(self._sign(pixels) - self._signature) > CHANGED_LEVEL
         return bool(np.count_nonzero(changed & self._outside) > CHANGED_SHARE * changed.size)
 
-    def is_same(self, found: Region | None, pixels: NDArray[np.uint8]) -> bool:
-        """Whether a region found anew is the known one; if so, the new surroundings are learnt."""
+    def learn(self, pixels: NDArray[np.uint8]) -> None:
+        """Take what lies outside the region now as what belongs there."""
+        self._signature = self._sign(pixels)
+
+    def holds(self, found: Region | None) -> bool:
+        """Whether a region found anew lies in the known one: nothing moved, some may be dark."""
         if found is None:
             return False
-        height, width = pixels.shape[:2]
-        new, old = found.screen_mask(height, width), self._region.screen_mask(height, width)
-        beyond = np.count_nonzero(new & ~old) / max(1, np.count_nonzero(new))
-        if beyond > 0.05:
-            return False
-        self._signature = self._sign(pixels)
-        return True
+        new = found.screen_mask(*self._mask.shape)
+        beyond = int(np.count_nonzero(cv2.bitwise_and(new, cv2.bitwise_not(self._mask))))
+        return beyond <= BEYOND_SHARE * max(1, int(np.count_nonzero(new)))
+
+
+def is_same_place(one: Region, other: Region, shape: tuple[int, ...]) -> bool:
+    """Whether two regions of a screen of this shape are one, give or take a few pixels."""
+    a, b = one.screen_mask(shape[0], shape[1]), other.screen_mask(shape[0], shape[1])
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) > SAME_OVERLAP * union

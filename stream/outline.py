@@ -54,34 +54,14 @@ def trace_outline(
 
 
 def fill_hull(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a mask's convex hull, filled."""
+    """Return a mask's convex hull, filled; the mask must not be empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    lit = mask[rows] > 0
+    first, last = np.argmax(lit, axis=1), mask.shape[1] - 1 - np.argmax(lit[:, ::-1], axis=1)
+    ends = np.concatenate([np.stack([first, rows], 1), np.stack([last, rows], 1)])
     hull = np.zeros(mask.shape, dtype=np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(mask)), 255)
+    cv2.fillConvexPoly(hull, cv2.convexHull(ends.astype(np.int32)), 255)
     return hull
-
-
-def fit_side(patch: NDArray[np.uint8]) -> Side | None:
-    """Return the line along the patch's left side, or None where that is not straight."""
-    rows = np.flatnonzero(patch.any(axis=1))
-    first = np.argmax(patch[rows] > 0, axis=1)
-    seen = first > 1
-    height = len(rows)
-    rows, first = rows[seen], first[seen]
-    if len(rows) < max(8, 0.12 * height):
-        return None
-    picks = np.unique(np.linspace(0, len(rows) - 1, SIDE_ROWS).astype(int))
-    one, other = np.triu_indices(len(picks), 3)
-    one, other = picks[one], picks[other]
-    slope = (first[other] - first[one]) / (rows[other] - rows[one])
-    at = first[one] - slope * rows[one]
-    off = first[None, :] - (at[:, None] + slope[:, None] * rows[None, :])
-    on = np.count_nonzero(np.abs(off) <= SIDE_TOLERANCE_PX, axis=1)
-    beyond = np.count_nonzero(off < -2 * SIDE_TOLERANCE_PX, axis=1)
-    score = np.where((slope > STEEPEST) | (slope < -STEEPEST), -height, on - 2 * beyond)
-    best = int(np.argmax(score))
-    if score[best] < SIDE_SHARE * len(rows):
-        return None
-    return Side(float(at[best]), float(slope[best]))
 
 
 def fit_sides(patch: NDArray[np.uint8]) -> tuple[Side | None, Side | None]:

@@ -49,6 +49,17 @@ class Outputs:
         self._frames.write(result)
         self._latencies.add(result.stage_ms)
 
+    @property
+    def recorded(self) -> int:
+        """Return how many sampled frames are accounted for."""
+        return 0 if self._frames is None else self._frames.recorded
+
+    def describe_answered(self) -> dict[str, Any]:
+        """Return which frames are: all before `next_seq`, and those in `answered`."""
+        if self._frames is None:
+            return {"next_seq": 0, "answered": []}
+        return {"next_seq": self._frames.next_seq, "answered": self._frames.waiting}
+
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""
         begun_ns = time.monotonic_ns()

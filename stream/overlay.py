@@ -100,12 +100,12 @@ class Overlay:
             spot[:] = pixels
 
     def _draw_around(self, box: Box, alarm: Colour | None, used: bool) -> None:
-        """Draw what surrounds the region, where it changed: alarm frame or marks of a used frame."""
+        """Draw what surrounds the region, where it changed: an alarm, or marks of a used frame."""
         if self._around == (box, alarm, used):
             return
         self._around = (box, alarm, used)
         layout = self._layout
-        self._canvas[: layout.panel.h, : layout.panel.x] = palette.AREA
+        Box(0, 0, layout.panel.x, layout.panel.h).fill(self._canvas, palette.AREA)
         gap = max(3, layout.area.x // 3)
         edge = box.grown(gap)
         line = max(2, round(layout.unit_px * 0.14))
@@ -121,7 +121,7 @@ class Overlay:
 
     def _draw_footer(self) -> None:
         box, unit = self._layout.footer, self._layout.unit_px
-        self._canvas[box.y : box.bottom, box.x : box.right] = palette.FOOTER
+        box.fill(self._canvas, palette.FOOTER)
         size = 0.95 * unit
         origin = (box.x + 0.75 * unit, box.y + box.h / 2 + 0.35 * size)
         self._type.draw(self._canvas, NOTICE, origin, size, palette.SAND, MEDIUM)

@@ -12,7 +12,7 @@ from stream import palette
 from stream.overlay_layout import Box, OverlayLayout
 from stream.typeface import REGULAR, SEMIBOLD, Align, Colour, Typeface
 
-_NO_VALUE = "–"
+_NO_VALUE = "—"
 
 
 def readable(label: str) -> str:
@@ -48,7 +48,7 @@ class ClassBars:
         if exam is not None:
             self._check(exam)
         winner = _winner(exam, self._labels)
-        for place, box in enumerate(self._layout.bars):
+        for place, box in enumerate(self._layout.inside.bars):
             if exam is None or not math.isfinite(exam.probabilities[place]):
                 self._draw_blank(canvas, place, box)
             else:
@@ -81,9 +81,9 @@ class ClassBars:
         self._draw_value(canvas, box, percentage(probability), ink, weight)
         _swatch(canvas, self._swatch_box(box), colour, filled=in_set)
         track = Box(box.x, box.y + round(1.12 * unit), box.w, max(4, round(0.34 * unit)))
-        _fill(canvas, track, palette.TRACK)
+        track.fill(canvas, palette.TRACK)
         length = round(track.w * min(1.0, max(0.0, probability)))
-        _fill(canvas, Box(track.x, track.y, length, track.h), colour)
+        Box(track.x, track.y, length, track.h).fill(canvas, colour)
         interval = float(exam.low[place]), float(exam.high[place])
         _whisker(canvas, track, probability, interval)
 
@@ -127,18 +127,14 @@ def _winner(exam: ExamSnapshot | None, labels: tuple[str, ...]) -> int | None:
 def _draw_winner(canvas: NDArray[np.uint8], box: Box, unit: float, colour: Colour) -> None:
     inset = round(0.45 * unit)
     top = box.y - round(0.1 * unit)
-    _fill(canvas, Box(box.x - inset, top, box.w + 2 * inset, box.h), palette.RAISED)
-    _fill(canvas, Box(box.x - inset, top, max(3, round(0.16 * unit)), box.h), colour)
-
-
-def _fill(canvas: NDArray[np.uint8], box: Box, colour: Colour) -> None:
-    canvas[box.y : box.bottom, box.x : box.right] = colour
+    Box(box.x - inset, top, box.w + 2 * inset, box.h).fill(canvas, palette.RAISED)
+    Box(box.x - inset, top, max(3, round(0.16 * unit)), box.h).fill(canvas, colour)
 
 
 def _swatch(canvas: NDArray[np.uint8], box: Box, colour: Colour, filled: bool) -> None:
-    _fill(canvas, box, colour)
+    box.fill(canvas, colour)
     if not filled:
-        _fill(canvas, box.grown(-max(1, round(box.w * 0.15))), palette.PANEL)
+        box.grown(-max(1, round(box.w * 0.15))).fill(canvas, palette.PANEL)
 
 
 def _whisker(
@@ -153,10 +149,10 @@ def _whisker(
         for end in (interval[0], probability, interval[1])
     )
     y = track.y + (track.h - line) // 2
-    _fill(canvas, Box(left, y, middle - left, line), palette.OUTLINE)
-    _fill(canvas, Box(middle, y, right - middle, line), palette.WHITE)
+    Box(left, y, middle - left, line).fill(canvas, palette.OUTLINE)
+    Box(middle, y, right - middle, line).fill(canvas, palette.WHITE)
     reach = max(2, round(track.h * 0.35))
     for x in (left, right):
         tick = Box(x, track.y - reach, line, track.h + 2 * reach)
-        _fill(canvas, Box(x - 1, track.y, line + 2, track.h), palette.OUTLINE)
-        _fill(canvas, tick, palette.WHITE)
+        Box(x - 1, track.y, line + 2, track.h).fill(canvas, palette.OUTLINE)
+        tick.fill(canvas, palette.WHITE)

@@ -23,7 +23,7 @@ _SKIP_WORDS = {
     SkipReason.SPECTRUM: "spectrum or M-mode",
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
     SkipReason.LAYOUT_CHANGE: "layout change",
-    SkipReason.SUPERSEDED: "superseded by a newer frame",
+    SkipReason.SUPERSEDED: "superseded",
     SkipReason.ENGINE_OFF: "engine off",
 }
 _AI_COLOURS: dict[AiState, tuple[Colour, Colour]] = {
@@ -38,7 +38,6 @@ _EXAM_COLOURS = {
     ExamState.AMBIGUOUS: palette.SAND,
     ExamState.STABLE: palette.SKY_PALE,
 }
-_LEAST_WELL_UNITS = 4.0
 
 
 def clock(pts_s: float) -> str:
@@ -59,13 +58,13 @@ class Panel:
         type_: Typeface,
     ) -> None:
         self._layout = layout
+        self._inside = layout.inside
         self._unit = layout.unit_px
         self._places = {label: place for place, label in enumerate(labels)}
         self._spec = spec
         self._life_s = heatmap_life_s
         self._type = type_
         self._bars = ClassBars(layout, labels, type_)
-        self._well = _well_box(layout)
         self._painted: tuple[Heatmap, NDArray[np.uint8]] | None = None
         self._background = self._paint_background()
 
@@ -73,7 +72,7 @@ class Panel:
         """Draw the whole panel onto `canvas`, `(H, W, 3)` BGR uint8."""
         panel = self._layout.panel
         canvas[panel.y : panel.bottom, panel.x : panel.right] = self._background
-        header = self._layout.header
+        header = self._inside.header
         self._write(canvas, header, clock(state.pts_s), 1.0, palette.TEXT, align=Align.RIGHT)
         self._draw_ai(canvas, state)
         result = state.shown_result
@@ -101,29 +100,25 @@ class Panel:
         self._type.draw(canvas, line, (x, baseline), size, colour, weight, align)
 
     def _paint_background(self) -> NDArray[np.uint8]:
-        layout, unit = self._layout, self._unit
-        canvas = np.zeros((layout.canvas_h, layout.canvas_w, 3), dtype=np.uint8)
-        panel = layout.panel
-        canvas[panel.y : panel.bottom, panel.x : panel.right] = palette.PANEL
-        canvas[panel.y : panel.bottom, panel.x : panel.x + 1] = palette.RULE
-        self._write(canvas, layout.header, "neurosono", 1.0, palette.TEXT_SOFT, SEMIBOLD)
-        self._write(canvas, layout.exam, "Exam so far", 0.86, palette.TEXT_SOFT)
-        self._write(canvas, layout.heading, "Where it looked", 0.86, palette.TEXT_SOFT)
+        panel, inside = self._layout.panel, self._inside
+        size = (self._layout.canvas_h, self._layout.canvas_w, 3)
+        canvas: NDArray[np.uint8] = np.zeros(size, dtype=np.uint8)
+        panel.fill(canvas, palette.PANEL)
+        Box(panel.x, panel.y, 1, panel.h).fill(canvas, palette.RULE)
+        self._write(canvas, inside.header, "neurosono", 1.0, palette.TEXT_SOFT, SEMIBOLD)
+        self._write(canvas, inside.exam, "Exam so far", 0.86, palette.TEXT_SOFT)
+        self._write(canvas, inside.heading, "Where it looked", 0.86, palette.TEXT_SOFT)
         self._paint_legend(canvas)
-        for box in (layout.counts, layout.heading):
-            y = box.y - round(0.18 * unit)
-            canvas[y : y + 1, box.x : box.right] = palette.RULE
-        well = self._well
-        canvas[well.y : well.bottom, well.x : well.right] = palette.WELL
+        for box in (inside.counts, inside.heading):
+            Box(box.x, box.y - round(0.18 * self._unit), box.w, 1).fill(canvas, palette.RULE)
+        inside.well.fill(canvas, palette.WELL)
         return canvas[panel.y : panel.bottom, panel.x : panel.right].copy()
 
     def _paint_legend(self, canvas: NDArray[np.uint8]) -> None:
-        box, unit = self._layout.legend, self._unit
+        box, unit = self._inside.legend, self._unit
         side = round(0.5 * unit)
         middle = box.y + box.h // 2
-        canvas[middle - side // 2 : middle - side // 2 + side, box.x : box.x + side] = (
-            palette.TEXT_DIM
-        )
+        Box(box.x, middle - side // 2, side, side).fill(canvas, palette.TEXT_DIM)
         text = Box(box.x + round(0.95 * unit), box.y, box.w, box.h)
         self._write(canvas, text, "in prediction set", 0.74, palette.TEXT_DIM)
         words = "credible interval"
@@ -140,20 +135,20 @@ class Panel:
             cv2.line(canvas, start, end, palette.TEXT_DIM, line)
 
     def _draw_ai(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
-        box, unit = self._layout.ai, self._unit
+        box, unit = self._inside.ai, self._unit
         ground, ink = _AI_COLOURS[state.ai]
-        canvas[box.y : box.bottom, box.x : box.right] = ground
+        box.fill(canvas, ground)
         self._draw_sign(canvas, state.ai, ink)
         words = Box(box.x + round(2.1 * unit), box.y, box.w - round(2.5 * unit), box.h)
         self._write(canvas, words, str(state.ai), 1.3, ink, BOLD)
         on = state.ai is AiState.ON
         said = state.engine if on else state.ai_reason
         colour = palette.TEXT_SOFT if on else palette.TEXT
-        self._write(canvas, self._layout.reason, said, 0.8, colour)
+        self._write(canvas, self._inside.reason, said, 0.8, colour)
 
     def _draw_sign(self, canvas: NDArray[np.uint8], ai: AiState, ink: Colour) -> None:
         """Draw the state as a shape too: disc, cross, ring, bar."""
-        box, unit = self._layout.ai, self._unit
+        box, unit = self._inside.ai, self._unit
         x, y = box.x + round(1.05 * unit), box.y + box.h // 2
         reach, line = round(0.36 * unit), max(2, round(0.18 * unit))
         if ai is AiState.ON:
@@ -168,7 +163,7 @@ class Panel:
             cv2.line(canvas, (x - reach, y), (x + reach, y), ink, line, cv2.LINE_AA)
 
     def _draw_exam_state(self, canvas: NDArray[np.uint8], exam: ExamState | None) -> None:
-        box = self._layout.exam
+        box = self._inside.exam
         if exam is None:
             text, colour = "no result", palette.TEXT_DIM
         else:
@@ -176,7 +171,7 @@ class Panel:
         self._write(canvas, box, text, 1.0, colour, SEMIBOLD, Align.RIGHT)
 
     def _draw_counts(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
-        box, unit = self._layout.counts, self._unit
+        box, unit = self._inside.counts, self._unit
         counts = (
             ("used", state.used, palette.TEXT),
             ("sampled", state.sampled, palette.TEXT),
@@ -197,35 +192,35 @@ class Panel:
             text, colour = "used as evidence", palette.SKY_PALE
         else:
             return
-        self._write(canvas, self._layout.shown, text, 0.86, colour)
+        self._write(canvas, self._inside.shown, text, 0.86, colour)
 
     def _draw_heatmap(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
         life, heatmap = state.heatmap_life(self._life_s), state.heatmap
+        well, unit = self._inside.well, self._unit
         if life <= 0.0 or heatmap is None:
             self._painted = None
-            self._write(canvas, self._well, "no heatmap", 0.8, palette.TEXT_DIM, align=Align.CENTRE)
+            self._write(canvas, well, "no heatmap", 0.8, palette.TEXT_DIM, align=Align.CENTRE)
             return
-        well, unit = self._well, self._unit
         picture = self._picture(heatmap)
         h, w = picture.shape[:2]
         x, y = well.x + (well.w - w) // 2, well.y + (well.h - h) // 2
         spot = canvas[y : y + h, x : x + w]
         cv2.addWeighted(picture, life, spot, 1.0 - life, 0.0, dst=spot)
-        left = round(well.w * life)
-        line = max(2, round(0.12 * unit))
-        canvas[well.bottom : well.bottom + line, well.x : well.x + left] = palette.TEXT_SOFT
+        life_line = Box(well.x, well.bottom, round(well.w * life), max(2, round(0.12 * unit)))
+        life_line.fill(canvas, palette.TEXT_SOFT)
         age = f"{max(0.0, state.pts_s - heatmap.pts_s) * 1000:.0f} ms old"
-        self._write(canvas, self._layout.heading, age, 0.86, palette.TEXT, align=Align.RIGHT)
+        self._write(canvas, self._inside.heading, age, 0.86, palette.TEXT, align=Align.RIGHT)
         self._draw_caption(canvas, heatmap.label)
 
     def _draw_caption(self, canvas: NDArray[np.uint8], label: str) -> None:
-        unit, well = self._unit, self._well
-        box = Box(well.x, well.bottom + round(0.2 * unit), well.w, round(1.1 * unit))
+        unit, caption = self._unit, self._inside.caption
+        below = round(0.2 * unit)  # the line that shows how long it has to live
+        box = Box(caption.x, caption.y + below, caption.w, caption.h - below)
         place = self._places.get(label)
         if place is not None:
             side = round(0.56 * unit)
-            y = box.y + (box.h - side) // 2
-            canvas[y : y + side, box.x : box.x + side] = palette.class_colour(place)
+            swatch = Box(box.x, box.y + (box.h - side) // 2, side, side)
+            swatch.fill(canvas, palette.class_colour(place))
             indent = round(0.95 * unit)
             box = Box(box.x + indent, box.y, box.w - indent, box.h)
         self._write(canvas, box, readable(label), 0.86, palette.TEXT)
@@ -234,15 +229,7 @@ class Panel:
         """Return the heatmap over its frame, painted once for as long as it is shown."""
         if self._painted is None or self._painted[0] is not heatmap:
             region_h, region_w = heatmap.pixels.shape[:2]
-            scale = min(self._well.w / region_w, self._well.h / region_h)
+            scale = min(self._inside.well.w / region_w, self._inside.well.h / region_h)
             size = max(1, round(region_h * scale)), max(1, round(region_w * scale))
             self._painted = (heatmap, paint_heatmap(heatmap, size, self._spec))
         return self._painted[1]
-
-
-def _well_box(layout: OverlayLayout) -> Box:
-    """Return the inset's box, shaped like the region but never taller than wide."""
-    box, region = layout.inset, layout.region
-    shape = min(1.0, region.h / region.w)
-    least = round(_LEAST_WELL_UNITS * layout.unit_px)
-    return Box(box.x, box.y, box.w, min(box.h, max(least, round(box.w * shape))))

@@ -8,6 +8,8 @@ from engine.contracts.frame import SkipReason
 from engine.contracts.result import Result
 from stream.heatmap import Heatmap
 
+__all__ = ["AiState", "Heatmap", "OverlayState"]
+
 
 class AiState(StrEnum):
     """Whether anything is judging what is seen; the words are those on the screen."""

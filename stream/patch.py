@@ -24,7 +24,7 @@ shadow. Thumbnails of earlier pictures stand 0.024 and more away on the screens 
 STACKED_SHARE = 0.4
 """Of the main patch's width: a piece above or below it that is as wide as this lies behind fluid or
 a shadow; buttons under the picture are narrower."""
-CLUTTER_SHARE = 0.003
+CLUTTER_SHARE = 0.02
 """Of what lies between two pieces: more of it lit, and a ruler or a grey bar parts them."""
 SECTOR_SLOPE = 0.1
 """Columns a row: a side that leans outwards by less may be that of a column of thumbnails."""
@@ -63,9 +63,7 @@ def pick_patch(
     return np.asarray(cv2.dilate(patch, kernel) & may_be, dtype=np.uint8)
 
 
-def belongs(
-    patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray[np.bool_]
-) -> bool:
+def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray[np.bool_]) -> bool:
     """Whether a piece is part of the picture that the main patch shows."""
     both = np.where(piece, 255, patch).astype(np.uint8)
     hull = fill_hull(both)

@@ -65,18 +65,28 @@ class FramesWriter:
         self._path = out / FRAMES_NAME
         self._partial = out / f".{FRAMES_NAME}.partial"
         self._waiting: dict[int, dict[str, Any]] = {}
-        self._next_seq = 0
-        self.lines = 0
+        self.next_seq = 0
+        self._lines = 0
         try:
             self._file: IO[str] = self._partial.open("w", encoding="utf-8")
         except OSError as error:
             raise _cannot_write(self._partial, error) from error
 
+    @property
+    def waiting(self) -> list[int]:
+        """Return the results that came before those ahead of them."""
+        return sorted(self._waiting)
+
+    @property
+    def recorded(self) -> int:
+        """Return how many results have come."""
+        return self._lines + len(self._waiting)
+
     def write(self, result: Result) -> None:
         """Take a result; its line is written once all before it have come."""
         self._waiting[result.seq] = self._describe(result)
         try:
-            while (line := self._waiting.pop(self._next_seq, None)) is not None:
+            while (line := self._waiting.pop(self.next_seq, None)) is not None:
                 self._write_line(line)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
@@ -102,8 +112,8 @@ class FramesWriter:
 
     def _write_line(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")
-        self._next_seq = line["seq"] + 1
-        self.lines += 1
+        self.next_seq = line["seq"] + 1
+        self._lines += 1
 
     def _describe(self, result: Result) -> dict[str, Any]:
         return {

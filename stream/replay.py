@@ -4,7 +4,6 @@ This is the display process: it starts the capture and the engine process and en
 """
 
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,9 @@ from engine.contracts.errors import (
     RunError,
     StoppedError,
 )
-from engine.contracts.frame import DisplayFrame, SkipReason
+from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.result import ExamSnapshot, Result
 from engine.exam import Exam
-from stream.capture import CaptureOptions
 from stream.channel import (
     Endpoints,
     Inlet,
@@ -34,10 +32,10 @@ from stream.channel import (
     remove_socket_folder,
 )
 from stream.outputs import Outputs
+from stream.replay_options import ReplayOptions
 from stream.supervisor import Supervisor
 from stream.viewer import Viewer
 from stream.wire import Event
-from stream.worker import EngineOptions
 
 POLL_MS = 20
 PICTURES_WINDOW = 4
@@ -45,32 +43,6 @@ PICTURES_WINDOW = 4
 
 STUCK_S = 60.0
 """A lossless replay waits for every answer, but for none longer than this."""
-
-
-@dataclass(frozen=True)
-class ReplayOptions:
-    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
-
-    sources: tuple[str, ...]
-    out: Path
-    bundle: str = "demo"
-    every: int | None = 1
-    rate_hz: float | None = None
-    realtime: bool = False
-    region: str | None = None
-    show_screen: bool = False
-    cam_hz: float = 5.0
-    engine: str = "auto"
-    precision: str | None = None
-    members: int | None = None
-    threads: int = 0
-    video: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.cam_hz <= 1000:
-            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
-        if self.threads < 0:
-            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
 
 
 @dataclass(frozen=True)
@@ -118,12 +90,12 @@ class _Replay:
         self._opened: Mapping[str, Any] = {}
         self._ready: Mapping[str, Any] = {}
         self._end: Mapping[str, Any] | None = None
-        self._judged = False
         self._failure: NeurosonoError | None = None
+        self._unjudged: dict[str, int] = {}
 
     def run(self, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> dict[str, Any]:
         endpoints = Endpoints.in_folder(folder)
-        capture_options, engine_options = self._split_options()
+        capture_options, engine_options = self._options.split(self._bundle)
         with (
             open_socket(context, endpoints.results, bind=True) as results,
             open_socket(context, endpoints.display, bind=False) as pictures,
@@ -143,32 +115,9 @@ class _Replay:
             raise StoppedError("stopped before the first picture: nothing was written")
         return self._conclude(interrupted)
 
-    def _split_options(self) -> tuple[CaptureOptions, EngineOptions]:
-        options = self._options
-        capture = CaptureOptions(
-            stream_id=uuid.uuid4().hex,
-            sources=options.sources,
-            preprocessing=self._bundle.manifest.preprocessing,
-            every=options.every,
-            rate_hz=options.rate_hz,
-            realtime=options.realtime,
-            region=options.region,
-            show_screen=options.show_screen,
-        )
-        engine = EngineOptions(
-            bundle=str(self._bundle.root),
-            engine=options.engine,
-            precision=options.precision,
-            members=options.members,
-            threads=options.threads,
-            cam_hz=options.cam_hz,
-            realtime=options.realtime,
-        )
-        return capture, engine
-
     def _follow(self) -> None:
-        """Show pictures until both the capture and the engine have said that they are done."""
-        while self._end is None or not (self._judged or self._viewer.off_reason):
+        """Show pictures until the capture has ended and every sampled frame is accounted for."""
+        while not self._is_accounted_for():
             received = self._pictures.receive(POLL_MS)
             self._hear_results()
             if received is None:
@@ -179,6 +128,8 @@ class _Replay:
                 case DisplayFrame() as picture:
                     self._show(picture)
                     self._pictures.give_credit()
+                case Frame() as unjudged:
+                    self._outputs.write(self._describe_unjudged(unjudged))
                 case Event(name="opened", fields=fields):
                     self._opened = fields
                     self._outputs.open(float(fields["rate_hz"]))
@@ -187,11 +138,8 @@ class _Replay:
 
     def _show(self, picture: DisplayFrame) -> None:
         self._viewer.see(picture)
-        if picture.seq is not None:
-            if not self._options.realtime:
-                self._await_result(picture.seq)
-            if self._viewer.off_reason is not None:
-                self._skip_for_off(picture, picture.seq)
+        if picture.seq is not None and not self._options.realtime:
+            self._await_result(picture.seq)
         state = self._viewer.state(picture.pts_s, time.monotonic_ns())
         self._outputs.show(picture, state)
         exam = None if self._viewer.result is None else self._viewer.result.exam
@@ -211,14 +159,12 @@ class _Replay:
         while (received := self._results.receive(timeout_ms)) is not None:
             timeout_ms = 0
             match received.message:
-                case Result() as result:
+                case Result() as result if self._viewer.off_reason is None:
                     self._viewer.hear(result)
                     self._outputs.write(result)
                 case Event(name="ready", fields=fields):
                     self._ready = fields
                     self._viewer.engine = "{backend} {precision} x{members}".format(**fields)
-                case Event(name="judged"):
-                    self._judged = True
                 case Event(name="failed", fields=fields):
                     self._hear_failure(fields)
 
@@ -230,10 +176,10 @@ class _Replay:
 
     def _check_engine(self) -> None:
         code = self._children.exit_code("engine")
-        if code is None or self._judged or self._viewer.off_reason is not None:
+        if code is None or self._viewer.off_reason is not None:
             return
         self._hear_results(POLL_MS)  # what it said before it ended comes first
-        if not self._judged and self._viewer.off_reason is None:
+        if self._viewer.off_reason is None and not self._is_accounted_for():
             self._turn_off(EngineFailedError(f"the engine process died ({_describe_exit(code)})"))
 
     def _check_capture(self) -> None:
@@ -244,8 +190,7 @@ class _Replay:
         received = self._pictures.receive(POLL_MS)
         if received is None:
             self._failure = ProcessFailedError(f"the capture process died ({_describe_exit(code)})")
-            self._end = {}
-            self._judged = True
+            self._end = {"sampled": self._outputs.recorded}
         elif isinstance(received.message, DisplayFrame):
             self._show(received.message)
         elif isinstance(received.message, Event) and received.message.name == "end":
@@ -253,25 +198,21 @@ class _Replay:
 
     def _turn_off(self, error: NeurosonoError) -> None:
         self._failure = error
-        for seq, picture in self._viewer.awaited():
-            self._skip_for_off(picture, seq)
         self._viewer.turn_off(str(error))
         self._children.kill("engine")
-        self._pictures.tell(Event("engine-off"))
+        self._pictures.tell(Event("engine-off", self._outputs.describe_answered()))
 
-    def _skip_for_off(self, picture: DisplayFrame, seq: int) -> None:
-        self._viewer.skip_for_off(seq)
+    def _is_accounted_for(self) -> bool:
+        return self._end is not None and self._outputs.recorded >= int(self._end["sampled"])
+
+    def _describe_unjudged(self, frame: Frame) -> Result:
+        """Return the result of a frame that no engine was there to judge, and count it."""
+        reason = frame.skip_reason or SkipReason.ENGINE_OFF
+        self._unjudged[reason] = self._unjudged.get(reason, 0) + 1
         exam = self._viewer.result.exam if self._viewer.result else self._empty_exam()
-        self._outputs.write(
-            Result(
-                picture.stream_id,
-                seq,
-                picture.captured_ns,
-                picture.pts_s,
-                exam,
-                SkipReason.ENGINE_OFF,
-                stage_ms=picture.stage_ms,
-            )
+        return Result(
+            *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s, exam, reason),
+            stage_ms=frame.stage_ms,
         )
 
     def _empty_exam(self) -> ExamSnapshot:
@@ -280,7 +221,7 @@ class _Replay:
     def _conclude(self, interrupted: bool) -> dict[str, Any]:
         exam = self._empty_exam() if self._viewer.result is None else self._viewer.result.exam
         skipped = dict(exam.skipped)
-        for reason, count in self._viewer.off_skipped.items():
+        for reason, count in self._unjudged.items():
             skipped[reason] = skipped.get(reason, 0) + count
         failure = self._failure
         broken = (self._end or {}).get("error")

@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
-from stream.find import find_region
-from stream.layout import LayoutCheck
+from stream.find import find_region, with_text
+from stream.layout import LayoutCheck, is_same_place
 from stream.picture import Picture
 from stream.region import Region, full_region
 
 WARMUP_PICTURES = 8
 """Pictures from which the region is first found: a third of a second at 25 fps, in which a held
-probe already fills most of what one picture leaves dark."""
+probe already fills some of what one picture leaves dark."""
 SETTLED_PICTURES = 3
-"""Pictures in a row that must show the same region before a moved layout is believed."""
+"""Looks in a row that must show the same region before a moved layout is believed."""
 LONGEST_TRANSITION = 12
 """Pictures after which the latest region found is taken as it is: half a second at 25 fps."""
-RETRY_EVERY = 5
-"""Pictures between two looks at a screen on which nothing was found."""
+LOOK_EVERY = 50
+"""Pictures between two looks at whether a region that seemed to hold has become smaller, and
+between a fifth of that at whether ultrasound has come to an empty screen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,9 @@ class Screened:
 class Screen:
     """Follows one exam's screens, in order.
 
-    Holds back the first `warmup` pictures of every clip until the region is known; after that one
-    comes out for every one put in. A `user_region` is taken as it is, from the first picture on.
+    Holds back the first `warmup` pictures of every clip, and after a change of size, until the
+    region is known; after that one comes out for every one put in. A `user_region` is taken as it
+    is, from the first picture on. Raises `InputError` for a `warmup` below 1.
     """
 
     def __init__(
@@ -59,93 +61,115 @@ class Screen:
         self._user_region = user_region
         self._warmup = warmup
         self._show_screen = show_screen
-        self._waiting: list[Picture] = []
         self._layout: tuple[int, tuple[int, ...]] | None = None
+        self._waiting: list[Picture] | None = None
         self._region: Region | None = None
         self._check: LayoutCheck | None = None
-        self._candidates: list[Region] = []
-        self._unsettled_count = 0
+        self._looks: list[tuple[Region, NDArray[np.uint8]]] = []
+        self._count = 0
 
     def push(self, picture: Picture) -> list[Screened]:
         """Take the next picture; return those whose region is now known, in order.
 
-        Raises `InputError` where the user's region lies outside the picture.
+        Raises `InputError` where the user's region lies outside the very first picture; later
+        pictures on which nothing of it lies are blanked.
         """
         if self._user_region is not None:
-            return [self._cut(picture, self._user_region.clip(*picture.pixels.shape[:2]))]
+            return [self._cut(picture, self._clip_user_region(picture))]
         done: list[Screened] = []
         layout = (picture.clip, picture.pixels.shape[:2])
         if layout != self._layout:
             done = self.flush()
-            self._layout = layout
-            self._settle(None, picture)
-        if self._region is None and self._unsettled_count == 0:
-            self._waiting.append(picture)
-            if len(self._waiting) >= self._warmup:
-                done += self.flush()
-            return done
-        return [*done, self._follow(picture)]
+            self._layout, self._waiting = layout, []
+        if self._waiting is None:
+            return [*done, self._follow(picture)]
+        self._waiting.append(picture)
+        if len(self._waiting) >= self._warmup:
+            done += self.flush()
+        return done
 
     def flush(self) -> list[Screened]:
         """Return the pictures that are still held back: the source or the clip has ended."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, None
         if not waiting:
             return []
         region = find_region([picture.pixels for picture in waiting])
-        self._settle(region, waiting[-1])
-        self._unsettled_count = 1 if region is None else 0
+        self._settle(region, waiting[-1].pixels)
         return [self._cut(picture, region) for picture in waiting]
 
-    def _settle(self, region: Region | None, picture: Picture) -> None:
+    def _clip_user_region(self, picture: Picture) -> Region | None:
+        assert self._user_region is not None
+        first, self._layout = self._layout is None, (picture.clip, picture.pixels.shape[:2])
+        try:
+            return self._user_region.clip(*picture.pixels.shape[:2])
+        except InputError:
+            if first:
+                raise
+            return None
+
+    def _settle(self, region: Region | None, pixels: NDArray[np.uint8]) -> None:
         """Take a region as the one that holds from this picture on."""
         self._region = region
-        self._check = None if region is None else LayoutCheck(region, picture.pixels)
-        self._candidates = []
-        self._unsettled_count = 0
+        self._check = None if region is None else LayoutCheck(region, pixels)
+        self._looks, self._count = [], 0
 
     def _follow(self, picture: Picture) -> Screened:
         """Cut one picture by the known region, or look for where it went."""
-        if self._region is not None and self._check is not None:
-            if not self._check.has_changed(picture.pixels):
-                return self._cut(picture, self._region)
-            found = find_region([picture.pixels])
-            if self._check.is_same(found, picture.pixels):
-                return self._cut(picture, self._region)
-            self._region = None
-        return self._search(picture)
+        self._count += 1
+        if self._region is None or self._check is None:
+            return self._search(picture)
+        changed = self._check.has_changed(picture.pixels)
+        if not changed and self._count % LOOK_EVERY:
+            return self._cut(picture, self._region)
+        found = find_region([picture.pixels])
+        if self._check.holds(found):
+            self._check.learn(picture.pixels)
+            self._region = with_text(self._region, picture.pixels)
+            self._watch(found, picture)
+        elif changed:
+            self._settle(None, picture.pixels)
+            return self._search(picture)
+        else:
+            self._watch(found, picture)
+        return self._cut(picture, self._region)
+
+    def _watch(self, found: Region | None, picture: Picture) -> None:
+        """Take another region over once a few looks in a row, well apart, agree on it."""
+        shape = picture.pixels.shape
+        assert self._region is not None
+        if found is None or is_same_place(found, self._region, shape):
+            self._looks = []
+            return
+        if self._count % LOOK_EVERY == 0 and self._agree(found, picture):
+            self._settle(found, picture.pixels)
+
+    def _agree(self, found: Region, picture: Picture) -> bool:
+        """Add a look; return whether enough looks in a row found the same place."""
+        shape = picture.pixels.shape
+        same = all(is_same_place(found, region, shape) for region, _ in self._looks)
+        self._looks = [*(self._looks if same else []), (found, picture.pixels)]
+        return len(self._looks) >= SETTLED_PICTURES
 
     def _search(self, picture: Picture) -> Screened:
         """Look for the region until it holds still; nothing is shown meanwhile."""
-        self._unsettled_count += 1
-        count = self._unsettled_count
-        if count > LONGEST_TRANSITION and count % RETRY_EVERY:
+        late = self._count > LONGEST_TRANSITION
+        if late and self._count % (LOOK_EVERY // 5):
             return self._cut(picture, None)
         found = find_region([picture.pixels])
         if found is None:
-            self._candidates = []
+            self._looks = []
             return self._cut(picture, None)
-        shape = picture.pixels.shape[:2]
-        same = [overlap(found, other, shape) > 0.9 for other in self._candidates]
-        self._candidates = [*self._candidates, found] if all(same) else [found]
-        if len(self._candidates) >= SETTLED_PICTURES or count > LONGEST_TRANSITION:
-            self._settle(found, picture)
+        if self._agree(found, picture) or late:
+            found = find_region([pixels for _, pixels in self._looks]) or found
+            self._settle(found, picture.pixels)
             return self._cut(picture, found)
         return self._cut(picture, None)
 
     def _cut(self, picture: Picture, region: Region | None) -> Screened:
         if region is None:
-            whole = full_region(*picture.pixels.shape[:2])
+            cut = full_region(*picture.pixels.shape[:2])
             pixels = np.zeros_like(picture.pixels)
-            shown = picture.pixels if self._show_screen else pixels
-            return Screened(picture, whole, pixels, True, shown)
-        pixels = region.crop(picture.pixels)
+        else:
+            cut, pixels = region, region.crop(picture.pixels)
         shown = picture.pixels if self._show_screen else pixels
-        return Screened(picture, region, pixels, False, shown)
-
-
-def overlap(one: Region, other: Region, shape: tuple[int, ...]) -> float:
-    """Return the intersection over the union of two regions of one screen, 0 to 1."""
-    a = one.screen_mask(shape[0], shape[1]) > 0
-    b = other.screen_mask(shape[0], shape[1]) > 0
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0
+        return Screened(picture, cut, pixels, region is None, shown)

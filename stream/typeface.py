@@ -21,9 +21,10 @@ SEMIBOLD = 600
 BOLD = 700
 
 _HERSHEY = cv2.FONT_HERSHEY_SIMPLEX
-_HERSHEY_SIZE_PX = 32.0
+_HERSHEY_SIZE_PX = 29.0
 """The TrueType size whose capitals are as high as the stroke font's at scale 1 (both measured)."""
-_ASCII = str.maketrans({"…": "...", "·": "-", "–": "-", "×": "x"})
+_ASCII = {ord("…"): "...", ord("—"): "-", ord("·"): "-", 0x2013: "-", 0xD7: "x"}
+"""What the stroke font lacks (among it the en dash and the multiplication sign)."""
 
 
 class Align(Enum):
@@ -91,4 +92,4 @@ class Typeface:
 
 def _stroke(size_px: float, weight: int) -> tuple[float, int]:
     heavy = weight >= SEMIBOLD
-    return size_px / _HERSHEY_SIZE_PX, max(1, round(size_px * (0.11 if heavy else 0.06)))
+    return size_px / _HERSHEY_SIZE_PX, max(1, round(size_px * (0.08 if heavy else 0.05)))

@@ -34,7 +34,6 @@ class Viewer:
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
-    off_skipped: dict[str, int] = field(default_factory=dict)
     _pending: dict[int, DisplayFrame] = field(default_factory=dict)
     _shown_skip: SkipReason | None = None
 
@@ -45,9 +44,10 @@ class Viewer:
         if picture.seq is None:
             return
         self.sampled = max(self.sampled, picture.seq + 1)
-        self._shown_skip = picture.skip_reason
+        off = self.off_reason is not None
+        self._shown_skip = picture.skip_reason or (SkipReason.ENGINE_OFF if off else None)
         awaited = self.result is None or picture.seq > self.result.seq
-        if awaited and self.off_reason is None:
+        if awaited and not off:
             self._pending[picture.seq] = picture
             if len(self._pending) > MAX_PENDING:
                 self._pending.pop(min(self._pending))
@@ -67,22 +67,11 @@ class Viewer:
                 pts_s=result.pts_s,
             )
 
-    def awaited(self) -> list[tuple[int, DisplayFrame]]:
-        """Return the sampled pictures that have no result yet, in order."""
-        return sorted(self._pending.items())
-
     def turn_off(self, reason: str) -> None:
         """The engine is gone for good: nothing of it is shown any more."""
         self.off_reason = reason
         self.heatmap = None
         self._pending.clear()
-
-    def skip_for_off(self, seq: int) -> None:
-        """Count a sampled frame that no engine was there to judge."""
-        reason = str(SkipReason.ENGINE_OFF)
-        self.off_skipped[reason] = self.off_skipped.get(reason, 0) + 1
-        self.sampled = max(self.sampled, seq + 1)
-        self._shown_skip = SkipReason.ENGINE_OFF
 
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""

@@ -134,7 +134,6 @@ def work(
                     if frame.pixels is not None:
                         inlet.give_credit()
                 case Event(name="end"):
-                    results.send(pack(Event("judged", {"exam": exam.to_json()})))
                     return
                 case other:
                     results.send(pack(Event("ignored", {"kind": type(other).__name__})))

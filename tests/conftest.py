@@ -8,6 +8,18 @@ import pytest
 DATA_DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--refresh-golden", action="store_true", help="write the golden files anew, then look"
+    )
+
+
+@pytest.fixture(scope="session")
+def refresh_golden(request: pytest.FixtureRequest) -> bool:
+    """Return whether the golden files are to be written anew."""
+    return bool(request.config.getoption("--refresh-golden"))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of real ultrasound; skips, visibly, where it is absent."""
@@ -15,3 +27,11 @@ def real_data() -> Path:
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"no real ultrasound in {folder}: set NEUROSONO_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundle_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small real bundle (two members, random weights); whoever changes it copies it."""
+    from tests.support.bundles import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "small")

@@ -78,5 +78,15 @@ def describe_both(frames: Predictions) -> dict[str, Any]:
     return {"patients": len(set(frames.patients)), "frames": of_frames, "exams": of_exams}
 
 
+def shorten(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return what of `describe_both` belongs on a model card; the rest stands in the report."""
+    kept = ("count", "accuracy", "accuracy_95", "recall", "macro_f1")
+    return {
+        "patients": metrics["patients"],
+        "frames": {key: metrics["frames"][key] for key in kept},
+        "exams": {key: metrics["exams"][key] for key in kept},
+    }
+
+
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float | None]:
     return [float(p / w) if w else None for p, w in zip(part, whole, strict=True)]

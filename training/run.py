@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from engine.contracts.errors import InputError, OutputError
 from engine.contracts.manifest import Manifest, Member
 from engine.contracts.notice import NOTICE
 from engine.contracts.predictions import Predictions
+from engine.judgement import judge
 from engine.network import Ensemble, ResNet34
+from training.card import CardText
 from training.checkpoint import MemberState
-from training.judgement import judge
-from training.member import MemberTrainer, Watch
-from training.metrics import describe_both
+from training.member import Watch
+from training.metrics import describe_both, shorten
 from training.recipe import Recipe
 from training.splits import Fold, make_folds
+from training.workers import Task, train_members
 
 RECIPE_NAME = "recipe.json"
 REPORT_NAME = "report"
@@ -43,6 +45,8 @@ class Run:
     recipe: Recipe
     out: Path
     name: str
+    workers: int = 1
+    card: CardText = field(default_factory=CardText)
 
     @property
     def part(self) -> Path:
@@ -53,16 +57,22 @@ class Run:
         """Train all members, judge held-out patients, write the bundle; return its metrics."""
         folds = make_folds(self.cache.label_of_patient, self.cache.labels, self.recipe)
         self._open()
-        states = []
-        held_out = []
-        for number in range(self.recipe.members or len(folds)):
-            fold = folds[number % len(folds)]
-            trainer = MemberTrainer(self.cache, fold, number, self.recipe)
-            state = trainer.fit(self.part / f"state-{number:02d}.pt", watch)
-            states.append(state)
-            if number < len(folds):
-                held_out.append(self._judge_held_out(state, fold))
-        return self._write(states, folds[: len(states)], _join(held_out))
+        tasks = [self._task(number, folds) for number in range(self.recipe.members or len(folds))]
+        states = train_members(tasks, min(self.workers, len(tasks)), watch)
+        used = folds[: len(states)]
+        held_out = [
+            self._judge_held_out(state, fold) for state, fold in zip(states, used, strict=False)
+        ]
+        return self._write(states, used, _join(held_out))
+
+    def _task(self, number: int, folds: list[Fold]) -> Task:
+        return Task(
+            cache_root=self.cache.root,
+            fold=folds[number % len(folds)],
+            number=number,
+            recipe=self.recipe,
+            state_path=self.part / f"state-{number:02d}.pt",
+        )
 
     def _open(self) -> None:
         """Make the working folder, or take it up again where it was begun by the same recipe."""
@@ -130,7 +140,7 @@ class Run:
             }
             for number, label in enumerate(self.cache.labels)
         }
-        return {
+        return self.card.to_json() | {
             "training_data": {
                 "digest": self.cache.digest,
                 "patients": len(self.cache.label_of_patient),
@@ -140,18 +150,13 @@ class Run:
                 "patients_seen": sorted(pseudonym(p, self.cache.digest) for p in seen),
             },
             "recipe": self.recipe.to_json(),
-            "metrics": {"out_of_fold": _short(metrics)},
+            "metrics": {"out_of_fold": shorten(metrics)},
             "environment": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "numpy": np.__version__,
                 "threads": torch.get_num_threads(),
             },
-            "intended_use": "Research on recorded exams; see the limits.",
-            "limits": [
-                NOTICE,
-                "Judges only what resembles its training data; nothing was validated clinically.",
-            ],
         }
 
 
@@ -160,13 +165,3 @@ def _join(parts: list[Predictions]) -> Predictions:
     names = ("rows", "folds", "patients", "exams", "targets", "weeks", "probabilities")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return Predictions(labels=first.labels, **joined)
-
-
-def _short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return what of the metrics belongs on the card; the rest stands in the report."""
-    kept = ("count", "accuracy", "accuracy_95", "recall", "macro_f1")
-    return {
-        "patients": metrics["patients"],
-        "frames": {key: metrics["frames"][key] for key in kept},
-        "exams": {key: metrics["exams"][key] for key in kept},
-    }

@@ -3,20 +3,24 @@
 Written aside and renamed once whole, so that a file of that name is always a whole one.
 """
 
-import os
+import contextlib
+import math
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.error
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 TICKS_HZ = 90_000
 """The clock of video timestamps: divides 24, 25, 30 and 60 Hz evenly (MPEG-2 systems, 2.4.2.2)."""
@@ -55,7 +59,6 @@ class VideoWriter:
         self.frames = 0
         self._canvas_px = (height, width)
         self._last_tick = -1
-        self._frame_ticks = max(1, round(TICKS_HZ / nominal_rate_hz))
         self._aside = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._container: OutputContainer | None = None
         try:
@@ -83,6 +86,8 @@ class VideoWriter:
             raise InputError(
                 f"a canvas must be {expected} uint8, found {canvas.shape} {canvas.dtype}"
             )
+        if not math.isfinite(pts_s):
+            raise InputError(f"a canvas must have a time in seconds, found {pts_s}")
         planes = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._last_tick = max(round(pts_s * TICKS_HZ), self._last_tick + 1)
@@ -107,25 +112,22 @@ class VideoWriter:
             self._mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-            os.replace(self._aside, self.path)
+            self._aside.replace(self.path)
         except _FAILURES as error:
             raise self._failed(error) from error
 
     def abort(self) -> None:
         """Give up: remove what was written aside; nothing ever stood under the final name."""
         container, self._container = self._container, None
-        if container is not None:
-            try:
+        with contextlib.suppress(*_FAILURES):  # the file goes anyway
+            if container is not None:
                 container.close()
-            except _FAILURES:
-                pass  # the file goes anyway
-        self._aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where it could not even be made, none is to be removed
+            self._aside.unlink()
 
-    def _mux(self, packets: list[Packet]) -> None:
+    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
         assert self._container is not None
-        for packet in packets:
-            packet.duration = self._frame_ticks
-            self._container.mux(packet)
+        self._container.mux(packets)
 
     def _failed(self, error: Exception) -> OutputError:
         self.abort()
@@ -139,7 +141,7 @@ class VideoWriter:
 def _add_stream(
     container: OutputContainer, canvas_px: tuple[int, int], rate_hz: float
 ) -> VideoStream:
-    rate = Fraction(rate_hz).limit_denominator(1001)
+    rate = max(Fraction(rate_hz).limit_denominator(1001), Fraction(1, 1001))
     for name, options in _ENCODERS:
         if name not in av.codecs_available:
             continue

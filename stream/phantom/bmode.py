@@ -26,7 +26,7 @@ _MIRROR_TO_AMPLITUDE = np.where(
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the slice lies under the probe: its centre in mm, its turn, its unit, its handedness."""
+    """Where the slice lies under the probe: centre in mm, turn, unit, handedness."""
 
     x_mm: float
     z_mm: float
@@ -45,9 +45,7 @@ class Pose:
 
     def apex(self, geometry: Geometry) -> tuple[float, float]:
         """Return where the scan lines meet, in the slice's units."""
-        u, v = self.to_slice(
-            np.zeros(1, np.float32), np.full(1, -geometry.radius_mm, np.float32)
-        )
+        u, v = self.to_slice(np.zeros(1, np.float32), np.full(1, -geometry.radius_mm, np.float32))
         return float(u[0]), float(v[0])
 
 
@@ -78,7 +76,7 @@ class Beamformer:
         ]
         self._patches = _weave_patches(rng)
         self._controls = controls
-        reach = int(round(3 * controls.blur_lines)) | 1
+        reach = round(3 * controls.blur_lines) | 1
         self._across = cv2.getGaussianKernel(max(reach, 3), controls.blur_lines, cv2.CV_32F)
         self._along = cv2.getGaussianKernel(7, controls.blur_samples, cv2.CV_32F)
         bend = np.interp(np.linspace(0, 1, SAMPLES), [0, 0.5, 1], controls.tgc_db)
@@ -115,7 +113,8 @@ class Beamformer:
         if pixels is not None:
             field, loss = self._add_fetus(geometry, pixels, pose, field, loss, sweep)
         through = _pass_through(loss)
-        field = field * (through * self._tgc)[..., None]
+        gain = through * self._tgc
+        field = cv2.multiply(field, cv2.merge([gain, gain]))
         field = cv2.sepFilter2D(field, -1, self._across, self._along)
         echo = cv2.magnitude(field[..., 0], field[..., 1])
         echo += self._noises[moment % _NOISES] * self._noise_level
@@ -149,7 +148,8 @@ class Beamformer:
         ringing = cv2.blur(shine, (5, 71), anchor=(2, 70))
         smooth = shine * patchy + 0.28 * ringing * np.abs(grain[..., 1])
         strength = amplitude * patchy * (1 - bare)
-        out = field * bare[..., None] + grain * strength[..., None]
+        mother = cv2.multiply(field, cv2.merge([bare, bare]))
+        out = cv2.add(mother, cv2.multiply(grain, cv2.merge([strength, strength])))
         out[..., 0] += smooth * (1 + 0.35 * grain[..., 0])
         step_units = geometry.depth_mm / SAMPLES / pose.unit_mm
         return out, loss * bare + extra * np.float32(step_units)
@@ -187,4 +187,5 @@ def _weave_patches(rng: np.random.Generator) -> Plane:
     for lumps, size_db in ((11, 2.2), (30, 2.4), (90, 2.0)):
         coarse = rng.standard_normal((lumps, lumps)).astype(np.float32)
         out += size_db * cv2.resize(coarse, out.shape, interpolation=cv2.INTER_CUBIC)
-    return np.power(np.float32(10), out / np.float32(20))
+    uneven: Plane = np.power(np.float32(10), out / np.float32(20))
+    return uneven

@@ -51,8 +51,8 @@ def arc(
 class Growth:
     """How one fetus is shaped unlike the drawing: a smooth bend of all that is drawn."""
 
-    def __init__(self, rng: np.random.Generator, size: float = 0.017) -> None:
-        self._waves = rng.normal(0, 1, (_WAVES, 2)) * np.linspace(1.2, 4.2, _WAVES)[:, None]
+    def __init__(self, rng: np.random.Generator, size: float = 0.014) -> None:
+        self._waves = rng.normal(0, 1, (_WAVES, 2)) * np.linspace(0.8, 3.2, _WAVES)[:, None]
         self._phases = rng.uniform(0, 2 * np.pi, _WAVES)
         self._shifts = rng.normal(0, size, (_WAVES, 2))
 
@@ -91,9 +91,7 @@ class Canvas:
         """Fill an ellipse turned by `turn` radians."""
         self.fill(arc(centre, radii, turn=turn), colour)
 
-    def lump(
-        self, centre: tuple[float, float], size: float, colour: Paint, phase: float
-    ) -> None:
+    def lump(self, centre: tuple[float, float], size: float, colour: Paint, phase: float) -> None:
         """Fill an irregular, knobbly shape of about radius `size`; `phase` picks its shape."""
         phi = np.linspace(0, 2 * np.pi, 30, endpoint=False)
         r = 1 + 0.17 * np.sin(2 * phi + 5 * phase) + 0.13 * np.sin(3 * phi - 9 * phase)
@@ -136,6 +134,4 @@ class Canvas:
             if weight[k] < 0.02:
                 continue
             shade = (colour[0], 255, int(colour[2] * min(1.0, weight[k])), mirror)
-            cv2.line(
-                self.pixels, placed[k], placed[k + 1], shade, thickness, cv2.LINE_AA, _SHIFT
-            )
+            cv2.line(self.pixels, placed[k], placed[k + 1], shade, thickness, cv2.LINE_AA, _SHIFT)

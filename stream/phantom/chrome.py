@@ -45,14 +45,22 @@ class Chrome:
         clock = self._start_s + second
         row = round(15 * self._scale)
         self._write(screen, s.logo, 8, row + 3, 0.56, s.accent, 2)
-        self._write(screen, f"{self._name}   SYNTHETIC EXAM", round(0.2 * s.width_px), row, 0.42, _GREY)
-        self._write(screen, self._id, round(0.2 * s.width_px), row + round(16 * self._scale), 0.38, _DIM)
+        self._write(
+            screen, f"{self._name}   SYNTHETIC EXAM", round(0.2 * s.width_px), row, 0.42, _GREY
+        )
+        self._write(
+            screen, self._id, round(0.2 * s.width_px), row + round(16 * self._scale), 0.38, _DIM
+        )
         stamp = f"{clock // 3600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}"
         self._write(screen, self._day, round(0.83 * s.width_px), row, 0.42, _GREY)
-        self._write(screen, stamp, round(0.83 * s.width_px), row + round(16 * self._scale), 0.42, _GREY)
-        self._draw_settings(screen, geometry, gain_db)
+        self._write(
+            screen, stamp, round(0.83 * s.width_px), row + round(16 * self._scale), 0.42, _GREY
+        )
         self._draw_grey_bar(screen)
-        self._draw_ruler(screen, geometry)
+        if mode != "spectrum":
+            # The spectrum takes the whole box, and with it the room for these.
+            self._draw_settings(screen, geometry, gain_db)
+            self._draw_ruler(screen, geometry)
         self._draw_mode(screen, mode)
         return screen
 

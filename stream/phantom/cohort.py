@@ -49,7 +49,7 @@ def write_cohort(
     counts: Mapping[str, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CohortExam]:
-    """Write `exams` exams as `out/LABEL/PATIENT/clip_01.mp4` with `out/cohort.csv`; return its rows.
+    """Write exams as `out/LABEL/PATIENT/clip_01.mp4` and `out/cohort.csv`; return its rows.
 
     Labels are dealt in equal turn, or by `counts`, whose sum is then the number of exams. Every
     exam is another patient. The folder is made aside and renamed when it is whole. `progress` is
@@ -73,7 +73,7 @@ def write_cohort(
         if out.is_dir():
             out.rmdir()
         aside.rename(out)
-    except OSError as error:
+    except (OSError, av.FFmpegError) as error:
         raise OutputError(
             f"the cohort cannot be written to {out} ({error.strerror or error}): "
             "name a folder that is empty or new, on a disk with room"
@@ -85,9 +85,7 @@ def write_cohort(
     return rows
 
 
-def _deal_labels(
-    exams: int, labels: Sequence[str], counts: Mapping[str, int] | None
-) -> list[str]:
+def _deal_labels(exams: int, labels: Sequence[str], counts: Mapping[str, int] | None) -> list[str]:
     known = ", ".join(DEFAULT_LABELS)
     wanted = list(labels) if counts is None else list(counts)
     if not wanted or len(set(wanted)) != len(wanted):

@@ -18,7 +18,7 @@ class FlowBox:
         self._lines = (int(line * LINES), int((line + rng.uniform(0.22, 0.36)) * LINES))
         self._samples = (int(sample * SAMPLES), int((sample + rng.uniform(0.2, 0.34)) * SAMPLES))
         shape = (self._samples[1] - self._samples[0], self._lines[1] - self._lines[0])
-        winding = rng.standard_normal((9, 7)).astype(np.float32)
+        winding = rng.standard_normal((5, 4)).astype(np.float32)
         self._course = cv2.resize(winding, shape[::-1], interpolation=cv2.INTER_CUBIC)
         way = rng.standard_normal((4, 4)).astype(np.float32)
         self._way = np.sign(cv2.resize(way, shape[::-1], interpolation=cv2.INTER_CUBIC))
@@ -27,7 +27,7 @@ class FlowBox:
     def overlay(self, grey: Picture, picture: Picture, t_s: float) -> None:
         """Colour the flow and draw the box on `picture`, (h, w, 3) BGR, in place."""
         beat = 0.55 + 0.45 * max(0.0, np.sin(2 * np.pi * self._beat_hz * t_s)) ** 2
-        wide = 0.16 + 0.16 * beat
+        wide = 0.14 + 0.14 * beat
         core = np.clip(1 - np.abs(self._course) / wide, 0, 1)
         speed = np.zeros((SAMPLES, LINES), np.uint8)
         signed = 128 + 127 * core * self._way * beat
@@ -56,7 +56,9 @@ def draw_spectrum(
     base = round(height * 0.8)
     when = t_s + np.linspace(-2.6, 0, width)
     phase = (when * beat_hz) % 1
-    peak = (0.22 + 0.62 * np.exp(-(((phase - 0.16) / 0.13) ** 2)) + 0.22 * np.exp(-phase / 0.5)) * base
+    peak = (
+        0.22 + 0.62 * np.exp(-(((phase - 0.16) / 0.13) ** 2)) + 0.22 * np.exp(-phase / 0.5)
+    ) * base
     y = np.arange(height)[:, None]
     up = base - y
     inside = (up >= 2) & (up < peak[None, :] * 0.93)

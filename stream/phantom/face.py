@@ -49,8 +49,9 @@ def _draw_dome(canvas: Canvas, patient: Patient, wrong: Malformation, depth: flo
         weights[22:29] = 0.0
     bone = paint(150, loss=loss, mirror=244 + patient.skull_db * 2.2)
     canvas.surface(dome, 0.06, bone, weights=weights)
-    ridge = np.stack([np.full(9, 0.12 + 0.03 * depth), np.linspace(-0.8, 0.8, 9)], 1)
-    canvas.surface(ridge, 0.05, paint(160, loss=60, mirror=192))
+    for side in (-1, 1):
+        roof = arc((-0.02 + 0.03 * depth, side * 0.40), (0.24, 0.36), (-1.1, 1.1), n=11)
+        canvas.surface(roof, 0.04, paint(150, loss=40, mirror=160))
 
 
 def _draw_high_sac(canvas: Canvas, patient: Patient, wrong: Malformation) -> None:
@@ -76,9 +77,7 @@ def _draw_stroma(canvas: Canvas, patient: Patient, wrong: Malformation, depth: f
         canvas.lump((0.2 + bulk * (0.4 + 0.3 * x), y * 0.4), 0.08 + 0.04 * size, FLUID, x)
     ridge_y = np.linspace(-0.72, 0.72, 13)
     wave = 0.14 - 0.10 * np.abs(ridge_y) + 0.02 * np.sin(9 * ridge_y)
-    canvas.surface(
-        np.stack([wave, ridge_y], 1), 0.07, paint(165, loss=80, mirror=212), floor=0.4
-    )
+    canvas.surface(np.stack([wave, ridge_y], 1), 0.055, paint(160, loss=70, mirror=196), floor=0.2)
 
 
 def _draw_orbits(canvas: Canvas, patient: Patient, wrong: Malformation, depth: float) -> None:
@@ -91,17 +90,17 @@ def _draw_orbits(canvas: Canvas, patient: Patient, wrong: Malformation, depth: f
         canvas.blob(eye, (r * 1.15, r * 1.15), paint(150, loss=14))
         canvas.blob(eye, (r, r), FLUID)
         rim = arc(eye, (r * 1.12, r * 1.12), n=21)
-        canvas.surface(rim, 0.05, paint(150, loss=50, mirror=205), floor=0.35)
+        canvas.surface(rim, 0.04, paint(148, loss=40, mirror=188), floor=0.15)
         if patient.weeks > 13:
-            canvas.surface(arc(eye, (0.07, 0.07), n=13), 0.02, paint(110, mirror=165), floor=0.3)
+            canvas.surface(arc(eye, (0.06, 0.07), n=13), 0.014, paint(92, mirror=142), floor=0.02)
 
 
 def _draw_jaws(canvas: Canvas, patient: Patient, depth: float) -> None:
     nose = np.array([[0.0, 0.0], [-0.18, 0.03], [-0.34, 0.0]])
     canvas.surface(nose, 0.06, paint(170, loss=60, mirror=192), floor=0.5)
     gum = arc((-0.62, 0.0), (0.16, 0.34), (-1.4, 1.4), n=15)
-    canvas.surface(gum, 0.07, paint(170, loss=90, mirror=205), floor=0.4)
+    canvas.surface(gum, 0.07, paint(165, loss=90, mirror=192), floor=0.2)
     tongue = (-0.80, 0.0)
     canvas.blob(tongue, (0.10, 0.22), paint(patient.tissue_tone - 50))
     chin = arc((-0.78, 0.0), (0.34, 0.42), (np.pi - 1.2, np.pi + 1.2), n=15)
-    canvas.surface(chin, 0.07, paint(165, loss=90, mirror=205 - 20 * abs(depth)), floor=0.4)
+    canvas.surface(chin, 0.07, paint(165, loss=90, mirror=190 - 20 * abs(depth)), floor=0.2)

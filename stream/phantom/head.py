@@ -43,7 +43,7 @@ def draw_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -
         draw_ventricles(canvas, patient, wrong, z)
         draw_thalami(canvas, patient, z)
     draw_cerebellum(canvas, patient, wrong, z)
-    draw_skull_base(canvas, patient, z)
+    draw_skull_base(canvas, z)
     draw_bone(canvas, patient, wrong, outline)
 
 
@@ -53,9 +53,7 @@ def _reopen_neck(canvas: Canvas, patient: Patient, wrong: Malformation, z: float
     gate = outline[k]
     reach = 0.10 + 0.10 * wrong.severity
     colour = paint(patient.brain_tone + 14, loss=2) if wrong.solid > 0 else FLUID
-    canvas.blob(
-        (float(gate[0]), float(gate[1])), (0.2, reach), colour, turn=float(wrong.angle_rad)
-    )
+    canvas.blob((float(gate[0]), float(gate[1])), (0.2, reach), colour, turn=float(wrong.angle_rad))
 
 
 def draw_cortex(canvas: Canvas, patient: Patient, z: float) -> None:
@@ -72,7 +70,9 @@ def draw_cortex(canvas: Canvas, patient: Patient, z: float) -> None:
             phi = side * (0.45 + 2.25 * (k + 0.5) / sulci)
             rim = np.array([np.cos(phi) / patient.cephalic_index, np.sin(phi)]) * s
             bend = 0.06 * np.sin(7.3 * k + side)
-            fold = np.stack([rim * 0.93, rim * 0.86 + bend * 0.5, rim * (0.79 - 0.03 * (k % 3)) + bend])
+            fold = np.stack(
+                [rim * 0.93, rim * 0.86 + bend * 0.5, rim * (0.79 - 0.03 * (k % 3)) + bend]
+            )
             canvas.stroke(fold, 0.022, paint(150, mirror=125))
 
 
@@ -95,7 +95,9 @@ def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
         half = 0.075 + 0.02 * patient.maturity
         canvas.fill(_box(0.36 * s, 0.66 * s, half), FLUID)
         for side in (-1, 1):
-            wall = np.array([[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]])
+            wall = np.array(
+                [[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]]
+            )
             canvas.surface(wall, 0.026, paint(140, mirror=190), floor=0.3)
 
 
@@ -124,7 +126,9 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
         canvas.surface(outer, 0.022, paint(128, mirror=150))
         canvas.surface(inner, 0.022, paint(128, mirror=176))
         plump = 0.55 + 0.40 * young
-        plexus = arc((-0.42, y - 0.03 * side), (0.30 + 0.16 * young, half * plump), turn=-0.2 * side)
+        plexus = arc(
+            (-0.42, y - 0.03 * side), (0.30 + 0.16 * young, half * plump), turn=-0.2 * side
+        )
         canvas.fill(plexus, paint(186))
 
 
@@ -141,8 +145,8 @@ def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
         )
     slit = np.array([[-0.30, 0.0], [-0.05, 0.012], [0.2, 0.0]])
     canvas.stroke(slit, 0.05, paint(30))
-    canvas.surface(slit + [0, 0.03], 0.02, paint(130, mirror=160))
-    canvas.surface(slit - [0, 0.03], 0.02, paint(130, mirror=160))
+    canvas.surface(slit + np.array([0, 0.03]), 0.02, paint(130, mirror=160))
+    canvas.surface(slit - np.array([0, 0.03]), 0.02, paint(130, mirror=160))
 
 
 def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
@@ -161,16 +165,18 @@ def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
     canvas.blob((back + 0.36, 0.0), (0.30, 0.55 * size), paint(FLUID[0] + 10))
     for side in (-1, 1):
         lobe = (back + 0.50, side * 0.285 * size)
-        canvas.blob(lobe, (0.235 * size, 0.285 * size), paint(patient.brain_tone + 56))
+        canvas.blob(lobe, (0.235 * size, 0.285 * size), paint(patient.brain_tone + 46))
         canvas.blob(lobe, (0.185 * size, 0.235 * size), paint(patient.brain_tone + 2))
-        canvas.surface(arc(lobe, (0.23 * size, 0.28 * size), n=25), 0.02, paint(150, mirror=160))
+        canvas.surface(
+            arc(lobe, (0.23 * size, 0.28 * size), n=25), 0.016, paint(140, mirror=128), floor=0.1
+        )
         for r in (0.08, 0.15):
             folia = arc(lobe, (r * size, r * 1.3 * size), (1.8, 4.5), n=8)
             canvas.stroke(folia, 0.016, paint(patient.brain_tone + 44))
     canvas.blob((back + 0.49, 0.0), (0.16 * size, 0.10), paint(200))
 
 
-def draw_skull_base(canvas: Canvas, patient: Patient, z: float) -> None:
+def draw_skull_base(canvas: Canvas, z: float) -> None:
     """Draw the petrous and sphenoid ridges, an X of bone, below the cerebellum."""
     here = bump(z, -0.95, 0.42)
     if here < 0.1:
@@ -180,7 +186,9 @@ def draw_skull_base(canvas: Canvas, patient: Patient, z: float) -> None:
         wing = np.array([[0.06, 0.07 * side], [0.34, 0.36 * side], [0.55, 0.72 * side]]) * s
         ridge = np.array([[-0.06, 0.08 * side], [-0.30, 0.34 * side], [-0.42, 0.74 * side]]) * s
         for bone in (wing, ridge):
-            dense = np.stack([np.interp(np.linspace(0, 2, 9), [0, 1, 2], bone[:, k]) for k in (0, 1)], 1)
+            dense = np.stack(
+                [np.interp(np.linspace(0, 2, 9), [0, 1, 2], bone[:, k]) for k in (0, 1)], 1
+            )
             canvas.surface(
                 dense, 0.07, paint(160, loss=55 * here, mirror=212 * here**0.4), floor=0.2
             )
@@ -216,14 +224,16 @@ def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z:
 
 
 def draw_open_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
-    """Draw what anencephaly leaves: irregular tissue in fluid above, orbits and skull base below."""
+    """Draw what anencephaly leaves: irregular tissue in fluid, orbits and skull base below."""
     low = float(np.clip((0.10 - z) / 0.5, 0, 1))
     bulk = (0.74 + 0.34 * wrong.severity) * (0.8 + 0.2 * low)
     tone = patient.brain_tone + 24
     for x, y, size, shade in wrong.lumps:
         drift = 0.10 * np.sin(4 * z + 9 * size)
         spot = (x * bulk * 0.75 + drift, y * bulk * 0.58 - drift)
-        canvas.lump(spot, bulk * (0.42 + 0.12 * size), paint(tone + 20 * shade, loss=4), size + 0.2 * z)
+        canvas.lump(
+            spot, bulk * (0.42 + 0.12 * size), paint(tone + 20 * shade, loss=4), size + 0.2 * z
+        )
     for x, y, size, shade in wrong.lumps:
         spot = (-y * bulk * 0.6, x * bulk * 0.5)
         canvas.lump(spot, 0.09 + 0.05 * size, paint(50 + 20 * shade), shade + 0.3 * z)
@@ -233,18 +243,18 @@ def draw_open_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: flo
         draw_base_remnant(canvas, patient, wrong, low)
 
 
-def draw_base_remnant(
-    canvas: Canvas, patient: Patient, wrong: Malformation, low: float
-) -> None:
+def draw_base_remnant(canvas: Canvas, patient: Patient, wrong: Malformation, low: float) -> None:
     """Draw the skull base and the bulging orbits below a missing vault."""
     for x, y, size, shade in wrong.lumps[:4]:
         spot = (0.1 + 0.35 * x, 0.3 * y)
         canvas.lump(spot, (0.45 + 0.1 * size) * low, paint(patient.brain_tone + 36, loss=5), shade)
-    draw_skull_base(canvas, patient, -0.95 + 0.2 * (1 - low))
+    draw_skull_base(canvas, -0.95 + 0.2 * (1 - low))
     for side in (-1, 1):
         eye = (0.70, side * 0.40)
         canvas.blob(eye, (0.34 * low, 0.33 * low), paint(patient.tissue_tone, loss=10))
         canvas.blob(eye, (0.24 * low, 0.23 * low), FLUID)
         rim = arc(eye, (0.28 * low, 0.27 * low), n=21)
-        canvas.surface(rim, 0.05, paint(150, loss=50, mirror=215 * low), floor=0.25)
-        canvas.surface(arc((0.80, side * 0.41), (0.07, 0.08), n=12), 0.02, paint(120, mirror=165))
+        canvas.surface(rim, 0.04, paint(148, loss=40, mirror=192 * low), floor=0.15)
+        canvas.surface(
+            arc((0.80, side * 0.41), (0.07, 0.08), n=12), 0.014, paint(92, mirror=142), floor=0.02
+        )

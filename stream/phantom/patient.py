@@ -88,11 +88,11 @@ def draw_patient(namespace: str, seed: int, patient: int) -> Patient:
     """Return the fetus of this patient number, alike for every label."""
     weeks = draw_weeks(namespace, seed, patient)
     rng = random_stream(namespace, seed, patient, "fetus")
-    rotation = rng.normal(0, 0.35) + np.pi * rng.integers(2)
+    rotation = float(rng.normal(0, 0.35) + np.pi * rng.integers(2))
     if rng.random() < 0.2:
         rotation = rng.uniform(0, 2 * np.pi)
     bpd_mm = float(np.interp(weeks, _BPD_WEEKS, _BPD_MM)) * float(rng.normal(1, 0.035))
-    m = rng.normal(0, 0.015, 4)
+    m = rng.normal(0, 0.010, 4)
     return Patient(
         weeks=weeks,
         bpd_mm=bpd_mm,
@@ -101,7 +101,7 @@ def draw_patient(namespace: str, seed: int, patient: int) -> Patient:
         brain_tone=int(rng.integers(98, 132)),
         rotation_rad=float(rotation),
         mirrored=bool(rng.random() < 0.5),
-        centre_x=float(rng.normal(0, 0.18)),
+        centre_x=float(rng.normal(0, 0.10)),
         centre_depth=float(rng.uniform(0.44, 0.58)),
         skull_db=float(rng.uniform(-4, 2)),
         fluid=float(rng.uniform(0.0, 0.45)),

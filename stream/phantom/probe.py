@@ -87,7 +87,7 @@ class Geometry:
         return self._screen[0] >= 0
 
     def convert(self, polar: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the region's pixels, (h, w), black outside the sector, of polar (SAMPLES, LINES)."""
+        """Return polar (SAMPLES, LINES) as the region's pixels, (h, w), black off the sector."""
         a, b = self._maps
         out: NDArray[np.uint8] = cv2.remap(
             polar, a, b, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0

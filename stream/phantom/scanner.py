@@ -56,7 +56,11 @@ def draw_scanner(
     rng = random_stream(namespace, seed, number, "scanner")
     site = int(rng.integers(len(SITES)))
     width, height = size_px
-    depth = max(2 * patient.unit_mm * rng.uniform(1.22, 1.62) + rng.uniform(5, 18), 40.0)
+    depth = max(2 * patient.unit_mm * rng.uniform(1.30, 1.72) + rng.uniform(5, 18), 40.0)
+    radius = float(rng.choice([16.0, 40.0, 50.0, 60.0]) * rng.uniform(0.92, 1.08))
+    # A shallow picture is narrowed, or it would be a strip across the screen.
+    widest = float(np.arcsin(min(0.74 * depth / (radius + depth), 0.99)))
+    half_angle = min(float(np.deg2rad(rng.uniform(27, 37))), widest)
     tint = rng.choice(3, p=[0.8, 0.12, 0.08])
     return Scanner(
         site=SITES[site],
@@ -65,8 +69,8 @@ def draw_scanner(
         height_px=height,
         box=_draw_box(rng, width, height),
         controls=_draw_controls(rng),
-        radius_mm=float(rng.choice([16.0, 40.0, 50.0, 60.0]) * rng.uniform(0.92, 1.08)),
-        half_angle_rad=float(np.deg2rad(rng.uniform(27, 37))),
+        radius_mm=radius,
+        half_angle_rad=half_angle,
         depth_mm=float(depth),
         zoom=float(rng.uniform(1.08, 1.4)) if rng.random() < 0.5 else 1.0,
         mirrored=bool(rng.random() < 0.5),
@@ -91,12 +95,12 @@ def _draw_box(rng: np.random.Generator, width: int, height: int) -> Box:
 def _draw_controls(rng: np.random.Generator) -> Controls:
     near, far = rng.uniform(-5, 3), rng.uniform(-5, 4)
     return Controls(
-        gain_db=float(rng.normal(4, 2.8)),
+        gain_db=float(np.clip(rng.normal(5, 2.4), 0, 10)),
         range_db=float(rng.uniform(50, 66)),
         tgc_db=(float(near), 0.0, float(far)),
         blur_lines=float(rng.uniform(1.7, 2.8)),
         blur_samples=float(rng.uniform(0.9, 1.4)),
         noise_db=float(rng.uniform(-58, -44)),
         smoothing=float(rng.uniform(0.0, 0.85)),
-        gamma=float(rng.uniform(0.95, 1.35)),
+        gamma=float(rng.uniform(0.9, 1.25)),
     )

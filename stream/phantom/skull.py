@@ -32,9 +32,19 @@ def vault_outline(patient: Patient, wrong: Malformation, z: float) -> Points:
     """Return the vault's outer outline at level `z`, (84, 2), front along +x."""
     phi = np.linspace(-np.pi, np.pi, OUTLINE_POINTS, endpoint=False)
     m = patient.molding
-    r = 1 + m[0] * np.cos(2 * phi) + m[1] * np.sin(2 * phi) + m[2] * np.cos(3 * phi) + m[3] * np.sin(phi)
+    r = (
+        1
+        + m[0] * np.cos(2 * phi)
+        + m[1] * np.sin(2 * phi)
+        + m[2] * np.cos(3 * phi)
+        + m[3] * np.sin(phi)
+    )
     lemon = lemon_depth(patient, wrong)
-    r = r - lemon * np.exp(-(((np.abs(phi) - 0.80) / 0.38) ** 2)) + 0.35 * lemon * np.exp(-((phi / 0.3) ** 2))
+    r = (
+        r
+        - lemon * np.exp(-(((np.abs(phi) - 0.80) / 0.38) ** 2))
+        + 0.35 * lemon * np.exp(-((phi / 0.3) ** 2))
+    )
     x = np.cos(phi) / patient.cephalic_index
     y = np.sin(phi) * (1 - 0.07 * np.cos(phi))
     small = 1 - 0.12 * wrong.severity if wrong.is_label("encephalocele") else 1.0
@@ -58,6 +68,19 @@ def bone_weights(patient: Patient, wrong: Malformation) -> NDArray[np.float64]:
 def defect_half_angle(wrong: Malformation) -> float:
     """Return half the angle of the skull defect that an encephalocele leaves by, in radians."""
     return 0.11 + 0.15 * wrong.severity
+
+
+def sac_size(wrong: Malformation) -> float:
+    """Return the radius of an encephalocele's sac at its widest level, in half-BPD units."""
+    return 0.42 + 0.32 * wrong.severity
+
+
+def aim(wrong: Malformation) -> tuple[float, float]:
+    """Return what a sonographer puts in the middle: the head, or the head and its sac."""
+    if not wrong.is_label("encephalocele"):
+        return 0.0, 0.0
+    reach = 0.8 * sac_size(wrong)
+    return float(np.cos(wrong.angle_rad)) * reach, float(np.sin(wrong.angle_rad)) * reach
 
 
 def draw_scalp_and_brain(canvas: Canvas, patient: Patient, outline: Points) -> None:
@@ -87,7 +110,7 @@ def draw_sac(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) ->
     outline = vault_outline(patient, wrong, z)
     k = round((wrong.angle_rad + np.pi) / (2 * np.pi) * OUTLINE_POINTS) % OUTLINE_POINTS
     way = np.array([np.cos(wrong.angle_rad), np.sin(wrong.angle_rad)])
-    size = (0.38 + 0.34 * wrong.severity) * (0.78 + 0.22 * bump(z, -0.25, 0.9))
+    size = sac_size(wrong) * (0.8 + 0.2 * bump(z, -0.25, 0.9))
     gate = outline[k]
     middle = gate + way * size * 0.86
     turn = float(wrong.angle_rad)
@@ -105,7 +128,7 @@ def draw_sac(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) ->
     )
     if wrong.solid > 0:
         _draw_herniated_brain(canvas, patient, wrong, here, size)
-    canvas.surface(wall, 0.03, paint(145, loss=6, mirror=172), closed=True, floor=0.25)
+    canvas.surface(wall, 0.03, paint(145, loss=6, mirror=186), closed=True, floor=0.25)
 
 
 def _draw_herniated_brain(

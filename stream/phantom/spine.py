@@ -69,9 +69,7 @@ def _draw_organs(canvas: Canvas, patient: Patient, off: float) -> None:
         canvas.blob((0.75, 0.0), (0.36, 0.18), paint(patient.tissue_tone - 44))
 
 
-def _draw_skin(
-    canvas: Canvas, patient: Patient, skin: Points, span: tuple[float, float]
-) -> None:
+def _draw_skin(canvas: Canvas, patient: Patient, skin: Points, span: tuple[float, float]) -> None:
     weights = np.where((skin[:-1, 0] > span[0]) & (skin[:-1, 0] < span[1]), 0.0, 1.0)
     colour = paint(patient.tissue_tone + 14, loss=3, mirror=165)
     canvas.surface(skin, 0.045, colour, weights=weights, floor=0.35)
@@ -87,7 +85,11 @@ def _draw_centres(
         taper = float(np.clip((2.1 - x) / 0.9, 0.25, 1.0))
         y = float(curve.at(np.array([x]))[0])
         body = paint(175, loss=loss, mirror=bright + 14 * np.sin(2.3 * k))
-        canvas.blob((x, y), (0.055 + 0.008 * np.sin(5.1 * k), (0.06 + 0.008 * np.sin(3.7 * k)) * taper), body)
+        canvas.blob(
+            (x, y),
+            (0.052 + 0.012 * np.sin(5.1 * k), (0.056 + 0.010 * np.sin(3.7 * k)) * taper),
+            body,
+        )
         if span[0] < x < span[1]:
             continue
         arch = paint(175, loss=loss, mirror=bright + 14 * np.sin(1.7 * k))
@@ -111,7 +113,9 @@ def _draw_open_back(
         canvas.blob(lip, (0.10, 0.11), paint(patient.tissue_tone + 12))
     if wrong.cystic:
         half = (span[1] - span[0]) / 2
-        top = arc((float(x.mean()), float(rim.mean()) + 0.28), (half * 0.95, 0.42), (np.pi, 2 * np.pi))
+        top = arc(
+            (float(x.mean()), float(rim.mean()) + 0.28), (half * 0.95, 0.42), (np.pi, 2 * np.pi)
+        )
         canvas.fill(top, FLUID)
         canvas.surface(top, 0.028, paint(130, mirror=175), floor=0.35)
 
@@ -125,13 +129,20 @@ def draw_spine_axial(canvas: Canvas, patient: Patient, wrong: Malformation, off:
     for side in (-1, 1):
         canvas.blob((side * 0.40, -0.28), (0.20, 0.25), paint(patient.tissue_tone - 46))
         canvas.blob((side * 0.38, -0.28), (0.08, 0.10), paint(patient.tissue_tone + 10))
-        rib = arc((0.0, 0.12), (0.93, 0.86), (-np.pi / 2 + side * 0.55, -np.pi / 2 + side * (1.15 + 0.3 * off)), n=15)
+        rib = arc(
+            (0.0, 0.12),
+            (0.93, 0.86),
+            (-np.pi / 2 + side * 0.55, -np.pi / 2 + side * (1.15 + 0.3 * off)),
+            n=15,
+        )
         canvas.surface(rib, 0.05, paint(160, loss=80, mirror=196 - 25 * abs(off)))
     loss = float(np.interp(patient.weeks, [11, 20, 38], [60, 110, 160]))
     bone = paint(175, loss=loss, mirror=212)
     canvas.blob((0.0, -0.38), (0.13, 0.10), bone)
     if wrong.is_label("rachischisis"):
-        canvas.surface(trunk, 0.04, paint(patient.tissue_tone + 14, mirror=160), weights=_gap(trunk))
+        canvas.surface(
+            trunk, 0.04, paint(patient.tissue_tone + 14, mirror=160), weights=_gap(trunk)
+        )
         _draw_splayed_arch(canvas, patient, wrong, loss)
         return
     canvas.surface(trunk, 0.04, paint(patient.tissue_tone + 14, mirror=160), closed=True)
@@ -146,18 +157,20 @@ def _gap(trunk: Points) -> np.ndarray:
     return np.where((np.abs(trunk[:-1, 0]) < 0.34) & (trunk[:-1, 1] < 0), 0.0, 1.0)
 
 
-def _draw_splayed_arch(
-    canvas: Canvas, patient: Patient, wrong: Malformation, loss: float
-) -> None:
+def _draw_splayed_arch(canvas: Canvas, patient: Patient, wrong: Malformation, loss: float) -> None:
     wide = 0.26 + 0.14 * wrong.severity
     trench = np.array([[-0.14, -0.47], [-wide, -1.05], [wide, -1.05], [0.14, -0.47]])
     canvas.fill(trench, FLUID)
     canvas.stroke(
-        np.array([[-0.15, -0.54], [0.0, -0.51], [0.15, -0.54]]), 0.08, paint(patient.tissue_tone + 10)
+        np.array([[-0.15, -0.54], [0.0, -0.51], [0.15, -0.54]]),
+        0.08,
+        paint(patient.tissue_tone + 10),
     )
     bone = paint(175, loss=loss, mirror=214)
     for side in (-1, 1):
-        lamina = np.array([[side * 0.15, -0.46], [side * 0.24, -0.58], [side * (wide + 0.06), -0.76]])
+        lamina = np.array(
+            [[side * 0.15, -0.46], [side * 0.24, -0.58], [side * (wide + 0.06), -0.76]]
+        )
         canvas.surface(lamina, 0.065, bone, floor=0.6)
     if wrong.cystic:
         sac = arc((0.0, -0.88), (wide + 0.12, 0.26), (np.pi, 2 * np.pi), n=21)

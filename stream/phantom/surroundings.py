@@ -18,11 +18,12 @@ Plane = NDArray[np.float32]
 
 def tone_to_amplitude(tone: NDArray[np.float32]) -> Plane:
     """Return linear echo amplitude, 1 at tone 255."""
-    return np.power(10.0, (tone - 255) * (DB_PER_TONE / 20)).astype(np.float32)
+    out: Plane = np.power(10.0, (tone - 255) * (DB_PER_TONE / 20)).astype(np.float32)
+    return out
 
 
 def cloud(rng: np.random.Generator, rows: int, columns: int) -> Plane:
-    """Return smooth noise of about unit variance, (SAMPLES, LINES), with `rows` x `columns` lumps."""
+    """Return smooth noise of about unit variance, (SAMPLES, LINES), in `rows` x `columns` lumps."""
     coarse = rng.standard_normal((rows + 2, columns + 2)).astype(np.float32)
     out: Plane = cv2.resize(coarse, (LINES, SAMPLES), interpolation=cv2.INTER_CUBIC)
     return out
@@ -62,7 +63,12 @@ def build_surroundings(
     """
     x, z = geometry.polar_mm
     depth = np.linspace(0, geometry.depth_mm, SAMPLES, dtype=np.float32)[:, None]
-    tone = patient.tissue_tone + 13 * cloud(rng, 5, 4) + 10 * cloud(rng, 26, 5) + 9 * cloud(rng, 60, 22)
+    tone = (
+        patient.tissue_tone
+        + 13 * cloud(rng, 5, 4)
+        + 10 * cloud(rng, 26, 5)
+        + 9 * cloud(rng, 60, 22)
+    )
     _lay_wall(tone, depth, geometry.depth_mm, rng)
     loss = np.zeros_like(tone)
     if wet:
@@ -80,7 +86,7 @@ def build_surroundings(
     return Surroundings((fields[0], fields[1]), loss.astype(np.float32))
 
 
-def _inside(q: Plane, soft: float) -> Plane:
+def _inside(q: NDArray[np.floating], soft: float) -> Plane:
     """Return 1 where `q` is under 1 and 0 where it is over, over an edge of width `soft`."""
     out: Plane = (0.5 - 0.5 * np.tanh((q - 1) / (2 * soft))).astype(np.float32)
     return out

@@ -78,11 +78,21 @@ def plan_exam(
             last = stretches[-1]
             hold = last.level(last.end_s)
             stretch = Stretch(
-                start, end, last.view, mode, (start,), (hold,), last.gain_db, last.depth_scale, last.setting
+                start,
+                end,
+                last.view,
+                mode,
+                (start,),
+                (hold,),
+                last.gain_db,
+                last.depth_scale,
+                last.setting,
             )
         elif mode == "nonfetal":
             view = str(rng.choice(_NONFETAL_VIEWS))
-            stretch = Stretch(start, end, view, mode, (start, end), (-0.3, 0.3), *knobs.turn(), setting)
+            stretch = Stretch(
+                start, end, view, mode, (start, end), (-0.3, 0.3), *knobs.turn(), setting
+            )
         else:
             view = _pick_view(picks, label, used, end - start)
             at, levels = _plan_levels(picks, label, view, start, end)
@@ -100,7 +110,11 @@ class _Knobs:
 
     def turn(self) -> tuple[float, float]:
         """Return gain in dB and the depth's scale for the next stretch."""
-        draw, gain, depth = self._rng.random(2), self._rng.normal(0, 2.2), self._rng.uniform(0.94, 1.16)
+        draw, gain, depth = (
+            self._rng.random(2),
+            self._rng.normal(0, 2.2),
+            self._rng.uniform(0.94, 1.16),
+        )
         if draw[0] < 0.3:
             self._gain_db = float(np.clip(gain, -4, 4))
         if draw[1] < 0.18:
@@ -155,7 +169,7 @@ def _plan_levels(
     enter = first + rng.choice([-1, 1]) * rng.uniform(0.12, 0.35)
     wobble = rng.normal(0, 0.03, 4)
     part = np.array([0, 0.16, 0.48, 0.64, 1.0]) * (end - start) + start
-    levels = np.array([enter, first, first, second, second]) + [0, *wobble]
+    levels = np.array([enter, first, first, second, second]) + np.array([0, *wobble])
     return tuple(map(float, part)), tuple(map(float, levels))
 
 
@@ -169,7 +183,8 @@ class Motion:
         self._size = rng.normal(0, 1, (3, 4)) * np.array([[0.05], [0.04], [0.055]])
         count = int(rng.poisson(seconds / 7))
         self._jerks = [
-            (rng.uniform(0, seconds), rng.normal(0, 1, 3) * [0.13, 0.10, 0.16]) for _ in range(count)
+            (rng.uniform(0, seconds), rng.normal(0, 1, 3) * [0.13, 0.10, 0.16])
+            for _ in range(count)
         ]
         self._breath_hz = rng.uniform(0.2, 0.33)
         self._breath_mm = rng.uniform(0.4, 2.0)
@@ -181,7 +196,9 @@ class Motion:
             since = t_s - when
             if since > 0:
                 # A kick goes out in a fifth of a second and half of it is taken back.
-                move = move + kick * (1 - np.exp(-since / 0.08)) * (0.5 + 0.5 * np.exp(-since / 0.6))
+                move = move + kick * (1 - np.exp(-since / 0.08)) * (
+                    0.5 + 0.5 * np.exp(-since / 0.6)
+                )
         return float(move[0]), float(move[1]), float(move[2])
 
     def breath_mm(self, t_s: float) -> float:

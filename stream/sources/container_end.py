@@ -33,7 +33,9 @@ def find_missing_end(path: Path) -> str | None:
         if head[:4] == _EBML_MAGIC:
             return _measure(_end_of_matroska(head), size)
         if head[:3] == b"GIF":
-            return None if _gif_has_trailer(path.read_bytes()) else "its last block is missing"
+            return (
+                None if _gif_has_trailer(path.read_bytes()) else "its blocks do not lead to its end"
+            )
         if head[:1] == head[_TS_PACKET_BYTES : _TS_PACKET_BYTES + 1] == b"G":
             return "its last packet is cut" if size % _TS_PACKET_BYTES else None
     return None

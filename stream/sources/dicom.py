@@ -1,27 +1,32 @@
-"""DICOM ultrasound, still and cine: pydicom reads it, GDCM decodes what is compressed.
+"""DICOM ultrasound, still and cine: pydicom reads it, GDCM and OpenCV decode the pictures.
 
-Both are permissively licensed. Pillow and pylibjpeg are neither needed nor used where they happen
+All are permissively licensed. Pillow and pylibjpeg are neither needed nor used where they happen
 to be installed, so that every machine decodes the same file to the same pixels.
 """
 
+import contextlib
+import io
 import time
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gdcm
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels import as_pixel_options, get_decoder, iter_pixels
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1, RLELossless
 
 from engine.contracts.errors import SourceBrokenError, SourceError
 from stream.sources.clip import ClipPicture, Region
 from stream.sources.dicom_fragments import group_fragments, read_fragments
 from stream.sources.dicom_header import READ_FAILURES, DicomHeader, read_deflated, read_header
+from stream.sources.dicom_jpeg import check_jpeg, decode_baseline
 from stream.sources.dicom_tone import Toner, make_toner
+
+_JPEGS = (JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1)
 
 gdcm.Trace.WarningOff()  # they go straight to standard error, around every logger
 gdcm.Trace.ErrorOff()
@@ -98,9 +103,32 @@ def _iterate_samples(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[
         yield from _iterate_compressed(path, header)
         return
     meaning = str(header.image.PhotometricInterpretation)
+    if meaning == "YBR_FULL_422":
+        yield from _iterate_subsampled(path, header)
+        return
     source = read_deflated(path) if header.syntax.is_deflated else path
     for samples in iter_pixels(source, raw=True):
         yield samples, meaning
+
+
+def _iterate_subsampled(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[Any], str]]:
+    """Yield pictures of half the colours, each on its own.
+
+    pydicom 3.0.2 takes the second and later ones for full size, as it forgets what they are once it
+    has expanded the first.
+    """
+    decoder = get_decoder(header.syntax)
+    options = as_pixel_options(header.image, number_of_frames=1, pixel_keyword="PixelData")
+    length = int(header.image.Rows) * int(header.image.Columns) * 2
+    with contextlib.ExitStack() as stack:
+        if header.pixels_at is None:
+            file: BinaryIO = io.BytesIO(read_deflated(path).PixelData)
+        else:
+            file = stack.enter_context(path.open("rb"))
+            file.seek(header.pixels_at)
+        while len(data := file.read(length)) == length:
+            samples, found = decoder.as_array(data, raw=True, **options)
+            yield samples, str(found["photometric_interpretation"])
 
 
 def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[Any], str]]:
@@ -110,8 +138,14 @@ def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArr
     options.pop("extended_offsets", None)  # each picture is given on its own
     with path.open("rb") as file:
         for group in group_fragments(file, header.pixels_at or 0, header.frame_count):
+            data = read_fragments(file, group)
+            if header.syntax in _JPEGS:
+                check_jpeg(data, header.image)
+            if header.syntax == JPEGBaseline8Bit:
+                yield decode_baseline(data, header.image)
+                continue
             samples, found = decoder.as_array(
-                encapsulate([read_fragments(file, group)]),
+                encapsulate([data]),
                 raw=True,
                 decoding_plugin=plugin,
                 **options,

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.uid import UID
 
 from engine.contracts.errors import SourceError
@@ -60,6 +61,7 @@ READ_FAILURES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     LookupError,
     OSError,
@@ -68,7 +70,7 @@ READ_FAILURES = (
     ValueError,
     struct.error,
 )
-"""What pydicom and its decoders raise on damaged files; the library has no error of its own."""
+"""What pydicom and its decoders raise on damaged files; they share no base class."""
 
 _PIXEL_ELEMENT = (0x7FE0, 0x0010)
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"

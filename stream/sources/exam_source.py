@@ -97,9 +97,9 @@ def open_source(arguments: Sequence[str], *, frame_threads: bool = True) -> Exam
     """Open everything that was given as one exam, and decode the first picture of each part.
 
     Each argument is a clip, a still, a DICOM file, a folder of those, or a phantom as
-    `phantom:LABEL?seed=7&seconds=20`. `frame_threads` decodes several pictures at once, which is
-    faster and later: right for a replay. Raises `SourceError`, before anything is begun, if any
-    part cannot be used.
+    `phantom:LABEL?seed=7&seconds=20`. `frame_threads` lets clips of single pictures (as MJPEG) be
+    decoded several at once, which is faster and later: right for a replay. Raises `SourceError`,
+    before anything is begun, if any part cannot be used.
     """
     clips: list[Clip] = []
     ignored = 0

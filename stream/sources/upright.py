@@ -70,7 +70,7 @@ class FrameConverter:
         target = "gray" if grey else "bgra" if clear else "bgr24"
         # One thread: scaling a screen takes a millisecond, starting threads for it takes more.
         converted = self._reformatter.reformat(frame, width_px, height_px, target, threads=1)
-        pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+        pixels = np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
         if target == "bgra":
             pixels = _lay_over_black(pixels)
         matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]

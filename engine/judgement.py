@@ -1,4 +1,4 @@
-"""What trained networks say of cached frames."""
+"""What an ensemble says of the frames of a cache, in training and in calibration."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,9 +9,9 @@ from engine.backends import Backend
 from engine.contracts.cache import Cache, pseudonym
 from engine.contracts.errors import InputError
 from engine.contracts.predictions import Predictions
-from training.batches import in_order
 
 BATCH = 64
+"""Frames read at a time: 3 MB of pixels; a picture's answer does not depend on the others."""
 
 
 def judge(
@@ -29,7 +29,8 @@ def judge(
     hears how many frames were done.
     """
     parts = []
-    for some in in_order(rows, BATCH):
+    for at in range(0, len(rows), BATCH):
+        some = rows[at : at + BATCH]
         answer = backend.infer(np.asarray(cache.frames[some]))
         parts.append(answer.probabilities.astype(np.float64).mean(axis=1))
         watch(len(some))
@@ -49,12 +50,12 @@ def judge(
     )
 
 
-def check_unseen(cache: Cache, salt: str, trained_on: Sequence[str]) -> None:
-    """Raise `InputError` if a patient of `cache` is among `trained_on`, the training's pseudonyms.
+def check_unseen(cache: Cache, salt: str, patients_seen: Sequence[str]) -> None:
+    """Raise `InputError` if a patient of `cache` is among `patients_seen` (pseudonyms).
 
     What a model says of patients it was trained on says nothing of others.
     """
-    known = frozenset(trained_on)
+    known = frozenset(patients_seen)
     seen = [name for name in cache.label_of_patient if pseudonym(name, salt) in known]
     if seen:
         paths = sorted({row.path for row in cache.rows if row.patient == seen[0]})

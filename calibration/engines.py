@@ -1,0 +1,92 @@
+"""Low-precision engines: built aside, compared with float32, kept only within limits."""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.parity import Parity, check_parity, compare
+from calibration.quantise import draw_rows, quantise
+from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
+from engine.backends.torch import TorchBackend
+from engine.bundle import Bundle, file_of, write_manifest
+from engine.contracts.cache import Cache
+from engine.contracts.errors import InputError, OutputError
+from engine.contracts.manifest import EngineEntry, Manifest
+from engine.judgement import judge
+from engine.members import load_ensemble
+
+INT8_FOLDER = "engines/openvino-int8"
+
+
+def add_int8(bundle: Bundle, cache: Cache) -> Parity:
+    """Build the int8 engine of all members, measure it, and write it and the manifest.
+
+    `cache` holds patients that trained nothing. Raises `InputError`, leaving the bundle as it was,
+    where the engine is over its limits.
+    """
+    if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
+        raise InputError(
+            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
+            "make it again with `neurosono train prepare`"
+        )
+    draw = draw_rows(cache)
+    ensemble = load_ensemble(bundle)
+    reference = judge(TorchBackend(ensemble), cache, draw.check, fold=-1, salt="")
+    model = quantise(ensemble, np.asarray(cache.frames[draw.quantise]))
+    try:
+        (bundle.root / INT8_FOLDER).parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:
+            folder = Path(aside) / "engine"
+            save(model, folder, "int8")
+            found = OpenVinoBackend(folder / MODEL_NAME, "int8")
+            parity = compare(reference, judge(found, cache, draw.check, fold=-1, salt=""))
+            check_parity(parity, "int8")
+            shutil.rmtree(bundle.root / INT8_FOLDER, ignore_errors=True)
+            folder.rename(bundle.root / INT8_FOLDER)
+    except OSError as error:
+        raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
+    _enter(bundle.root, bundle.manifest, parity, len(draw.quantise))
+    return parity
+
+
+def _enter(root: Path, manifest: Manifest, parity: Parity, frames: int) -> None:
+    folder = root / INT8_FOLDER
+    files = tuple(
+        file_of(root, path.relative_to(root).as_posix()) for path in sorted(folder.iterdir())
+    )
+    entry = EngineEntry(
+        backend="openvino",
+        precision="int8",
+        members=len(manifest.members),
+        files=files,
+        target={"device": "CPU"},
+        parity=parity.to_json() | {"quantised_on_frames": float(frames)},
+    )
+    others = tuple(
+        engine
+        for engine in manifest.engines
+        if (engine.backend, engine.precision) != ("openvino", "int8")
+    )
+    write_manifest(root, replace(manifest, engines=(*others, entry)))
+
+
+def drop_members(root: Path, reason: str) -> None:
+    """Remove the members' weights from a bundle whose engines carry them; the card says `reason`.
+
+    Raises `InputError` where no engine holds all members: nothing would be left to run.
+    """
+    bundle = Bundle.load(root)
+    manifest = bundle.manifest
+    if not any(engine.members == len(manifest.members) for engine in manifest.engines):
+        raise InputError(f"bundle {root} has no engine of all members: build one first")
+    members = tuple(replace(member, file=None) for member in manifest.members)
+    card = manifest.card | {"members_left_out": reason}
+    write_manifest(root, replace(manifest, members=members, card=card))
+    for member in manifest.members:
+        if member.file is not None:
+            (root / member.file.path).unlink()
+    if (root / "members").is_dir() and not any((root / "members").iterdir()):
+        (root / "members").rmdir()

@@ -1,0 +1,73 @@
+"""Calibrating a bundle: held-out predictions in, calibration.json and its report out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.fit import Fitted, fit
+from engine.backends import Backend
+from engine.bundle import Bundle, write_calibration, write_json, write_manifest
+from engine.contracts.cache import Cache
+from engine.contracts.errors import InputError
+from engine.contracts.notice import NOTICE
+from engine.contracts.predictions import Predictions
+from engine.judgement import check_unseen, judge
+
+PREDICTIONS_PATH = Path("report") / "predictions.csv"
+REPORT_PATH = Path("report") / "calibration.json"
+
+
+def read_out_of_fold(bundle: Bundle) -> Predictions:
+    """Return what training left of held-out patients; raise `InputError` on other labels."""
+    found = Predictions.read(bundle.root / PREDICTIONS_PATH)
+    if found.labels != bundle.manifest.labels:
+        raise InputError(
+            f"the predictions of {bundle.root} are of labels {list(found.labels)}, the bundle of "
+            f"{list(bundle.manifest.labels)}: train again"
+        )
+    return found
+
+
+def judge_unseen(bundle: Bundle, cache: Cache, backend: Backend) -> Predictions:
+    """Let the ensemble judge a cache of patients that trained nothing, which is checked."""
+    if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
+        raise InputError(
+            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
+            "make it again with `neurosono train prepare`"
+        )
+    data: dict[str, Any] = bundle.manifest.card.get("training_data", {})
+    salt = str(data.get("digest", ""))
+    check_unseen(cache, salt, data.get("patients_seen", []))
+    rows = np.arange(len(cache.rows), dtype=np.int64)
+    return judge(backend, cache, rows, fold=-1, salt=salt)
+
+
+def calibrate_bundle(
+    bundle: Bundle,
+    frames: Predictions,
+    alpha: float,
+    of: str,
+    accuracy: dict[str, Any] | None = None,
+) -> Fitted:
+    """Fit on `frames` and write calibration, report and manifest; `of` says whose frames.
+
+    `accuracy`, where given, is what the ensemble reached on them: it goes on the card.
+
+    The manifest comes last: until then the bundle is what it was.
+    """
+    fitted = fit(frames, alpha)
+    patients = len(np.unique(frames.patients))
+    about = {"fitted_on": of, "patients": patients, "alpha": alpha}
+    report = {"notice": NOTICE} | about | fitted.report
+    (bundle.root / REPORT_PATH).parent.mkdir(exist_ok=True)
+    write_json(bundle.root / REPORT_PATH, report)
+    file = write_calibration(bundle.root, fitted.calibration)
+    metrics = dict(bundle.manifest.card.get("metrics", {}))
+    if accuracy is not None:
+        metrics["unseen"] = accuracy
+    metrics["calibration"] = about | {"cross_checked": fitted.report["cross_checked"]}
+    card = bundle.manifest.card | {"metrics": metrics}
+    write_manifest(bundle.root, replace(bundle.manifest, calibration=file, card=card))
+    return fitted

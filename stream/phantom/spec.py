@@ -1,0 +1,88 @@
+"""What is asked of a synthetic exam, and what one of its frames says."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.contracts.errors import InputError
+from engine.contracts.labels import DEFAULT_LABELS
+
+NAMESPACES = ("single", "cohort")
+_SMALLEST_PX = (320, 240)
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    """Which synthetic exam to make; equal specs give equal pixels.
+
+    `namespace` keeps the patients of `phantom:LABEL` sources (`single`) and those of generated
+    cohorts (`cohort`) apart: they share no random stream, so neither can leak into the other.
+
+    Raises `InputError` for a label, size, length, rate, seed or namespace that cannot be made.
+    """
+
+    label: str
+    seed: int = 0
+    seconds: float = 20.0
+    fps: float = 25.0
+    width_px: int = 800
+    height_px: int = 600
+    patient: int = 0
+    namespace: str = "single"
+
+    def __post_init__(self) -> None:
+        if self.label not in DEFAULT_LABELS:
+            known = ", ".join(DEFAULT_LABELS)
+            raise InputError(f"phantom label {self.label!r} is unknown: choose one of {known}")
+        if self.namespace not in NAMESPACES:
+            raise InputError(
+                f"phantom namespace {self.namespace!r} is unknown: "
+                f"choose one of {', '.join(NAMESPACES)}"
+            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        if not (math.isfinite(self.seconds) and 0 < self.seconds <= 3600):
+            raise InputError(
+                f"phantom seconds must be over 0 and at most 3600, found {self.seconds}"
+            )
+        if not (math.isfinite(self.fps) and 1 <= self.fps <= 120):
+            raise InputError(f"phantom fps must be 1 to 120, found {self.fps}")
+        if self.width_px < _SMALLEST_PX[0] or self.height_px < _SMALLEST_PX[1]:
+            raise InputError(
+                f"a phantom screen is at least {_SMALLEST_PX[0]}x{_SMALLEST_PX[1]} pixels, "
+                f"found {self.width_px}x{self.height_px}"
+            )
+        if self.width_px > 3840 or self.height_px > 2160:
+            raise InputError(
+                f"a phantom screen is at most 3840x2160 pixels, "
+                f"found {self.width_px}x{self.height_px}"
+            )
+        if self.seed < 0 or self.patient < 0:
+            raise InputError(
+                f"phantom seed and patient must be 0 or more, found {self.seed} and {self.patient}"
+            )
+
+    @property
+    def frame_count(self) -> int:
+        """Return the number of frames of the exam, at least one."""
+        return max(1, round(self.seconds * self.fps))
+
+
+@dataclass(frozen=True)
+class PhantomFrame:
+    """One screen and what is true of it.
+
+    `pixels` is (H, W, 3) uint8 BGR, chrome included; `kind` is bmode, frozen, doppler, spectrum or
+    nonfetal; `plane` is transthalamic, transventricular, transcerebellar, spine-sagittal,
+    spine-axial or other; `region` is x, y, w, h of the ultrasound picture on the screen.
+    """
+
+    index: int
+    pts_s: float
+    pixels: NDArray[np.uint8]
+    kind: str
+    plane: str
+    region: tuple[int, int, int, int]

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.contracts.cache import Cache, CachedFrame, CacheWriter, pseudonym
+from engine.contracts.errors import InputError, OutputError
+from engine.contracts.preprocessing import PreprocessingSpec
+
+SPEC = PreprocessingSpec(size_px=32, resize_px=32)
+
+
+def _row(number: int, label: str = "a", patient: str = "p", weeks: float | None = None):
+    return CachedFrame(f"{label}/{patient}/c.mp4", label, patient, patient, 0, number, 0.1, weeks)
+
+
+def _write(root: Path, rows: list[CachedFrame]) -> Cache:
+    with CacheWriter(root, ("a", "b"), SPEC, 3, "source") as writer:
+        for number, row in enumerate(rows):
+            writer.add(np.full((32, 32), number, dtype=np.uint8), row)
+        return writer.finish()
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    rows = [_row(0, weeks=21.5), _row(3), _row(0, "b", 'q,"x')]
+    written = _write(tmp_path / "c", rows)
+    cache = Cache.load(tmp_path / "c")
+    assert cache.rows == tuple(rows)
+    assert cache.frames.shape == (3, 32, 32)
+    assert cache.frames[:, 5, 5].tolist() == [0, 1, 2]
+    assert (cache.spec, cache.every, cache.digest) == (SPEC, 3, written.digest)
+    assert cache.targets.tolist() == [0, 0, 1]
+    assert cache.label_of_patient == {"p": "a", 'q,"x': "b"}
+    assert cache.rows_of(["p"]).tolist() == [0, 1]
+    summary = json.loads((tmp_path / "c" / "cache.json").read_text())
+    assert summary["classes"]["a"] == {"patients": 1, "frames": 2}
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "index.csv"])
+def test_an_altered_cache_is_refused(tmp_path: Path, name: str) -> None:
+    _write(tmp_path / "c", [_row(0), _row(0, "b", "q")])
+    path = tmp_path / "c" / name
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"altered|not readable"):
+        Cache.load(tmp_path / "c")
+
+
+def test_a_missing_part_and_another_schema_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "c", [_row(0), _row(0, "b", "q")])
+    summary = tmp_path / "c" / "cache.json"
+    summary.write_text(summary.read_text().replace("cache/1", "cache/9"))
+    with pytest.raises(InputError, match="must have schema neurosono-cache/1"):
+        Cache.load(tmp_path / "c")
+    with pytest.raises(InputError, match="no whole frame cache"):
+        Cache.load(tmp_path / "nowhere")
+
+
+def test_a_patient_under_two_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"two labels, a \(a/p/c.mp4\) and b \(b/p/c.mp4\)"):
+        _write(tmp_path / "c", [_row(0), _row(0, "b", "p")])
+
+
+def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="must be"),
+        CacheWriter(tmp_path / "c", ("a", "b"), SPEC, 1, "") as writer,
+    ):
+        writer.add(np.zeros((8, 8), dtype=np.uint8), _row(0))
+    with pytest.raises(InputError, match="no frame carried evidence"):
+        _write(tmp_path / "c", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_occupied_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="there already"):
+        _write(tmp_path, [_row(0)])
+
+
+def test_pseudonyms_differ_by_name_and_salt() -> None:
+    names = {pseudonym(name, salt) for name in ("x", "y") for salt in ("1", "2")}
+    assert len(names) == 4
+    assert pseudonym("x", "1") in names

@@ -1,0 +1,92 @@
+"""Real processes, really killed: nothing is left behind and nothing false is shown."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.commands import assert_adds_up, child, start, wait_until
+
+LONG = "phantom:normal?seed=4&seconds=30"
+GRACE_S = 60
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Path]:
+    """Return the folder where sockets are made; it must be empty in the end."""
+    folder = Path("/tmp") / f"ns-{tmp_path.name[-12:]}"  # a socket's path must be short
+    folder.mkdir(mode=0o700, exist_ok=True)
+    yield folder
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+
+
+def wait_for_pictures(out: Path) -> None:
+    wait_until(lambda: (out / ".frames.jsonl.partial").is_file())
+    wait_until(lambda: (out / ".frames.jsonl.partial").stat().st_size > 0)
+
+
+def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(
+    bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
+    out = tmp_path / "out"
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    children = [child(process, "stream.capture"), child(process, "stream.worker")]
+    wait_for_pictures(out)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 130, said
+    assert "stopped after" in said
+    assert "Traceback" not in said
+    assert not any(each.is_running() for each in children)
+    assert assert_adds_up(out)["complete"] is False
+
+
+def test_a_killed_engine_is_ai_off_and_exit_1(
+    bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
+    out = tmp_path / "out"
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    source = "phantom:normal?seed=4&seconds=6"
+    process = start("replay", source, "--bundle", bundle_root, "--out", out, env=env)
+    engine = child(process, "stream.worker")
+    wait_for_pictures(out)
+    engine.kill()
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 1, said
+    assert "the engine process died (signal 9)" in " ".join(said.split())
+    record = assert_adds_up(out)
+    assert record["frames"]["decoded"] == 150
+    assert record["frames"]["skipped"]["engine-off"] > 0
+    assert record["complete"] is False
+
+
+def test_a_killed_capture_keeps_what_came(bundle_root: Path, tmp_path: Path, runtime: Path) -> None:
+    out = tmp_path / "out"
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    capture = child(process, "stream.capture")
+    wait_for_pictures(out)
+    capture.kill()
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 1, said
+    assert "the capture process died (signal 9)" in " ".join(said.split())
+    assert assert_adds_up(out)["complete"] is False
+
+
+def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    env = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    children = [child(process, "stream.capture"), child(process, "stream.worker")]
+    wait_for_pictures(out)
+    process.kill()
+    process.communicate(timeout=GRACE_S)
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert len(gone) == 2
+    assert not (out / "exam.json").exists()
+    assert not (out / "overlay.mp4").exists()

@@ -1,0 +1,198 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.bundle import Bundle
+from engine.contracts.cache import Cache, pseudonym
+from engine.contracts.errors import InputError, OutputError, RunError
+from engine.contracts.predictions import Predictions
+from training.member import MemberTrainer, Step
+from training.recipe import Recipe
+from training.run import Run
+from training.splits import make_folds
+
+TINY = Recipe(
+    width=0.125,
+    weights="random",
+    folds=2,
+    members=2,
+    validation_share=0.4,
+    epochs=4,
+    full_size_epochs=2,
+    early_size_px=32,
+    batch=8,
+    learning_rate=3e-3,
+    crop_area_low=0.8,
+)
+
+MakeCohort = Callable[..., Cache]
+
+
+def _ignore(_: Step) -> None:
+    pass
+
+
+class _KilledError(Exception):
+    pass
+
+
+def _weights(bundle: Path, member: str = "00") -> dict[str, torch.Tensor]:
+    return load_file(bundle / "members" / f"{member}.safetensors")
+
+
+def test_a_run_learns_and_writes_a_bundle_that_loads(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort(patients=5)
+    steps: list[Step] = []
+    recipe = replace(TINY, epochs=8, full_size_epochs=6)
+    metrics = Run(cache, recipe, tmp_path / "b", "tiny").train(steps.append)
+
+    losses = [step.loss for step in steps if step.validation is not None and step.member == 0]
+    assert losses[-1] < 0.7 * losses[0]
+    assert metrics["frames"]["accuracy"] > 0.6, "chance is one in three"
+
+    bundle = Bundle.load(tmp_path / "b", labels=cache.labels)
+    assert [member.width for member in bundle.manifest.members] == [0.125, 0.125]
+    assert any(not torch.equal(a, b) for a, b in _pairs(tmp_path / "b")), "members differ"
+    card = bundle.manifest.card
+    assert card["training_data"]["digest"] == cache.digest
+    assert card["training_data"]["patients"] == 15
+    assert Recipe.from_json(card["recipe"]) == recipe
+    assert not list(tmp_path.glob("*.part"))
+
+
+def _pairs(bundle: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    one, other = _weights(bundle, "00"), _weights(bundle, "01")
+    return [(one[name], other[name]) for name in one]
+
+
+def test_predictions_are_of_held_out_patients_and_name_none(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    Run(cache, TINY, tmp_path / "b", "tiny").train(_ignore)
+    found = Predictions.read(tmp_path / "b" / "report" / "predictions.csv")
+    folds = make_folds(cache.label_of_patient, cache.labels, TINY)
+    for fold in folds:
+        judged = {cache.rows[row].patient for row in found.rows[found.folds == fold.index]}
+        assert judged == fold.held_out
+    assert sorted(found.rows) == list(range(len(cache.rows))), "every frame exactly once"
+    text = "".join(path.read_text() for path in (tmp_path / "b").rglob("*.[cj]s*"))
+    assert not any(patient in text for patient in cache.label_of_patient)
+    names = {pseudonym(patient, cache.digest) for patient in cache.label_of_patient}
+    assert set(found.patients) == names
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    one = replace(TINY, members=1, epochs=2, full_size_epochs=1)
+    for name, recipe in {"a": one, "b": one, "c": replace(one, seed=1)}.items():
+        Run(cache, recipe, tmp_path / name, "tiny").train(_ignore)
+    a, b, c = (_weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_a_killed_run_ends_as_if_it_never_was(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cache = make_cohort()
+    Run(cache, TINY, tmp_path / "whole", "tiny").train(_ignore)
+
+    def kill(step: Step) -> None:
+        if (step.member, step.epoch, step.step) == (1, 2, 1) and step.validation is None:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        Run(cache, TINY, tmp_path / "cut", "tiny").train(kill)
+    assert not (tmp_path / "cut").exists()
+    steps: list[Step] = []
+    Run(cache, TINY, tmp_path / "cut", "tiny").train(steps.append)
+    assert {(step.member, step.epoch) for step in steps} == {(1, 2), (1, 3)}, "only what was left"
+    for member in ("00", "01"):
+        whole, cut = (_weights(tmp_path / name, member) for name in ("whole", "cut"))
+        assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert (tmp_path / "whole" / "manifest.json").read_text() == (
+        tmp_path / "cut" / "manifest.json"
+    ).read_text()
+
+
+def test_a_resume_with_another_recipe_is_refused(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cache = make_cohort()
+    run = Run(cache, TINY, tmp_path / "b", "tiny")
+    run.part.mkdir()
+    about = {"recipe": replace(TINY, batch=9).to_json(), "data": cache.digest}
+    (run.part / "recipe.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="another recipe or other data"):
+        run.train(_ignore)
+
+
+def test_a_bundle_is_never_overwritten(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OutputError, match="there already"):
+        Run(make_cohort(), TINY, tmp_path / "b", "tiny").train(_ignore)
+
+
+def test_a_loss_that_is_no_number_names_batch_and_files(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    fold = make_folds(cache.label_of_patient, cache.labels, TINY)[0]
+    trainer = MemberTrainer(cache, fold, 0, TINY)
+    with torch.no_grad():
+        trainer._member.fc.weight[0, 0] = torch.nan
+    with pytest.raises(RunError, match=r"epoch 1, batch 1 \(.*clip\.mp4"):
+        trainer.fit(tmp_path / "state.pt", _ignore)
+
+
+def test_the_best_epoch_is_chosen_by_validation_patients_alone(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    """Spoiling the held-out patients' pixels changes not one weight."""
+    cache = make_cohort()
+    recipe = replace(TINY, members=1)
+    fold = make_folds(cache.label_of_patient, cache.labels, recipe)[0]
+    spoilt = np.array(cache.frames)
+    spoilt[cache.rows_of(fold.held_out)] = 0
+    states = [
+        MemberTrainer(each, fold, 0, recipe).fit(tmp_path / f"{number}.pt", _ignore)
+        for number, each in enumerate((cache, replace(cache, frames=spoilt)))
+    ]
+    assert states[0].history == states[1].history
+    assert all(torch.equal(states[0].best[n], states[1].best[n]) for n in states[0].best)
+
+
+def test_patience_stops_after_epochs_without_a_better_one(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    recipe = replace(
+        TINY, epochs=30, full_size_epochs=30, patience=1, learning_rate=1e-8, final_rate_ratio=1
+    )
+    fold = make_folds(cache.label_of_patient, cache.labels, recipe)[0]
+    state = MemberTrainer(cache, fold, 0, recipe).fit(tmp_path / "s.pt", _ignore)
+    assert state.finished
+    assert state.epochs_done == state.best_epoch + 2 < 30
+
+
+def test_imagenet_weights_must_fit_the_width(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from engine.network import ResNet34
+
+    save_file(ResNet34(1000, 0.25).state_dict(), tmp_path / "w.safetensors")
+    cache = make_cohort()
+    recipe = replace(TINY, weights=str(tmp_path / "w.safetensors"))
+    fold = make_folds(cache.label_of_patient, cache.labels, recipe)[0]
+    with pytest.raises(InputError, match=r"do not fit a ResNet34 of width 0\.125"):
+        MemberTrainer(cache, fold, 0, recipe)
+    fitting = MemberTrainer(cache, fold, 0, replace(recipe, width=0.25))
+    start = load_file(tmp_path / "w.safetensors")
+    assert torch.equal(fitting._member.layer4[2].conv2.weight, start["layer4.2.conv2.weight"])
