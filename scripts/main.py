@@ -11,10 +11,13 @@ import typer
 from engine import __version__
 from engine.contracts.errors import NeurosonoError
 from engine.contracts.notice import NOTICE
+from scripts.build import build
+from scripts.calibrate import calibrate
 from scripts.demo_command import demo
 from scripts.doctor import doctor
 from scripts.phantom import phantom
 from scripts.replay import replay
+from scripts.train import train_app
 
 app = typer.Typer(
     name="neurosono",
@@ -26,6 +29,9 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(replay)
 app.command()(phantom)
+app.add_typer(train_app, name="train")
+app.command()(calibrate)
+app.command()(build)
 app.command()(doctor)
 
 

@@ -19,7 +19,7 @@ DEEP_SHARE = 0.3
 LEVEL_SPREAD = 0.08
 """Standard deviation along rows over the mean, blurred: less is electronic noise alone. The most
 level real B-mode, abdominal wall and lung, has 0.128, the phantom's 0.095."""
-DIM_SPREAD = 0.125
+DIM_SPREAD = 0.11
 DIM_LEVEL = 45
 """The same where nothing below the near field is brighter than so many grey levels, as in air."""
 

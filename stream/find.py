@@ -36,16 +36,16 @@ TEXT_SHARE = 0.25
 """Of a neighbourhood: so many steep pixels are text. On the screens seen text has 0.3 and more, the
 straight edge of a sector 0.2 at most, the inside of a sector below 0.05."""
 SMALLEST_TEXT_PX = 150
-"""Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs, glints."""
+"""Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs."""
 FLAT_LEVEL = 1.2
 """Standard deviation along a row, grey levels, under which a lit patch is a drawn panel."""
 FLAT_GREY = 20
-"""Grey level from which a flat patch is a panel: receiver noise, smoothed flat by a video codec, was
-found at 13 to 18, panels at 25 and more."""
+"""Grey level from which a flat patch is a panel: receiver noise, smoothed flat by a video codec,
+was found at 13 to 18, panels at 25 and more."""
 FLAT_SIZE_PX = (25, 5)
 """Width and height, working pixels, of the smallest flat thing that is taken for a panel."""
 FLAT_REACH_PX = (41, 9)
-"""Width and height, working pixels, of the gap between flat things and text that one bar bridges."""
+"""Width and height, working pixels, of the gaps in a bar, where other text stands, to be closed."""
 FULL_SHARE = 0.85
 """Of the width and of the height, both: what spans more, with nothing beside it, is the whole."""
 BESIDE_SHARE = 0.001

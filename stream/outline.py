@@ -72,6 +72,36 @@ def fit_sides(patch: NDArray[np.uint8]) -> tuple[Side | None, Side | None]:
     return fit_side(patch), right
 
 
+def fit_side(patch: NDArray[np.uint8]) -> Side | None:
+    """Return the line along the patch's left side, or None where that is not straight.
+
+    Tries the lines through pairs of rows and takes the one on which most rows end; rows that end
+    beyond it count against it, rows that end short of it, in a shadow, do not. Rows that reach the
+    screen's edge lie on no line.
+    """
+    rows = np.flatnonzero(patch.any(axis=1))
+    first = np.argmax(patch[rows] > 0, axis=1)
+    height = len(rows)
+    every_row, every_first = rows, first
+    rows, first = rows[first > 1], first[first > 1]
+    if len(rows) < max(8, 0.12 * height):
+        return None
+    picks = np.unique(np.linspace(0, len(rows) - 1, SIDE_ROWS).astype(int))
+    one, other = np.triu_indices(len(picks), 3)
+    one, other = picks[one], picks[other]
+    slope = (first[other] - first[one]) / (rows[other] - rows[one])
+    at = first[one] - slope * rows[one]
+    off = first[None, :] - (at[:, None] + slope[:, None] * rows[None, :])
+    on = np.count_nonzero(np.abs(off) <= SIDE_TOLERANCE_PX, axis=1)
+    off = every_first[None, :] - (at[:, None] + slope[:, None] * every_row[None, :])
+    beyond = np.count_nonzero(off < -2 * SIDE_TOLERANCE_PX, axis=1)
+    score = np.where(np.abs(slope) > STEEPEST, -height, on - 2 * beyond)
+    best = int(np.argmax(score))
+    if score[best] < SIDE_SHARE * len(rows):
+        return None
+    return Side(float(at[best]), float(slope[best]))
+
+
 def between(shape: tuple[int, ...], left: Side | None, right: Side | None) -> NDArray[np.uint8]:
     """Return a mask of this shape: 255 between the two sides, or beside the one that is known."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]

@@ -77,14 +77,16 @@ def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray
         return True
     size = int(np.count_nonzero(piece))
     gain = int(np.count_nonzero(hull)) - int(np.count_nonzero(fill_hull(patch)))
-    if gain <= HULL_GAIN * size and (common > w / 2 or _touches(patch, piece)):
+    if gain <= HULL_GAIN * size and (common > w / 2 or touches(patch, piece)):
         return True
-    return size > PARTNER_SHARE * np.count_nonzero(patch) and _completes(patch, both)
+    return size > PARTNER_SHARE * int(np.count_nonzero(patch)) and _completes(patch, both)
 
 
-def _touches(patch: NDArray[np.uint8], piece: NDArray[np.bool_]) -> bool:
+def touches(patch: NDArray[np.uint8], piece: NDArray[np.bool_]) -> bool:
+    """Whether a piece lies beside the main patch, no more than a thin shadow away."""
     away = np.asarray(cv2.distanceTransform(cv2.bitwise_not(patch), cv2.DIST_L2, 3))
-    return float(np.min(away[piece])) < TOUCHING_SHARE * patch.shape[1]
+    nearest = float(np.min(away[piece]))
+    return bool(nearest < TOUCHING_SHARE * patch.shape[1])
 
 
 def _completes(patch: NDArray[np.uint8], both: NDArray[np.uint8]) -> bool:

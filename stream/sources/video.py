@@ -111,10 +111,16 @@ def open_video(path: Path, *, frame_threads: bool) -> VideoClip:
 
 
 def find_video(container: InputContainer) -> VideoStream:
-    """Return the first stream of pictures that is not the cover of a sound file."""
+    """Return the first stream of pictures that is not the cover of a sound file.
+
+    Raises `SourceError` with the bare reason if there is none, or none that can be decoded.
+    """
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if getattr(stream, "codec_context", None) is None:  # which PyAV's types do not foresee
+            raise SourceError("its video is of a kind that FFmpeg has no decoder for")
+        return stream
     raise SourceError("it has no video stream")
 
 

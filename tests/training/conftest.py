@@ -1,4 +1,4 @@
-"""A tiny cohort whose classes differ by where a bright bar stands."""
+"""A tiny cohort whose classes differ by how bright bars lie."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from engine.contracts.cache import Cache, CachedFrame, CacheWriter
 from engine.contracts.preprocessing import PreprocessingSpec
 
 SPEC = PreprocessingSpec(size_px=64, resize_px=64)
-LABELS = ("low", "middle", "high")
+LABELS = ("blank", "rows", "columns")
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +25,16 @@ def write_cohort(
     """Write a cache of `patients` a class, each with `frames` noisy pictures."""
     rng = np.random.default_rng(seed)
     with CacheWriter(root, labels, SPEC, 1, "synthetic") as writer:
-        for number, label in enumerate(labels):
+        for label in labels:
             for patient in range(patients):
                 name = f"{label}-{seed}-{patient}"
                 for frame in range(frames):
                     pixels = rng.integers(0, 90, (64, 64), dtype=np.uint8)
-                    top = 4 + number * 20 + int(rng.integers(0, 6))
-                    pixels[top : top + 10] += 120
+                    bars = np.arange(64) // 8 % 2 == int(rng.integers(2))
+                    if label == "rows":
+                        pixels[bars] += 120
+                    if label == "columns":
+                        pixels[:, bars] += 120
                     path = f"{label}/{name}/clip.mp4"
                     row = CachedFrame(path, label, name, name, 0, frame, frame / 25, 20.0)
                     writer.add(pixels, row)

@@ -28,7 +28,7 @@ def test_a_dataset_is_trained_without_naming_the_verb(
     )
     cache = make_cohort()
     words = (cache.root, "--out", tmp_path / "b", "--recipe", recipe)
-    code, said = _run(*words, "--folds", 2, "--width", 0.125, "--workers", 2)
+    code, said = _run(*words, "--folds", 2, "--width", 0.125, "--workers", 1)
     assert code == 0, said
     assert (tmp_path / "b" / "members" / "01.safetensors").is_file()
     assert not (tmp_path / "b.part").exists()

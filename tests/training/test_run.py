@@ -51,7 +51,7 @@ def test_a_run_learns_and_writes_a_bundle_that_loads(
 ) -> None:
     cache = make_cohort(patients=5)
     steps: list[Step] = []
-    recipe = replace(TINY, epochs=8, full_size_epochs=6)
+    recipe = replace(TINY, epochs=6, full_size_epochs=4)
     metrics = Run(cache, recipe, tmp_path / "b", "tiny").train(steps.append)
 
     losses = [step.loss for step in steps if step.validation is not None and step.member == 0]
@@ -196,3 +196,28 @@ def test_imagenet_weights_must_fit_the_width(make_cohort: MakeCohort, tmp_path: 
     fitting = MemberTrainer(cache, fold, 0, replace(recipe, width=0.25))
     start = load_file(tmp_path / "w.safetensors")
     assert torch.equal(fitting._member.layer4[2].conv2.weight, start["layer4.2.conv2.weight"])
+
+
+@pytest.mark.slow
+def test_workers_train_the_same_weights_as_one_process(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    recipe = replace(TINY, epochs=2, full_size_epochs=1)
+    Run(cache, recipe, tmp_path / "one", "tiny").train(_ignore)
+    steps: list[Step] = []
+    Run(cache, recipe, tmp_path / "two", "tiny", workers=2).train(steps.append)
+    assert {step.member for step in steps} == {0, 1}, "the watcher hears of both"
+    for member in ("00", "01"):
+        one, two = (_weights(tmp_path / name, member) for name in ("one", "two"))
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_worker_ends_the_run_with_its_sentence(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    recipe = replace(TINY, weights=str(tmp_path / "nosuch.safetensors"))
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        Run(make_cohort(), recipe, tmp_path / "b", "tiny", workers=2).train(_ignore)
+    assert not (tmp_path / "b").exists()

@@ -387,6 +387,13 @@ def test_sound_alone_is_refused(tmp_path):
         open_source([str(path)])
 
 
+def test_an_unknown_codec_is_refused(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", "libx264", "yuv420p")
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ"))
+    with pytest.raises(SourceError, match="no decoder"):
+        open_source([str(path)])
+
+
 def test_names_are_not_repeated(tmp_path, noisy_pictures):
     path = tmp_path / "Jane_Doe_1990.mkv"
     write_container(tmp_path, "mkv", pictures=noisy_pictures).rename(path)

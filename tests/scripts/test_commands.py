@@ -1,0 +1,77 @@
+"""The commands as a newcomer meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine import __version__
+from tests.support.commands import run
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
+    done = run("--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.returncode == 0
+    for verb in ("demo", "replay", "phantom", "doctor", "train", "calibrate", "build"):
+        assert verb in done.stdout
+    assert "not for diagnosis" in " ".join(done.stdout.split())
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+    heavy = {"numpy", "cv2", "av", "zmq", "openvino", "torch", "pydicom"}
+    assert not heavy & imported
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout.split() == ["neurosono", __version__]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["replay"], ["replay", "x.mp4"], ["nonsense"], ["demo", "x"]]
+)
+def test_wrong_words_are_exit_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback_and_nothing_else_does(tmp_path: Path) -> None:
+    arguments = ["replay", "absent.mp4", "--out", str(tmp_path / "o"), "--bundle", "nowhere"]
+    quiet, loud = run(*arguments), run("--debug", *arguments)
+    assert quiet.returncode == 2
+    assert "Traceback" not in quiet.stderr
+    assert "no bundle at nowhere" in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_doctor_says_what_runs_and_why_the_rest_does_not(bundle_root: Path) -> None:
+    done = run("doctor", "--bundle", bundle_root, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    engines = {each["engine"]: each for each in found["engines"]}
+    assert engines["openvino"]["runs"] is True
+    assert engines["openvino"]["built"] == ["f32 x2"]
+    assert all(each["reason"] for each in engines.values())
+    assert found["host"]["openvino"] != "not installed"
+    assert int(found["host"]["cores"]) >= 1
+
+
+def test_doctor_survives_a_bundle_that_is_not_there() -> None:
+    done = run("doctor", "--bundle", "nowhere")
+    assert done.returncode == 0
+    assert "no bundle at nowhere" in " ".join(done.stderr.split())
+
+
+def test_phantom_writes_what_training_reads(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    done = run("phantom", "--exams", "5", "--seconds", "0.4", "--seed", "3", "--out", out)
+    assert done.returncode == 0, done.stderr
+    labels = {path.name for path in out.iterdir() if path.is_dir()}
+    assert labels == {
+        "anencephaly",
+        "encephalocele",
+        "holoprosencephaly",
+        "rachischisis",
+        "normal",
+    }
+    assert len(list(out.glob("*/*/*.mp4"))) == 5
+    again = run("phantom", "--exams", "5", "--out", out)
+    assert again.returncode == 2, "a folder with something in it is not written over"
