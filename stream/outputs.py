@@ -30,7 +30,7 @@ class Outputs:
     def __init__(self, out: Path, manifest: Manifest, *, video: bool) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
         self._made = prepare_folder(out)
-        self._frames: FramesWriter | None = None
+        self._frames: FramesWriter | None = FramesWriter(out, manifest.labels)
         self._overlay: Overlay | None = None
         self._video: VideoWriter | None = None
         self._rate_hz = 25.0
@@ -40,12 +40,10 @@ class Outputs:
     def open(self, rate_hz: float) -> None:
         """Begin: the source is open and plays at about `rate_hz`."""
         self._rate_hz = rate_hz
-        self._frames = FramesWriter(self._out, self._manifest.labels)
 
     def write(self, result: Result) -> None:
         """Take one sampled frame's result."""
-        if self._frames is None:
-            self._frames = FramesWriter(self._out, self._manifest.labels)
+        assert self._frames is not None
         self._frames.write(result)
         self._latencies.add(result.stage_ms)
 

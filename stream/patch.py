@@ -24,6 +24,8 @@ shadow. Thumbnails of earlier pictures stand 0.024 and more away on the screens 
 STACKED_SHARE = 0.4
 """Of the main patch's width: a piece above or below it that is as wide as this lies behind fluid or
 a shadow; buttons under the picture are narrower."""
+STACKED_SIZE = 0.012
+"""Of the screen: or as large as this. The buttons seen take 0.005."""
 CLUTTER_SHARE = 0.02
 """Of what lies between two pieces: more of it lit, and a ruler or a grey bar parts them."""
 SECTOR_SLOPE = 0.1
@@ -44,23 +46,35 @@ def pick_patch(
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     may_be = np.where(drawn > 0, 0, dense).astype(np.uint8)
     live = np.asarray(cv2.morphologyEx(may_be, cv2.MORPH_OPEN, kernel), dtype=np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(live, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(live, connectivity=4)
     order = [int(i) + 1 for i in np.argsort(-stats[1:, cv2.CC_STAT_AREA])]
     if not order or stats[order[0], cv2.CC_STAT_AREA] < SMALLEST_SHARE * live.size:
         return None
     clutter = (bright > 64) & (cv2.dilate(live, kernel) == 0)
-    patch = np.where(labels == order[0], 255, 0).astype(np.uint8)
-    for label in order[1:count]:
-        if stats[label, cv2.CC_STAT_AREA] < PIECE_SHARE * live.size:
-            break
-        piece = labels == label
-        if belongs(patch, piece, clutter):
-            patch[piece] = 255
+    rest = [k for k in order[1:] if stats[k, cv2.CC_STAT_AREA] >= PIECE_SHARE * live.size]
+    patch = join(np.where(labels == order[0], 255, 0).astype(np.uint8), labels, rest, clutter)
     hull = fill_hull(patch)
     if np.count_nonzero(hull & drawn) > PANEL_SHARE * np.count_nonzero(hull):
         return None
     # The opening rounded the corners off: they come back.
     return np.asarray(cv2.dilate(patch, kernel) & may_be, dtype=np.uint8)
+
+
+def join(
+    patch: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    rest: list[int],
+    clutter: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Return the patch with those of the other pieces that belong to it, the largest first.
+
+    A piece that did not belong is tried once more after others came: they may have closed the gap.
+    """
+    for label in [*rest, *rest]:
+        piece = (labels == label) & (patch == 0)
+        if piece.any() and belongs(patch, piece, clutter):
+            patch = np.where(piece, 255, patch).astype(np.uint8)
+    return patch
 
 
 def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray[np.bool_]) -> bool:
@@ -73,9 +87,9 @@ def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray
     main_x, _, main_w, _ = cv2.boundingRect(patch)
     x, _, w, _ = cv2.boundingRect(piece.astype(np.uint8))
     common = min(x + w, main_x + main_w) - max(x, main_x)
-    if common == w and w > STACKED_SHARE * main_w:
-        return True
     size = int(np.count_nonzero(piece))
+    if common == w and (w > STACKED_SHARE * main_w or size > STACKED_SIZE * patch.size):
+        return True
     gain = int(np.count_nonzero(hull)) - int(np.count_nonzero(fill_hull(patch)))
     if gain <= HULL_GAIN * size and (common > w / 2 or touches(patch, piece)):
         return True

@@ -43,7 +43,7 @@ def _draw_dome(canvas: Canvas, patient: Patient, wrong: Malformation, depth: flo
         for side in (-1, 1):
             width = 0.15 if wrong.is_label("rachischisis") else 0.08
             canvas.blob((0.5, side * 0.25), (0.20, width), FLUID, turn=0.5 * side)
-    loss = float(np.interp(patient.weeks, [11, 20, 38], [70, 105, 150]))
+    loss = float(np.interp(patient.weeks, [11, 20, 38], [60, 88, 130]))
     weights = np.ones(len(dome))
     if wrong.is_label("encephalocele"):
         weights[22:29] = 0.0

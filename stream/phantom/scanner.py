@@ -100,7 +100,7 @@ def _draw_controls(rng: np.random.Generator) -> Controls:
         tgc_db=(float(near), 0.0, float(far)),
         blur_lines=float(rng.uniform(1.7, 2.8)),
         blur_samples=float(rng.uniform(0.9, 1.4)),
-        noise_db=float(rng.uniform(-58, -44)),
+        noise_db=float(rng.uniform(-60, -48)),
         smoothing=float(rng.uniform(0.0, 0.85)),
         gamma=float(rng.uniform(0.9, 1.25)),
     )

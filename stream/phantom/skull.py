@@ -93,7 +93,7 @@ def draw_scalp_and_brain(canvas: Canvas, patient: Patient, outline: Points) -> N
 def draw_bone(canvas: Canvas, patient: Patient, wrong: Malformation, outline: Points) -> None:
     """Draw the vault's bone over what it holds."""
     thick = float(np.interp(patient.weeks, [11, 20, 38], [0.075, 0.07, 0.062]))
-    loss = float(np.interp(patient.weeks, [11, 20, 38], [70, 105, 150]))
+    loss = float(np.interp(patient.weeks, [11, 20, 38], [60, 88, 130]))
     bright = 246 + patient.skull_db * 2.2
     canvas.surface(
         outline,
