@@ -1,4 +1,4 @@
-"""The running probabilities: one row a class, with its bar and its credible interval."""
+"""The running probabilities: one row a class, with its bar and its 95 % interval."""
 
 import math
 from collections.abc import Sequence

@@ -121,7 +121,7 @@ class Panel:
         Box(box.x, middle - side // 2, side, side).fill(canvas, palette.TEXT_DIM)
         text = Box(box.x + round(0.95 * unit), box.y, box.w, box.h)
         self._write(canvas, text, "in prediction set", 0.74, palette.TEXT_DIM)
-        words = "credible interval"
+        words = "95 % interval"
         width = self._type.width(words, 0.74 * unit, REGULAR)
         self._write(canvas, box, words, 0.74, palette.TEXT_DIM, align=Align.RIGHT)
         right = box.right - width - round(0.4 * unit)

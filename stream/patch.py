@@ -11,6 +11,9 @@ OPENING_SHARE = 1 / 36
 text of the scanners seen is 1/50 of the screen high, their grey bars 1/60 wide."""
 SMALLEST_SHARE = 0.02
 """Of the screen: what is smaller is no ultrasound picture."""
+ASIDE_SHARE = 0.3
+"""Of the screen's width: what stands wholly within so much of its left or right is a column of
+thumbnails, even where it is the largest thing on a dark screen."""
 PIECE_SHARE = 0.004
 """Of the screen: a piece that is cut off by a shadow or fluid counts from this size on."""
 PARTNER_SHARE = 0.12
@@ -48,16 +51,25 @@ def pick_patch(
     live = np.asarray(cv2.morphologyEx(may_be, cv2.MORPH_OPEN, kernel), dtype=np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(live, connectivity=4)
     order = [int(i) + 1 for i in np.argsort(-stats[1:, cv2.CC_STAT_AREA])]
-    if not order or stats[order[0], cv2.CC_STAT_AREA] < SMALLEST_SHARE * live.size:
+    first = next((k for k in order if _is_central(stats[k], live.shape[1])), None)
+    if first is None or stats[first, cv2.CC_STAT_AREA] < SMALLEST_SHARE * live.size:
         return None
     clutter = (bright > 64) & (cv2.dilate(live, kernel) == 0)
-    rest = [k for k in order[1:] if stats[k, cv2.CC_STAT_AREA] >= PIECE_SHARE * live.size]
-    patch = join(np.where(labels == order[0], 255, 0).astype(np.uint8), labels, rest, clutter)
+    rest = [
+        k for k in order if k != first and stats[k, cv2.CC_STAT_AREA] >= PIECE_SHARE * live.size
+    ]
+    patch = join(np.where(labels == first, 255, 0).astype(np.uint8), labels, rest, clutter)
     hull = fill_hull(patch)
     if np.count_nonzero(hull & drawn) > PANEL_SHARE * np.count_nonzero(hull):
         return None
     # The opening rounded the corners off: they come back.
     return np.asarray(cv2.dilate(patch, kernel) & may_be, dtype=np.uint8)
+
+
+def _is_central(stats: NDArray[np.int32], width: int) -> bool:
+    """Whether a piece reaches into the middle of the screen, where scanners put the picture."""
+    x, w = int(stats[cv2.CC_STAT_LEFT]), int(stats[cv2.CC_STAT_WIDTH])
+    return x < (1 - ASIDE_SHARE) * width and x + w > ASIDE_SHARE * width
 
 
 def join(

@@ -48,6 +48,7 @@ def test_a_cache_of_other_labels_is_refused(bundle: Bundle, held_out: Cache) -> 
         _judge(bundle, replace(held_out, labels=("bright", "dark")))
 
 
+@pytest.mark.slow
 def test_int8_is_close_to_float32_and_stands_without_the_members(
     bundle: Bundle, held_out: Cache
 ) -> None:
@@ -68,6 +69,7 @@ def test_int8_is_close_to_float32_and_stands_without_the_members(
     assert not list(bundle.root.glob(".int8-*"))
 
 
+@pytest.mark.slow
 def test_an_engine_over_its_limits_leaves_the_bundle_as_it_was(
     bundle: Bundle, held_out: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

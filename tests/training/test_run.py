@@ -49,9 +49,9 @@ def _weights(bundle: Path, member: str = "00") -> dict[str, torch.Tensor]:
 def test_a_run_learns_and_writes_a_bundle_that_loads(
     make_cohort: MakeCohort, tmp_path: Path
 ) -> None:
-    cache = make_cohort(patients=5)
+    cache = make_cohort(patients=5, frames=8)
     steps: list[Step] = []
-    recipe = replace(TINY, epochs=6, full_size_epochs=4)
+    recipe = replace(TINY, epochs=12, full_size_epochs=8)
     metrics = Run(cache, recipe, tmp_path / "b", "tiny").train(steps.append)
 
     losses = [step.loss for step in steps if step.validation is not None and step.member == 0]
