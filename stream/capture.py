@@ -76,9 +76,12 @@ class Counts:
 class Capture:
     """Sends what an intake yields: frames to the engine, pictures to the display."""
 
-    def __init__(self, frames: Outlet, display: Outlet, stop: Stop, *, realtime: bool) -> None:
+    def __init__(
+        self, frames: Outlet, display: Outlet, stop: Stop, *, realtime: bool, paced: bool
+    ) -> None:
+        """`realtime` lets newer frames win; `paced` sends each at its time, as a recorded clip."""
         self._frames, self._display = frames, display
-        self._stop, self._realtime = stop, realtime
+        self._stop, self._realtime, self._paced = stop, realtime, paced
         self._engine_is_off = False
         self._sent: deque[Frame] = deque(maxlen=MAX_UNANSWERED)
         self._begun_ns: int | None = None
@@ -89,9 +92,17 @@ class Capture:
 
         `engine-off` stops sending frames to the engine; those that it has not answered, all but
         `answered` from `next_seq` on, go to the display process instead, to be counted there.
+        `engine-on` sends frames to the new engine; `new-exam` goes on to it, in its turn.
         """
-        if event.name != "engine-off" or self._engine_is_off:
-            return
+        if event.name == "engine-on":
+            self._engine_is_off = False
+            self._sent.clear()
+        elif event.name == "new-exam":
+            self._frames.send_always(event)
+        elif event.name == "engine-off" and not self._engine_is_off:
+            self._turn_engine_off(event)
+
+    def _turn_engine_off(self, event: Event) -> None:
         self._engine_is_off = True
         answered, next_seq = set(event.fields["answered"]), event.fields["next_seq"]
         for frame in self._sent:
@@ -101,7 +112,7 @@ class Capture:
     def send(self, taken: Taken) -> None:
         """Pass one picture on, at its time when playing in real time."""
         self.counts.decoded += 1
-        if self._realtime:
+        if self._paced:
             self._wait_until_due(taken.display.pts_s)
         if taken.sampled is not None:
             self.counts.sampled += 1
@@ -186,7 +197,7 @@ def capture(
 
         frames = Outlet(frames_socket, hear)
         display = Outlet(display_socket, hear)
-        sender = Capture(frames, display, stop, realtime=options.realtime)
+        sender = Capture(frames, display, stop, realtime=options.realtime, paced=options.realtime)
         opened = {"source": source.description, "rate_hz": source.nominal_rate_hz}
         display.send_always(Event("opened", opened))
         intake = Intake(

@@ -151,10 +151,15 @@ class Inlet:
 
     def __init__(self, socket: zmq.Socket[bytes], window: int = 0) -> None:
         """`window` messages may be on their way at once; 0 where no credits are used."""
-        self._socket = socket
-        self._epoch = os.getpid()
+        self._socket, self._window = socket, window
+        self._epoch = os.getpid() << 16
         if window:
             self.give_credit(window)
+
+    def begin_again(self) -> None:
+        """Another sender is there, which knows of no credit: give it the whole window."""
+        self._epoch += 1
+        self.give_credit(self._window)
 
     def receive(self, timeout_ms: int) -> Received | None:
         """Return the next message, or None after `timeout_ms`."""

@@ -12,13 +12,15 @@ LOOK_PX = 480
 """Longer side of what is looked at: every k-th pixel, so that thin strokes keep their colour."""
 TINT_STEPS = 16
 """Steps of brightness for each of which the picture's tint is learnt."""
+TINT_REACH = 2
+"""Steps to either side from which a tint is learnt too: tints change slowly."""
 COLOUR_LEVEL = 40
 """Levels by which two channels must differ from the tint. JPEG and H.264 chroma noise on grey
 pictures stayed below 25 on all clips measured."""
-BOTH_SHARE = 0.001
+BOTH_SHARE = 0.0006
 """Of the lit pixels, warm and cold each: towards and away. On 600 grey phantom frames, 24 whole
-screens and a clip with coloured letters the lesser of the two reached 0.0003; on 51 Doppler
-pictures it was 0.0015 and more."""
+screens and a clip with coloured letters the lesser of the two reached 0.0003; on 200 Doppler
+pictures it was 0.0008 and more."""
 ONE_SHARE = 0.01
 """Of the lit pixels, warm or cold alone: power Doppler, or flow one way. Coloured letters and
 cross-hairs reached 0.0035."""
@@ -55,10 +57,13 @@ def flow_shares(pixels: NDArray[np.uint8]) -> tuple[float, float]:
 def tint_of(
     difference: NDArray[np.int16], shade: NDArray[np.int16], lit: NDArray[np.bool_]
 ) -> NDArray[np.int16]:
-    """Return the picture's own tint: the median channel difference of each shade of grey."""
+    """Return the picture's own tint: the median channel difference of each shade of grey.
+
+    The median is over a few shades, so that flow, where it is all that is bright, is no tint.
+    """
     tint = np.zeros(TINT_STEPS, dtype=np.int16)
     for level in range(TINT_STEPS):
-        same = difference[lit & (shade == level)]
+        same = difference[lit & (np.abs(shade - level) <= TINT_REACH)]
         if same.size >= 30:
             tint[level] = int(np.median(same))
     return tint

@@ -35,6 +35,9 @@ EDGE_SHARE = 0.6
 TEXT_SHARE = 0.25
 """Of a neighbourhood: so many steep pixels are text. On the screens seen text has 0.3 and more, the
 straight edge of a sector 0.2 at most, the inside of a sector below 0.05."""
+LARGEST_TEXT_SHARE = 0.025
+"""Of the screen: what is larger, in one piece, is grain (a Doppler trace, noise). The largest block
+of settings seen takes 0.01."""
 SMALLEST_TEXT_PX = 150
 """Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs."""
 FLAT_LEVEL = 1.2
@@ -136,7 +139,10 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     nearby = np.asarray(cv2.dilate(grey, box(5)), dtype=np.uint8)
     steep = (step > EDGE_LEVEL) & (step > cv2.multiply(nearby, EDGE_SHARE))
     share = cv2.blur(shrink(steep, size), (9, 9))
-    return np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
+    text = np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(text, connectivity=4)
+    noise = stats[:, cv2.CC_STAT_AREA] > LARGEST_TEXT_SHARE * text.size
+    return np.where(noise[labels], 0, text).astype(np.uint8)
 
 
 def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -35,11 +35,12 @@ class Intake:
         spec: PreprocessingSpec,
         stream_id: str,
         show_screen: bool = False,
+        first_seq: int = 0,
     ) -> None:
         self._source, self._screen, self._sampler = source, screen, sampler
         self._gate, self._spec, self._stream_id = gate, spec, stream_id
         self._show_screen = show_screen
-        self._seq = 0
+        self._seq = first_seq
 
     def frames(self) -> Iterator[Taken]:
         """Yield every decoded picture, in order.
@@ -56,15 +57,21 @@ class Intake:
                 broken, picture = error, None
             if picture is None:
                 break
-            captured_ns = time.monotonic_ns()
-            screened = self._screen.push(picture)
-            screen_ms = _since_ms(captured_ns) / max(1, len(screened))
-            for each in screened:
-                yield self._take(each, captured_ns, screen_ms)
-        for each in self._screen.flush():
-            yield self._take(each, time.monotonic_ns(), 0.0)
+            yield from self.take(picture, time.monotonic_ns())
+        yield from self.flush()
         if broken is not None:
             raise broken
+
+    def take(self, picture: Picture, captured_ns: int) -> list[Taken]:
+        """Take one picture; returns it and those that waited with it, once a region is known."""
+        begun_ns = time.monotonic_ns()
+        screened = self._screen.push(picture)
+        screen_ms = _since_ms(begun_ns) / max(1, len(screened))
+        return [self._take(each, captured_ns, screen_ms) for each in screened]
+
+    def flush(self) -> list[Taken]:
+        """Return the pictures that still wait for their region."""
+        return [self._take(each, time.monotonic_ns(), 0.0) for each in self._screen.flush()]
 
     def _take(self, screened: Screened, captured_ns: int, screen_ms: float) -> Taken:
         picture = screened.picture

@@ -9,6 +9,7 @@ from engine.contracts.frame import DisplayFrame
 from engine.contracts.manifest import Manifest
 from engine.contracts.result import ExamSnapshot, Result
 from stream.display.video import VideoWriter
+from stream.ledger import Ledger
 from stream.overlay import Overlay
 from stream.overlay_state import OverlayState
 from stream.record import (
@@ -48,15 +49,10 @@ class Outputs:
         self._latencies.add(result.stage_ms)
 
     @property
-    def recorded(self) -> int:
-        """Return how many sampled frames are accounted for."""
-        return 0 if self._frames is None else self._frames.recorded
-
-    def describe_answered(self) -> dict[str, Any]:
-        """Return which frames are: all before `next_seq`, and those in `answered`."""
-        if self._frames is None:
-            return {"next_seq": 0, "answered": []}
-        return {"next_seq": self._frames.next_seq, "answered": self._frames.waiting}
+    def ledger(self) -> Ledger:
+        """Which sampled frames are accounted for."""
+        assert self._frames is not None
+        return self._frames.ledger
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""

@@ -11,6 +11,7 @@ import numpy as np
 from engine.contracts.errors import OutputError
 from engine.contracts.notice import NOTICE
 from engine.contracts.result import ExamSnapshot, Result
+from stream.ledger import Ledger
 
 EXAM_SCHEMA = "neurosono-exam/1"
 EXAM_NAME, FRAMES_NAME, OVERLAY_NAME = "exam.json", "frames.jsonl", "overlay.mp4"
@@ -65,28 +66,19 @@ class FramesWriter:
         self._path = out / FRAMES_NAME
         self._partial = out / f".{FRAMES_NAME}.partial"
         self._waiting: dict[int, dict[str, Any]] = {}
-        self.next_seq = 0
-        self._lines = 0
+        self._next_seq = 0
+        self.ledger = Ledger()
         try:
             self._file: IO[str] = self._partial.open("w", encoding="utf-8")
         except OSError as error:
             raise _cannot_write(self._partial, error) from error
 
-    @property
-    def waiting(self) -> list[int]:
-        """Return the results that came before those ahead of them."""
-        return sorted(self._waiting)
-
-    @property
-    def recorded(self) -> int:
-        """Return how many results have come."""
-        return self._lines + len(self._waiting)
-
     def write(self, result: Result) -> None:
         """Take a result; its line is written once all before it have come."""
+        self.ledger.add(result.seq)
         self._waiting[result.seq] = self._describe(result)
         try:
-            while (line := self._waiting.pop(self.next_seq, None)) is not None:
+            while (line := self._waiting.pop(self._next_seq, None)) is not None:
                 self._write_line(line)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
@@ -112,8 +104,7 @@ class FramesWriter:
 
     def _write_line(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")
-        self.next_seq = line["seq"] + 1
-        self._lines += 1
+        self._next_seq = line["seq"] + 1
 
     def _describe(self, result: Result) -> dict[str, Any]:
         return {

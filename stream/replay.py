@@ -190,7 +190,7 @@ class _Replay:
         received = self._pictures.receive(POLL_MS)
         if received is None:
             self._failure = ProcessFailedError(f"the capture process died ({_describe_exit(code)})")
-            self._end = {"sampled": self._outputs.recorded}
+            self._end = {"sampled": self._outputs.ledger.recorded}
         elif isinstance(received.message, DisplayFrame):
             self._show(received.message)
         elif isinstance(received.message, Event) and received.message.name == "end":
@@ -200,10 +200,10 @@ class _Replay:
         self._failure = error
         self._viewer.turn_off(str(error))
         self._children.kill("engine")
-        self._pictures.tell(Event("engine-off", self._outputs.describe_answered()))
+        self._pictures.tell(Event("engine-off", self._outputs.ledger.describe()))
 
     def _is_accounted_for(self) -> bool:
-        return self._end is not None and self._outputs.recorded >= int(self._end["sampled"])
+        return self._end is not None and self._outputs.ledger.recorded >= int(self._end["sampled"])
 
     def _describe_unjudged(self, frame: Frame) -> Result:
         """Return the result of a frame that no engine was there to judge, and count it."""

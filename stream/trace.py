@@ -14,8 +14,9 @@ ALIKE_LEVEL = 16
 STEP_LEVEL = 25
 """Grey levels by which the line stands out from what lies `STEP_PX` above or below it."""
 STEP_PX = 4
-ROWS = (0.15, 0.97)
-"""Of the height: where a baseline may be. Above is the skin line, below the picture's own edge."""
+TOP_SHARE = 0.15
+"""Of the height: above it is the skin line, never a baseline. At the bottom one may be the last
+row, where the region ends with the trace."""
 
 
 def has_trace(grey: NDArray[np.uint8]) -> bool:
@@ -25,17 +26,18 @@ def has_trace(grey: NDArray[np.uint8]) -> bool:
 
 def baseline_share(grey: NDArray[np.uint8]) -> float:
     """Return how much of its row the longest drawn line takes, 0 to 1."""
-    height, width = grey.shape
-    top, bottom = int(ROWS[0] * height), int(ROWS[1] * height) - STEP_PX
+    top = int(TOP_SHARE * grey.shape[0])
+    bottom = grey.shape[0]
     if bottom - top < STEP_PX or top < STEP_PX:
         return 0.0
-    # Only rows of which half stands out from a side need the closer look: in tissue few do.
+    grey = cv2.copyMakeBorder(grey, 0, STEP_PX, 0, 0, cv2.BORDER_CONSTANT, value=(0,))
+    # Only rows of which a part stands out from a side need the closer look: in tissue few do.
     here = grey[top:bottom]
     beyond = np.maximum(
         _stands_out(here, grey[top - STEP_PX : bottom - STEP_PX]),
         _stands_out(here, grey[top + STEP_PX : bottom + STEP_PX]),
     )
-    rows = top + np.flatnonzero(beyond > width // 4)
+    rows = top + np.flatnonzero(beyond > grey.shape[1] // 4)
     return max((_line_share(grey[[r, r - STEP_PX, r + STEP_PX]]) for r in rows), default=0.0)
 
 

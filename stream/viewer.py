@@ -6,6 +6,7 @@ Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No cl
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.contracts.frame import DisplayFrame, SkipReason
 from engine.contracts.result import Result
@@ -31,6 +32,7 @@ class Viewer:
     heatmap: Heatmap | None = None
     engine: str = ""
     off_reason: str | None = None
+    no_signal: str | None = None
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
@@ -73,6 +75,19 @@ class Viewer:
         self.heatmap = None
         self._pending.clear()
 
+    def turn_on(self, engine: str) -> None:
+        """An engine is ready (again)."""
+        self.engine, self.off_reason = engine, None
+
+    def begin_exam(self) -> None:
+        """Another exam: what was said of the one before is not shown any more."""
+        self.result, self.heatmap = None, None
+
+    def own_region(self, seq: int) -> NDArray[np.uint8] | None:
+        """Return the region of the sampled picture `seq`, as long as its result is awaited."""
+        picture = self._pending.get(seq)
+        return None if picture is None else picture.region
+
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
         ai, reason = self._judge_engine(now_ns)
@@ -92,6 +107,8 @@ class Viewer:
         )
 
     def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+        if self.no_signal is not None:
+            return AiState.NO_SIGNAL, self.no_signal
         if self.off_reason is not None:
             return AiState.OFF, self.off_reason
         if not self.engine:

@@ -40,6 +40,8 @@ class EngineOptions:
     threads: int = 0
     cam_hz: float = 5.0
     realtime: bool = False
+    exam: dict[str, Any] | None = None
+    """The state of an exam that an engine before this one had begun."""
 
 
 class CamThrottle:
@@ -65,7 +67,7 @@ class Worker:
     """Judges frames, one after the other, and keeps the exam."""
 
     def __init__(self, backend: Backend, exam: Exam, cam_hz: float) -> None:
-        self._backend, self._exam = backend, exam
+        self._backend, self.exam = backend, exam
         self._throttle = CamThrottle(cam_hz)
 
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
@@ -76,22 +78,22 @@ class Worker:
             frame.seq,
             frame.captured_ns,
             frame.pts_s,
-            self._exam.snapshot(),
+            self.exam.snapshot(),
             frame.skip_reason,
             stage_ms=stage_ms,
         )
         if frame.pixels is None:
             if frame.skip_reason is not None:
-                self._exam.skip(frame.skip_reason)
-            return replace(result, exam=self._exam.snapshot())
+                self.exam.skip(frame.skip_reason)
+            return replace(result, exam=self.exam.snapshot())
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
         members = answer.probabilities[0]
-        probabilities = self._exam.update(members)
+        probabilities = self.exam.update(members)
         wants_cam = self._throttle.passes(frame.pts_s)
         cam = combine_cams(answer.cams[0]) if wants_cam else None
-        snapshot = self._exam.snapshot()
+        snapshot = self.exam.snapshot()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
         return replace(
@@ -119,13 +121,13 @@ def work(
         choice = open_engine(
             bundle, options.engine, options.precision, options.members, options.threads
         )
-        exam = Exam(bundle.manifest.labels, bundle.calibration)
-        worker = Worker(choice.backend, exam, options.cam_hz)
+        worker = Worker(choice.backend, _begin_exam(bundle, options.exam), options.cam_hz)
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
         while not stop():
             received = inlet.receive(POLL_MS)
             if received is None:
+                results.send(pack(Event("alive")))
                 continue
             match received.message:
                 case Frame() as frame:
@@ -133,10 +135,21 @@ def work(
                     results.send(pack(worker.judge(frame, wait_ms)))
                     if frame.pixels is not None:
                         inlet.give_credit()
+                case Event(name="hello"):
+                    inlet.begin_again()
+                case Event(name="new-exam", fields=fields):
+                    worker.exam = _begin_exam(bundle, None)
+                    results.send(pack(Event("exam-begun", fields)))
                 case Event(name="end"):
                     return
                 case other:
                     results.send(pack(Event("ignored", {"kind": type(other).__name__})))
+
+
+def _begin_exam(bundle: Bundle, state: dict[str, Any] | None) -> Exam:
+    if state is None:
+        return Exam(bundle.manifest.labels, bundle.calibration)
+    return Exam.restore(state, bundle.calibration)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,216 @@
+"""The journal's tables, and how its file is opened: private, checked, of a known version."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from engine.contracts.errors import InputError, OutputError
+
+APPLICATION_ID = 0x4E534E4F
+"""`NSNO`, in SQLite's header: this file is ours."""
+SCHEMA_VERSION = 1
+
+TABLES = """
+CREATE TABLE exam (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    about TEXT NOT NULL,
+    writer TEXT NOT NULL,
+    begun_ns INTEGER NOT NULL,
+    begun_wall_ns INTEGER NOT NULL,
+    ended_ns INTEGER,
+    ended_wall_ns INTEGER,
+    ending TEXT
+) STRICT;
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    UNIQUE (exam, name)
+) STRICT;
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY,
+    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
+    stream INTEGER NOT NULL REFERENCES stream ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    monotonic_ns INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL,
+    captured_ns INTEGER NOT NULL,
+    pts_s REAL NOT NULL,
+    judged INTEGER NOT NULL,
+    skip_reason TEXT,
+    members BLOB,
+    probabilities BLOB,
+    disagreement REAL,
+    stage_ms TEXT NOT NULL,
+    exam_arrays BLOB NOT NULL,
+    exam_set INTEGER NOT NULL,
+    exam_state TEXT NOT NULL,
+    exam_used INTEGER NOT NULL,
+    exam_effective REAL NOT NULL,
+    exam_skipped TEXT NOT NULL
+) STRICT;
+CREATE INDEX result_of_exam ON result (exam);
+CREATE INDEX result_of_stream ON result (stream);
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
+    monotonic_ns INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    fields TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_of_exam ON event (exam);
+CREATE TABLE key_frame (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
+    stream TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    monotonic_ns INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    label TEXT,
+    status TEXT NOT NULL DEFAULT 'proposed',
+    reviewed_wall_ns INTEGER,
+    picture BLOB NOT NULL,
+    heatmap BLOB
+) STRICT;
+CREATE INDEX key_frame_of_exam ON key_frame (exam);
+CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
+"""
+"""`result.id` is the order in which results came, which is the order in which the engine judged
+them. `members` is float32 `(M, C)`, `probabilities` float64 `(C,)`, `exam_arrays` float64 `(3, C)`:
+mean, low, high; little-endian. `exam_set` has bit i set where label i is in the prediction set."""
+
+Migrations = Mapping[int, Callable[[sqlite3.Connection], None]]
+MIGRATIONS: Migrations = {}
+"""From version n to n + 1; each runs in a transaction of its own."""
+
+READ_BUSY_MS = 5000
+FIRST_PAGES = 100
+"""The bytes of SQLite's file header."""
+
+
+def default_path() -> Path:
+    """Return `$XDG_DATA_HOME/neurosono/journal.sqlite`, or `~/.local/share/...` without it."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    base = Path(data) if data else Path.home() / ".local" / "share"
+    return base / "neurosono" / "journal.sqlite"
+
+
+def connect(path: Path, *, busy_ms: int = READ_BUSY_MS) -> sqlite3.Connection:
+    """Open a connection with the journal's settings; transactions are begun by hand.
+
+    `synchronous=FULL`: a commit is on the disk when it returns, so a power cut costs the
+    transaction under way and no more (NORMAL would cost all since the last checkpoint). The writer
+    has a thread of its own, so nobody waits for the disk. `secure_delete` overwrites what is
+    deleted.
+    """
+    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+    for setting in ("foreign_keys=ON", "secure_delete=ON", "synchronous=FULL", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def prepare(path: Path, migrations: Migrations = MIGRATIONS, version: int = SCHEMA_VERSION) -> None:
+    """Make the journal's file and folder, or check and migrate the one that is there.
+
+    Folder 0700 where it is made here, file 0600. Raises `OutputError` where it cannot be made, and
+    `InputError` where the file is damaged, none of ours, or of a newer release.
+    """
+    _make_private(path)
+    try:
+        with closing(connect(path)) as connection:
+            if path.stat().st_size == 0:
+                _create(connection)
+            _check_owner(path, connection)
+            _migrate(path, connection, migrations, version)
+    except sqlite3.Error as error:
+        raise _explain(path, error) from error
+
+
+def check_integrity(path: Path, connection: sqlite3.Connection) -> None:
+    """Read the whole file and raise `InputError` if it is damaged."""
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise _explain(path, error) from error
+    if found != "ok":
+        raise InputError(_describe_damage(path, found.replace("\n", " ")))
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
+    except OSError as error:
+        raise OutputError(
+            f"cannot open the journal {path}: {error.strerror}; choose another --journal"
+        ) from error
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that pruning gives the disk back
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.executescript(
+        f"BEGIN EXCLUSIVE; {TABLES} PRAGMA application_id={APPLICATION_ID};"
+        f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+    )
+
+
+def _check_owner(path: Path, connection: sqlite3.Connection) -> None:
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    if found != APPLICATION_ID:
+        raise InputError(
+            f"{path} is a database, but no journal of neurosono: name another file as --journal"
+        )
+
+
+def _migrate(
+    path: Path, connection: sqlite3.Connection, migrations: Migrations, version: int
+) -> None:
+    found = _version(connection)
+    if found > version:
+        raise InputError(
+            f"journal {path} is of version {found}, this release reads up to {version}: "
+            "use the release that wrote it, or a newer one"
+        )
+    while (found := _version(connection)) < version:
+        if found not in migrations:
+            raise InputError(f"journal {path} is of version {found}, which cannot be brought up")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) == found:  # another process may have been faster
+                migrations[found](connection)
+                connection.execute(f"PRAGMA user_version={found + 1}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _explain(path: Path, error: sqlite3.Error) -> InputError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return InputError(_describe_damage(path, str(error)))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return InputError(f"journal {path} is held by another program: end it, then try again")
+    return InputError(
+        f"journal {path} cannot be used: {error}; free some space, or name another --journal"
+    )
+
+
+def _describe_damage(path: Path, how: str) -> str:
+    return (
+        f"journal {path} is damaged ({how}): move it and the files beside it away to keep them, "
+        f"or save what can be read with `sqlite3 {path.name} .recover`"
+    )

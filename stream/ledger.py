@@ -1,0 +1,30 @@
+"""Which sampled frames are accounted for: those up to a number, and some beyond it."""
+
+
+class Ledger:
+    """Counts `seq` numbers that come nearly in order, each once."""
+
+    def __init__(self, first_seq: int = 0) -> None:
+        self.next_seq = first_seq
+        self._beyond: set[int] = set()
+        self.recorded = 0
+
+    def add(self, seq: int) -> bool:
+        """Enter `seq`; returns whether it was new."""
+        if seq < self.next_seq or seq in self._beyond:
+            return False
+        self.recorded += 1
+        self._beyond.add(seq)
+        while self.next_seq in self._beyond:
+            self._beyond.discard(self.next_seq)
+            self.next_seq += 1
+        return True
+
+    def begin_at(self, seq: int) -> None:
+        """Go on at `seq`: another capture process numbers its frames from there."""
+        self.next_seq = max(self.next_seq, seq)
+        self._beyond = {each for each in self._beyond if each >= seq}
+
+    def describe(self) -> dict[str, object]:
+        """Return what `engine-off` tells the capture process: who needs no counting any more."""
+        return {"next_seq": self.next_seq, "answered": sorted(self._beyond)}

@@ -1,0 +1,84 @@
+"""When a process counts as dead, and when it may be started again. Pure: the clock is handed in."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+NS = 1_000_000_000
+
+
+class Action(Enum):
+    """What to do about a process."""
+
+    NONE = auto()
+    RESTART = auto()
+    GIVE_UP = auto()
+    """It is started no more: five starts in a minute did not help."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a process may be silent, seconds.
+
+    `quiet_s` once it has spoken, `start_s` until it first speaks. Frigate's watchdog waits 10 s for
+    a detector and 20 s for a camera; a sonographer cannot.
+    """
+
+    quiet_s: float
+    start_s: float = 20.0
+
+
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Pause before each restart within a minute; the first comes at once."""
+
+MAX_RESTARTS = 5
+WINDOW_S = 60.0
+
+
+@dataclass
+class Watch:
+    """Follows one process: when it started, when it last spoke, how often it was restarted."""
+
+    patience: Patience
+    _started_ns: int = 0
+    _heard_ns: int | None = None
+    _died_ns: int | None = None
+    _restarts: deque[int] = field(default_factory=deque)
+    given_up: bool = False
+
+    def start(self, now_ns: int) -> None:
+        """The process was started (again)."""
+        self._started_ns, self._heard_ns, self._died_ns = now_ns, None, None
+
+    def hear(self, now_ns: int) -> None:
+        """The process said something."""
+        self._heard_ns = now_ns
+
+    def silent_s(self, now_ns: int) -> float:
+        """Return for how long nothing was heard, seconds."""
+        since = self._started_ns if self._heard_ns is None else self._heard_ns
+        return (now_ns - since) / NS
+
+    def judge(self, now_ns: int, *, running: bool) -> Action:
+        """Say what to do now; `running` is whether the process exists."""
+        if self.given_up:
+            return Action.NONE
+        limit_s = self.patience.start_s if self._heard_ns is None else self.patience.quiet_s
+        if running and self.silent_s(now_ns) <= limit_s:
+            return Action.NONE
+        if self._died_ns is None:
+            self._died_ns = now_ns
+        while self._restarts and now_ns - self._restarts[0] > WINDOW_S * NS:
+            self._restarts.popleft()
+        if len(self._restarts) >= MAX_RESTARTS:
+            self.given_up = True
+            return Action.GIVE_UP
+        if now_ns - self._died_ns < BACKOFF_S[len(self._restarts)] * NS:
+            return Action.NONE
+        self._restarts.append(now_ns)
+        return Action.RESTART
+
+    @property
+    def restarts(self) -> int:
+        """Return how many restarts the last minute saw."""
+        return len(self._restarts)
