@@ -62,7 +62,15 @@ def _open_openvino(
     graph = next((file for file in entry.files if file.path.endswith(".xml")), None)
     if graph is None:
         raise BundleError(f"the manifest names no .xml for {entry.backend} {entry.precision}")
-    return OpenVinoBackend(bundle.root / graph.path, entry.precision, members, threads)
+    backend = OpenVinoBackend(bundle.root / graph.path, entry.precision, members, threads)
+    labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
+    if (backend.classes, backend.size_px) != (len(labels), spec.size_px):
+        raise BundleError(
+            f"{graph.path} gives {backend.classes} classes of {backend.size_px} px pictures, but "
+            f"the manifest has {len(labels)} labels and {spec.size_px} px: build it again with "
+            f"`neurosono build {bundle.root}`"
+        )
+    return backend
 
 
 def _open_torch(bundle: Bundle, precision: str | None, members: int | None) -> Backend:

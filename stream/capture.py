@@ -18,6 +18,7 @@ from stream.channel import POLL_MS, Outlet, open_socket
 from stream.child import Stop, run_child
 from stream.evidence import EvidenceGate
 from stream.intake import Intake, Taken
+from stream.pace import PacedSource
 from stream.region import parse_region
 from stream.sampler import Sampler
 from stream.screen import Screen
@@ -79,7 +80,7 @@ class Capture:
     def __init__(
         self, frames: Outlet, display: Outlet, stop: Stop, *, realtime: bool, paced: bool
     ) -> None:
-        """`realtime` lets newer frames win; `paced` sends each at its time, as a recorded clip."""
+        """`realtime` lets newer frames win; `paced`: pictures come at their time, as of a clip."""
         self._frames, self._display = frames, display
         self._stop, self._realtime, self._paced = stop, realtime, paced
         self._engine_is_off = False
@@ -110,14 +111,22 @@ class Capture:
                 self._display.send_always(_skip(frame, SkipReason.ENGINE_OFF))
 
     def send(self, taken: Taken) -> None:
-        """Pass one picture on, at its time when playing in real time."""
+        """Pass one picture on.
+
+        It carries how long its frame took to `send`, and a paced one how long after it was due it
+        was decoded (`behind`): what its age at the display is counted from.
+        """
         self.counts.decoded += 1
-        if self._paced:
-            self._wait_until_due(taken.display.pts_s)
+        begun_ns = time.monotonic_ns()
+        stage_ms = dict(taken.display.stage_ms)
+        if self._paced and self._begun_ns is not None:
+            due_ns = self._begun_ns + int(taken.display.pts_s * 1e9)
+            stage_ms["behind"] = (taken.display.captured_ns - due_ns) / 1e6
         if taken.sampled is not None:
             self.counts.sampled += 1
             self._send_frame(taken.sampled)
-        self._send_picture(taken.display)
+            stage_ms["send"] = (time.monotonic_ns() - begun_ns) / 1e6
+        self._send_picture(replace(taken.display, stage_ms=stage_ms))
 
     def finish(self, fields: dict[str, Any]) -> None:
         """Send what is still held, then the end, to both."""
@@ -132,7 +141,8 @@ class Capture:
         while not self._stop():  # an engine that dies now still leaves frames to be counted
             self._display.pump(POLL_MS)
 
-    def _wait_until_due(self, pts_s: float) -> None:
+    def wait_until_due(self, pts_s: float) -> None:
+        """Wait for the moment `pts_s` of the source; its first picture begins the clock."""
         now_ns = time.monotonic_ns()
         if self._begun_ns is None:
             self._begun_ns = now_ns - int(pts_s * 1e9)
@@ -200,8 +210,9 @@ def capture(
         sender = Capture(frames, display, stop, realtime=options.realtime, paced=options.realtime)
         opened = {"source": source.description, "rate_hz": source.nominal_rate_hz}
         display.send_always(Event("opened", opened))
+        interval_s = 1.0 / source.nominal_rate_hz
         intake = Intake(
-            source,
+            PacedSource(source, interval_s, sender.wait_until_due) if options.realtime else source,
             screen=Screen(user_region, show_screen=options.show_screen),
             sampler=Sampler(options.every, options.rate_hz),
             gate=EvidenceGate(),

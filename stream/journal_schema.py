@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from engine.contracts.errors import InputError, OutputError
@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 TABLES = """
 CREATE TABLE exam (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     about TEXT NOT NULL,
     writer TEXT NOT NULL,
@@ -83,15 +83,15 @@ CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 """
 """`result.id` is the order in which results came, which is the order in which the engine judged
 them. `members` is float32 `(M, C)`, `probabilities` float64 `(C,)`, `exam_arrays` float64 `(3, C)`:
-mean, low, high; little-endian. `exam_set` has bit i set where label i is in the prediction set."""
+mean, low, high; little-endian. `exam_set` has bit i set where label i is in the prediction set.
+The number of a deleted exam is not given again: what is still said of it must not reach another."""
 
 Migrations = Mapping[int, Callable[[sqlite3.Connection], None]]
 MIGRATIONS: Migrations = {}
 """From version n to n + 1; each runs in a transaction of its own."""
 
 READ_BUSY_MS = 5000
-FIRST_PAGES = 100
-"""The bytes of SQLite's file header."""
+"""How long a reader, or a command, waits for another program's transaction."""
 
 
 def default_path() -> Path:
@@ -110,9 +110,26 @@ def connect(path: Path, *, busy_ms: int = READ_BUSY_MS) -> sqlite3.Connection:
     deleted.
     """
     connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
-    for setting in ("foreign_keys=ON", "secure_delete=ON", "synchronous=FULL", "trusted_schema=OFF"):
+    for setting in (
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "synchronous=FULL",
+        "trusted_schema=OFF",
+    ):
         connection.execute(f"PRAGMA {setting}")
     return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    """Run the block as one transaction: all of it, or on an error nothing."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def prepare(path: Path, migrations: Migrations = MIGRATIONS, version: int = SCHEMA_VERSION) -> None:
@@ -124,12 +141,12 @@ def prepare(path: Path, migrations: Migrations = MIGRATIONS, version: int = SCHE
     _make_private(path)
     try:
         with closing(connect(path)) as connection:
-            if path.stat().st_size == 0:
-                _create(connection)
+            _create(connection)
             _check_owner(path, connection)
+            path.chmod(0o600)
             _migrate(path, connection, migrations, version)
     except sqlite3.Error as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
 
 
 def check_integrity(path: Path, connection: sqlite3.Connection) -> None:
@@ -137,7 +154,7 @@ def check_integrity(path: Path, connection: sqlite3.Connection) -> None:
     try:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
     if found != "ok":
         raise InputError(_describe_damage(path, found.replace("\n", " ")))
 
@@ -145,22 +162,34 @@ def check_integrity(path: Path, connection: sqlite3.Connection) -> None:
 def _make_private(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, 0o600)
-        os.close(descriptor)
+        # Only a new file is opened here: closing any descriptor of a database would drop the locks
+        # that SQLite holds on it for the whole process.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError as error:
+        if not path.is_file():
+            raise OutputError(f"journal {path} is no file: choose another --journal") from error
     except OSError as error:
         raise OutputError(
-            f"cannot open the journal {path}: {error.strerror}; choose another --journal"
+            f"cannot make the journal {path}: {error.strerror}; choose another --journal"
         ) from error
 
 
 def _create(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database, or in one whose maker was killed before it did."""
+    if _is_made(connection):
+        return
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that pruning gives the disk back
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.executescript(
-        f"BEGIN EXCLUSIVE; {TABLES} PRAGMA application_id={APPLICATION_ID};"
-        f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-    )
+    with transaction(connection, "EXCLUSIVE"):
+        if not _is_made(connection):  # another process may have been faster
+            for statement in TABLES.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _is_made(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _check_owner(path: Path, connection: sqlite3.Connection) -> None:
@@ -183,22 +212,18 @@ def _migrate(
     while (found := _version(connection)) < version:
         if found not in migrations:
             raise InputError(f"journal {path} is of version {found}, which cannot be brought up")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection, "IMMEDIATE"):
             if _version(connection) == found:  # another process may have been faster
                 migrations[found](connection)
                 connection.execute(f"PRAGMA user_version={found + 1}")
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _explain(path: Path, error: sqlite3.Error) -> InputError:
+def explain(path: Path, error: sqlite3.Error) -> InputError:
+    """Return the sentence that SQLite's error means for the user."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return InputError(_describe_damage(path, str(error)))

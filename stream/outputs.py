@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.bundle import write_json
+from engine.bundle import Bundle, write_json
 from engine.contracts.frame import DisplayFrame
 from engine.contracts.manifest import Manifest
 from engine.contracts.result import ExamSnapshot, Result
@@ -20,10 +20,16 @@ from stream.record import (
     describe_exam,
     prepare_folder,
 )
+from stream.replay_options import ReplayOptions
+
+
+def open_outputs(options: ReplayOptions, bundle: Bundle) -> "Outputs":
+    """Open what a replay writes where nothing else is asked for; raises `OutputError`."""
+    return Outputs(options.out, bundle.manifest, video=options.video)
 
 
 class Outputs:
-    """`overlay.mp4`, `frames.jsonl` and `exam.json` of one exam in the folder `out`.
+    """A `Sink`: `overlay.mp4`, `frames.jsonl` and `exam.json` of one exam in the folder `out`.
 
     Every method raises `OutputError` where the place cannot be written.
     """

@@ -15,6 +15,10 @@ class Picture:
     `index` counts pictures over the whole exam, `clip` the clip (or still) it came from, both from
     0. `pts_s` is its time in the exam: strictly rising from 0 on, over all clips. `pixels` is
     `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright. `decode_ms` is what decoding it took.
+
+    Live sources also say when it arrived (`received_ns`, on `time.monotonic_ns`), and whether it is
+    `damaged`: it was decoded from data that were cut, or after such data and before the next whole
+    picture, so that parts of it may be guessed by the decoder.
     """
 
     index: int
@@ -22,6 +26,8 @@ class Picture:
     pts_s: float
     pixels: NDArray[np.uint8]
     decode_ms: float = 0.0
+    received_ns: int | None = None
+    damaged: bool = False
 
 
 class Source(Protocol):

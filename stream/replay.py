@@ -31,8 +31,9 @@ from stream.channel import (
     open_socket,
     remove_socket_folder,
 )
-from stream.outputs import Outputs
+from stream.outputs import open_outputs
 from stream.replay_options import ReplayOptions
+from stream.sink import Sink
 from stream.supervisor import Supervisor
 from stream.viewer import Viewer
 from stream.wire import Event
@@ -55,15 +56,17 @@ class Progress:
 
 
 def replay(
-    options: ReplayOptions, on_progress: Callable[[Progress], None] = lambda _: None
+    options: ReplayOptions,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    open_sink: Callable[[ReplayOptions, Bundle], Sink] = open_outputs,
 ) -> dict[str, Any]:
-    """Replay one exam and return what `exam.json` holds.
+    """Replay one exam and return what its sink makes of it: as a rule what `exam.json` holds.
 
     Raises an `InputError` before anything is begun, and a `RunError` where it could not be ended:
     what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
     """
     bundle = Bundle.load(options.bundle)
-    outputs = Outputs(options.out, bundle.manifest, video=options.video)
+    outputs = open_sink(options, bundle)
     folder = make_socket_folder()
     try:
         with zmq.Context() as context:
@@ -81,7 +84,7 @@ class _Replay:
         self,
         options: ReplayOptions,
         bundle: Bundle,
-        outputs: Outputs,
+        outputs: Sink,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._options, self._bundle, self._outputs = options, bundle, outputs

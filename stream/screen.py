@@ -21,9 +21,13 @@ SETTLED_PICTURES = 3
 """Looks in a row that must show the same region before a moved layout is believed."""
 LONGEST_TRANSITION = 12
 """Pictures after which the latest region found is taken as it is: half a second at 25 fps."""
-LOOK_EVERY = 50
-"""Pictures between two looks at whether a region that seemed to hold has become smaller, and
-between a fifth of that at whether ultrasound has come to an empty screen."""
+LOOK_EVERY = 25
+"""Pictures between two looks at whether a region that seemed to hold has become smaller."""
+LOOK_AGAIN = 10
+"""Pictures until the next look where the last one found another region, or none yet."""
+SMALLER_LOOKS = 4
+"""Looks in a row that must show the same smaller region: a second and a half at 25 fps, longer than
+a probe is tilted off the skin as a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,47 +123,46 @@ class Screen:
         if self._region is None or self._check is None:
             return self._search(picture)
         changed = self._check.has_changed(picture.pixels)
-        if not changed and self._count % LOOK_EVERY:
+        due = self._count % (LOOK_AGAIN if self._looks else LOOK_EVERY) == 0
+        if not changed and not due:
             return self._cut(picture, self._region)
         found = find_region([picture.pixels])
-        if self._check.holds(found):
-            self._check.learn(picture.pixels)
-            self._region = with_text(self._region, picture.pixels)
-            self._watch(found, picture)
-        elif changed:
+        holds = self._check.holds(found)
+        if changed and not holds:
             self._settle(None, picture.pixels)
             return self._search(picture)
-        else:
+        if holds:
+            self._check.learn(picture.pixels)
+            self._region = with_text(self._region, picture.pixels)
+        if due:
             self._watch(found, picture)
         return self._cut(picture, self._region)
 
     def _watch(self, found: Region | None, picture: Picture) -> None:
         """Take another region over once a few looks in a row, well apart, agree on it."""
         shape = picture.pixels.shape
-        assert self._region is not None
-        if found is None or is_same_place(found, self._region, shape):
+        if found is None or self._region is None or is_same_place(found, self._region, shape):
             self._looks = []
-            return
-        if self._count % LOOK_EVERY == 0 and self._agree(found, picture):
+        elif self._agree(found, picture) >= SMALLER_LOOKS:
             self._settle(found, picture.pixels)
 
-    def _agree(self, found: Region, picture: Picture) -> bool:
-        """Add a look; return whether enough looks in a row found the same place."""
+    def _agree(self, found: Region, picture: Picture) -> int:
+        """Add a look; return how many in a row have found this same place."""
         shape = picture.pixels.shape
         same = all(is_same_place(found, region, shape) for region, _ in self._looks)
         self._looks = [*(self._looks if same else []), (found, picture.pixels)]
-        return len(self._looks) >= SETTLED_PICTURES
+        return len(self._looks)
 
     def _search(self, picture: Picture) -> Screened:
         """Look for the region until it holds still; nothing is shown meanwhile."""
         late = self._count > LONGEST_TRANSITION
-        if late and self._count % (LOOK_EVERY // 5):
+        if late and self._count % LOOK_AGAIN:
             return self._cut(picture, None)
         found = find_region([picture.pixels])
         if found is None:
             self._looks = []
             return self._cut(picture, None)
-        if self._agree(found, picture) or late:
+        if self._agree(found, picture) >= SETTLED_PICTURES or late:
             found = find_region([pixels for _, pixels in self._looks]) or found
             self._settle(found, picture.pixels)
             return self._cut(picture, found)

@@ -10,7 +10,11 @@ from typing import Any, Self
 from engine.contracts.errors import ProcessFailedError
 from stream.channel import Endpoints
 
-MODULES = {"capture": "stream.capture", "engine": "stream.worker"}
+MODULES = {
+    "capture": "stream.capture",
+    "live-capture": "stream.live_capture",
+    "engine": "stream.worker",
+}
 
 GRACE_S = 3.0
 """How long a child may take to end after it was asked, before it is killed."""
@@ -24,7 +28,7 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, role: str, options: Mapping[str, Any]) -> None:
-        """Start the child `capture` or `engine`; raises `ProcessFailedError` if it cannot be."""
+        """Start a child by its role; raises `ProcessFailedError` if it cannot be."""
         configuration = {"role": role, "endpoints": self._endpoints.__dict__, "options": options}
         try:
             child = subprocess.Popen(
@@ -44,13 +48,17 @@ class Supervisor:
         """Return how a child ended, or None while it runs."""
         return self._children[role].poll()
 
-    def pid(self, role: str) -> int:
-        """Return a child's process id."""
-        return self._children[role].pid
+    def runs(self, role: str) -> bool:
+        """Return whether a child is there (a stopped one is)."""
+        return role in self._children and self._children[role].poll() is None
 
     def kill(self, role: str) -> None:
-        """End a child that no longer answers, at once."""
-        self._children[role].kill()
+        """End a child that no longer answers, at once, and wait until it is gone."""
+        child = self._children[role]
+        child.kill()
+        child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
 
     def __enter__(self) -> Self:
         return self

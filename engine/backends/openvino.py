@@ -83,6 +83,7 @@ class OpenVinoBackend:
             config["INFERENCE_NUM_THREADS"] = threads
         self.precision = precision
         self.members = int(model.output("probabilities").partial_shape[1].get_length())
+        self.classes = int(model.output("probabilities").partial_shape[2].get_length())
         self.size_px = int(model.input(INPUT).partial_shape[3].get_length())
         self._request = core.compile_model(model, "CPU", config).create_infer_request()
 

@@ -4,6 +4,7 @@ A folder of three files: `frames.npy`, uint8 `(N, S, S)`, the network's input ex
 makes it; `index.csv`, one line a frame in the same order; `cache.json`, what it was made of.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -159,7 +160,8 @@ class CacheWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told already, by what failed first
+            self._file.close()
         shutil.rmtree(self._part, ignore_errors=True)
 
     def add(self, pixels: NDArray[np.uint8], row: CachedFrame) -> None:

@@ -111,11 +111,14 @@ class Manifest:
     @property
     def digest(self) -> str:
         """Return the sha256 that names this model, the same whichever engines were built of it."""
-        body = replace(self, engines=()).to_json()
+        body = replace(self, engines=())._body()
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is written to `manifest.json`."""
+        """Return what is written to `manifest.json`; `digest` tells if it was altered since."""
+        return {**self._body(), "digest": self.digest}
+
+    def _body(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -138,7 +141,7 @@ class Manifest:
                 "make the bundle again with `neurosono train`, or use the matching release"
             )
         try:
-            return cls(
+            manifest = cls(
                 name=str(found["name"]),
                 labels=validate_labels(found["labels"]),
                 preprocessing=PreprocessingSpec.from_json(found["preprocessing"]),
@@ -147,10 +150,18 @@ class Manifest:
                 engines=tuple(_read_engine(engine) for engine in found["engines"]),
                 card=dict(found["card"]),
             )
+            expected = found["digest"]
         except BundleError:
             raise
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise BundleError(f"the manifest is not readable: {error!r}") from error
+        if expected != manifest.digest:
+            raise BundleError(
+                f"the manifest was altered since it was written (labels {list(manifest.labels)}, "
+                f"digest {manifest.digest[:12]}…, expected {str(expected)[:12]}…): "
+                "copy the bundle again, or make it anew with `neurosono train`"
+            )
+        return manifest
 
 
 def _read_file(found: Any) -> BundleFile | None:

@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.bundle import Bundle
+from engine.bundle import Bundle, write_manifest
 from engine.choice import open_engine
 from engine.contracts.errors import BundleError, EngineUnavailableError
 from engine.contracts.labels import DEFAULT_LABELS
@@ -37,11 +38,23 @@ def test_loads_what_was_written(root: Path) -> None:
 
 
 def test_names_the_model_alike_whichever_engines_it_has(root: Path) -> None:
-    before = Bundle.load(root).manifest.digest
+    before = Bundle.load(root).manifest
     edit(root, lambda manifest: manifest.update(engines=[]))
-    assert Bundle.load(root).manifest.digest == before
-    edit(root, lambda manifest: manifest.update(name="other"))
-    assert Bundle.load(root).manifest.digest != before
+    assert Bundle.load(root).manifest.digest == before.digest
+    assert replace(before, name="other").digest != before.digest
+
+
+def test_a_manifest_edited_by_hand_is_refused(root: Path) -> None:
+    edit(root, lambda manifest: manifest.update(labels=[f"class {n}" for n in range(5)]))
+    with pytest.raises(BundleError, match="was altered since it was written"):
+        Bundle.load(root)
+
+
+def test_an_engine_of_other_labels_is_refused(root: Path) -> None:
+    manifest = Bundle.load(root).manifest
+    write_manifest(root, replace(manifest, labels=("head", "spine")))
+    with pytest.raises(BundleError, match=r"gives 5 classes .* the manifest has 2 labels"):
+        open_engine(Bundle.load(root))
 
 
 @pytest.mark.parametrize(

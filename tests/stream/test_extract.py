@@ -72,7 +72,7 @@ def test_an_empty_class_and_no_dataset_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two or more label folders"):
         find_dataset(tmp_path)
     (tmp_path / "b").mkdir()
-    with pytest.raises(InputError, match="class b .* holds no patient folder"):
+    with pytest.raises(InputError, match=r"class b .* holds no patient folder"):
         find_dataset(tmp_path)
 
 

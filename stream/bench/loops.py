@@ -1,0 +1,133 @@
+"""Runs the real three processes over a clip, with a sink that measures."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from engine.bundle import Bundle
+from engine.contracts.errors import RunError
+from stream.bench.clip import BenchClip
+from stream.bench.measures import cumulate, measure_jitter, summarise, summarise_stages
+from stream.bench.resources import describe_usage
+from stream.bench.settings import BenchSettings
+from stream.bench.sink import MeasuringSink
+from stream.bench.trace import Shown, Trace
+from stream.replay import replay
+from stream.replay_options import ReplayOptions
+
+
+def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) -> Trace:
+    """Replay `clip` once, lossless or in real time; raises as `stream.replay.replay` does."""
+    made: list[MeasuringSink] = []
+
+    def open_sink(options: ReplayOptions, bundle: Bundle) -> MeasuringSink:
+        made.append(
+            MeasuringSink(options.out, bundle.manifest, record=settings.record, period=clip.period)
+        )
+        return made[0]
+
+    with tempfile.TemporaryDirectory(prefix="neurosono-bench-") as folder:
+        options = settings.for_replay(clip, Path(folder), realtime=realtime)
+        replay(options, open_sink=open_sink)
+    trace = made[0].trace
+    if len(trace.measured) < 2:
+        raise RunError(
+            f"only {len(trace.shown)} pictures were shown, too few to measure: "
+            "choose a longer source or more --seconds"
+        )
+    return trace
+
+
+def describe_closed_loop(traces: list[Trace]) -> dict[str, Any]:
+    """Return what lossless runs as fast as they can say: `fps` is the median of the runs."""
+    rates_hz = [measure_rate_hz(trace) for trace in traces]
+    last = traces[-1]
+    return {
+        "fps": sorted(rates_hz)[len(rates_hz) // 2],
+        "rounds_fps": rates_hz,
+        "frames": last.frames,
+        "measured": len(last.measured),
+        "startup_s": round((last.shown[0].done_ns - last.asked_ns) / 1e9, 3),
+        "stages": summarise_stages(last.stages()),
+        **describe_usage(last.measured_readings),
+        "glass": None if last.glass is None else last.glass.describe(),
+    }
+
+
+def measure_rate_hz(trace: Trace) -> float:
+    """Return pictures finished a second, from the first measured one to the last."""
+    first, last = trace.measured[0], trace.measured[-1]
+    return round((len(trace.measured) - 1) * 1e9 / max(1, last.done_ns - first.done_ns), 3)
+
+
+def describe_open_loop(trace: Trace) -> dict[str, Any]:
+    """Return what a run in real time says.
+
+    `age_ms` is from when a picture was due to when its overlay was finished. `answer_age_ms` is
+    from when a frame was due to when the first overlay that knows its result was finished.
+    `glass_age_ms` is the age of what the canvas really shows, by the number in its pixels.
+    """
+    measured = trace.measured
+    ages = measure_ages_ms(measured)
+    answers = measure_answer_ages_ms(trace)
+    moments = [each.done_ns / 1e6 for each in measured]
+    return {
+        "rate_hz": round(trace.rate_hz, 3),
+        "pictures": len(measured),
+        "not_measured_at_start": trace.first_measured,
+        "age_ms": summarise(ages),
+        "answer_age_ms": summarise(answers),
+        "glass_age_ms": summarise(measure_glass_ages_ms(measured)),
+        "jitter_ms": measure_jitter(moments, 1e3 / trace.rate_hz),
+        "drops": count_drops(trace),
+        "frames": trace.frames,
+        "glass": None if trace.glass is None else trace.glass.describe(),
+        **describe_usage(trace.measured_readings),
+        "cdf": {"age": cumulate(ages), "answer": cumulate(answers)},
+    }
+
+
+def measure_ages_ms(pictures: list[Shown]) -> list[float]:
+    """Return each picture's age when its overlay was finished, counted from when it was due."""
+    return [(each.done_ns - each.due_ns) / 1e6 for each in pictures if each.due_ns is not None]
+
+
+def measure_glass_ages_ms(pictures: list[Shown]) -> list[float]:
+    """Return the ages of what the canvases show, by their pixels."""
+    due_ns = {each.index: each.due_ns for each in pictures}
+    return [
+        (each.done_ns - due) / 1e6
+        for each in pictures
+        if each.seen is not None and (due := due_ns.get(each.seen)) is not None
+    ]
+
+
+def measure_answer_ages_ms(trace: Trace) -> list[float]:
+    """Return how old each used frame was when an overlay first knew its result, or a newer one."""
+    ages = []
+    pending: list[tuple[int, int]] = []
+    for each in trace.measured:
+        judged = None if each.seq is None else trace.judged.get(each.seq)
+        if each.due_ns is not None and judged is not None and judged.skip_reason is None:
+            pending.append((judged.seq, each.due_ns))
+        known = -1 if each.result_seq is None or not each.ai_on else each.result_seq
+        ages += [(each.done_ns - due_ns) / 1e6 for seq, due_ns in pending if seq <= known]
+        pending = [(seq, due_ns) for seq, due_ns in pending if seq > known]
+    return ages
+
+
+def count_drops(trace: Trace) -> dict[str, int]:
+    """Return pictures never shown and frames never judged: of the whole run, and when warm."""
+    measured = trace.measured
+    span = measured[-1].index - measured[0].index + 1
+    seqs = [each.seq for each in measured if each.seq is not None]
+    superseded = [
+        judged.seq for judged in trace.judged.values() if judged.skip_reason == "superseded"
+    ]
+    first = min(seqs, default=0)
+    return {
+        "pictures": span - len(measured),
+        "frames": sum(seq >= first for seq in superseded),
+        "pictures_with_start": int(trace.frames.get("dropped", 0)),
+        "frames_with_start": len(superseded),
+    }

@@ -1,0 +1,119 @@
+"""What the processes of a session cost: CPU time and memory, read from Linux's /proc."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROC = Path("/proc")
+_ROLES = {"stream.capture": "capture", "stream.worker": "engine"}
+_KB = re.compile(r"^(VmRSS|VmHWM|Pss):\s+(\d+) kB", re.MULTILINE)
+MIB = 1024.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One process at one moment.
+
+    `cpu_s` is user and system time of all its threads since its start; `resident_mib` and
+    `peak_mib` count shared pages in full, `own_mib` (PSS) only its share of them.
+    """
+
+    cpu_s: float
+    resident_mib: float
+    peak_mib: float
+    own_mib: float
+
+
+def find_processes() -> dict[str, int]:
+    """Return the process ids of this process and its capture and engine child, by role."""
+    found = {"display": os.getpid()}
+    if not PROC.is_dir():
+        return {}
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent != os.getpid():
+                continue
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, IndexError, ValueError):  # it ended while we looked
+            continue
+        for module, role in _ROLES.items():
+            if module.encode() in words:
+                found[role] = int(entry.name)
+    return found
+
+
+def read_usage(pid: int) -> Usage | None:
+    """Read one process; None where it is gone or this is no Linux."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+        status = dict(_KB.findall((PROC / str(pid) / "status").read_text()))
+        rollup = dict(_KB.findall((PROC / str(pid) / "smaps_rollup").read_text()))
+    except (OSError, IndexError):
+        return None
+    if "VmRSS" not in status:  # a zombie has no memory left
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    resident = int(status["VmRSS"]) / MIB
+    return Usage(
+        cpu_s=ticks / os.sysconf("SC_CLK_TCK"),
+        resident_mib=resident,
+        peak_mib=int(status.get("VmHWM", status["VmRSS"])) / MIB,
+        own_mib=int(rollup["Pss"]) / MIB if "Pss" in rollup else resident,
+    )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All processes when `shown` pictures had been shown."""
+
+    shown: int
+    usages: Mapping[str, Usage]
+
+
+def read_all(pids: Mapping[str, int], shown: int) -> Reading:
+    """Read every process that still runs."""
+    usages = {role: usage for role, pid in pids.items() if (usage := read_usage(pid)) is not None}
+    return Reading(shown, usages)
+
+
+def describe_usage(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return CPU milliseconds a picture and memory of each process and of all together.
+
+    CPU is that between the first and the last reading, so start-up is not in it; null where there
+    are not two readings with pictures between them.
+    """
+    whole = [reading for reading in readings if reading.usages]
+    return {"cpu_ms_per_frame": _describe_cpu(whole), "memory_mib": _describe_memory(whole)}
+
+
+def _describe_cpu(readings: Sequence[Reading]) -> dict[str, float] | None:
+    if len(readings) < 2 or readings[-1].shown <= readings[0].shown:
+        return None
+    first, last = readings[0], readings[-1]
+    frames = last.shown - first.shown
+    costs = {
+        role: round((usage.cpu_s - first.usages[role].cpu_s) * 1e3 / frames, 3)
+        for role, usage in last.usages.items()
+        if role in first.usages
+    }
+    together = round(sum(costs.values()), 3)
+    others = {role: cost for role, cost in costs.items() if role != "engine"}
+    return costs | {"together": together, "without_engine": round(sum(others.values()), 3)}
+
+
+def _describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
+    if not readings:
+        return None
+    largest = max(readings, key=lambda each: sum(u.own_mib for u in each.usages.values()))
+    last = readings[-1]
+    return {
+        "together": round(sum(usage.own_mib for usage in largest.usages.values()), 1),
+        "resident": {role: round(usage.resident_mib, 1) for role, usage in last.usages.items()},
+        "peak": {role: round(usage.peak_mib, 1) for role, usage in last.usages.items()},
+    }

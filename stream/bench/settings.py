@@ -1,0 +1,53 @@
+"""What is measured: the options of `neurosono bench`, checked."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.contracts.errors import InputError
+from stream.bench.clip import RATE_HZ, BenchClip
+from stream.replay_options import ReplayOptions
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What the user asked for.
+
+    `seconds` is the length of the phantom clip; a source of the user's is played to its end.
+    `rounds` closed loops (and floors) are run in turns, so that ratios come from pairs.
+    """
+
+    source: str | None = None
+    bundle: str = "demo"
+    engine: str = "auto"
+    precision: str | None = None
+    members: int | None = None
+    threads: int = 0
+    cam_hz: float = 5.0
+    seconds: float = 10.0
+    rate_hz: float = RATE_HZ
+    rounds: int = 3
+    floor: bool = False
+    record: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 100:
+            raise InputError(f"--rounds must be 1 to 100, found {self.rounds}")
+
+    def for_replay(self, clip: BenchClip, out: Path, *, realtime: bool) -> ReplayOptions:
+        """Return what the real pipeline is asked for."""
+        return ReplayOptions(
+            sources=clip.sources,
+            out=out,
+            bundle=self.bundle,
+            realtime=realtime,
+            engine=self.engine,
+            precision=self.precision,
+            members=self.members,
+            threads=self.threads,
+            cam_hz=self.cam_hz,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings for the report; a source of the user's is not named."""
+        return asdict(self) | {"source": None if self.source is None else "given"}

@@ -1,0 +1,88 @@
+"""What one run through the real pipeline left behind: moments and milliseconds, not yet judged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream.bench.glass import GlassLog
+from stream.bench.resources import Reading
+
+WARMUP_PICTURES = 30
+"""Pictures that are not measured: while they pass the region is found, and caches are cold."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture that was shown; moments are of the monotonic clock, nanoseconds.
+
+    `due_ns` is when a live source would have given it, None in a closed loop. `result_seq` is the
+    newest result on the overlay, `seen` the picture's index as read from the canvas's pixels.
+    """
+
+    index: int
+    seq: int | None
+    due_ns: int | None
+    captured_ns: int
+    begun_ns: int
+    drawn_ns: int
+    done_ns: int
+    ai_on: bool
+    result_seq: int | None
+    seen: int | None
+    stage_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One sampled frame that came back: `used`, or skipped for `skip_reason`."""
+
+    seq: int
+    skip_reason: str | None
+    stage_ms: dict[str, float]
+
+
+@dataclass
+class Trace:
+    """One run. `frames` are its accounts as in `exam.json`; `engine` what judged."""
+
+    asked_ns: int
+    rate_hz: float = 0.0
+    shown: list[Shown] = field(default_factory=list)
+    judged: dict[int, Judged] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+    glass: GlassLog | None = None
+    frames: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_measured(self) -> int:
+        """The place in `shown` from which pictures are measured: warm, and with the AI on."""
+        on = next((place for place, each in enumerate(self.shown) if each.ai_on), 0)
+        return min(on + WARMUP_PICTURES, max(on, len(self.shown) // 2))
+
+    @property
+    def measured(self) -> list[Shown]:
+        """The pictures that are measured."""
+        return self.shown[self.first_measured :]
+
+    @property
+    def measured_readings(self) -> list[Reading]:
+        """The readings of CPU and memory in that time; all where fewer than two are."""
+        warm = [each for each in self.readings if each.shown >= self.first_measured]
+        return warm if len(warm) >= 2 else self.readings
+
+    def stages(self) -> dict[str, list[float]]:
+        """Return the milliseconds of every stage of the measured pictures and their frames."""
+        found: dict[str, list[float]] = {}
+        for each in self.measured:
+            for stage, milliseconds in self._stages_of(each):
+                found.setdefault(stage, []).append(milliseconds)
+        return found
+
+    def _stages_of(self, each: Shown) -> Iterator[tuple[str, float]]:
+        yield "overlay", (each.drawn_ns - each.begun_ns) / 1e6
+        yield "display", (each.done_ns - each.drawn_ns) / 1e6
+        yield from ((s, ms) for s, ms in each.stage_ms.items() if s != "behind")
+        judged = None if each.seq is None else self.judged.get(each.seq)
+        if judged is not None:
+            yield from ((s, ms) for s, ms in judged.stage_ms.items() if s not in each.stage_ms)

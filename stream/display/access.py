@@ -1,0 +1,93 @@
+"""Who may look: the page's own origin only, and off this machine only with the token.
+
+A page elsewhere in the browser must not open our socket (cross-site WebSocket), nor a foreign name
+that was made to point at this machine (DNS rebinding).
+"""
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "object-src 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Sent with everything: no foreign script, frame or reader, and no patient's picture in a cache."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what listens on `host` can be reached from this machine only."""
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def make_token() -> str:
+    """Return a new token: 192 random bits, in letters that a URL carries as they are."""
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True)
+class Access:
+    """The rules of one server: where it listens, over what, and with which token, if any."""
+
+    host: str
+    port: int
+    scheme: str
+    token: str | None
+
+    def admits_host(self, headers: Mapping[str, str]) -> bool:
+        """Whether the Host header names this server, by one of the names it may have."""
+        name, port = split_host(headers.get("host", ""))
+        default = 443 if self.scheme == "https" else 80
+        if (port or default) != self.port:
+            return False
+        if is_loopback(self.host):
+            return name in LOOPBACK_NAMES or name == self.host.lower()
+        # from outside also by any address: rebinding needs a name, and the token is asked for too
+        own = {self.host, socket.gethostname(), socket.gethostname() + ".local"}
+        return name in {one.lower() for one in own} | LOOPBACK_NAMES or _is_address(name)
+
+    def admits_origin(self, headers: Mapping[str, str]) -> bool:
+        """Whether the page that asks is our own; every browser says so when it opens a socket."""
+        return headers.get("origin", "") == f"{self.scheme}://{headers.get('host', '')}"
+
+    def admits_token(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Whether the token is right, from the URL or as a bearer; in constant time."""
+        if self.token is None:
+            return True
+        given = query.get("token", "")
+        if not given and headers.get("authorization", "").startswith("Bearer "):
+            given = headers["authorization"].removeprefix("Bearer ")
+        return secrets.compare_digest(given.encode(), self.token.encode())
+
+
+def split_host(value: str) -> tuple[str, int | None]:
+    """Return name and port of a Host header; a name in brackets is an IPv6 address."""
+    name, colon, port = value.rpartition(":")
+    if not colon or value.endswith("]"):
+        name, port = value, ""
+    number = int(port) if port.isascii() and port.isdigit() else None
+    return name.strip("[]").lower(), number
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

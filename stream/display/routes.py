@@ -1,0 +1,179 @@
+"""What the web server answers: the page, its files, its socket, health and counts."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine.contracts.errors import RunError
+from engine.contracts.notice import NOTICE
+from stream import palette
+from stream.display.access import HEADERS, Access
+from stream.display.hub import Hub
+from stream.display.viewing import POLICY_VIOLATION, TRY_AGAIN_LATER, Viewing
+from stream.display.words import SKIP_WORDS
+from stream.viewer import LATE_MS
+
+HEALTHY_MS = 1000.0
+"""A session speaks every 250 ms; after a second of silence it is not well."""
+
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+
+
+def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> ASGIApp:
+    """Return the application."""
+    files = _read_page()
+    greeting = {
+        "labels": list(labels),
+        "skip_words": {str(reason): word for reason, word in SKIP_WORDS.items()},
+        "late_ms": LATE_MS,
+        "read_only": read_only,
+    }
+
+    async def page(request: Request) -> Response:
+        if not access.admits_token(request.headers, request.query_params):
+            return PlainTextResponse("open the address that neurosono printed\n", 403)
+        return Response(files["index.html"], media_type=_TYPES[".html"])
+
+    async def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in files:
+            return PlainTextResponse("no such file\n", 404)
+        return Response(files[name], media_type=_TYPES["." + name.rpartition(".")[2]])
+
+    async def health(_: Request) -> Response:
+        last = hub.last_status()
+        well = last is not None and last[1] <= HEALTHY_MS
+        silent_ms = None if last is None else round(last[1])
+        body = json.dumps({"ok": well, "status_age_ms": silent_ms}) + "\n"
+        return Response(body, 200 if well else 503, media_type="application/json")
+
+    async def metrics(request: Request) -> Response:
+        if not access.admits_token(request.headers, request.query_params):
+            return PlainTextResponse("a token is needed\n", 403)
+        return PlainTextResponse(describe_counts(hub), media_type="text/plain; version=0.0.4")
+
+    async def watch(socket: WebSocket) -> None:
+        admitted = access.admits_origin(socket.headers) and access.admits_token(
+            socket.headers, socket.query_params
+        )
+        if not admitted:
+            await socket.close(POLICY_VIOLATION)
+            return
+        await socket.accept()
+        viewing = Viewing(socket, hub, labels, greeting, read_only=read_only)
+        try:
+            mailbox = hub.attach(viewing.wake)
+        except RunError as error:
+            await socket.close(TRY_AGAIN_LATER, str(error))
+            return
+        try:
+            await viewing.run(mailbox)
+        except WebSocketDisconnect:
+            pass  # it went while we greeted it
+        finally:
+            hub.detach(mailbox)
+
+    routes = [
+        Route("/", page),
+        Route("/page/{name}", file),
+        Route("/healthz", health),
+        Route("/metrics", metrics),
+        WebSocketRoute("/ws", watch),
+    ]
+    return _Guard(Starlette(routes=routes), access)
+
+
+class _Guard:
+    """Turns away whoever asks for another host, and puts the safety headers on every answer."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in _raw(scope)}
+        if self._access.admits_host(headers):
+            await self._app(scope, receive, send_safely)
+        elif scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+        else:
+            refusal = PlainTextResponse("this server goes by another name\n", 421)
+            await refusal(scope, receive, send_safely)
+
+
+def _raw(scope: Scope) -> list[tuple[bytes, bytes]]:
+    return list(scope.get("headers", []))
+
+
+def _read_page() -> dict[str, bytes]:
+    """Return the page's files by name, its colours and notice filled in from where they belong."""
+    folder = resources.files("stream.display") / "page"
+    files = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    notice = html.escape(NOTICE).encode()
+    files["index.html"] = files["index.html"].replace(b"{{notice}}", notice)
+    return files | {"palette.css": describe_palette().encode()}
+
+
+def describe_palette() -> str:
+    """Return the overlay's colours as CSS variables, so that page and video look the same."""
+    colours: dict[str, Any] = {
+        name.lower().replace("_", "-"): value
+        for name, value in vars(palette).items()
+        if name.isupper() and isinstance(value, tuple) and isinstance(value[0], int)
+    }
+    colours |= {f"class-{place}": one for place, one in enumerate(palette.CLASS_COLOURS)}
+    lines = [f"  --{name}: #{r:02x}{g:02x}{b:02x};" for name, (b, g, r) in colours.items()]
+    return ":root {\n" + "\n".join(lines) + "\n}\n"
+
+
+def describe_counts(hub: Hub) -> str:
+    """Return frames, drops and age as Prometheus reads them."""
+    last = hub.last_status()
+    status: Mapping[str, Any] = {} if last is None else last[0]
+    frames: Mapping[str, Any] = status.get("frames") or {}
+    skipped: Mapping[str, int] = frames.get("skipped") or {}
+    counts = hub.counts
+    rows: list[tuple[str, str, Any]] = [
+        (f'frames_total{{what="{name}"}}', "counter", frames.get(name))
+        for name in ("decoded", "displayed", "dropped", "sampled", "used")
+    ]
+    rows += [
+        (f'frames_skipped_total{{reason="{reason}"}}', "counter", count)
+        for reason, count in skipped.items()
+    ]
+    rows += [
+        ("ai_on", "gauge", int(status.get("ai") == "AI ON") if status else None),
+        ("age_ms", "gauge", status.get("age_ms")),
+        ("status_age_ms", "gauge", None if last is None else round(last[1], 1)),
+        ("viewers", "gauge", hub.viewers()),
+        ("display_published_total", "counter", counts.published),
+        ("display_encoded_total", "counter", counts.encoded),
+        ("display_superseded_total", "counter", counts.superseded),
+        ("display_painted_total", "counter", counts.painted),
+        ("display_paint_ms", "gauge", round(counts.paint_ms, 1)),
+        ("commands_total", "counter", counts.commands),
+        ("commands_refused_total", "counter", counts.commands_refused),
+    ]
+    lines, typed = [], set()
+    for name, kind, value in rows:
+        family = name.partition("{")[0]
+        if value is not None:
+            if family not in typed:
+                lines.append(f"# TYPE neurosono_{family} {kind}")
+                typed.add(family)
+            lines.append(f"neurosono_{name} {value}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,15 @@
+"""How the screens say things, in one place."""
+
+from engine.contracts.frame import SkipReason
+
+SKIP_WORDS: dict[SkipReason, str] = {
+    SkipReason.FROZEN: "frozen",
+    SkipReason.NEAR_DUPLICATE: "near-duplicate",
+    SkipReason.DOPPLER: "Doppler",
+    SkipReason.SPECTRUM: "spectrum or M-mode",
+    SkipReason.NOT_ULTRASOUND: "not ultrasound",
+    SkipReason.LAYOUT_CHANGE: "layout change",
+    SkipReason.SUPERSEDED: "superseded",
+    SkipReason.ENGINE_OFF: "engine off",
+}
+"""Why a frame adds no evidence, as it stands on a screen."""

@@ -1,0 +1,164 @@
+"""A stream's bytes from a UDP or TCP socket of our own, each with the moment at which it came.
+
+FFmpeg's own sockets would do for the bytes, but they keep up to 5 MB in a queue that cannot be seen
+into (so nobody knows how old a picture is), and a wait in them ends only at a timeout.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import struct
+import threading
+import time
+from collections import deque
+
+LARGEST_DATAGRAM_BYTES = 65536
+
+SOCKET_BUFFER_BYTES = 4 << 20
+"""What is asked of the system, which may give less: a key picture arrives as one burst."""
+
+MOST_WAITING_BYTES = 32 << 20
+"""More than this only waits if nobody reads: then all of it is dropped, and counted. At 20 Mbit/s
+it would be 13 s."""
+
+MOST_MARKS = 65536
+"""Moments of arrival that are remembered until their bytes have become a picture: over ten times
+as many as there are datagrams in a second of 50 Mbit/s."""
+
+_POLL_S = 0.2
+"""How often the receiving thread looks whether it is to end."""
+
+
+class Receiver:
+    """Receives in a thread of its own; a file to FFmpeg, which reads in another.
+
+    `lost_bytes` counts what was dropped because nobody read it.
+    """
+
+    def __init__(self, connected: socket.socket, *, read_timeout_s: float) -> None:
+        self._socket = connected
+        self._read_timeout_s = read_timeout_s
+        self._changed = threading.Condition()
+        self._chunks: deque[tuple[int, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._marks: deque[tuple[int, int]] = deque(maxlen=MOST_MARKS)
+        self._position = 0
+        self._end: OSError | None = None
+        self._has_ended = False
+        self.lost_bytes = 0
+        self._thread = threading.Thread(target=self._receive, name="live-receiver")
+        self._thread.start()
+
+    def read(self, size: int) -> bytes:
+        """Return what has come, at most `size` bytes; nothing at the end of the stream.
+
+        Raises `TimeoutError` if nothing came in time, and the socket's own error.
+        """
+        with self._changed:
+            ready = self._changed.wait_for(
+                lambda: self._chunks or self._has_ended, self._read_timeout_s
+            )
+            if not ready:
+                raise TimeoutError(f"nothing came for {self._read_timeout_s:g} s")
+            if not self._chunks:
+                if self._end is not None:
+                    raise self._end
+                return b""
+            arrived_ns, chunk = self._chunks.popleft()
+            if len(chunk) > size:
+                self._chunks.appendleft((arrived_ns, chunk[size:]))
+                chunk = chunk[:size]
+            self._waiting_bytes -= len(chunk)
+        self._marks.append((self._position, arrived_ns))
+        self._position += len(chunk)
+        return chunk
+
+    def arrived_ns(self, position: int | None) -> int:
+        """Return when the byte at `position` of the stream came; positions must not fall.
+
+        Without a position: when the newest byte that was read came. Only the reading thread asks.
+        """
+        if position is not None and position >= 0:
+            while len(self._marks) > 1 and self._marks[1][0] <= position:
+                self._marks.popleft()
+            return self._marks[0][1]
+        return self._marks[-1][1]
+
+    def close(self) -> None:
+        """End the stream for whoever reads, from any thread, and the receiving thread."""
+        with self._changed:
+            self._has_ended = True
+            self._chunks.clear()
+            self._changed.notify_all()
+        with contextlib.suppress(OSError):  # a UDP socket has no peer to be shut off from
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        self._socket.close()
+
+    def _receive(self) -> None:
+        self._socket.settimeout(_POLL_S)
+        while not self._has_ended:
+            try:
+                chunk = self._socket.recv(LARGEST_DATAGRAM_BYTES)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                return self._finish(error)
+            if not chunk and self._socket.type == socket.SOCK_STREAM:
+                return self._finish(None)
+            self._keep(time.monotonic_ns(), chunk)
+        return None
+
+    def _keep(self, arrived_ns: int, chunk: bytes) -> None:
+        with self._changed:
+            if self._has_ended or not chunk:
+                return
+            if self._waiting_bytes + len(chunk) > MOST_WAITING_BYTES:
+                self.lost_bytes += self._waiting_bytes
+                self._chunks.clear()
+                self._waiting_bytes = 0
+            self._chunks.append((arrived_ns, chunk))
+            self._waiting_bytes += len(chunk)
+            self._changed.notify_all()
+
+    def _finish(self, error: OSError | None) -> None:
+        with self._changed:
+            self._end, self._has_ended = error, True
+            self._changed.notify_all()
+
+
+def listen_udp(host: str, port: int, *, read_timeout_s: float) -> Receiver:
+    """Receive what is sent to `host:port`, an address of ours or a multicast group.
+
+    Raises `OSError`.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        with contextlib.suppress(OSError):  # less is what the system wants to give
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        if ipaddress.ip_address(address[0]).is_multicast:
+            _join(listener, family, str(address[0]))
+        listener.bind(address)
+    except BaseException:
+        listener.close()
+        raise
+    return Receiver(listener, read_timeout_s=read_timeout_s)
+
+
+def connect_tcp(host: str, port: int, *, open_timeout_s: float, read_timeout_s: float) -> Receiver:
+    """Connect to a sender that listens at `host:port`; raises `OSError`."""
+    connected = socket.create_connection((host, port), timeout=open_timeout_s)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Receiver(connected, read_timeout_s=read_timeout_s)
+
+
+def _join(listener: socket.socket, family: int, group: str) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", 0)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+    else:
+        member = socket.inet_aton(group) + socket.inet_aton("0.0.0.0")  # noqa: S104
+        listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
