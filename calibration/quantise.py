@@ -55,8 +55,7 @@ def _some(rows: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDAr
 def quantise(ensemble: Ensemble, frames: NDArray[np.uint8]) -> ov.Model:
     """Return the ensemble as an int8 OpenVINO graph; `frames` (N, S, S) uint8 set the ranges.
 
-    The mixed preset: weights symmetric, activations asymmetric where they have a sign. Biases are
-    corrected layer by layer, slower and closer than NNCF's fast way.
+    The mixed preset: weights symmetric, activations asymmetric where they have a sign.
     """
     import nncf
 
@@ -69,5 +68,4 @@ def quantise(ensemble: Ensemble, frames: NDArray[np.uint8]) -> ov.Model:
         preset=nncf.QuantizationPreset.MIXED,
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(pictures),
-        fast_bias_correction=False,
     )

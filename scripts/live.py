@@ -46,9 +46,9 @@ def live(
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
     from scripts.live_view import LiveView, run_live_view
-    from stream.live_options import LiveOptions
+    from stream.live_options import SessionOptions
 
-    options = LiveOptions(
+    options = SessionOptions(
         source=source,
         bundle=bundle,
         every=1 if every is None and fps is None else every,

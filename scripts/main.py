@@ -15,8 +15,12 @@ from scripts.build import build
 from scripts.calibrate import calibrate
 from scripts.demo_command import demo
 from scripts.doctor import doctor
+from scripts.exams import exams_app
+from scripts.live import live
 from scripts.phantom import phantom
 from scripts.replay import replay
+from scripts.simulate import simulate
+from scripts.sources import sources
 from scripts.train import train_app
 
 app = typer.Typer(
@@ -28,6 +32,10 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(replay)
+app.command()(live)
+app.command()(simulate)
+app.command()(sources)
+app.add_typer(exams_app, name="exams")
 app.command()(phantom)
 app.add_typer(train_app, name="train")
 app.command()(calibrate)

@@ -128,6 +128,15 @@ class Capture:
             stage_ms["send"] = (time.monotonic_ns() - begun_ns) / 1e6
         self._send_picture(replace(taken.display, stage_ms=stage_ms))
 
+    def pump(self) -> None:
+        """Take in credits and words while there is no picture."""
+        self._frames.pump(0)
+        self._display.pump(0)
+
+    def tell(self, event: Event) -> None:
+        """Say something to the display process."""
+        self._display.send_always(event)
+
     def finish(self, fields: dict[str, Any]) -> None:
         """Send what is still held, then the end, to both."""
         self._frames.flush(self._is_without_engine)

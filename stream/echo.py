@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.find import drawn_share
+from stream.marks import drawn_share
 
 LIT_LEVEL = 20
 """Grey levels, after blurring over `BLUR_PX` of the network's square, of what counts as lit."""

@@ -1,76 +1,32 @@
-"""Finding the ultrasound on a scanner's screen from a handful of pictures of it.
-
-Ultrasound is the largest densely lit, textured patch of the screen. Text and rulers are lit too,
-but thinly: most of the pixels between their strokes are background. Panels and bars are densely
-lit, but flat.
-"""
+"""Finding the ultrasound on a scanner's screen from a handful of pictures of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.preprocess import to_grey
+from stream.marks import Marks, box, find_text, gather, working_size
 from stream.outline import fill_hull, trace_outline
 from stream.patch import pick_patch
 from stream.region import Region, full_region
 
-WORK_PX = 480
-"""Longer side of the working picture: one pixel of it is at most 4 of a 1920 wide screen."""
-LIT_LEVEL = 6
-"""Grey levels above the background from which a pixel is lit: above codec noise on black (at most 3
-on the mpeg-2 and H.264 clips measured), below the dimmest receiver noise seen in a sector (8)."""
-DENSE_SHARE = 0.65
-"""Of a neighbourhood: lit to this share it may be ultrasound; blocks of text reach 0.55."""
-DIM_LEVELS = (3, 40)
-"""Grey levels above the background of lone speckle in an almost black part of the sector."""
-DIM_SHARE = 0.15
-"""Of a neighbourhood: that many dim pixels make it ultrasound, if nothing bright stands there."""
-EDGE_LEVEL = 40
-"""Grey levels across three pixels from which an edge may be a letter's."""
-EDGE_SHARE = 0.6
-"""Of the brightest pixel nearby: letters fall to the background that steeply, echoes do not."""
-TEXT_SHARE = 0.25
-"""Of a neighbourhood: so many steep pixels are text. On the screens seen text has 0.3 and more, the
-straight edge of a sector 0.2 at most, the inside of a sector below 0.05."""
-LARGEST_TEXT_SHARE = 0.025
-"""Of the screen: what is larger, in one piece, is grain (a Doppler trace, noise). The largest block
-of settings seen takes 0.01."""
 SMALLEST_TEXT_PX = 150
 """Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs."""
-FLAT_LEVEL = 1.2
-"""Standard deviation along a row, grey levels, under which a lit patch is a drawn panel."""
-FLAT_GREY = 20
-"""Grey level from which a flat patch is a panel: receiver noise, smoothed flat by a video codec,
-was found at 13 to 18, panels at 25 and more."""
-FLAT_SIZE_PX = (25, 5)
-"""Width and height, working pixels, of the smallest flat thing that is taken for a panel."""
-FLAT_REACH_PX = (41, 9)
-"""Width and height, working pixels, of the gaps in a bar, where other text stands, to be closed."""
 FULL_SHARE = 0.85
 """Of the width and of the height, both: what spans more, with nothing beside it, is the whole."""
 BESIDE_SHARE = 0.001
 """Of the screen: no more than this is lit beside a picture that was cropped already."""
+SMALL_PX = 320
+"""Longer side of a picture on which no letter of a scanner's screen could be read any more."""
+MISSED_SHARE = 0.15
+"""Of what is clearly lit: such a small picture is taken whole where the outline misses more."""
+DRAWN_SHARE = 0.02
+"""Of the picture: with more of it drawn, even a small one is a whole screen."""
 LINEAR_SHARE = 0.985
 """Of its bounding rectangle: an outline that fills more is the rectangle."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a few pictures of one layout show, each `(h, w)` uint8 at working scale.
-
-    `bright` is the share of clearly lit pixels, 0 to 255. The others are 0 or 255: `dense` where
-    ultrasound may be, `text` where letters stand, `drawn` where panels, bars and letters were
-    drawn. `scale` is working pixels a screen pixel, at most 1.
-    """
-
-    bright: NDArray[np.uint8]
-    dense: NDArray[np.uint8]
-    text: NDArray[np.uint8]
-    drawn: NDArray[np.uint8]
-    scale: float
 
 
 def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
@@ -81,82 +37,17 @@ def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
     """
     if not pictures or min(pictures[0].shape[:2]) < 2:
         return None
-    evidence = gather(pictures)
-    patch = pick_patch(evidence.dense, evidence.drawn, evidence.bright)
+    marks = gather(pictures)
+    patch = pick_patch(marks.dense, marks.drawn, marks.bright)
     if patch is None:
         return None
     height, width = pictures[0].shape[:2]
-    if is_whole(patch, evidence.bright):
-        return full_region(height, width, text_boxes(evidence.text, evidence.scale))
-    outline = trace_outline(patch, evidence.dense & ~evidence.drawn, evidence.bright)
-    return to_region(outline, evidence.text, evidence.scale, (height, width))
-
-
-def gather(pictures: Sequence[NDArray[np.uint8]]) -> Evidence:
-    """Return what is lit, drawn and written in any of the pictures."""
-    greys = [to_grey(pixels) for pixels in pictures]
-    brightest = greys[0].copy()
-    for grey in greys[1:]:
-        np.maximum(brightest, grey, out=brightest)
-    scale, size = working_size(brightest)
-    black = background_of(brightest)
-    lit = shrink(brightest > black + LIT_LEVEL, size)
-    bright = shrink(brightest > black + DIM_LEVELS[1], size)
-    peak = cv2.dilate(cv2.resize(brightest, size, interpolation=cv2.INTER_AREA), box(9))
-    dim = shrink(brightest > black + DIM_LEVELS[0], size)
-    dim = np.where(peak > black + DIM_LEVELS[1], 0, dim).astype(np.uint8)
-    faint = cv2.blur(dim, (11, 11)) > 255 * DIM_SHARE
-    dense = np.where((cv2.blur(lit, (7, 7)) > 255 * DENSE_SHARE) | faint, 255, 0).astype(np.uint8)
-    text = find_text(greys[-1], size)
-    if len(greys) > 1:
-        text &= find_text(greys[0], size)
-    small = np.asarray(cv2.resize(greys[-1], size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return Evidence(bright, dense, text, find_drawn(small, text), scale)
-
-
-def shrink(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the share of a mask that is set, 0 to 255, at another `(width, height)`."""
-    full = mask.astype(np.uint8) * np.uint8(255)
-    return np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def box(side: int) -> NDArray[np.uint8]:
-    """Return a square structuring element."""
-    return np.ones((side, side), dtype=np.uint8)
-
-
-def background_of(grey: NDArray[np.uint8]) -> int:
-    """Return the screen's black: 0 as a rule, 16 where video levels were never expanded."""
-    return min(int(np.percentile(grey[::4, ::4], 1)), 16)
-
-
-def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return where letters stand: many edges that fall to the background within a pixel or two."""
-    row, column = np.ones((1, 3), dtype=np.uint8), np.ones((3, 1), dtype=np.uint8)
-    across = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, row)
-    along = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, column)
-    step = np.asarray(cv2.max(across, along), dtype=np.uint8)
-    nearby = np.asarray(cv2.dilate(grey, box(5)), dtype=np.uint8)
-    steep = (step > EDGE_LEVEL) & (step > cv2.multiply(nearby, EDGE_SHARE))
-    share = cv2.blur(shrink(steep, size), (9, 9))
-    text = np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(text, connectivity=4)
-    noise = stats[:, cv2.CC_STAT_AREA] > LARGEST_TEXT_SHARE * text.size
-    return np.where(noise[labels], 0, text).astype(np.uint8)
-
-
-def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return where panels and bars were drawn, with the text that stands in them or alone."""
-    levels = small.astype(np.float32)
-    mean = cv2.blur(levels, (15, 1))
-    spread = cv2.blur(cv2.blur(levels * levels, (15, 1)) - mean * mean, (3, 3))
-    even = (spread < FLAT_LEVEL**2) & (small > FLAT_GREY)
-    flat = np.where(even, 255, 0).astype(np.uint8)
-    bar = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_SIZE_PX)
-    flat = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, bar), dtype=np.uint8)
-    reach = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_REACH_PX)
-    letters = np.asarray(cv2.dilate(text, box(5)), dtype=np.uint8)
-    return np.asarray(cv2.morphologyEx(flat | letters, cv2.MORPH_CLOSE, reach), dtype=np.uint8)
+    if is_whole(patch, marks.bright):
+        return full_region(height, width, text_boxes(marks.text, marks.scale))
+    outline = trace_outline(patch, marks.dense & ~marks.drawn, marks.bright)
+    if max(height, width) <= SMALL_PX and misses_tissue(outline, marks):
+        return full_region(height, width)
+    return to_region(outline, marks.text, marks.scale, (height, width))
 
 
 def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
@@ -167,6 +58,13 @@ def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
         return False
     hull = np.asarray(cv2.dilate(fill_hull(patch), box(3)), dtype=np.uint8)
     return float(np.mean(np.where(hull > 0, 0, bright))) / 255 < BESIDE_SHARE
+
+
+def misses_tissue(outline: NDArray[np.uint8], marks: Marks) -> bool:
+    """Whether much is lit outside the outline and none of it was drawn: torn by shadows."""
+    outside = np.where(outline > 0, 0, marks.bright).astype(np.float32)
+    missed = float(np.sum(outside)) > MISSED_SHARE * float(np.sum(marks.bright))
+    return missed and float(np.mean(marks.drawn > 0)) < DRAWN_SHARE
 
 
 def text_boxes(text: NDArray[np.uint8], scale: float) -> tuple[tuple[int, int, int, int], ...]:
@@ -212,22 +110,3 @@ def with_text(region: Region, pixels: NDArray[np.uint8]) -> Region:
     )
     moved = tuple((x - region.x, y - region.y, w, h) for x, y, w, h in boxes)
     return region if moved == region.text else replace(region, text=moved)
-
-
-def drawn_share(grey: NDArray[np.uint8]) -> float:
-    """Return which share of a picture, `(H, W)` grey, is panels, bars and letters, 0 to 1.
-
-    Looks at every k-th pixel only: letters keep their sharp edges, and it costs a quarter.
-    """
-    if min(grey.shape) < 2:
-        return 0.0
-    step = max(1, round(max(grey.shape) / WORK_PX))
-    small = np.ascontiguousarray(grey[::step, ::step])
-    return float(np.mean(find_drawn(small, find_text(small, small.shape[::-1])) > 0))
-
-
-def working_size(grey: NDArray[np.uint8]) -> tuple[float, tuple[int, int]]:
-    """Return the working scale of a screen, and its working `(width, height)`."""
-    height, width = grey.shape
-    scale = min(1.0, WORK_PX / max(height, width))
-    return scale, (max(2, round(width * scale)), max(2, round(height * scale)))

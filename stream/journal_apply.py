@@ -16,7 +16,7 @@ from stream.wire import unpack
 PNG_LEVEL = 3
 """zlib's level: speckle hardly shrinks any further, and 1 costs a tenth more of the disk."""
 
-INSERT_RESULT = f"INSERT INTO result VALUES (NULL{', ?' * 19})"
+INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 19 + ")"
 
 
 class Applier:

@@ -1,17 +1,17 @@
-"""Reading in what a killed process had said to the journal, and getting rid of exams for good."""
+"""Reading in what a killed process had said to the journal."""
 
 import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from engine.contracts.errors import InputError
+from engine.contracts.errors import InputError, OutputError
 from stream.journal_notebook import Notebook
 from stream.journal_schema import connect, explain
 from stream.journal_writer import Writer
 
 UNREAD = ".unread"
-"""Added to the name of a notebook that holds what this release cannot read."""
+"""Added to a notebook's name: the file of those entries that this release cannot read."""
 
 
 def new_notebook_path(journal: Path) -> Path:
@@ -23,37 +23,43 @@ def recover(journal: Path) -> tuple[Path, ...]:
     """Bring every notebook whose process was killed into the database.
 
     Each entry once: how far a notebook was read stands in the transaction that wrote its entries.
-    Returns the notebooks that could not be read wholly; they stay, under another name. Raises
-    `InputError` where the database cannot be written now; then nothing is lost either.
+    Entries that cannot be read (another release wrote them) are put into a file beside; returns
+    those files. Raises `InputError` where the database cannot be written now: nothing is lost.
     """
     unread = []
-    for path in sorted(journal.parent.glob(f"{journal.name}-notes-*.ring")):
-        try:
-            left = _recover(journal, path)
-        except sqlite3.Error as error:
-            raise explain(journal, error) from error
-        if left is not None:
-            unread.append(left)
+    try:
+        with closing(connect(journal)) as connection:
+            for path in sorted(journal.parent.glob(f"{journal.name}-notes-*.ring")):
+                row = connection.execute(
+                    "SELECT position FROM notebook WHERE name = ?", (path.name,)
+                ).fetchone()
+                left = _recover(journal, path, int(row[0]) if row else 0)
+                unread += [] if left is None else [left]
+            for (name,) in connection.execute("SELECT name FROM notebook").fetchall():
+                if not (journal.parent / name).exists():
+                    connection.execute("DELETE FROM notebook WHERE name = ?", (name,))
+    except sqlite3.Error as error:
+        raise explain(journal, error) from error
     return tuple(unread)
 
 
-def _recover(journal: Path, path: Path) -> Path | None:
-    with closing(connect(journal)) as connection:
-        row = connection.execute(
-            "SELECT position FROM notebook WHERE name = ?", (path.name,)
-        ).fetchone()
-        notebook = Notebook.take_over(path, int(row[0]) if row else 0)
-        if notebook is None:
-            return None
-        writer = Writer(journal, notebook)
-        writer.drain()
-        status = writer.status
-        if status.fault is not None:
-            notebook.close(remove=False)
-            raise InputError(f"journal {journal}: {status.message}; then try again")
-        if status.refused:
-            notebook.close(remove=False)
-            return path.replace(path.with_name(path.name + UNREAD))
-        notebook.close(remove=True)
-        connection.execute("DELETE FROM notebook WHERE name = ?", (path.name,))
-    return None
+def _recover(journal: Path, path: Path, position: int) -> Path | None:
+    notebook = Notebook.take_over(path, position)
+    if notebook is None:
+        return None
+    refused: list[bytes] = []
+    writer = Writer(journal, notebook, on_refused=refused.append)
+    writer.drain()
+    status = writer.status
+    if status.fault is not None:
+        notebook.close(remove=False)
+        raise InputError(f"journal {journal}: {status.message}; then try again")
+    left = path.with_name(path.name + UNREAD) if refused else None
+    if left is not None:
+        try:
+            left.touch(mode=0o600)
+            left.write_bytes(b"".join(refused))
+        except OSError as error:
+            raise OutputError(f"cannot write {left}: {error.strerror}; free some space") from error
+    notebook.close(remove=True)
+    return left

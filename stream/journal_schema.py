@@ -52,7 +52,7 @@ CREATE TABLE result (
     exam_effective REAL NOT NULL,
     exam_skipped TEXT NOT NULL
 ) STRICT;
-CREATE INDEX result_of_exam ON result (exam);
+CREATE INDEX result_of_exam ON result (exam, skip_reason);
 CREATE INDEX result_of_stream ON result (stream);
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,

@@ -38,6 +38,7 @@ MEANINGS = {
     "full": "the disk or the journal's limit is full: free some space, or prune old exams",
     "locked": "another program holds the journal: end it",
     "disk": "the journal cannot be written: look at its disk",
+    "stopped": "the journal's writer has ended: end this exam and start again",
 }
 
 
@@ -45,9 +46,10 @@ MEANINGS = {
 class JournalStatus:
     """How the journal does.
 
-    `fault` is None, `full`, `locked` or `disk`; while it lasts, entries wait in the notebook and
-    nothing is lost. `lost` counts entries for which the notebook had no room, `refused` those that
-    can never be written (their exam was deleted). Both stay 0 in a journal that is whole.
+    `fault` is None, `full`, `locked`, `disk` or `stopped`; while it lasts, entries wait in the
+    notebook and nothing is lost. `lost` counts entries for which the notebook had no room,
+    `refused` those that can never be written (their exam was deleted). Both stay 0 in a journal
+    that is whole.
     """
 
     fault: str | None = None
@@ -72,14 +74,16 @@ class Writer:
         notebook: Notebook,
         *,
         limit_bytes: int | None = None,
-        on_change: Callable[[JournalStatus, float], None] = lambda *_: None,
+        on_change: Callable[[JournalStatus, str | None, float], None] = lambda *_: None,
+        on_refused: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         """`on_change` hears, on the writer's thread, of each fault and of its end.
 
-        With it go the milliseconds that the fault has lasted. `limit_bytes` bounds the database.
+        With it go the fault that was before, and for how many milliseconds something was wrong.
+        `on_refused` gets each entry that can never be written. `limit_bytes` bounds the database.
         """
         self._path, self._notebook, self._limit_bytes = path, notebook, limit_bytes
-        self._on_change = on_change
+        self._on_change, self._on_refused = on_change, on_refused
         self._status = JournalStatus()
         self._faulty_since = 0.0
         self._wake = threading.Event()
@@ -91,7 +95,11 @@ class Writer:
     @property
     def status(self) -> JournalStatus:
         """Return how it goes, now."""
-        return replace(self._status, pending_bytes=self._notebook.pending_bytes)
+        status = replace(self._status, pending_bytes=self._notebook.pending_bytes)
+        thread = self._thread
+        if thread is not None and not thread.is_alive() and not self._stopping:
+            return replace(status, fault="stopped", message=MEANINGS["stopped"])
+        return status
 
     def start(self) -> None:
         """Begin to write."""
@@ -104,17 +112,18 @@ class Writer:
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was said is committed; returns whether it is."""
-        deadline = time.monotonic() + timeout_s
-        with self._round:
-            while self._notebook.pending_bytes:
-                seen = self._rounds
-                self._wake.set()
-                left_s = deadline - time.monotonic()
-                if not self._round.wait_for(lambda then=seen: self._rounds > then, max(0, left_s)):
-                    return not self._notebook.pending_bytes
-                if self._status.fault is not None:
-                    return False
-        return True
+        deadline, begun = time.monotonic() + timeout_s, self._rounds
+        while self._notebook.pending_bytes:
+            seen = self._rounds
+            self._wake.set()
+            left_s = max(0.0, deadline - time.monotonic())
+            with self._round:
+                if not self._round.wait_for(lambda: self._rounds > seen, left_s):  # noqa: B023
+                    break
+            # a round that was under way may have failed before the cause went away
+            if self.status.fault is not None and self._rounds > begun + 1:
+                break
+        return not self._notebook.pending_bytes
 
     def stop(self) -> JournalStatus:
         """Write what is left, as far as that is possible at once, and end the thread."""
@@ -130,13 +139,16 @@ class Writer:
             self._drain(connection, applier)
 
     def _run(self) -> None:
-        while not self._stopping:
+        while True:
             try:
                 with self._connect() as (connection, applier):
                     self._serve(connection, applier)
+                return
             except sqlite3.Error as error:  # the database cannot even be opened
                 self._note_fault(error)
                 self._end_round()
+                if self._stopping:
+                    return
                 self._pause()
 
     def _serve(self, connection: sqlite3.Connection, applier: Applier) -> None:
@@ -167,16 +179,17 @@ class Writer:
 
     def _drain(self, connection: sqlite3.Connection, applier: Applier) -> None:
         try:
-            while self._notebook.pending_bytes and self._commit(connection, applier):
-                pass
+            while self._commit(connection, applier):
+                if self._status.fault is not None:
+                    self._note_health()  # may say something to the journal: hence within the loop
         except sqlite3.Error as error:
             applier.forget()
             self._note_fault(error)
-        else:
-            self._note_health()
 
     def _commit(self, connection: sqlite3.Connection, applier: Applier) -> bool:
-        """Write a batch in one transaction; returns whether there was one."""
+        """Write a batch in one transaction; returns whether there was anything to write."""
+        if not self._notebook.pending_bytes:
+            return False
         position = begun = self._notebook.head
         written = refused = 0
         with transaction(connection):
@@ -199,13 +212,14 @@ class Writer:
         self._status = replace(
             status, committed=status.committed + written, refused=status.refused + refused
         )
-        return position > begun
+        return True
 
     def _apply(self, applier: Applier, data: bytes) -> bool:
         try:
             applier.apply(data)
         except (*UNWRITABLE, NeurosonoError, ValueError, KeyError, cv2.error) as error:
             log.warning("the journal refused an entry: %s", type(error).__name__)
+            self._on_refused(data)
             return False
         return True
 
@@ -214,13 +228,12 @@ class Writer:
         if self._status.fault is None:
             self._faulty_since = time.monotonic()
         if self._status.fault != fault:
-            self._status = replace(self._status, fault=fault, message=MEANINGS[fault])
-            self._on_change(self.status, self._lasted_ms())
+            self._change(fault, MEANINGS[fault])
 
     def _note_health(self) -> None:
-        if self._status.fault is not None:
-            self._status = replace(self._status, fault=None, message="")
-            self._on_change(self.status, self._lasted_ms())
+        self._change(None, "")
 
-    def _lasted_ms(self) -> float:
-        return (time.monotonic() - self._faulty_since) * 1e3
+    def _change(self, fault: str | None, message: str) -> None:
+        before = self._status.fault
+        self._status = replace(self._status, fault=fault, message=message)
+        self._on_change(self.status, before, (time.monotonic() - self._faulty_since) * 1e3)

@@ -6,6 +6,7 @@ dies, hangs or falls behind, says so on the screen, and starts it again where it
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ from stream.channel import (
     open_socket,
     remove_socket_folder,
 )
+from stream.desk import Desk
 from stream.heatmap import paint_heatmap
 from stream.highlights import Highlights
 from stream.ledger import Ledger
-from stream.live_options import LiveOptions
+from stream.live_options import SessionOptions
 from stream.stage import Record, Stage
 from stream.status import describe_status
 from stream.supervisor import Supervisor
 from stream.viewer import Viewer
-from stream.watch import Action, Patience, Watch
+from stream.watch import MAX_RESTARTS, Action, Patience, Watch
 from stream.wire import Event
 
 POLL_MS = 10
@@ -46,9 +48,18 @@ SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A session that is over: the exam as it then stood, its counts, and what judged it."""
+
+    exam: Exam
+    counts: dict[str, Any]
+    engine: dict[str, Any]
+
+
 def run_live(
-    options: LiveOptions, stage: Stage, record: Record, stopped: Callable[[], bool]
-) -> Exam:
+    options: SessionOptions, stage: Stage, record: Record, stopped: Callable[[], bool]
+) -> Ended:
     """Run a live session until `stopped`; returns the exam as it then stands.
 
     Raises `InputError` where the source, the bundle or the engine cannot be used at all.
@@ -65,7 +76,9 @@ def run_live(
 class Live:
     """One live session."""
 
-    def __init__(self, options: LiveOptions, bundle: Bundle, stage: Stage, record: Record) -> None:
+    def __init__(
+        self, options: SessionOptions, bundle: Bundle, stage: Stage, record: Record
+    ) -> None:
         self._options, self._bundle = options, bundle
         self._stage, self._record = stage, record
         self._labels = bundle.manifest.labels
@@ -73,21 +86,18 @@ class Live:
         self._watches = {role: Watch(patience) for role, patience in PATIENCE.items()}
         self._ledger = Ledger()
         self._counts: dict[str, Any] = {}
+        self._engine: dict[str, Any] = {}
+        self._desk = Desk(stage, record, self.begin_exam)
         self._picture_ns: int | None = None
         self._said_ns = 0
         self._begin_exam()
-
-    @property
-    def exam(self) -> Exam:
-        """The exam, kept here result by result, so that no process takes it along when it dies."""
-        return self._exam
 
     def run(
         self,
         context: "zmq.Context[zmq.Socket[bytes]]",
         folder: Path,
         stopped: Callable[[], bool],
-    ) -> Exam:
+    ) -> Ended:
         """Follow the source until `stopped`."""
         endpoints = Endpoints.in_folder(folder)
         with (
@@ -101,6 +111,8 @@ class Live:
             while not stopped():
                 self._hear_results()
                 self._hear_pictures()
+                for command in self._stage.commands():
+                    self._desk.obey(command)
                 now_ns = time.monotonic_ns()
                 self._judge_signal(now_ns)
                 for role in self._watches:
@@ -108,13 +120,14 @@ class Live:
                 if now_ns - self._said_ns >= STATUS_EVERY_NS:
                     self._said_ns = now_ns
                     self._stage.publish_status(self._describe(self._last_pts_s(), now_ns))
-        return self._exam
+        return Ended(self._exam, self._count(), dict(self._engine))
 
     def begin_exam(self) -> None:
         """Begin another exam: the engine does so in its place among the frames."""
         self._pictures.tell(Event("new-exam", {}))
 
     def _begin_exam(self) -> None:
+        # kept here result by result, so that no process takes it along when it dies
         self._exam = Exam(self._labels, self._bundle.calibration)
         self._highlights = Highlights(self._labels)
         self._viewer.begin_exam()
@@ -154,8 +167,9 @@ class Live:
         self._picture_ns = now_ns
         if self._viewer.no_signal is not None:
             self._viewer.no_signal = None
-            self._record.event("signal", {"index": picture.index})
+            self._record.state("signal", "on")
         self._viewer.see(picture)
+        self._desk.see(picture)
         self._said_ns = now_ns
         status = self._describe(picture.pts_s, now_ns)
         age_ms = (now_ns - picture.captured_ns) / 1e6
@@ -168,11 +182,12 @@ class Live:
                 case Result() as result:
                     self._take(result)
                 case Event(name="ready", fields=fields):
+                    self._engine = fields
                     self._viewer.turn_on("{backend} {precision} x{members}".format(**fields))
                     self._pictures.tell(Event("engine-on"))
-                    self._record.event("engine-ready", fields)
+                    self._record.event("ready", fields)
                 case Event(name="exam-begun"):
-                    self._record.event("exam-begun", {})
+                    self._record.next_exam(self._count())
                     self._begin_exam()
                 case Event(name="failed", fields=fields):
                     self._hear_failure(fields)
@@ -224,7 +239,7 @@ class Live:
         since_ns = self._picture_ns
         if since_ns is not None and now_ns - since_ns > NO_SIGNAL_AFTER_S * 1e9:
             self._viewer.no_signal = "no picture comes from the source"
-            self._record.event("no-signal", {})
+            self._record.state("signal", "no-signal")
 
     def _watch(self, role: str, now_ns: int) -> None:
         name = "live-capture" if role == "capture" else role
@@ -234,7 +249,7 @@ class Live:
         if action is Action.NONE:
             return
         if action is Action.GIVE_UP:
-            self._record.event("given-up", {"role": role})
+            self._record.event("gave-up", {"role": role, "count": MAX_RESTARTS})
             words = f"the {role} failed five times in a minute: start neurosono again"
             if role == "engine":
                 self._turn_off(words, final=True)
@@ -245,7 +260,7 @@ class Live:
         self._hear_results()  # what it said before it ended counts
         if role == "engine":
             self._turn_off("the engine process is being started again")
-        self._record.event("restart", {"role": role})
+        self._record.event("restarted", {"role": role, "count": self._watches[role].restarts})
         self._start(role)
 
     def _turn_off(self, reason: str, *, final: bool = False) -> None:
@@ -253,15 +268,26 @@ class Live:
             return
         self._hear_results()
         self._viewer.turn_off(reason)
+        self._record.state("ai", "off")
         self._pictures.tell(Event("engine-off", self._ledger.describe()))
 
     def _last_pts_s(self) -> float:
         return 0.0 if self._viewer.result is None else self._viewer.result.pts_s
 
     def _describe(self, pts_s: float, now_ns: int) -> dict[str, Any]:
-        exam = self._exam.snapshot()
         state = self._viewer.state(pts_s, now_ns)
-        frames = {
+        about = {
+            "exam": self._record.exam_id,
+            "frames": self._count(),
+            "mode": "second-read" if self._options.second_read else "concurrent",
+            "seq": self._ledger.next_seq,
+            "source": dict(self._counts),
+        }
+        return describe_status(self._labels, state, self._exam.snapshot(), about)
+
+    def _count(self) -> dict[str, Any]:
+        exam = self._exam.snapshot()
+        return {
             "decoded": self._viewer.decoded,
             "displayed": self._viewer.displayed,
             "dropped": self._viewer.decoded - self._viewer.displayed,
@@ -269,6 +295,3 @@ class Live:
             "used": exam.used,
             "skipped": exam.skipped,
         }
-        mode = "second-read" if self._options.second_read else "concurrent"
-        about = {"frames": frames, "mode": mode, "seq": self._ledger.next_seq}
-        return describe_status(self._labels, state, exam, about | {"source": dict(self._counts)})

@@ -12,7 +12,7 @@ from stream.worker import EngineOptions
 
 
 @dataclass(frozen=True)
-class LiveOptions:
+class SessionOptions:
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
 
     source: str
@@ -81,6 +81,6 @@ class LiveCaptureOptions:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "LiveCaptureOptions":
-        """Read what `LiveOptions.for_capture` gave."""
+        """Read what `SessionOptions.for_capture` gave."""
         spec = PreprocessingSpec.from_json(found["preprocessing"])
         return cls(**{**found, "preprocessing": spec})

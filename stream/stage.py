@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.result import Result
+from stream.display.protocol import Command
 
 
 class Stage(Protocol):
@@ -26,6 +27,14 @@ class Stage(Protocol):
     def publish_status(self, status: dict[str, Any]) -> None:
         """Say how things stand without a picture."""
 
+    def publish_key_frame(
+        self, key_frame_id: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """List a kept picture, or say anew what became of it."""
+
+    def commands(self) -> list[Command]:
+        """Return what the people at the screens asked for since the last call."""
+
 
 class Record(Protocol):
     """Where a live exam is written down."""
@@ -35,3 +44,19 @@ class Record(Protocol):
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down what happened."""
+
+    def state(self, part: str, value: str) -> None:
+        """Write down that `part` (`ai`, `signal`, ...) is now `value`."""
+
+    @property
+    def exam_id(self) -> str:
+        """The id of the exam that runs."""
+
+    def keep(self, seq: int, pixels: NDArray[np.uint8], label: str | None) -> str | None:
+        """Keep a picture; returns its id, or None where nothing can be kept."""
+
+    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
+        """Write down what a person said of a kept picture."""
+
+    def next_exam(self, counts: Mapping[str, Any]) -> None:
+        """End the exam and begin another."""

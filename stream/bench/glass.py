@@ -1,10 +1,10 @@
 """Glass to glass: a number drawn into every picture of the source, read back from the overlay.
 
-The number is a row of blocks inside the ultrasound region, so that it goes through everything that
-anatomy goes through: codec, screen, crop, wire, overlay. What is read back is what an eye would see.
+The number is a row of blocks inside the ultrasound region, so that it goes through all that anatomy
+goes through: codec, screen, crop, wire, overlay. What is read back is what an eye would see.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2

@@ -1,7 +1,9 @@
 """Runs the real three processes over a clip, with a sink that measures."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from engine.bundle import Bundle
@@ -38,20 +40,43 @@ def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) ->
     return trace
 
 
-def describe_closed_loop(traces: list[Trace]) -> dict[str, Any]:
+def describe_closed_loop(traces: Sequence[Trace]) -> dict[str, Any]:
     """Return what lossless runs as fast as they can say: `fps` is the median of the runs."""
     rates_hz = [measure_rate_hz(trace) for trace in traces]
-    last = traces[-1]
     return {
-        "fps": sorted(rates_hz)[len(rates_hz) // 2],
+        "fps": round(median(rates_hz), 3),
         "rounds_fps": rates_hz,
-        "frames": last.frames,
-        "measured": len(last.measured),
-        "startup_s": round((last.shown[0].done_ns - last.asked_ns) / 1e9, 3),
-        "stages": summarise_stages(last.stages()),
-        **describe_usage(last.measured_readings),
-        "glass": None if last.glass is None else last.glass.describe(),
+        "frames": [trace.frames for trace in traces],
+        "measured": sum(len(trace.measured) for trace in traces),
+        "startup_s": round(median(measure_startup_s(trace) for trace in traces), 3),
+        "stages": summarise_stages(gather_stages(traces)),
+        **describe_usage([trace.measured_readings for trace in traces]),
+        "glass": merge_glass(traces),
     }
+
+
+def measure_startup_s(trace: Trace) -> float:
+    """Return the time from the start of the processes to the first overlay with the AI on."""
+    first = next((each for each in trace.shown if each.ai_on), trace.shown[-1])
+    return (first.done_ns - trace.asked_ns) / 1e9
+
+
+def gather_stages(traces: Sequence[Trace]) -> dict[str, list[float]]:
+    """Return the milliseconds of every stage, of all runs together."""
+    found: dict[str, list[float]] = {}
+    for trace in traces:
+        for stage, samples in trace.stages().items():
+            found.setdefault(stage, []).extend(samples)
+    return found
+
+
+def merge_glass(traces: Sequence[Trace]) -> dict[str, int] | None:
+    """Return the counts of what was read from pixels, of all runs; None where nothing was."""
+    counts: dict[str, int] = {}
+    for trace in traces:
+        for name, count in ({} if trace.glass is None else trace.glass.describe()).items():
+            counts[name] = counts.get(name, 0) + count
+    return counts or None
 
 
 def measure_rate_hz(trace: Trace) -> float:
@@ -60,31 +85,46 @@ def measure_rate_hz(trace: Trace) -> float:
     return round((len(trace.measured) - 1) * 1e9 / max(1, last.done_ns - first.done_ns), 3)
 
 
-def describe_open_loop(trace: Trace) -> dict[str, Any]:
-    """Return what a run in real time says.
+def describe_open_loop(traces: Sequence[Trace]) -> dict[str, Any]:
+    """Return what runs in real time say, all together.
 
     `age_ms` is from when a picture was due to when its overlay was finished. `answer_age_ms` is
     from when a frame was due to when the first overlay that knows its result was finished.
     `glass_age_ms` is the age of what the canvas really shows, by the number in its pixels.
     """
-    measured = trace.measured
-    ages = measure_ages_ms(measured)
-    answers = measure_answer_ages_ms(trace)
-    moments = [each.done_ns / 1e6 for each in measured]
+    ages = [measure_ages_ms(trace.measured) for trace in traces]
+    answers = [measure_answer_ages_ms(trace) for trace in traces]
+    glass = [age for trace in traces for age in measure_glass_ages_ms(trace.measured)]
     return {
-        "rate_hz": round(trace.rate_hz, 3),
-        "pictures": len(measured),
-        "not_measured_at_start": trace.first_measured,
-        "age_ms": summarise(ages),
-        "answer_age_ms": summarise(answers),
-        "glass_age_ms": summarise(measure_glass_ages_ms(measured)),
-        "jitter_ms": measure_jitter(moments, 1e3 / trace.rate_hz),
-        "drops": count_drops(trace),
-        "frames": trace.frames,
-        "glass": None if trace.glass is None else trace.glass.describe(),
-        **describe_usage(trace.measured_readings),
-        "cdf": {"age": cumulate(ages), "answer": cumulate(answers)},
+        "rate_hz": round(traces[-1].rate_hz, 3),
+        "pictures": sum(len(trace.measured) for trace in traces),
+        "not_measured_at_start": sum(trace.first_measured for trace in traces),
+        "age_ms": summarise(_join(ages)),
+        "answer_age_ms": summarise(_join(answers)),
+        "glass_age_ms": summarise(glass),
+        "rounds_age_ms": [summarise(each) for each in ages],
+        "rounds_answer_age_ms": [summarise(each) for each in answers],
+        "jitter_ms": summarise([gap for trace in traces for gap in measure_jitter_ms(trace)]),
+        "drops": _add_up([count_drops(trace) for trace in traces]),
+        "frames": [trace.frames for trace in traces],
+        **describe_usage([trace.measured_readings for trace in traces]),
+        "glass": merge_glass(traces),
+        "cdf": {"age": cumulate(_join(ages)), "answer": cumulate(_join(answers))},
     }
+
+
+def measure_jitter_ms(trace: Trace) -> list[float]:
+    """Return by how much the gaps between finished overlays differ from the source's period."""
+    moments = [each.done_ns / 1e6 for each in trace.measured]
+    return measure_jitter(moments, 1e3 / trace.rate_hz)
+
+
+def _join(parts: Sequence[Sequence[float]]) -> list[float]:
+    return [value for part in parts for value in part]
+
+
+def _add_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(each[name] for each in counts) for name in counts[0]}
 
 
 def measure_ages_ms(pictures: list[Shown]) -> list[float]:

@@ -41,10 +41,10 @@ STAGES = (
 """The way of a frame; `wait` is from when it was sent to when the engine begins with it."""
 
 
-def measure_jitter(moments_ms: Sequence[float], period_ms: float) -> dict[str, float] | None:
+def measure_jitter(moments_ms: Sequence[float], period_ms: float) -> list[float]:
     """Return by how much the gaps between successive moments differ from `period_ms`."""
     gaps = np.diff(np.asarray(moments_ms, dtype=np.float64))
-    return summarise(np.abs(gaps - period_ms).tolist())
+    return [float(each) for each in np.abs(gaps - period_ms)]
 
 
 def cumulate(samples: Sequence[float], points: int = 200) -> list[tuple[float, float]]:

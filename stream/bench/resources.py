@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 PROC = Path("/proc")
@@ -52,8 +53,8 @@ def read_usage(pid: int) -> Usage | None:
     """Read one process; None where it is gone or this is no Linux."""
     try:
         fields = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
-        status = dict(_KB.findall((PROC / str(pid) / "status").read_text()))
-        rollup = dict(_KB.findall((PROC / str(pid) / "smaps_rollup").read_text()))
+        status: dict[str, str] = dict(_KB.findall((PROC / str(pid) / "status").read_text()))
+        rollup: dict[str, str] = dict(_KB.findall((PROC / str(pid) / "smaps_rollup").read_text()))
     except (OSError, IndexError):
         return None
     if "VmRSS" not in status:  # a zombie has no memory left
@@ -82,38 +83,51 @@ def read_all(pids: Mapping[str, int], shown: int) -> Reading:
     return Reading(shown, usages)
 
 
-def describe_usage(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return CPU milliseconds a picture and memory of each process and of all together.
+def describe_usage(runs: Sequence[Sequence[Reading]]) -> dict[str, Any]:
+    """Return CPU milliseconds a picture and memory, of each process and of all together.
 
-    CPU is that between the first and the last reading, so start-up is not in it; null where there
-    are not two readings with pictures between them.
+    CPU is that between the first and the last reading of a run, so start-up is not in it: the
+    median of the runs, null where none has two readings. Memory is the most that any run took.
     """
-    whole = [reading for reading in readings if reading.usages]
-    return {"cpu_ms_per_frame": _describe_cpu(whole), "memory_mib": _describe_memory(whole)}
+    whole = [[reading for reading in run if reading.usages] for run in runs]
+    costs = [cost for run in whole if (cost := measure_cpu_ms(run)) is not None]
+    cpu = {
+        role: round(median(cost[role] for cost in costs if role in cost), 3)
+        for role in (costs[0] if costs else ())
+    }
+    return {
+        "cpu_ms_per_frame": cpu or None,
+        "memory_mib": describe_memory([reading for run in whole for reading in run]),
+    }
 
 
-def _describe_cpu(readings: Sequence[Reading]) -> dict[str, float] | None:
+def measure_cpu_ms(readings: Sequence[Reading]) -> dict[str, float] | None:
+    """Return CPU milliseconds a picture between the first and the last reading of one run."""
     if len(readings) < 2 or readings[-1].shown <= readings[0].shown:
         return None
     first, last = readings[0], readings[-1]
     frames = last.shown - first.shown
     costs = {
-        role: round((usage.cpu_s - first.usages[role].cpu_s) * 1e3 / frames, 3)
+        role: (usage.cpu_s - first.usages[role].cpu_s) * 1e3 / frames
         for role, usage in last.usages.items()
         if role in first.usages
     }
-    together = round(sum(costs.values()), 3)
-    others = {role: cost for role, cost in costs.items() if role != "engine"}
-    return costs | {"together": together, "without_engine": round(sum(others.values()), 3)}
+    others = sum(cost for role, cost in costs.items() if role != "engine")
+    return costs | {"together": sum(costs.values()), "without_engine": others}
 
 
-def _describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
+def describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
+    """Return the most that all processes took together, and each one's resident and peak MiB."""
     if not readings:
         return None
-    largest = max(readings, key=lambda each: sum(u.own_mib for u in each.usages.values()))
-    last = readings[-1]
-    return {
-        "together": round(sum(usage.own_mib for usage in largest.usages.values()), 1),
-        "resident": {role: round(usage.resident_mib, 1) for role, usage in last.usages.items()},
-        "peak": {role: round(usage.peak_mib, 1) for role, usage in last.usages.items()},
+    found: dict[str, Any] = {
+        "together": round(max(sum(u.own_mib for u in r.usages.values()) for r in readings), 1)
     }
+    for name in ("resident", "peak"):
+        found[name] = {
+            role: round(
+                max(getattr(r.usages[role], f"{name}_mib") for r in readings if role in r.usages), 1
+            )
+            for role in readings[-1].usages
+        }
+    return found

@@ -1,6 +1,7 @@
 """What is measured: the options of `neurosono bench`, checked."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ class BenchSettings:
             threads=self.threads,
             cam_hz=self.cam_hz,
         )
+
+    def as_in(self, report: Mapping[str, Any]) -> "BenchSettings | None":
+        """Return what an older report was asked for, to be run on this bundle and clip.
+
+        None where that is the same as here: then there is nothing that could be run in turns.
+        """
+        found = report.get("settings", {})
+        names = ("engine", "precision", "members", "threads", "cam_hz", "record")
+        other = replace(self, **{name: found[name] for name in names if name in found})
+        return None if other == self else other
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings for the report; a source of the user's is not named."""

@@ -211,8 +211,7 @@ class Hub:
 
     def _take_lasting(self, draft: Draft, most: int) -> None:
         with self._changed:
-            self._lasting.pop(draft.key, None)
-            self._lasting[draft.key] = draft
+            self._lasting[draft.key] = draft  # said anew, it keeps its place in the row
             drop_oldest(self._lasting, draft.kind, most)
         self._take(draft)
 

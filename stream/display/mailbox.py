@@ -1,4 +1,4 @@
-"""What waits for one viewer: never more than the newest of each thing, and no more than it can take.
+"""What waits for one viewer: the newest of each thing, and no more than it can take.
 
 The viewer acknowledges every message. Pictures and everything else have their own small credit, so
 a browser that is slow to paint gets fewer pictures, and one that sleeps gets nothing more, while

@@ -53,7 +53,7 @@ _REQUIRED = {"review": ("key_frame_id", "verdict"), "keep": ("index",)}
 VERDICTS = ("accept", "reject", "reassign")
 """What a person may say of a kept frame."""
 
-_JUDGEMENTS = {
+_JUDGEMENTS: dict[str, Any] = {
     "probabilities": None,
     "low": None,
     "high": None,

@@ -26,53 +26,77 @@ from stream.viewer import LATE_MS
 HEALTHY_MS = 1000.0
 """A session speaks every 250 ms; after a second of silence it is not well."""
 
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+_TYPES = {
+    "js": "text/javascript",
+    "css": "text/css",
+    "html": "text/html",
+    "svg": "image/svg+xml",
+}
 
 
 def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> ASGIApp:
     """Return the application."""
-    files = _read_page()
-    greeting = {
-        "labels": list(labels),
-        "skip_words": {str(reason): word for reason, word in SKIP_WORDS.items()},
-        "late_ms": LATE_MS,
-        "read_only": read_only,
-    }
+    site = _Site(hub, access, labels, read_only=read_only)
+    routes = [
+        Route("/", site.page),
+        Route("/page/{name}", site.file),
+        Route("/healthz", site.health),
+        Route("/metrics", site.metrics),
+        WebSocketRoute("/ws", site.watch),
+    ]
+    return _Guard(Starlette(routes=routes), access)
 
-    async def page(request: Request) -> Response:
-        if not access.admits_token(request.headers, request.query_params):
+
+class _Site:
+    """What is behind each address."""
+
+    def __init__(self, hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> None:
+        self._hub, self._access, self._labels = hub, access, tuple(labels)
+        self._read_only = read_only
+        self._files = _read_page()
+        self._greeting = {
+            "labels": list(labels),
+            "skip_words": {str(reason): word for reason, word in SKIP_WORDS.items()},
+            "late_ms": LATE_MS,
+            "read_only": read_only,
+        }
+
+    async def page(self, request: Request) -> Response:
+        if not self._access.admits_token(request.headers, request.query_params):
             return PlainTextResponse("open the address that neurosono printed\n", 403)
-        return Response(files["index.html"], media_type=_TYPES[".html"])
+        return Response(self._files["index.html"], media_type=_TYPES["html"])
 
-    async def file(request: Request) -> Response:
+    async def file(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in files:
+        if name not in self._files:
             return PlainTextResponse("no such file\n", 404)
-        return Response(files[name], media_type=_TYPES["." + name.rpartition(".")[2]])
+        return Response(self._files[name], media_type=_TYPES[name.rpartition(".")[2]])
 
-    async def health(_: Request) -> Response:
-        last = hub.last_status()
+    async def health(self, _: Request) -> Response:
+        last = self._hub.last_status()
         well = last is not None and last[1] <= HEALTHY_MS
         silent_ms = None if last is None else round(last[1])
         body = json.dumps({"ok": well, "status_age_ms": silent_ms}) + "\n"
         return Response(body, 200 if well else 503, media_type="application/json")
 
-    async def metrics(request: Request) -> Response:
-        if not access.admits_token(request.headers, request.query_params):
+    async def metrics(self, request: Request) -> Response:
+        if not self._access.admits_token(request.headers, request.query_params):
             return PlainTextResponse("a token is needed\n", 403)
-        return PlainTextResponse(describe_counts(hub), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(describe_counts(self._hub), media_type="text/plain; version=0.0.4")
 
-    async def watch(socket: WebSocket) -> None:
-        admitted = access.admits_origin(socket.headers) and access.admits_token(
+    async def watch(self, socket: WebSocket) -> None:
+        admitted = self._access.admits_origin(socket.headers) and self._access.admits_token(
             socket.headers, socket.query_params
         )
         if not admitted:
             await socket.close(POLICY_VIOLATION)
             return
         await socket.accept()
-        viewing = Viewing(socket, hub, labels, greeting, read_only=read_only)
+        viewing = Viewing(
+            socket, self._hub, self._labels, self._greeting, read_only=self._read_only
+        )
         try:
-            mailbox = hub.attach(viewing.wake)
+            mailbox = self._hub.attach(viewing.wake)
         except RunError as error:
             await socket.close(TRY_AGAIN_LATER, str(error))
             return
@@ -81,16 +105,7 @@ def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool
         except WebSocketDisconnect:
             pass  # it went while we greeted it
         finally:
-            hub.detach(mailbox)
-
-    routes = [
-        Route("/", page),
-        Route("/page/{name}", file),
-        Route("/healthz", health),
-        Route("/metrics", metrics),
-        WebSocketRoute("/ws", watch),
-    ]
-    return _Guard(Starlette(routes=routes), access)
+            self._hub.detach(mailbox)
 
 
 class _Guard:

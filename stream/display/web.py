@@ -1,4 +1,4 @@
-"""The web server of a live session: on a thread of its own, and gone without a trace when stopped."""
+"""The web server of a live session: on a thread of its own, without a trace once stopped."""
 
 import socket
 import ssl

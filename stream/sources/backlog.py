@@ -72,9 +72,7 @@ class MediaAge:
         if media_s is None:
             return 0.0
         passage_s = now_ns / 1e9 - media_s
-        while self._passages and (
-            self._passages[0][0] < now_ns - int(WINDOW_S * 1e9)
-        ):
+        while self._passages and (self._passages[0][0] < now_ns - int(WINDOW_S * 1e9)):
             self._passages.popleft()
         # Only what may still become the smallest is kept, so the first is the smallest.
         while self._passages and self._passages[-1][1] >= passage_s:

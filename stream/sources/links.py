@@ -48,7 +48,7 @@ EXAMPLES = {
     Kind.HTTP: ("http://192.0.2.7/video", "MJPEG or MPEG-TS from a web server"),
     Kind.LOOP: ("loop:clip.mp4", "a recording, over and over, as a stand-in scanner"),
 }
-"""An argument of each kind and what it is; addresses are those kept for documentation (RFC 5737)."""
+"""An argument of each kind and what it is; addresses of others are RFC 5737's."""
 
 _SCHEMES = {
     "udp": Kind.UDP,
@@ -72,7 +72,7 @@ SRT_LATENCY_US = 40_000
 QUICK_PROBE = {"probesize": "65536", "analyzeduration": "500000"}
 
 FRAMED_CODECS = frozenset({"h264", "hevc"})
-"""Codecs of which MPEG-TS carries one picture a packet, so that nothing need look for their ends."""
+"""Codecs of which MPEG-TS carries one picture a packet, so nobody need look for its end."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,17 @@ def parse_link(argument: str) -> Link:
         host, port = (parts.hostname or "").removeprefix("@"), parts.port
     except ValueError as error:
         # The address itself is not repeated from here on: it may hold a password.
-        raise SourceError(f"the address of this {kind.value} is wrong ({error}); expected one "
-                          f"like {example}") from error
+        raise SourceError(
+            f"the address of this {kind.value} is wrong ({error}); expected one like {example}"
+        ) from error
     if not host or (kind in _WITH_PORT and not port):
-        raise SourceError(f"the address of this {kind.value} lacks its host or port; expected one "
-                          f"like {example}")
+        raise SourceError(
+            f"the address of this {kind.value} lacks its host or port; expected one like {example}"
+        )
     if kind in (Kind.UDP, Kind.TCP) and (parts.query or parts.path.strip("/")):
-        raise SourceError(f"the address of a {kind.value} is a host and a port alone; expected "
-                          f"one like {example}")
+        raise SourceError(
+            f"the address of a {kind.value} is a host and a port alone; expected one like {example}"
+        )
     if kind is Kind.UDP:
         _check_address(host)
     return Link(kind, argument, host, port or 0)
@@ -126,8 +129,10 @@ def parse_link(argument: str) -> Link:
 def _parse_device(argument: str) -> Link:
     path = Path(argument)
     if not path.exists():
-        raise SourceError(f"there is no {argument!r}; run `neurosono sources` to see which capture "
-                          "cards are plugged in")
+        raise SourceError(
+            f"there is no {argument!r}; run `neurosono sources` to see which capture "
+            "cards are plugged in"
+        )
     if not path.is_char_device():
         raise SourceError(f"{argument!r} is no capture card; expected one like /dev/video0")
     return Link(Kind.DEVICE, argument)
@@ -138,8 +143,10 @@ def _check_address(host: str) -> None:
         ipaddress.ip_address(host)
     except ValueError as error:
         if host != "localhost":
-            raise SourceError(f"UDP is received at an address of this machine, not at {host!r}; "
-                              "expected a number like 0.0.0.0 (all of them)") from error
+            raise SourceError(
+                f"UDP is received at an address of this machine, not at {host!r}; "
+                "expected a number like 0.0.0.0 (all of them)"
+            ) from error
 
 
 def input_options(
@@ -148,7 +155,9 @@ def input_options(
     """Return FFmpeg's options for a link: no delay that can be avoided, and no endless wait."""
     open_us, read_us = str(int(open_timeout_s * 1e6)), str(int(read_timeout_s * 1e6))
     if link.kind in (Kind.UDP, Kind.TCP):
-        return {**QUICK_PROBE} if parse else {**QUICK_PROBE, "fflags": "noparse+nofillin"}
+        # A clock that falls back is ours to see: FFmpeg would take it for one that ran over.
+        options = {**QUICK_PROBE, "correct_ts_overflow": "0"}
+        return options if parse else {**options, "fflags": "noparse+nofillin"}
     if link.kind is Kind.RTSP:
         return {
             **QUICK_PROBE,

@@ -32,37 +32,34 @@ _POLL_S = 0.2
 class Receiver:
     """Receives in a thread of its own; a file to FFmpeg, which reads in another.
 
-    `lost_bytes` counts what was dropped because nobody read it.
+    `timeout_s` is how long a read waits, and may be changed. `error` is why the stream ended, None
+    if its sender ended it. `lost_bytes` counts what was dropped
+    because nobody read it.
     """
 
-    def __init__(self, connected: socket.socket, *, read_timeout_s: float) -> None:
+    def __init__(self, connected: socket.socket, *, timeout_s: float) -> None:
         self._socket = connected
-        self._read_timeout_s = read_timeout_s
+        self.timeout_s = timeout_s
         self._changed = threading.Condition()
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._waiting_bytes = 0
         self._marks: deque[tuple[int, int]] = deque(maxlen=MOST_MARKS)
         self._position = 0
-        self._end: OSError | None = None
+        self.error: OSError | None = None
         self._has_ended = False
         self.lost_bytes = 0
         self._thread = threading.Thread(target=self._receive, name="live-receiver")
         self._thread.start()
 
     def read(self, size: int) -> bytes:
-        """Return what has come, at most `size` bytes; nothing at the end of the stream.
+        """Return what has come, at most `size` bytes; nothing at the end, or where none came in time.
 
-        Raises `TimeoutError` if nothing came in time, and the socket's own error.
+        FFmpeg reads this, and would lose an exception: `error` says why there is no more.
         """
         with self._changed:
-            ready = self._changed.wait_for(
-                lambda: self._chunks or self._has_ended, self._read_timeout_s
-            )
-            if not ready:
-                raise TimeoutError(f"nothing came for {self._read_timeout_s:g} s")
+            if not self._changed.wait_for(lambda: self._chunks or self._has_ended, self.timeout_s):
+                self.error = TimeoutError(f"nothing came for {self.timeout_s:g} s")
             if not self._chunks:
-                if self._end is not None:
-                    raise self._end
                 return b""
             arrived_ns, chunk = self._chunks.popleft()
             if len(chunk) > size:
@@ -72,6 +69,12 @@ class Receiver:
         self._marks.append((self._position, arrived_ns))
         self._position += len(chunk)
         return chunk
+
+    def begin(self, timeout_s: float) -> None:
+        """Count positions anew from what is read next: it is for another reader."""
+        self.timeout_s = timeout_s
+        self._marks.clear()
+        self._position = 0
 
     def arrived_ns(self, position: int | None) -> int:
         """Return when the byte at `position` of the stream came; positions must not fall.
@@ -124,11 +127,11 @@ class Receiver:
 
     def _finish(self, error: OSError | None) -> None:
         with self._changed:
-            self._end, self._has_ended = error, True
+            self.error, self._has_ended = error, True
             self._changed.notify_all()
 
 
-def listen_udp(host: str, port: int, *, read_timeout_s: float) -> Receiver:
+def listen_udp(host: str, port: int, *, timeout_s: float) -> Receiver:
     """Receive what is sent to `host:port`, an address of ours or a multicast group.
 
     Raises `OSError`.
@@ -144,14 +147,14 @@ def listen_udp(host: str, port: int, *, read_timeout_s: float) -> Receiver:
     except BaseException:
         listener.close()
         raise
-    return Receiver(listener, read_timeout_s=read_timeout_s)
+    return Receiver(listener, timeout_s=timeout_s)
 
 
-def connect_tcp(host: str, port: int, *, open_timeout_s: float, read_timeout_s: float) -> Receiver:
+def connect_tcp(host: str, port: int, *, timeout_s: float) -> Receiver:
     """Connect to a sender that listens at `host:port`; raises `OSError`."""
-    connected = socket.create_connection((host, port), timeout=open_timeout_s)
+    connected = socket.create_connection((host, port), timeout=timeout_s)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Receiver(connected, read_timeout_s=read_timeout_s)
+    return Receiver(connected, timeout_s=timeout_s)
 
 
 def _join(listener: socket.socket, family: int, group: str) -> None:

@@ -150,6 +150,23 @@ def test_thumbnails_are_left_out() -> None:
     assert overlap(region.screen_mask(*SHAPE) > 0, SECTOR) > 0.94
 
 
+def test_black_that_was_turned_up_is_still_black() -> None:
+    raised = cv2.add(draw_screen(SECTOR, colour=False), np.full(SHAPE, 40, dtype=np.uint8))
+    region = find_region([raised])
+    assert region is not None
+    assert overlap(region.screen_mask(*SHAPE) > 0, SECTOR) > 0.93
+
+
+def test_small_picture_torn_by_shadows_is_taken_whole() -> None:
+    torn = speckle((256, 256), 1)
+    torn[:, 60:120] = 0
+    torn[120:190, 120:] = 0
+    torn[190:, 120:160] = 0
+    region = find_region([torn])
+    assert region is not None
+    assert region.kind == "full"
+
+
 def test_menu_is_no_ultrasound() -> None:
     screen = np.zeros((*SHAPE, 3), dtype=np.uint8)
     screen[60:560, 120:760] = (38, 34, 30)

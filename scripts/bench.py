@@ -1,0 +1,79 @@
+"""`neurosono bench`: how fast the real pipeline is on this machine, and beside what."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A clip, or anything replay takes. [default: a phantom clip]"),
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Also run one hand-tuned process, in turns.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the report there; - for stdout.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="An older --json; where it had other options, run both.")
+    ] = None,
+    budget: Annotated[
+        Path | None, typer.Option(help="Limits in TOML; exit 1 where one is exceeded.")
+    ] = None,
+    members: Annotated[int | None, typer.Option(help="Use the first N members.")] = None,
+    precision: Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")] = 0,
+    cam_hz: Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Length of the phantom clip.")] = 10.0,
+    rate: Annotated[float, typer.Option(help="Pictures a second of the phantom clip.")] = 30.0,
+    rounds: Annotated[
+        int, typer.Option(help="How often all is run, in turns: 3 or more give intervals.")
+    ] = 3,
+    record: Annotated[
+        bool, typer.Option("--record", help="Also encode and write the overlay.")
+    ] = False,
+) -> None:
+    """Measure throughput, age and cost of the real pipeline; everything beside its own floor."""
+    from engine.contracts.errors import RunError
+    from scripts.bench_view import describe, watch_steps
+    from scripts.console import console, write_json_report
+    from stream.bench.budget import check_budget, read_budget
+    from stream.bench.compare import compare_reports, read_report
+    from stream.bench.page import write_page
+    from stream.bench.run import SCHEMA, run_bench
+    from stream.bench.settings import BenchSettings
+
+    settings = BenchSettings(
+        source=source,
+        bundle=bundle,
+        engine=engine,
+        precision=precision,
+        members=members,
+        threads=threads,
+        cam_hz=cam_hz,
+        seconds=seconds,
+        rate_hz=rate,
+        rounds=rounds,
+        floor=floor,
+        record=record,
+    )
+    limits = () if budget is None else read_budget(budget)
+    old = None if compare is None else read_report(compare, SCHEMA)
+    rival = None if old is None else settings.as_in(old)
+    with watch_steps() as on_step:
+        report = run_bench(settings, rival, on_step)
+    if old is not None:
+        report["comparison"] = compare_reports(report, old)
+    for part in describe(report):
+        console.print(part)
+    write_json_report(json, report)
+    if html is not None:
+        write_page(html, report)
+        console.print(f"  {html}", soft_wrap=True)
+    broken = check_budget(report, limits)
+    if broken:
+        raise RunError("over budget: " + "; ".join(broken))

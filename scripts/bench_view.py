@@ -1,0 +1,67 @@
+"""A bench as the terminal shows it: what runs while it runs, tables at the end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from engine.contracts.notice import NOTICE
+from scripts.console import console
+from stream.bench.page import list_headlines, say_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_LEVELS = ("p50", "p95", "p99", "p99_9", "max")
+
+
+@contextmanager
+def watch_steps() -> Iterator[Callable[[str], None]]:
+    """Show what is being measured."""
+    with console.status("starting", refresh_per_second=1) as status:
+
+        def show(step: str) -> None:
+            status.update(step)
+
+        yield show
+
+
+def describe(report: Mapping[str, Any]) -> list[Table]:
+    """Return the report as tables: the loops beside their floors, then stage by stage."""
+    tables = [_describe_loops(report), _describe_stages(report)]
+    if (comparison := report.get("comparison")) is not None:
+        tables.append(_describe_comparison(comparison))
+    return tables
+
+
+def _describe_loops(report: Mapping[str, Any]) -> Table:
+    engine = report["engine"]
+    words = f"{engine.get('backend')} {engine.get('precision')} x{engine.get('members')}"
+    table = Table(title=f"{report['source']}\n{words}", title_justify="left", caption=NOTICE)
+    for name in ("", "pipeline", "floor", "ratio (95 % interval)"):
+        table.add_column(name, justify="right" if name else "left")
+    for row in list_headlines(report):
+        table.add_row(*row)
+    return table
+
+
+def _describe_stages(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Stage by stage, in real time, ms", title_justify="left")
+    for name in ("stage", *_LEVELS):
+        table.add_column(name.replace("_", "."), justify="left" if name == "stage" else "right")
+    for stage, found in report["stages"].items():
+        table.add_row(stage, *(f"{found[level]:.2f}" for level in _LEVELS))
+    return table
+
+
+def _describe_comparison(comparison: Mapping[str, Any]) -> Table:
+    title = f"Against the older report ({comparison['basis']}): {comparison['verdict']}"
+    cautions = "\n".join(comparison["cautions"]) or None
+    table = Table(title=title, title_justify="left", caption=cautions, caption_justify="left")
+    for name in ("", "new / old (95 % interval)", "verdict"):
+        table.add_column(name)
+    for row in comparison["metrics"]:
+        table.add_row(row["name"], say_ratio(row), row["verdict"])
+    return table

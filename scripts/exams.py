@@ -1,0 +1,178 @@
+"""`neurosono exams`: the recorded exams; list, show, export, delete, replay, prune."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stream.journal import Journal
+
+exams_app = typer.Typer(no_args_is_help=True, help="The exams that were recorded on this machine.")
+
+JournalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal", help="The journal. [default: $XDG_DATA_HOME/neurosono/journal.sqlite]"
+    ),
+]
+ExamArgument = Annotated[str, typer.Argument(help="An exam's id, or its beginning.")]
+JsonOption = Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@exams_app.command("list")
+def list_exams(journal: JournalOption = None, json: JsonOption = None) -> None:
+    """List the recorded exams, the newest first."""
+    from scripts.console import console, write_json_report
+    from scripts.exams_view import tabulate
+    from stream.journal_record import describe_summary
+    from stream.journal_schema import default_path
+
+    found = []
+    if (journal or default_path()).exists():
+        with _open(journal) as opened, opened.read() as reader:
+            found = [describe_summary(exam) for exam in reader.exams()]
+    console.print(tabulate(found) if found else "no exam has been recorded yet")
+    write_json_report(json, {"exams": found})
+
+
+@exams_app.command()
+def show(exam: ExamArgument, journal: JournalOption = None, json: JsonOption = None) -> None:
+    """Show one exam: its result, what was skipped, its events and key frames."""
+    from scripts.console import console, write_json_report
+    from scripts.exams_view import tabulate_record
+    from scripts.replay_view import describe
+    from stream.journal_record import describe_record
+
+    with _open(journal) as opened, opened.read() as reader:
+        record = describe_record(reader, exam)
+    unknown = {
+        key: "-" if record["frames"][key] is None else record["frames"][key]
+        for key in ("decoded", "dropped")
+    }
+    title = f"exam {record['exam']}, {record['condition']}"
+    console.print(describe(record | {"source": title, "frames": record["frames"] | unknown}))
+    console.print(tabulate_record(record))
+    write_json_report(json, record)
+
+
+@exams_app.command()
+def export(
+    exam: ExamArgument,
+    out: Annotated[Path, typer.Option(help="The file; its ending says the format.")],
+    kind: Annotated[
+        str | None, typer.Option("--format", help="json, csv or parquet, if not by the ending.")
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Put the kept pictures into the JSON.")
+    ] = False,
+    journal: JournalOption = None,
+) -> None:
+    """Write one exam as JSON, CSV or Parquet."""
+    from scripts.console import console
+    from stream.journal_export import export_exam
+
+    with _open(journal) as opened:
+        export_exam(opened, exam, out, kind or out.suffix.lstrip(".").lower(), pictures=pictures)
+    console.print(f"  {out}", soft_wrap=True)
+
+
+@exams_app.command()
+def delete(exam: ExamArgument, yes: YesOption = False, journal: JournalOption = None) -> None:
+    """Delete one exam wholly, its pictures too; what was stored is overwritten."""
+    with _open(journal) as opened:
+        with opened.read() as reader:
+            exam_id = reader.exam(exam).exam_id
+        _ask(f"delete exam {exam_id} for good?", yes)
+        _delete(opened, [exam_id])
+
+
+@exams_app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="An age: 12h, 30d, 8w.")],
+    yes: YesOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    journal: JournalOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Delete every exam that ended longer ago than this; never one that runs."""
+    import time
+
+    from scripts.console import console, write_json_report
+    from stream.journal_retention import find_older, parse_age
+
+    age_ns = parse_age(older_than)
+    with _open(journal) as opened:
+        old = [exam.exam_id for exam in find_older(opened, age_ns, time.time_ns())]
+        for exam_id in old:
+            console.print(f"  {exam_id}")
+        if old and not dry_run:
+            _ask(f"delete these {len(old)} exams for good?", yes)
+            _delete(opened, old)
+    if not old:
+        console.print(f"no exam is older than {older_than}")
+    write_json_report(json, {"older_than": older_than, "dry_run": dry_run, "exams": old})
+
+
+@exams_app.command()
+def replay(
+    exam: ExamArgument,
+    bundle: Annotated[
+        str | None, typer.Option(help="Check this bundle too: a folder, or `demo`.")
+    ] = None,
+    journal: JournalOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Compute an exam again from its record; exit code 1 unless every bit comes out the same."""
+    from dataclasses import asdict
+
+    from engine.bundle import Bundle
+    from scripts.console import console, write_json_report
+    from scripts.exams_view import tabulate_verdict
+    from stream.journal_rebuild import verify_exam
+
+    loaded = None if bundle is None else Bundle.load(bundle)
+    with _open(journal) as opened:
+        verdict = verify_exam(opened, exam, loaded)
+    console.print(tabulate_verdict(verdict))
+    write_json_report(json, {**asdict(verdict), "equal": verdict.equal})
+    if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def _open(path: Path | None) -> "Journal":
+    from engine.contracts.errors import InputError
+    from scripts.console import console
+    from stream.journal import Journal
+    from stream.journal_schema import default_path
+
+    where = path or default_path()
+    if not where.exists():
+        raise InputError(f"no journal at {where}: nothing has been recorded there yet")
+    journal = Journal.open(where)
+    for left in journal.unread:
+        console.print(f"another release left entries that cannot be read: {left}", soft_wrap=True)
+    return journal
+
+
+def _ask(question: str, yes: bool) -> None:
+    import sys
+
+    from engine.contracts.errors import InputError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("nobody is there to be asked: say --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _delete(journal: "Journal", exam_ids: list[str]) -> None:
+    from scripts.console import console
+    from stream.journal_retention import delete_exams
+
+    done = delete_exams(journal, exam_ids)
+    console.print(f"deleted {len(done.exam_ids)} exam{'s' if len(done.exam_ids) > 1 else ''}")
+    if not done.scrubbed:
+        console.print("a running exam still holds the log: delete or prune again once it has ended")

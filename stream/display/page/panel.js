@@ -1,0 +1,68 @@
+// State of the AI, state of the exam, and what became of the frames.
+
+import { clockTime, STATE_WORDS } from "./words.js";
+
+const SIGNS = { "AI ON": "on", "AI OFF": "off", "AI STARTING": "starting", "NO SIGNAL": "no-signal" };
+
+export class Panel {
+  constructor(byId) {
+    this.byId = byId;
+    this.skipWords = {};
+    this.shown = new Map();
+  }
+
+  // Writes only what changed: most of it stays the same from picture to picture.
+  write(id, text) {
+    if (this.shown.get(id) === text) return;
+    this.shown.set(id, text);
+    this.byId(id).textContent = text;
+  }
+
+  showStanding(standing, silentMs) {
+    document.body.dataset.ai = SIGNS[standing.ai] ?? "off";
+    document.body.classList.toggle("lost", standing.lost);
+    document.body.classList.toggle("lit", standing.lit);
+    this.write("ai", standing.ai);
+    this.write("reason", standing.lost ? `connection lost, silent for ${(silentMs / 1000).toFixed(1)} s` : standing.reason);
+  }
+
+  showAge(ageMs, late) {
+    this.write("age-ms", ageMs === null ? "–" : ageMs > 9999 ? ">9999" : String(Math.round(ageMs)));
+    this.byId("age").classList.toggle("late", late);
+  }
+
+  showExam(status, standing) {
+    const known = standing.lit && status.state;
+    const words = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? []) ?? "" : "";
+    this.write("state-none", known ? "" : standing.hidden ? "hidden" : "no result");
+    this.write("state-name", known ? status.state : "");
+    this.write("state-words", known ? words : "");
+    this.byId("state").dataset.state = known ? status.state : "none";
+    this.write("exam-words", status?.ended ? "Exam ended" : `Exam ${status?.exam ?? "so far"}`);
+    if (status && !standing.lost) this.write("clock", clockTime(status.pts_s ?? 0));
+  }
+
+  showFrames(status) {
+    const frames = status?.frames ?? {};
+    const skipped = Object.entries(frames.skipped ?? {}).filter(([, count]) => count > 0);
+    const total = skipped.reduce((sum, [, count]) => sum + count, 0);
+    const worth = status?.effective_frames;
+    this.write("worth", typeof worth === "number" ? `, worth ${Math.round(worth)}` : "");
+    for (const name of ["used", "sampled", "dropped"]) this.write(name, count(frames[name]));
+    this.write("skipped", status ? count(total) : "–");
+    this.byId("dropped").classList.toggle("some", frames.dropped > 0);
+    skipped.sort((a, b) => b[1] - a[1]);
+    this.write("why", skipped.map(([reason, n]) => `${this.inWords(reason)} ${count(n)}`).join(" · "));
+    const skip = status?.skip_reason;
+    this.byId("now").hidden = !skip;
+    this.write("now", skip ? `skipped: ${this.inWords(skip)}` : "");
+  }
+
+  inWords(reason) {
+    return this.skipWords[reason] ?? reason.replaceAll("-", " ");
+  }
+}
+
+function count(number) {
+  return typeof number === "number" ? number.toLocaleString("en").replaceAll(",", "\u202f") : "–";
+}

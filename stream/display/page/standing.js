@@ -1,0 +1,26 @@
+// Decides, from what is known at this moment, what may be shown at all. Pure: no page, no clock.
+
+// `sinceMs` is how long ago the session published its last status, `lateMs` when that is too long.
+export function judge(status, sinceMs, lateMs, choice) {
+  if (!status) return dark("AI OFF", "waiting for the session");
+  if (sinceMs > lateMs) {
+    return { ...dark("AI OFF", "connection lost"), lost: true };
+  }
+  const on = status.ai === "AI ON";
+  const blind = status.mode === "second-read" && !status.ended;
+  const hidden = blind || choice.aiHidden;
+  return {
+    ai: status.ai,
+    reason: on ? status.engine ?? "" : status.ai_reason ?? "",
+    lost: false,
+    noSignal: status.ai === "NO SIGNAL",
+    blind,
+    hidden,
+    lit: on && !hidden, // only then is any opinion on the screen
+    heat: on && !hidden && !choice.heatmapHidden,
+  };
+}
+
+function dark(ai, reason) {
+  return { ai, reason, lost: false, noSignal: false, blind: false, hidden: false, lit: false, heat: false };
+}

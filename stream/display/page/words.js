@@ -1,0 +1,31 @@
+// How numbers and labels stand on the screen; the same rules as the video overlay's.
+
+export function readable(label) {
+  const words = label.replaceAll("_", " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+// Never claims 0 or 100 % where it is neither.
+export function percentage(probability) {
+  if (typeof probability !== "number") return "—";
+  if (probability > 0 && probability < 0.005) return "<1%";
+  if (probability >= 0.995 && probability < 1) return ">99%";
+  return `${Math.round(probability * 100)}%`;
+}
+
+// mm:ss.s, cut off rather than rounded so that it never reads 60.0.
+export function clockTime(seconds) {
+  const tenths = Math.floor(seconds * 10 + 1e-6);
+  const pad = (number) => String(number).padStart(2, "0");
+  return `${pad(Math.floor(tenths / 600))}:${pad(Math.floor(tenths / 10) % 60)}.${tenths % 10}`;
+}
+
+export function duration(ms) {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+export const STATE_WORDS = {
+  collecting: () => "too few independent frames yet",
+  ambiguous: (set) => (set.length ? `${set.length} classes remain` : "no class remains"),
+  stable: () => "one class remains",
+};

@@ -1,0 +1,155 @@
+"""An exam computed again from its record, bit for bit as it was computed live."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle import Bundle
+from engine.contracts.calibration import Calibration
+from engine.contracts.errors import BundleError, RunError
+from engine.contracts.frame import SkipReason
+from engine.contracts.result import ExamSnapshot, Result
+from engine.exam import Exam
+from stream.journal import Journal
+from stream.journal_read import ExamSummary
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an exam's record and its computing again agree.
+
+    `frames` were compared; `differing` counts those whose result or exam differ in any bit, `first`
+    is the first such frame's `seq` and `what` differs there; `largest` is the largest difference of
+    a probability. `repeated` counts frames that were recorded twice.
+    """
+
+    exam_id: str
+    frames: int
+    differing: int
+    first: int | None
+    what: str
+    largest: float
+    repeated: int
+
+    @property
+    def equal(self) -> bool:
+        """Return whether nothing differs."""
+        return not self.differing and not self.repeated
+
+
+def rebuild_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -> Exam:
+    """Return the exam as it stood after the last result that was recorded.
+
+    Results are added in the order in which they came, which is the order in which the engine judged
+    them: a skipped frame may overtake a used one, and after a restart of the capture process `seq`
+    begins anew. `bundle` is checked against the record; without it the recorded labels and
+    calibration are used. Raises `BundleError` for another bundle, and `RunError` where the exam is
+    not what was shown last: results are missing, and an exam without them must not go on.
+    """
+    with journal.read() as reader:
+        found = reader.exam(exam_id)
+        exam = _open_exam(found, bundle)
+        for members, reason in reader.evidence(found.exam_id):
+            if members is not None:
+                exam.update(members)
+            elif reason is not None:
+                exam.skip(SkipReason(reason))
+    if found.last is not None:
+        what = _compare_evidence(exam.snapshot(), found.last)
+        if what:
+            raise RunError(
+                f"exam {found.exam_id} cannot be taken up: its {what} come out other than what was "
+                "shown last; begin a new exam, and look with `neurosono exams replay`"
+            )
+    return exam
+
+
+def verify_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -> Verdict:
+    """Compute an exam again, result by result, and compare each with what was recorded."""
+    frames = differing = 0
+    first, first_what, largest = None, "", 0.0
+    seen: set[tuple[str, int]] = set()
+    unjudged: dict[str, int] = {}
+    with journal.read() as reader:
+        found = reader.exam(exam_id)
+        exam = _open_exam(found, bundle)
+        for recorded in reader.results(found.exam_id):
+            result = recorded.result
+            frames += 1
+            seen.add((result.stream_id, result.seq))
+            what, distance = _follow(exam, result)
+            if recorded.judged:
+                snapshot = exam.snapshot()
+                what = what or _compare_evidence(snapshot, result.exam)
+                what = what or _compare_skipped(snapshot, result.exam, unjudged)
+                distance = max(
+                    distance, _distance(snapshot.probabilities, result.exam.probabilities)
+                )
+            elif result.skip_reason is not None:
+                unjudged[result.skip_reason] = unjudged.get(result.skip_reason, 0) + 1
+            largest = max(largest, distance)
+            if what:
+                differing += 1
+                if first is None:
+                    first, first_what = result.seq, what
+    repeated = frames - len(seen)
+    return Verdict(found.exam_id, frames, differing, first, first_what, largest, repeated)
+
+
+def _open_exam(found: ExamSummary, bundle: Bundle | None) -> Exam:
+    if bundle is None:
+        return Exam(found.labels, Calibration.from_json(found.about["calibration"]))
+    recorded = found.about["bundle_sha256"]
+    if bundle.manifest.digest != recorded:
+        raise BundleError(
+            f"exam {found.exam_id} was judged by bundle {recorded[:12]}…, found "
+            f"{bundle.manifest.digest[:12]}… in {bundle.root}: name the bundle of that exam"
+        )
+    return Exam(bundle.manifest.labels, bundle.calibration)
+
+
+def _follow(exam: Exam, result: Result) -> tuple[str, float]:
+    """Add a result to the exam; return what of the frame itself differs, and by how much."""
+    if result.member_probabilities is not None and result.probabilities is not None:
+        calibrated = exam.update(result.member_probabilities)
+        same = calibrated.tobytes() == result.probabilities.tobytes()
+        return "" if same else "probabilities", _distance(calibrated, result.probabilities)
+    if result.skip_reason is not None:
+        exam.skip(result.skip_reason)
+    return "", 0.0
+
+
+def _compare_evidence(computed: ExamSnapshot, recorded: ExamSnapshot) -> str:
+    pairs = {
+        "exam probabilities": (computed.probabilities, recorded.probabilities),
+        "lower bounds": (computed.low, recorded.low),
+        "upper bounds": (computed.high, recorded.high),
+    }
+    for name, (a, b) in pairs.items():
+        if not np.array_equal(a, b, equal_nan=True):
+            return name
+    for name in ("used", "effective_frames", "prediction_set", "state"):
+        if getattr(computed, name) != getattr(recorded, name):
+            return name
+    return ""
+
+
+def _compare_skipped(
+    computed: ExamSnapshot, recorded: ExamSnapshot, unjudged: dict[str, int]
+) -> str:
+    """Compare the counts of skipped frames.
+
+    The engine may or may not have heard of those that nobody judged: an engine that was started
+    again took its counts from the record. So exactly their number is allowed for.
+    """
+    for reason in {*computed.skipped, *recorded.skipped}:
+        most = computed.skipped.get(reason, 0)
+        if not most - unjudged.get(reason, 0) <= recorded.skipped.get(reason, 0) <= most:
+            return f"skipped {reason}"
+    return ""
+
+
+def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    found = np.abs(a - b)
+    return 0.0 if np.isnan(found).all() else float(np.nanmax(found))

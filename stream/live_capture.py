@@ -1,0 +1,95 @@
+"""The live capture process: the newest picture, always, and word of how things stand."""
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from stream.capture import Capture
+from stream.channel import Outlet, open_socket
+from stream.child import Stop, run_child
+from stream.evidence import EvidenceGate
+from stream.intake import Intake
+from stream.live_options import LiveCaptureOptions
+from stream.region import parse_region
+from stream.sampler import Sampler
+from stream.screen import Screen
+from stream.sources.live import LiveOptions, LiveSource, open_live
+from stream.wire import Event
+
+if TYPE_CHECKING:
+    import zmq
+
+TAKE_S = 0.02
+"""How long we wait for a picture before credits and words of the display process are looked at."""
+
+ALIVE_EVERY_NS = 200_000_000
+
+
+def capture(
+    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+) -> None:
+    """Run the live capture process until `stop` is asked, or the source can never come again."""
+    options = LiveCaptureOptions.from_json(configuration["options"])
+    endpoints = configuration["endpoints"]
+    cv2.setNumThreads(1)  # the other core belongs to the network
+    with (
+        open_socket(context, endpoints["frames"], bind=True) as frames_socket,
+        open_socket(context, endpoints["display"], bind=True) as display_socket,
+    ):
+        sender: Capture
+
+        def hear(event: Event) -> None:
+            sender.hear(event)
+
+        frames, display = Outlet(frames_socket, hear), Outlet(display_socket, hear)
+        sender = Capture(frames, display, stop, realtime=True, paced=False)
+        for outlet in (frames, display):
+            outlet.send_always(Event("hello"))
+
+        def tell(name: str, fields: dict[str, Any]) -> None:
+            display.send_always(Event(name, fields))
+
+        with open_live(options.source, options=LiveOptions(on_event=tell)) as source:
+            _follow(source, _make_intake(source, options), sender, options.first_index, stop)
+
+
+def _make_intake(source: LiveSource, options: LiveCaptureOptions) -> Intake:
+    return Intake(
+        source,
+        screen=Screen(
+            None if options.region is None else parse_region(options.region),
+            show_screen=options.show_screen,
+        ),
+        sampler=Sampler(options.every, options.rate_hz),
+        gate=EvidenceGate(),
+        spec=options.preprocessing,
+        stream_id=options.stream_id,
+        show_screen=options.show_screen,
+        first_seq=options.first_seq,
+    )
+
+
+def _follow(
+    source: LiveSource, intake: Intake, sender: Capture, first_index: int, stop: Stop
+) -> None:
+    told_ns = 0
+    while not stop():
+        picture = source.take(TAKE_S)
+        now_ns = time.monotonic_ns()
+        if picture is None:
+            sender.pump()
+        else:
+            came_ns = now_ns if picture.received_ns is None else picture.received_ns
+            counted = replace(picture, index=first_index + picture.index)
+            for taken in intake.take(counted, came_ns):
+                sender.send(taken)
+        if now_ns - told_ns >= ALIVE_EVERY_NS:
+            told_ns = now_ns
+            sender.tell(Event("alive", {**source.counts.__dict__, **sender.counts.__dict__}))
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(capture))

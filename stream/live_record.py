@@ -1,0 +1,77 @@
+"""A live exam's way into the journal: what happened, in the journal's own words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import __version__
+from engine.bundle import Bundle
+from engine.contracts.frame import SkipReason
+from engine.contracts.result import Result
+from stream.journal import ExamJournal, Journal
+from stream.journal_words import EVENTS
+
+_NAMES = {"resolution-change": "size-change", "connected": "opened"}
+"""Where a source's word for what happened is not the journal's."""
+
+
+class LiveRecord:
+    """Writes one exam after the other into a journal."""
+
+    def __init__(self, journal: Journal, bundle: Bundle) -> None:
+        self._journal, self._bundle = journal, bundle
+        self._exam = self._begin()
+
+    @property
+    def exam_id(self) -> str:
+        """The id of the exam that runs."""
+        return self._exam.exam_id
+
+    def record(self, result: Result) -> None:
+        """Write down a result, before it is shown."""
+        self._exam.record(result, judged=result.skip_reason is not SkipReason.ENGINE_OFF)
+
+    def event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Write down an event; of its fields only those that the journal has a place for."""
+        word = _NAMES.get(name, name)
+        places = EVENTS.get(word)
+        if places is None:
+            return
+        kept = {key: value for key, value in fields.items() if isinstance(places.get(key), type)}
+        self._exam.event(word, kept)
+
+    def state(self, part: str, value: str) -> None:
+        """Write down that `part` is now `value`."""
+        self._exam.state(part, value)
+
+    def keep(self, seq: int, pixels: NDArray[np.uint8], label: str | None) -> str | None:
+        """Keep a picture; returns its id, or None where nothing can be kept."""
+        return self._exam.keep(seq, pixels, "key", label=label)
+
+    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
+        """Write down what a person said of a kept picture."""
+        self._exam.review(key_frame_id, verdict, label)
+
+    def next_exam(self, counts: Mapping[str, Any]) -> None:
+        """End the exam and begin another."""
+        self.end(counts)
+        self._exam = self._begin()
+
+    def end(self, counts: Mapping[str, Any]) -> None:
+        """End the exam; `counts` is `frames` of `exam.json`."""
+        self._exam.end({"complete": True, "frames": dict(counts)})
+
+    def _begin(self) -> ExamJournal:
+        manifest = self._bundle.manifest
+        return self._journal.begin(
+            {
+                "labels": list(manifest.labels),
+                "calibration": self._bundle.calibration.to_json(),
+                "bundle": manifest.name,
+                "bundle_sha256": manifest.digest,
+                "mode": "live",
+                "release": __version__,
+            }
+        )

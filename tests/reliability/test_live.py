@@ -1,0 +1,207 @@
+"""A live session on real processes, while they are killed, stopped and starved."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from engine.bundle import Bundle
+from stream.display.protocol import Command
+from stream.journal import Journal
+from stream.journal_rebuild import rebuild_exam
+from stream.live import Ended, run_live
+from stream.live_options import SessionOptions
+from stream.live_record import LiveRecord
+from tests.support.commands import wait_until
+
+SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
+
+
+@dataclass
+class Screen:
+    """What a viewer would see: every status with its time, newest last."""
+
+    said: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    asked: list[Command] = field(default_factory=list)
+    heatmaps: int = 0
+    key_frames: list[dict[str, Any]] = field(default_factory=list)
+
+    def publish(self, pixels: NDArray[np.uint8], status: dict[str, Any]) -> None:
+        self.publish_status(status)
+
+    def publish_status(self, status: dict[str, Any]) -> None:
+        self.said.append((time.monotonic(), status))
+
+    def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
+        assert pixels.ndim == 3
+        self.heatmaps += 1
+
+    def publish_evidence(self, label: str, pixels: NDArray[np.uint8], about: Any) -> None:
+        assert max(pixels.shape[:2]) <= 160
+
+    def publish_key_frame(self, name: str, pixels: NDArray[np.uint8], about: Any) -> None:
+        self.key_frames.append({"name": name, **about})
+
+    def commands(self) -> list[Command]:
+        asked, self.asked = self.asked, []
+        return asked
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.said[-1][1] if self.said else {"ai": None, "frames": {"used": 0}}
+
+    def since(self, moment: float, ai: str) -> float | None:
+        """Return how long after `moment` the screen first said `ai`, seconds."""
+        return next((at - moment for at, s in self.said if at >= moment and s["ai"] == ai), None)
+
+
+class Session:
+    """A live session on a thread of the test's own, with its journal."""
+
+    def __init__(self, bundle_root: Path, folder: Path) -> None:
+        self.bundle = Bundle.load(bundle_root)
+        self.screen = Screen()
+        self.journal = Journal.open(folder / "exams.db")
+        self.record = LiveRecord(self.journal, self.bundle)
+        self.stop = threading.Event()
+        self.ended: Ended | None = None
+        options = SessionOptions(SOURCE, bundle=str(bundle_root))
+        self.thread = threading.Thread(target=self._run, args=(options,))
+        self.thread.start()
+
+    def _run(self, options: SessionOptions) -> None:
+        self.ended = run_live(options, self.screen, self.record, self.stop.is_set)
+
+    def child(self, module: str) -> psutil.Process:
+        def find() -> psutil.Process | None:
+            for process in psutil.Process(os.getpid()).children():
+                if process.is_running() and module in process.cmdline():
+                    return process
+            return None
+
+        found: psutil.Process = wait_until(find)
+        return found
+
+    def wait_for_evidence(self, frames: int = 5) -> None:
+        start = self.screen.last["frames"]["used"]
+        wait_until(
+            lambda: (
+                self.screen.last["ai"] == "AI ON"
+                and self.screen.last["frames"]["used"] >= start + frames
+            )
+        )
+
+    def finish(self) -> Ended:
+        self.stop.set()
+        self.thread.join(30)
+        assert self.ended is not None
+        self.record.end(self.ended.counts)
+        return self.ended
+
+
+@pytest.fixture
+def session(bundle_root: Path, tmp_path: Path) -> Iterator[Session]:
+    live = Session(bundle_root, tmp_path)
+    try:
+        live.wait_for_evidence()
+        yield live
+    finally:
+        live.stop.set()
+        live.thread.join(30)
+        live.journal.close()
+    assert not [p for p in psutil.Process(os.getpid()).children() if "stream" in str(p.cmdline())]
+
+
+def assert_nothing_stale(screen: Screen, begin: float) -> None:
+    """While the AI is not on, nothing of it is shown."""
+    for at, status in screen.said:
+        if at >= begin and status["ai"] != "AI ON":
+            assert status["probabilities"] is None
+            assert status["prediction_set"] == []
+
+
+def test_a_killed_engine_is_off_at_once_and_comes_back_with_the_exam(session: Session) -> None:
+    used = session.screen.last["frames"]["used"]
+    moment = time.monotonic()
+    session.child("stream.worker").kill()
+    wait_until(lambda: session.screen.since(moment, "AI OFF") is not None)
+    assert (session.screen.since(moment, "AI OFF") or 9) < 0.5
+    session.wait_for_evidence()
+    assert session.screen.last["frames"]["used"] > used
+    assert_nothing_stale(session.screen, moment)
+    ended = session.finish()
+    with session.journal.read() as reader:
+        names = [event.name for event in reader.events(session.record.exam_id)]
+    assert "restarted" in names
+    rebuilt = rebuild_exam(session.journal, session.record.exam_id, session.bundle)
+    assert rebuilt.to_json() == ended.exam.to_json()
+
+
+def test_a_stuck_engine_is_late_then_restarted(session: Session) -> None:
+    engine = session.child("stream.worker")
+    moment = time.monotonic()
+    engine.send_signal(signal.SIGSTOP)
+    wait_until(lambda: session.screen.since(moment, "AI OFF") is not None)
+    # a picture may have been sent just before the stop: its 500 ms begin when it was captured
+    assert (session.screen.since(moment, "AI OFF") or 9) < 0.8
+    wait_until(lambda: not engine.is_running())
+    session.wait_for_evidence()
+    assert_nothing_stale(session.screen, moment)
+    session.finish()
+
+
+def test_a_killed_capture_is_no_signal_and_comes_back(session: Session) -> None:
+    decoded = session.screen.last["frames"]["decoded"]
+    moment = time.monotonic()
+    capture = session.child("stream.live_capture")
+    capture.send_signal(signal.SIGSTOP)
+    wait_until(lambda: session.screen.since(moment, "NO SIGNAL") is not None)
+    assert (session.screen.since(moment, "NO SIGNAL") or 9) < 1.0
+    capture.kill()
+    session.wait_for_evidence()
+    assert session.screen.last["frames"]["decoded"] > decoded
+    assert_nothing_stale(session.screen, moment)
+    ended = session.finish()
+    counts = ended.counts
+    assert counts["decoded"] == counts["displayed"] + counts["dropped"]
+    assert counts["sampled"] == counts["used"] + sum(counts["skipped"].values())
+    rebuilt = rebuild_exam(session.journal, session.record.exam_id, session.bundle)
+    assert rebuilt.to_json() == ended.exam.to_json()
+
+
+def test_another_exam_begins_at_nothing(session: Session) -> None:
+    first = session.record.exam_id
+    session.screen.asked.append(Command("new-exam"))
+    wait_until(lambda: session.record.exam_id != first)
+    wait_until(lambda: session.screen.last["exam"] == session.record.exam_id)
+    session.wait_for_evidence(3)
+    ended = session.finish()
+    with session.journal.read() as reader:
+        assert reader.exam(first).ended
+        assert reader.exam(session.record.exam_id).used == ended.exam.snapshot().used
+
+
+def test_a_frame_is_kept_and_reviewed(session: Session) -> None:
+    index = session.screen.last.get("index", session.screen.last["frames"]["decoded"] - 1)
+    session.screen.asked.append(Command("keep", {"index": index}))
+    wait_until(lambda: session.screen.key_frames)
+    name = session.screen.key_frames[0]["name"]
+    session.screen.asked.append(
+        Command("review", {"key_frame_id": name, "verdict": "reassign", "label": "normal"})
+    )
+    wait_until(lambda: session.screen.key_frames[-1]["verdict"] == "reassigned")
+    session.finish()
+    with session.journal.read() as reader:
+        kept = list(reader.key_frames(session.record.exam_id))
+    assert [(each.key_frame_id, each.status, each.label) for each in kept] == [
+        (name, "reassigned", "normal")
+    ]

@@ -1,0 +1,72 @@
+"""Results for the exam record, made by a real exam; and a real process that records them."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.contracts.calibration import Calibration
+from engine.contracts.frame import SkipReason
+from engine.contracts.labels import DEFAULT_LABELS
+from engine.contracts.result import Result
+from engine.exam import Exam, measure_disagreement
+
+STREAM = "0123456789abcdef" * 2
+CALIBRATION = Calibration(temperature=1.5, conformal_threshold=0.6)
+ABOUT: dict[str, Any] = {
+    "labels": list(DEFAULT_LABELS),
+    "calibration": CALIBRATION.to_json(),
+    "bundle": "test",
+    "bundle_sha256": "ab" * 32,
+    "backend": "openvino",
+    "precision": "int8",
+    "members": 3,
+    "mode": "replay",
+    "source": "phantom",
+}
+
+
+def make_exam() -> Exam:
+    return Exam(DEFAULT_LABELS, CALIBRATION)
+
+
+def make_results(exam: Exam, count: int, seed: int = 0, first: int = 0) -> Iterator[Result]:
+    """Yield what an engine says of frames `first` to `count`, every fifth of which is skipped.
+
+    Two feeds of one seed are the same from any `first` on.
+    """
+    for seq in range(first, count):
+        rng = np.random.default_rng((seed, seq))
+        clock = (STREAM, seq, seq * 33_000_000, seq / 30)
+        if rng.random() < 0.2:
+            reason = SkipReason.FROZEN if rng.random() < 0.5 else SkipReason.NEAR_DUPLICATE
+            exam.skip(reason)
+            yield Result(*clock, exam.snapshot(), reason, stage_ms={"decode": rng.random()})
+            continue
+        members = rng.dirichlet(np.ones(len(DEFAULT_LABELS)), 3).astype(np.float32)
+        calibrated = exam.update(members)
+        yield Result(
+            *(*clock, exam.snapshot(), None, calibrated, members),
+            cam=rng.random((5, 7, 7)).astype(np.float32),
+            disagreement=measure_disagreement(members),
+            stage_ms={"decode": rng.random(), "network": 3 * rng.random()},
+        )
+
+
+def record_for_ever(path: Path) -> None:
+    """Record results, and say after each that it is recorded, as a screen would show it."""
+    from stream.journal import Journal
+
+    journal = Journal.open(path)
+    exam = journal.begin(ABOUT)
+    sys.stdout.write(f"{exam.exam_id}\n")
+    for result in make_results(make_exam(), 1_000_000):
+        exam.record(result)
+        sys.stdout.write(f"{result.seq}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    record_for_ever(Path(sys.argv[1]))
