@@ -32,11 +32,11 @@ def sources(
     else:
         console.print("No capture card is plugged in (there is no /dev/video* that captures).")
     kinds = Table(title="Other live sources", title_justify="left")
-    for column in ("kind", "for example", "what it is"):
-        kinds.add_column(column)
+    kinds.add_column("for example", no_wrap=True)
+    kinds.add_column("what it is")
     for kind, (example, meaning) in EXAMPLES.items():
         if kind is not Kind.DEVICE:
-            kinds.add_row(kind.value, f"neurosono live {example}", meaning)
+            kinds.add_row(f"neurosono live {example}", meaning)
     console.print(kinds)
     examples = [
         {"kind": kind.value, "example": example, "meaning": meaning}

@@ -36,7 +36,8 @@ class Notebook:
         self.path = path
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
-        self._map = mmap.mmap(descriptor, self._size)
+        # populated now: the first touch of a page took up to 30 us, and a key frame has hundreds
+        self._map = mmap.mmap(descriptor, self._size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         self._head = self._tail = start
         self._lock = threading.Lock()
 

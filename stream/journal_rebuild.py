@@ -47,6 +47,11 @@ def rebuild_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -
     calibration are used. Raises `BundleError` for another bundle, and `RunError` where the exam is
     not what was shown last: results are missing, and an exam without them must not go on.
     """
+    if not journal.flush():
+        raise RunError(
+            f"exam {exam_id} cannot be rebuilt now, for its last results are not in the journal "
+            f"yet: {journal.status.message or 'the disk is slow'}; then try again"
+        )
     with journal.read() as reader:
         found = reader.exam(exam_id)
         exam = _open_exam(found, bundle)

@@ -147,6 +147,11 @@ def prepare(path: Path, migrations: Migrations = MIGRATIONS, version: int = SCHE
             _migrate(path, connection, migrations, version)
     except sqlite3.Error as error:
         raise explain(path, error) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {path} private: {error.strerror}; it belongs to another user: name "
+            "another --journal"
+        ) from error
 
 
 def check_integrity(path: Path, connection: sqlite3.Connection) -> None:

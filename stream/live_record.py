@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import __version__
 from engine.bundle import Bundle
-from engine.contracts.frame import SkipReason
+from engine.contracts.errors import InputError
 from engine.contracts.result import Result
 from stream.journal import ExamJournal, Journal
-from stream.journal_words import EVENTS
+from stream.journal_words import EVENTS, describe_bundle
 
 _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
@@ -31,7 +30,8 @@ class LiveRecord:
 
     def record(self, result: Result) -> None:
         """Write down a result, before it is shown."""
-        self._exam.record(result, judged=result.skip_reason is not SkipReason.ENGINE_OFF)
+        # what passed through the engine has waited for it; the rest was never counted by it
+        self._exam.record(result, judged="wait" in result.stage_ms)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down an event; of its fields only those that the journal has a place for."""
@@ -39,8 +39,11 @@ class LiveRecord:
         places = EVENTS.get(word)
         if places is None:
             return
-        kept = {key: value for key, value in fields.items() if isinstance(places.get(key), type)}
-        self._exam.event(word, kept)
+        kept = {key: value for key, value in fields.items() if key in places}
+        try:
+            self._exam.event(word, kept)
+        except InputError:  # a value that the journal has no word for: that it happened is kept
+            self._exam.event(word)
 
     def state(self, part: str, value: str) -> None:
         """Write down that `part` is now `value`."""
@@ -64,14 +67,4 @@ class LiveRecord:
         self._exam.end({"complete": True, "frames": dict(counts)})
 
     def _begin(self) -> ExamJournal:
-        manifest = self._bundle.manifest
-        return self._journal.begin(
-            {
-                "labels": list(manifest.labels),
-                "calibration": self._bundle.calibration.to_json(),
-                "bundle": manifest.name,
-                "bundle_sha256": manifest.digest,
-                "mode": "live",
-                "release": __version__,
-            }
-        )
+        return self._journal.begin(describe_bundle(self._bundle) | {"mode": "live"})

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,19 +73,11 @@ class Worker:
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
         stage_ms = frame.stage_ms | {"wait": wait_ms}
-        result = Result(
-            frame.stream_id,
-            frame.seq,
-            frame.captured_ns,
-            frame.pts_s,
-            self.exam.snapshot(),
-            frame.skip_reason,
-            stage_ms=stage_ms,
-        )
+        clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
         if frame.pixels is None:
             if frame.skip_reason is not None:
                 self.exam.skip(frame.skip_reason)
-            return replace(result, exam=self.exam.snapshot())
+            return Result(*clock, self.exam.snapshot(), frame.skip_reason, stage_ms=stage_ms)
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
@@ -96,13 +88,15 @@ class Worker:
         snapshot = self.exam.snapshot()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
-        return replace(
-            result,
-            exam=snapshot,
+        return Result(
+            *clock,
+            snapshot,
+            frame.skip_reason,
             probabilities=probabilities,
             member_probabilities=members,
             cam=cam,
             disagreement=measure_disagreement(members),
+            stage_ms=stage_ms,
         )
 
 

@@ -1,10 +1,12 @@
-"""Check the house's sizes: no source file over 300 lines, no tracked file over 17 MB."""
+"""Check the house's sizes: sources up to 300 lines, tests up to 500, tracked files up to 17 MB."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 MAX_LINES = 300
+MAX_TEST_LINES = 500
+"""A test file follows one noun through all its cases; splitting it would hide some."""
 MAX_BYTES = 17 * 1024 * 1024
 """The demo bundle's int8 weights are the largest file there is."""
 
@@ -23,8 +25,9 @@ def main() -> int:
             continue
         if path.stat().st_size > MAX_BYTES:
             too_large.append(f"{path}: over {MAX_BYTES} bytes")
-        if path.suffix == ".py" and len(path.read_text().splitlines()) > MAX_LINES:
-            too_large.append(f"{path}: over {MAX_LINES} lines; split it by reason to change")
+        limit = MAX_TEST_LINES if path.parts[0] == "tests" else MAX_LINES
+        if path.suffix == ".py" and len(path.read_text().splitlines()) > limit:
+            too_large.append(f"{path}: over {limit} lines; split it by reason to change")
     sys.stdout.write("\n".join(too_large or ["file sizes: fine"]) + "\n")
     return 1 if too_large else 0
 

@@ -2,8 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -49,13 +49,7 @@ def run_bench(
     `rival` are other settings to run in turns with these, on the same clip: see `compare`.
     """
     bundle = Bundle.load(settings.bundle)
-    folder = tempfile.TemporaryDirectory(prefix="neurosono-clip-")
-    with folder if settings.source is None else nullcontext(""):
-        if settings.source is None:
-            on_step("rendering the phantom clip")
-            clip = render_clip(Path(folder.name), settings.seconds, settings.rate_hz)
-        else:
-            clip = BenchClip((settings.source,), 0, "a source of the user's")
+    with _open_clip(settings, on_step) as clip:
         yardstick = _open_yardstick(settings, bundle, clip)
         rounds, others = Rounds(), Rounds()
         for number in range(settings.rounds):
@@ -72,6 +66,17 @@ def run_bench(
             "open_loop": describe_open_loop(others.open),
         }
     return report
+
+
+@contextmanager
+def _open_clip(settings: BenchSettings, on_step: Callable[[str], None]) -> Iterator[BenchClip]:
+    """Give the user's source as it is, or a phantom clip in a folder that goes again."""
+    if settings.source is not None:
+        yield BenchClip((settings.source,), 0, "a source of the user's")
+        return
+    with tempfile.TemporaryDirectory(prefix="neurosono-clip-") as folder:
+        on_step("rendering the phantom clip")
+        yield render_clip(Path(folder), settings.seconds, settings.rate_hz)
 
 
 def _open_yardstick(settings: BenchSettings, bundle: Bundle, clip: BenchClip) -> Yardstick | None:

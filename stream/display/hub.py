@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import RunError
+from engine.contracts.errors import InputError, RunError
 from stream.display.drafts import URGENCY, Draft, DraftKey, drop_oldest, encode
 from stream.display.mailbox import Mailbox, Parcel
 from stream.display.protocol import Command, Kind, encode_json, is_blind, withhold_opinion
@@ -78,9 +78,14 @@ class Hub:
     def publish_heatmap(self, pixels: NDArray[np.uint8], about: Mapping[str, Any]) -> None:
         """Show a heatmap already drawn over its own frame, `(h, w, 3)` BGR uint8.
 
-        `about` holds `label`, `seq`, and `age_ms`, the age of its frame now.
+        `about` holds `label`, `seq`, and the age of its frame now: `age_ms`, or `pts_s`, which is
+        measured against the last status. Raises `InputError` where neither tells it: a heatmap
+        without an age is never shown (design.md, rule 2).
         """
-        self._take(Draft(Kind.HEATMAP, about, self.clock_ns(), pixels))
+        said = {"age_ms": self._age_by_time(about)} | dict(about)
+        if said["age_ms"] is None:
+            raise InputError("a heatmap needs its age: give age_ms, or pts_s and a status before")
+        self._take(Draft(Kind.HEATMAP, said, self.clock_ns(), pixels))
 
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
@@ -177,6 +182,14 @@ class Hub:
             self._changed.notify_all()
         self._encoder.join()
         self._encoder = None
+
+    def _age_by_time(self, about: Mapping[str, Any]) -> float | None:
+        """Return how old a frame is by its time in the exam, in ms, or None if nothing tells."""
+        last = self.last_status()
+        if last is None or "pts_s" not in about or "pts_s" not in last[0]:
+            return None
+        behind_ms = (last[0]["pts_s"] - about["pts_s"]) * 1e3
+        return max(0.0, float(behind_ms)) + float(last[0].get("age_ms") or 0.0) + last[1]
 
     def _exam(self) -> Any:
         return None if self._last is None else self._last[0].get("exam")

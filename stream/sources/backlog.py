@@ -34,25 +34,28 @@ class Verdict(Enum):
 
 
 class Backlog:
-    """Judges each packet by its age.
-
-    `stands_alone` says of a packet, if it is asked, whether decoding may begin with it.
-    """
+    """Judges each packet by its age."""
 
     def __init__(self, late_ms: float = LATE_MS, far_behind_ms: float = FAR_BEHIND_MS) -> None:
         self._late_ms, self._far_behind_ms = late_ms, far_behind_ms
         self._is_dropping = False
 
-    def judge(self, age_ms: float, stands_alone: Callable[[], bool]) -> Verdict:
-        """Return what to do with a packet that is `age_ms` old and has a newer one behind it."""
-        if age_ms > self._far_behind_ms:
-            self._is_dropping = True
+    def judge(
+        self, age_ms: float, *, is_followed: bool, stands_alone: Callable[[], bool]
+    ) -> Verdict:
+        """Return what to do with a packet that is `age_ms` old.
+
+        `is_followed` says whether newer data are here already: if not, this is the newest there is,
+        and old as it may be, it is shown. `stands_alone` is asked whether decoding may begin here.
+        """
+        is_far_behind = is_followed and age_ms > self._far_behind_ms
+        self._is_dropping = self._is_dropping or is_far_behind
         if self._is_dropping:
             # A key picture that is too old is not worth its long decoding: a newer one follows.
-            if age_ms > self._far_behind_ms or not stands_alone():
+            if is_far_behind or not stands_alone():
                 return Verdict.DROP
             self._is_dropping = False
-        return Verdict.DECODE if age_ms > self._late_ms else Verdict.SHOW
+        return Verdict.DECODE if is_followed and age_ms > self._late_ms else Verdict.SHOW
 
 
 class MediaAge:

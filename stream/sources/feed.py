@@ -9,7 +9,6 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from stream.sources.upright import FrameConverter
 from stream.sources.video import FASTEST_HZ, SLOWEST_HZ, find_video
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 MOST_UNDECODED = 64
@@ -231,7 +231,11 @@ class StreamFeed:
         return max(0.0, self._ages.measure_ms(media_s, asked_ns, now_ns))
 
     def _judge(self, packet: "Packet[VideoStream]", age_ms: float) -> Verdict:
-        verdict = self._backlog.judge(age_ms, lambda: self._stands_alone(packet))
+        verdict = self._backlog.judge(
+            age_ms,
+            is_followed=self._receiver is None or self._receiver.waiting_bytes > 0,
+            stands_alone=lambda: self._stands_alone(packet),
+        )
         if verdict is not Verdict.SHOW:
             self._tally.late += 1
         if self._receiver is not None and self._receiver.lost_bytes > self._lost_bytes:

@@ -19,6 +19,10 @@ WATCH_S = 0.05
 OVERDUE_S = 1.0
 """FFmpeg gets so much longer than its timeout to end a wait by itself, before it is left alone."""
 
+TIMEOUT_SHARE = 0.9
+"""An error after this share of the timeout is taken for one: FFmpeg counts from its last packet,
+we from our last picture."""
+
 MOST_STUCK = 3
 """So many threads may hang inside FFmpeg or a driver; then only a new process helps."""
 
@@ -38,6 +42,7 @@ class Reading:
         self.is_open = False
         self.shots = 0
         self.error: Exception | None = None
+        self.ended_after_s = 0.0
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._run, name="live-reader")
         self.begun_ns = time.monotonic_ns()
@@ -68,6 +73,7 @@ class Reading:
         except (OSError, ValueError, av.FFmpegError, SourceError) as error:
             self.error = error
         finally:
+            self.ended_after_s = self.silent_s()
             self._feed.close()
             self.done.set()
 
@@ -151,24 +157,32 @@ class Keeper:
         while not reading.done.wait(WATCH_S):
             if reading.shots:
                 self._backoff.succeed(time.monotonic())
-            stage = "read" if reading.is_open else "open"
-            limit_s = self._read_timeout_s if reading.is_open else self._open_timeout_s
-            if self._stopping.is_set() or reading.silent_s() > limit_s + OVERDUE_S:
+            silent_s = reading.silent_s()
+            if self._stopping.is_set() or silent_s > self._limit_s(reading) + OVERDUE_S:
                 reading.abandon()
                 self._stuck.append(reading)
                 if not self._stopping.is_set():
-                    self._on_event("timeout", {"stage": stage, "after_s": limit_s, "hangs": True})
-                return f"it hangs: no answer for {limit_s:g} s"
+                    self._tell_timeout(reading, silent_s, hangs=True)
+                return f"it hangs: no answer for {silent_s:.1f} s"
         reading.thread.join()
         return self._explain_end(reading)
 
     def _explain_end(self, reading: Reading) -> str:
-        error = reading.error
+        error, after_s = reading.error, reading.ended_after_s
         if error is None:
             return "the sender ended the stream"
-        if isinstance(error, (TimeoutError, av.error.ExitError)):
-            stage = "read" if reading.is_open else "open"
-            limit_s = self._read_timeout_s if reading.is_open else self._open_timeout_s
-            self._on_event("timeout", {"stage": stage, "after_s": limit_s, "hangs": False})
-            return f"nothing came for {limit_s:g} s"
+        # FFmpeg reports some of its timeouts as invalid data: what counts is how long it was still.
+        is_late = after_s >= TIMEOUT_SHARE * self._limit_s(reading)
+        if is_late or isinstance(error, (TimeoutError, av.error.ExitError)):
+            # At its end FFmpeg gives out a last picture that it had held: no sign of life.
+            after_s = max(after_s, self._limit_s(reading))
+            self._tell_timeout(reading, after_s, hangs=False)
+            return f"nothing came for {after_s:.1f} s"
         return explain(error)
+
+    def _limit_s(self, reading: Reading) -> float:
+        return self._read_timeout_s if reading.is_open else self._open_timeout_s
+
+    def _tell_timeout(self, reading: Reading, after_s: float, *, hangs: bool) -> None:
+        stage = "read" if reading.is_open else "open"
+        self._on_event("timeout", {"stage": stage, "after_s": round(after_s, 2), "hangs": hangs})

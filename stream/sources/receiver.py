@@ -32,9 +32,9 @@ _POLL_S = 0.2
 class Receiver:
     """Receives in a thread of its own; a file to FFmpeg, which reads in another.
 
-    `timeout_s` is how long a read waits, and may be changed. `error` is why the stream ended, None
-    if its sender ended it. `lost_bytes` counts what was dropped
-    because nobody read it.
+    `waiting_bytes` have come and were not read. `timeout_s` is how long a read waits, and may be
+    changed. `error` is why the stream ended, None if its sender ended it. `lost_bytes` counts what
+    was dropped because nobody read it.
     """
 
     def __init__(self, connected: socket.socket, *, timeout_s: float) -> None:
@@ -42,7 +42,7 @@ class Receiver:
         self.timeout_s = timeout_s
         self._changed = threading.Condition()
         self._chunks: deque[tuple[int, bytes]] = deque()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._marks: deque[tuple[int, int]] = deque(maxlen=MOST_MARKS)
         self._position = 0
         self.error: OSError | None = None
@@ -52,20 +52,22 @@ class Receiver:
         self._thread.start()
 
     def read(self, size: int) -> bytes:
-        """Return what has come, at most `size` bytes; nothing at the end, or where none came in time.
+        """Return what has come, at most `size` bytes; nothing at the end or after a timeout.
 
         FFmpeg reads this, and would lose an exception: `error` says why there is no more.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._chunks or self._has_ended, self.timeout_s):
+                # FFmpeg may ask again: what timed out stays ended, or each time would wait anew.
                 self.error = TimeoutError(f"nothing came for {self.timeout_s:g} s")
+                self._has_ended = True
             if not self._chunks:
                 return b""
             arrived_ns, chunk = self._chunks.popleft()
             if len(chunk) > size:
                 self._chunks.appendleft((arrived_ns, chunk[size:]))
                 chunk = chunk[:size]
-            self._waiting_bytes -= len(chunk)
+            self.waiting_bytes -= len(chunk)
         self._marks.append((self._position, arrived_ns))
         self._position += len(chunk)
         return chunk
@@ -117,12 +119,12 @@ class Receiver:
         with self._changed:
             if self._has_ended or not chunk:
                 return
-            if self._waiting_bytes + len(chunk) > MOST_WAITING_BYTES:
-                self.lost_bytes += self._waiting_bytes
+            if self.waiting_bytes + len(chunk) > MOST_WAITING_BYTES:
+                self.lost_bytes += self.waiting_bytes
                 self._chunks.clear()
-                self._waiting_bytes = 0
+                self.waiting_bytes = 0
             self._chunks.append((arrived_ns, chunk))
-            self._waiting_bytes += len(chunk)
+            self.waiting_bytes += len(chunk)
             self._changed.notify_all()
 
     def _finish(self, error: OSError | None) -> None:

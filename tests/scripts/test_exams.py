@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
 from engine.contracts.errors import BundleError, InputError, NeurosonoError
@@ -53,7 +52,7 @@ def running(path: Path) -> Iterator[str]:
         yield exam.exam_id
 
 
-def call(path: Path, *words: str) -> Outcome:
+def call(path: Path, *words: str) -> Any:
     return CliRunner().invoke(exams_app, [*words, "--journal", str(path)])
 
 
@@ -63,7 +62,7 @@ def ask(path: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def assert_refused(done: Outcome, error: type[NeurosonoError], why: str) -> None:
+def assert_refused(done: Any, error: type[NeurosonoError], why: str) -> None:
     assert isinstance(done.exception, error)
     assert done.exception.exit_code == 2
     assert why in str(done.exception)

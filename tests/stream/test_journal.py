@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contracts.errors import InputError
+from engine.contracts.errors import InputError, RunError
 from engine.contracts.frame import SkipReason
 from engine.contracts.result import Result
 from stream.journal import Clock, ExamJournal, Journal, JournalStatus
 from stream.journal_notebook import RING_BYTES
 from stream.journal_read import Recorded
-from stream.journal_rebuild import verify_exam
+from stream.journal_rebuild import rebuild_exam, verify_exam
 from stream.journal_retention import delete_exams, find_older, parse_age
 from tests.support.records import ABOUT, STREAM, make_exam, make_results
 
@@ -92,6 +92,8 @@ def test_a_held_database_delays_nobody_and_is_told(path: Path) -> None:
             assert journal.status.fault == "locked"
             assert "another program" in journal.status.message
             assert not journal.status.healthy
+            with pytest.raises(RunError, match="not in the journal yet"):
+                rebuild_exam(journal, exam.exam_id)
             holder.execute("ROLLBACK")
         assert journal.flush()
         assert journal.status.healthy

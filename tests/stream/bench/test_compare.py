@@ -11,7 +11,9 @@ from stream.bench.compare import compare_reports, judge_ratio, read_report
 from stream.bench.measures import Ratio
 
 
-def report(fps: list[float], age_ms: float = 10.0, floor_fps: float | None = None) -> dict[str, Any]:
+def report(
+    fps: list[float], age_ms: float = 10.0, floor_fps: float | None = None
+) -> dict[str, Any]:
     ages = [{"p50": age_ms, "p99": 2 * age_ms}] * len(fps)
     found: dict[str, Any] = {
         "schema": "x/1",

@@ -110,17 +110,22 @@ def test_times_rise_whatever_comes() -> None:
 def test_late_packets_are_decoded_and_far_late_ones_dropped_up_to_a_key_picture() -> None:
     backlog = Backlog(late_ms=100, far_behind_ms=500)
     steps = [
-        (5, False, Verdict.SHOW),
-        (150, False, Verdict.DECODE),
-        (90, False, Verdict.SHOW),
-        (600, False, Verdict.DROP),
-        (600, True, Verdict.DROP),  # old itself
-        (300, False, Verdict.DROP),  # builds on what was dropped
-        (250, True, Verdict.DECODE),
-        (80, False, Verdict.SHOW),
+        (5, True, False, Verdict.SHOW),
+        (150, True, False, Verdict.DECODE),
+        (90, True, False, Verdict.SHOW),
+        (600, True, False, Verdict.DROP),
+        (600, True, True, Verdict.DROP),  # old itself
+        (300, True, False, Verdict.DROP),  # builds on what was dropped
+        (90, False, False, Verdict.DROP),
+        (250, True, True, Verdict.DECODE),
+        (80, True, False, Verdict.SHOW),
+        (900, False, False, Verdict.SHOW),  # old, but nothing newer is here
     ]
-    for age_ms, stands_alone, expected in steps:
-        assert backlog.judge(age_ms, lambda alone=stands_alone: alone) is expected
+    for age_ms, is_followed, alone, expected in steps:
+        verdict = backlog.judge(
+            age_ms, is_followed=is_followed, stands_alone=lambda alone=alone: alone
+        )
+        assert verdict is expected
 
 
 def ages(samples: list[tuple[float, float, float]]) -> list[float]:

@@ -1,0 +1,64 @@
+"""CPU and memory of real processes."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from stream.bench.resources import (
+    Reading,
+    Usage,
+    describe_memory,
+    find_processes,
+    measure_cpu_ms,
+    read_usage,
+)
+
+
+def test_this_process_reads_as_others_read_it() -> None:
+    usage = read_usage(os.getpid())
+    assert usage is not None
+    other = psutil.Process()
+    times = other.cpu_times()
+    assert usage.cpu_s == pytest.approx(times.user + times.system, abs=0.2)
+    assert usage.resident_mib == pytest.approx(other.memory_info().rss / 2**20, rel=0.1)
+    assert 0 < usage.own_mib <= usage.resident_mib * 1.01
+    assert usage.peak_mib >= usage.resident_mib * 0.99
+
+
+def test_a_process_that_is_gone_reads_as_none() -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert read_usage(done.pid) is None
+
+
+def test_children_are_known_by_their_module() -> None:
+    script = "import sys; sys.stdin.read()"
+    words = [sys.executable, "-c", script, "stream.worker"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+        assert find_processes() == {"display": os.getpid(), "engine": child.pid}
+
+
+def read(shown: int, **cpu_s: float) -> Reading:
+    return Reading(shown, {role: Usage(spent, 50, 60, 40) for role, spent in cpu_s.items()})
+
+
+def test_cpu_is_counted_between_the_readings() -> None:
+    costs = measure_cpu_ms([read(10, display=1.0, engine=5.0), read(110, display=1.2, engine=6.0)])
+    assert costs == pytest.approx(
+        {"display": 2.0, "engine": 10.0, "together": 12.0, "without_engine": 2.0}
+    )
+    assert measure_cpu_ms([read(10, display=1.0)]) is None
+    assert measure_cpu_ms([read(10, display=1.0), read(10, display=2.0)]) is None
+
+
+def test_memory_together_is_each_ones_own_share() -> None:
+    found = describe_memory([read(1, display=0.0), read(2, display=0.0, engine=0.0)])
+    assert found == {
+        "together": 80,
+        "resident": {"display": 50, "engine": 50},
+        "peak": {"display": 60, "engine": 60},
+    }
+    assert describe_memory([]) is None
