@@ -170,9 +170,11 @@ def _ask(question: str, yes: bool) -> None:
 
 def _delete(journal: "Journal", exam_ids: list[str]) -> None:
     from scripts.console import console
+    from stream.clips import delete_clips
     from stream.journal_retention import delete_exams
 
     done = delete_exams(journal, exam_ids)
+    delete_clips(journal.path, done.exam_ids)
     console.print(f"deleted {len(done.exam_ids)} exam{'s' if len(done.exam_ids) > 1 else ''}")
     if not done.scrubbed:
         console.print("a running exam still holds the log: delete or prune again once it has ended")

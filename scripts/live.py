@@ -42,6 +42,13 @@ def live(
     journal: Annotated[
         Path | None, typer.Option(help="The exam record. [default: the user's data folder]")
     ] = None,
+    keep_clips: Annotated[
+        bool,
+        typer.Option(
+            "--keep-clips",
+            help="Write the five seconds before each kept frame beside the journal, region only.",
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
@@ -62,5 +69,7 @@ def live(
         threads=threads,
         second_read=second_read,
     )
-    view = LiveView(host=host, port=port, page=page, seconds=seconds, journal=journal)
+    view = LiveView(
+        host=host, port=port, page=page, seconds=seconds, journal=journal, keep_clips=keep_clips
+    )
     run_live_view(options, view, json)

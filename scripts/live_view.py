@@ -16,6 +16,7 @@ from engine.bundle import Bundle
 from engine.contracts.notice import NOTICE
 from scripts.console import console, write_json_report
 from scripts.replay_view import describe
+from stream.clips import Clips
 from stream.display.hub import Hub
 from stream.display.web import WebServer
 from stream.journal import Journal
@@ -39,6 +40,7 @@ class LiveView:
     page: bool
     seconds: float
     journal: Path | None
+    keep_clips: bool = False
     token: str | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
@@ -61,9 +63,13 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
             show()
             return stop.is_set() or (0 < view.seconds <= time.monotonic() - begun_s)
 
-        record = LiveRecord(journal, bundle)
-        ended = run_live(options, hub, record, stopped)
-        record.end(ended.counts)
+        with contextlib.ExitStack() as stack:
+            clips = stack.enter_context(Clips(journal.path)) if view.keep_clips else None
+            record = LiveRecord(journal, bundle, clips)
+            ended = run_live(options, hub, record, stopped)
+            record.end(ended.counts)
+        if clips is not None:
+            console.print(f"{clips.written} clips written, {clips.lost} lost")
     exam = {
         **describe_exam(bundle.manifest.labels, ended.exam.snapshot()),
         "exam": record.exam_id,

@@ -1,16 +1,20 @@
-"""What the people at the screens do: keep a frame, say what it shows, begin another exam."""
+"""What the people at the screens do: keep a frame, say what it shows, begin another exam.
+
+And what is kept for them meanwhile: the frames that `stream.proposals` offers.
+"""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
 from engine.contracts.frame import DisplayFrame
+from engine.contracts.result import Result
 from stream.display.protocol import Command
+from stream.proposals import Proposal, Proposals
 from stream.stage import Record, Stage
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 REMEMBERED = 25
 """Pictures kept at hand: what a person sees and keeps was shown up to a second ago."""
@@ -27,23 +31,46 @@ _STATUS = {"accept": "accepted", "reject": "rejected", "reassign": "reassigned"}
 class Desk:
     """Obeys commands, and writes each of them down."""
 
-    def __init__(self, stage: Stage, record: Record, begin_exam: Callable[[], None]) -> None:
+    def __init__(
+        self, stage: Stage, record: Record, begin_exam: Callable[[], None], *, blind: bool = False
+    ) -> None:
+        """`blind`: a second read, in which nobody may see what the AI picked."""
         self._stage, self._record, self._begin_exam = stage, record, begin_exam
+        self._blind = blind
         self._seen: dict[int, DisplayFrame] = {}
+        self._heatmaps: dict[int, NDArray[np.float32]] = {}
         self._kept: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {}
+        self._proposals: Proposals | None = None
+
+    def open_exam(self, labels: tuple[str, ...]) -> None:
+        """Another exam began: what was kept belongs to the one before."""
+        self._kept.clear()
+        self._proposals = Proposals(labels)
 
     def see(self, picture: DisplayFrame) -> None:
         """Remember the picture that is shown now."""
         self._seen[picture.index] = picture
         while len(self._seen) > REMEMBERED:
             self._seen.pop(next(iter(self._seen)))
+        self._record.see(picture.region, picture.captured_ns)
+
+    def judge(self, result: Result, region: NDArray[np.uint8] | None) -> None:
+        """Take a result, with its region where that is at hand; keep what is offered of it."""
+        if result.cam is not None and result.probabilities is not None:
+            self._heatmaps[result.seq] = result.cam[int(np.argmax(result.probabilities))]
+            while len(self._heatmaps) > REMEMBERED:
+                self._heatmaps.pop(next(iter(self._heatmaps)))
+        if self._proposals is None:
+            return
+        pixels = self._find_region(result.seq) if region is None else region
+        for proposal in self._proposals.offer(result, pixels):
+            self._file(proposal, "auto", shown=not self._blind or proposal.reason == "freeze")
 
     def obey(self, command: Command) -> None:
         """Do what a command asks; what can no longer be done is left."""
         fields = command.fields
         match command.name:
             case "new-exam":
-                self._kept.clear()
                 self._begin_exam()
             case "keep":
                 self._keep(int(fields["index"]), int(fields.get("seq", 0)))
@@ -56,15 +83,30 @@ class Desk:
         picture = self._seen.get(index) or next(reversed(self._seen.values()), None)
         if picture is None:
             return
+        number = seq if picture.seq is None else picture.seq
+        heatmap = self._heatmaps.get(number)
+        times = picture.captured_ns, picture.pts_s
+        # no label: nobody is to accept an opinion that was not on the screen
+        self._file(Proposal("key", number, *times, None, picture.region, heatmap), "key")
+
+    def _file(self, frame: Proposal, kept_by: str, *, shown: bool = True) -> None:
         try:
-            name = self._record.keep(picture.seq or seq, picture.region, None)
+            name = self._record.keep(frame)
         except InputError:
             return  # nothing was judged yet: the journal has no stream to file it under
         if name is None:
             return
-        about = {"label": None, "verdict": "proposed", "pts_s": picture.pts_s, "kept_by": "key"}
-        self._kept[name] = picture.region, about
-        self._stage.publish_key_frame(name, picture.region, about)
+        about = {"label": frame.label, "verdict": "proposed", "pts_s": frame.pts_s}
+        about |= {"kept_by": kept_by, "reason": frame.reason}
+        self._kept[name] = frame.pixels, about
+        if shown:
+            self._stage.publish_key_frame(name, frame.pixels, about)
+
+    def _find_region(self, seq: int) -> NDArray[np.uint8] | None:
+        for picture in reversed(self._seen.values()):
+            if picture.seq == seq:
+                return picture.region
+        return None
 
     def _review(self, name: str, verdict: str, label: str | None) -> None:
         if name not in self._kept:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contracts.errors import InputError
 from engine.contracts.result import Result
 
 THUMBNAIL_PX = 160
@@ -36,9 +37,8 @@ class Highlights:
         """Take a used frame, its region `(H, W)` or `(H, W, 3)`; returns it if it was kept."""
         if result.probabilities is None:
             return None
-        gain = result.probabilities - np.nan_to_num(result.exam.probabilities)
-        leading = int(np.argmax(result.probabilities))
-        label, evidence = self._labels[leading], float(gain[leading])
+        leading, evidence = measure_evidence(result)
+        label = self._labels[leading]
         kept = self._best[label]
         near = [each for each in kept if abs(each.pts_s - result.pts_s) < APART_S]
         rivals = near or (kept if len(kept) >= PER_CLASS else [])
@@ -55,6 +55,18 @@ class Highlights:
     def of(self, label: str) -> list[Highlight]:
         """Return the frames kept for `label`, strongest first."""
         return list(self._best[label])
+
+
+def measure_evidence(result: Result) -> tuple[int, float]:
+    """Return the place of the class that a used frame speaks for, and by how much.
+
+    That is its probability less the exam's own, so -1 to 1; a skipped frame says nothing.
+    """
+    if result.probabilities is None:
+        raise InputError("a skipped frame has no evidence: ask for its `skip_reason` first")
+    gain = result.probabilities - np.nan_to_num(result.exam.probabilities)
+    leading = int(np.argmax(result.probabilities))
+    return leading, float(gain[leading])
 
 
 def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

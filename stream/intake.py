@@ -99,8 +99,11 @@ class Intake:
         grey = preprocess(screened.pixels, self._spec)
         preprocess_ms = _since_ms(begun_ns)
         begun_ns = time.monotonic_ns()
+        reason: SkipReason | None
         if screened.unsettled:
-            reason: SkipReason | None = SkipReason.LAYOUT_CHANGE
+            reason = SkipReason.LAYOUT_CHANGE
+        elif picture.damaged:
+            reason = SkipReason.DAMAGED
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}

@@ -87,7 +87,7 @@ class Live:
         self._ledger = Ledger()
         self._counts: dict[str, Any] = {}
         self._engine: dict[str, Any] = {}
-        self._desk = Desk(stage, record, self.begin_exam)
+        self._desk = Desk(stage, record, self.begin_exam, blind=options.second_read)
         self._picture_ns: int | None = None
         self._said_ns = 0
         self._begin_exam()
@@ -131,6 +131,7 @@ class Live:
         self._exam = Exam(self._labels, self._bundle.calibration)
         self._highlights = Highlights(self._labels)
         self._viewer.begin_exam()
+        self._desk.open_exam(self._labels)
 
     def _start(self, role: str) -> None:
         now_ns = time.monotonic_ns()
@@ -179,7 +180,8 @@ class Live:
         while (received := self._results.receive(0)) is not None:
             self._watches["engine"].hear(time.monotonic_ns())
             match received.message:
-                case Result() as result:
+                case Result() as result if self._viewer.off_reason is None:
+                    # a dead engine's last word may come late: its frame counts as unjudged by then
                     self._take(result)
                 case Event(name="ready", fields=fields):
                     self._engine = fields
@@ -212,6 +214,7 @@ class Live:
         if result.skip_reason != SkipReason.ENGINE_OFF:
             self._viewer.hear(result)
         self._publish_heatmap(before)
+        self._desk.judge(result, own)
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)

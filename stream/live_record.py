@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import __version__
 from engine.bundle import Bundle
 from engine.contracts.errors import InputError
 from engine.contracts.result import Result
+from stream.clips import Clips
 from stream.journal import ExamJournal, Journal
 from stream.journal_words import EVENTS, describe_bundle
+from stream.proposals import Proposal
 
 _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
@@ -19,8 +22,9 @@ _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 class LiveRecord:
     """Writes one exam after the other into a journal."""
 
-    def __init__(self, journal: Journal, bundle: Bundle) -> None:
-        self._journal, self._bundle = journal, bundle
+    def __init__(self, journal: Journal, bundle: Bundle, clips: Clips | None = None) -> None:
+        """`clips` takes what was seen before each kept frame; without it no clip is made."""
+        self._journal, self._bundle, self._clips = journal, bundle, clips
         self._exam = self._begin()
 
     @property
@@ -49,9 +53,18 @@ class LiveRecord:
         """Write down that `part` is now `value`."""
         self._exam.state(part, value)
 
-    def keep(self, seq: int, pixels: NDArray[np.uint8], label: str | None) -> str | None:
-        """Keep a picture; returns its id, or None where nothing can be kept."""
-        return self._exam.keep(seq, pixels, "key", label=label)
+    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+        """Take the region that is shown now, where clips are wanted."""
+        if self._clips is not None:
+            self._clips.see(pixels, captured_ns)
+
+    def keep(self, frame: Proposal) -> str | None:
+        """Keep a frame; returns its id, or None where nothing can be kept."""
+        seq, pixels, reason = frame.seq, frame.pixels, frame.reason
+        name = self._exam.keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
+        if name is not None and self._clips is not None:
+            self._clips.keep(self.exam_id, name, frame.captured_ns)
+        return name
 
     def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
         """Write down what a person said of a kept picture."""
@@ -60,6 +73,8 @@ class LiveRecord:
     def next_exam(self, counts: Mapping[str, Any]) -> None:
         """End the exam and begin another."""
         self.end(counts)
+        if self._clips is not None:
+            self._clips.begin_exam()
         self._exam = self._begin()
 
     def end(self, counts: Mapping[str, Any]) -> None:
@@ -67,4 +82,5 @@ class LiveRecord:
         self._exam.end({"complete": True, "frames": dict(counts)})
 
     def _begin(self) -> ExamJournal:
-        return self._journal.begin(describe_bundle(self._bundle) | {"mode": "live"})
+        about = {"mode": "live", "release": __version__}
+        return self._journal.begin(describe_bundle(self._bundle) | about)

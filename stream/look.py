@@ -12,8 +12,8 @@ from stream.echo import LIT_LEVEL
 GLANCE_PX = 128
 """Side of the square that is looked at: speckle averages out, borders of organs stay."""
 CELLS = 16
-"""Side of a view's appearance: at 16 cells a phantom's plane is told from the next, and a hand that
-shakes is not (measured as at `stream.proposals.OTHER_VIEW`)."""
+"""Side of a view's appearance: views are compared by these alone, so that a hand that shakes
+changes little (`stream.proposals.OTHER_VIEW` holds what was measured)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def _score(levels: NDArray[np.uint8]) -> float:
         return 0.0
     step = float(np.mean(cv2.magnitude(right, down)[inside]))
     level = float(np.mean(levels[inside]))
-    return count / lit.size * min(1.0, step / max(1.0, level))
+    return count / float(lit.size) * min(1.0, step / max(1.0, level))
 
 
 def view_distance(one: Look, other: Look) -> float:
@@ -66,4 +66,4 @@ def view_distance(one: Look, other: Look) -> float:
     a, b = one.appearance[lit], other.appearance[lit]
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return 0.0 if norm < 1e-6 else 1.0 - float(a @ b) / norm
+    return 0.0 if norm < 1e-6 else 1.0 - float(np.vdot(a, b)) / norm

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.result import Result
 from stream.display.protocol import Command
+from stream.proposals import Proposal
 
 
 class Stage(Protocol):
@@ -52,8 +53,11 @@ class Record(Protocol):
     def exam_id(self) -> str:
         """The id of the exam that runs."""
 
-    def keep(self, seq: int, pixels: NDArray[np.uint8], label: str | None) -> str | None:
-        """Keep a picture; returns its id, or None where nothing can be kept."""
+    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+        """Take the region that is shown now, for clips of what is kept, if those are wanted."""
+
+    def keep(self, frame: Proposal) -> str | None:
+        """Keep a frame; returns its id, or None where nothing can be kept."""
 
     def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
         """Write down what a person said of a kept picture."""

@@ -24,6 +24,8 @@ class SkipReason(StrEnum):
     """A menu, a blank screen, a probe in air, or anything else that is no B-mode picture."""
     LAYOUT_CHANGE = "layout-change"
     """The scanner's layout just changed and the region is not known yet."""
+    DAMAGED = "damaged"
+    """Live only: data were lost on the way, and parts of the picture are the decoder's guess."""
     SUPERSEDED = "superseded"
     """Live only: a newer frame took its place before the engine was free."""
     ENGINE_OFF = "engine-off"

@@ -29,6 +29,12 @@ MOST_STUCK = 3
 JOIN_S = 2.0
 """How long closing waits for a reading thread beyond the timeouts that should have ended it."""
 
+_MISSING_PARTS = (
+    av.error.ProtocolNotFoundError,
+    av.error.DemuxerNotFoundError,
+    av.error.DecoderNotFoundError,
+)
+
 
 class Reading:
     """One connection in a thread of its own; once `abandoned`, nothing it does is heard."""
@@ -138,12 +144,8 @@ class Keeper:
             reason = self._watch(reading)
             if self._stopping.is_set():
                 return
-            self._stuck = [each for each in self._stuck if each.thread.is_alive()]
-            if len(self._stuck) >= MOST_STUCK:
-                self.failure = (
-                    f"{len(self._stuck)} attempts to read the live source hang in its driver; "
-                    "expected an answer or an error, so plug it in again and start anew"
-                )
+            self.failure = self._find_failure(reading)
+            if self.failure is not None:
                 self._on_event("lost", {"reason": self.failure, "was_open": reading.is_open})
                 return
             self._on_event("lost", {"reason": reason, "was_open": reading.is_open})
@@ -151,6 +153,22 @@ class Keeper:
             fields = {"attempt": self._backoff.attempt, "delay_s": delay_s}
             self._on_event("reconnecting", fields)
             self._stopping.wait(delay_s)
+
+    def _find_failure(self, reading: Reading) -> str | None:
+        """Return why trying again is of no use, or None."""
+        if isinstance(reading.error, _MISSING_PARTS):
+            return (
+                f"this FFmpeg was built without what the live source needs "
+                f"({explain(reading.error)}); let another program turn it into UDP, or install "
+                "PyAV from source against a full FFmpeg"
+            )
+        self._stuck = [each for each in self._stuck if each.thread.is_alive()]
+        if len(self._stuck) >= MOST_STUCK:
+            return (
+                f"{len(self._stuck)} attempts to read the live source hang in its driver; "
+                "expected an answer or an error, so plug it in again and start anew"
+            )
+        return None
 
     def _watch(self, reading: Reading) -> str:
         """Wait until a connection ends or goes silent; returns why."""

@@ -1,35 +1,42 @@
 """A slot of one between two threads, in which the newest wins: a slow taker never makes lag."""
 
 import threading
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Latest(Generic[T]):
-    """Holds one thing at most; what was overwritten before it was taken is counted.
+@dataclass(frozen=True)
+class SlotCounts:
+    """What became of what was put in: `put = taken + overrun + waiting`, at every moment."""
 
-    At every moment `put_count = taken + overrun + waiting`.
-    """
+    put: int
+    taken: int
+    overrun: int
+    waiting: int
+
+
+class Latest(Generic[T]):
+    """Holds one thing at most; what was overwritten before it was taken is counted."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._held: list[T] = []
         self._woken = False
-        self.put_count = 0
-        self.taken = 0
-        self.overrun = 0
+        self._put = self._taken = self._overrun = 0
 
     @property
-    def waiting(self) -> int:
-        """How many things lie in the slot: 0 or 1."""
-        return len(self._held)
+    def counts(self) -> SlotCounts:
+        """What became of everything so far."""
+        with self._changed:
+            return SlotCounts(self._put, self._taken, self._overrun, len(self._held))
 
     def put(self, thing: T) -> None:
         """Lay `thing` into the slot, over what may lie there; never waits."""
         with self._changed:
-            self.put_count += 1
-            self.overrun += len(self._held)
+            self._put += 1
+            self._overrun += len(self._held)
             self._held = [thing]
             self._changed.notify_all()
 
@@ -40,7 +47,7 @@ class Latest(Generic[T]):
             self._woken = False
             if not self._held:
                 return None
-            self.taken += 1
+            self._taken += 1
             return self._held.pop()
 
     def wake(self) -> None:

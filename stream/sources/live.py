@@ -80,7 +80,8 @@ class LiveCounts:
 class LiveSource:
     """Pictures as they come (a `Source`), through every loss of the connection.
 
-    `feed` makes the connections; tests give one of their own.
+    `index` of its pictures counts what was received: a gap is what was overrun. `clip` counts
+    connections, and what began anew or changed its size inside one. `feed` makes the connections.
     """
 
     def __init__(self, link: Link, options: LiveOptions, feed: Callable[[Tally], Feed]) -> None:
@@ -91,6 +92,7 @@ class LiveSource:
         self._events_lost = 0
         self._clock = LiveClock()
         self._index, self._clip, self._damaged = 0, -1, 0
+        self._connections = 0
         self._first_raw_s: float | None = None
         self._last_shape: tuple[int, ...] | None = None
         self._was_damaged = False
@@ -131,13 +133,14 @@ class LiveSource:
     @property
     def counts(self) -> LiveCounts:
         """What became of every picture so far."""
+        slot = self._slot.counts
         return LiveCounts(
-            received=self._slot.put_count,
-            taken=self._slot.taken,
-            overrun=self._slot.overrun,
-            waiting=self._slot.waiting,
+            received=slot.put,
+            taken=slot.taken,
+            overrun=slot.overrun,
+            waiting=slot.waiting,
             damaged=self._damaged,
-            connections=self._clip + 1 if self._clip >= 0 else 0,
+            connections=self._connections,
             events_lost=self._events_lost,
             **asdict(self._tally),
         )
@@ -185,6 +188,7 @@ class LiveSource:
         self._info = info
         self._clock.begin()
         self._clip += 1
+        self._connections += 1
         self._first_raw_s = None
         self._was_damaged = False
         fields = {**asdict(info), "kind": self._link.kind.value, "clip": self._clip}

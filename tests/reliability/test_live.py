@@ -9,19 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import psutil
 import pytest
 from numpy.typing import NDArray
 
 from engine.bundle import Bundle
+from engine.contracts.frame import SkipReason
+from stream.clips import Clips, clip_folder
 from stream.display.protocol import Command
 from stream.journal import Journal
 from stream.journal_rebuild import rebuild_exam
 from stream.live import Ended, run_live
 from stream.live_options import SessionOptions
 from stream.live_record import LiveRecord
-from tests.support.commands import wait_until
+from stream.phantom.exam import PhantomSpec, exam_frames
+from tests.support.commands import count_pictures, wait_until
 
 SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
 
@@ -67,14 +72,15 @@ class Screen:
 class Session:
     """A live session on a thread of the test's own, with its journal."""
 
-    def __init__(self, bundle_root: Path, folder: Path) -> None:
+    def __init__(self, bundle_root: Path, folder: Path, source: str = SOURCE) -> None:
         self.bundle = Bundle.load(bundle_root)
         self.screen = Screen()
         self.journal = Journal.open(folder / "exams.db")
-        self.record = LiveRecord(self.journal, self.bundle)
+        self.clips = Clips(self.journal.path)
+        self.record = LiveRecord(self.journal, self.bundle, self.clips)
         self.stop = threading.Event()
         self.ended: Ended | None = None
-        options = SessionOptions(SOURCE, bundle=str(bundle_root))
+        options = SessionOptions(source, bundle=str(bundle_root))
         self.thread = threading.Thread(target=self._run, args=(options,))
         self.thread.start()
 
@@ -109,14 +115,20 @@ class Session:
 
 
 @pytest.fixture
-def session(bundle_root: Path, tmp_path: Path) -> Iterator[Session]:
-    live = Session(bundle_root, tmp_path)
+def source() -> str:
+    return SOURCE
+
+
+@pytest.fixture
+def session(bundle_root: Path, tmp_path: Path, source: str) -> Iterator[Session]:
+    live = Session(bundle_root, tmp_path, source)
     try:
         live.wait_for_evidence()
         yield live
     finally:
         live.stop.set()
         live.thread.join(30)
+        live.clips.close()
         live.journal.close()
     assert not [p for p in psutil.Process(os.getpid()).children() if "stream" in str(p.cmdline())]
 
@@ -193,15 +205,65 @@ def test_another_exam_begins_at_nothing(session: Session) -> None:
 def test_a_frame_is_kept_and_reviewed(session: Session) -> None:
     index = session.screen.last.get("index", session.screen.last["frames"]["decoded"] - 1)
     session.screen.asked.append(Command("keep", {"index": index}))
-    wait_until(lambda: session.screen.key_frames)
-    name = session.screen.key_frames[0]["name"]
+    (name,) = wait_until(
+        lambda: [k["name"] for k in session.screen.key_frames if k["kept_by"] == "key"]
+    )
     session.screen.asked.append(
         Command("review", {"key_frame_id": name, "verdict": "reassign", "label": "normal"})
     )
-    wait_until(lambda: session.screen.key_frames[-1]["verdict"] == "reassigned")
+    wait_until(lambda: "reassigned" in [each["verdict"] for each in session.screen.key_frames])
     session.finish()
     with session.journal.read() as reader:
-        kept = list(reader.key_frames(session.record.exam_id))
+        kept = [k for k in reader.key_frames(session.record.exam_id) if k.reason == "key"]
     assert [(each.key_frame_id, each.status, each.label) for each in kept] == [
         (name, "reassigned", "normal")
     ]
+
+
+FREEZE_S = 2
+
+
+@pytest.fixture
+def frozen_source(tmp_path: Path) -> str:
+    """Return a scan of a phantom that is frozen for a while, over and over."""
+    path = tmp_path / "scan.mp4"
+    spec = PhantomSpec("normal", seed=7, seconds=3, width_px=320, height_px=240)
+    screens = [frame.pixels for frame in exam_frames(spec)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.options = {"crf": "12", "preset": "ultrafast"}
+        for screen in screens + screens[-1:] * (25 * FREEZE_S):
+            pixels = screen if screen.ndim == 3 else cv2.cvtColor(screen, cv2.COLOR_GRAY2BGR)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        container.mux(stream.encode(None))
+    return f"loop:{path}"
+
+
+class TestFreeze:
+    """The scanner's own freeze, seen in the video."""
+
+    @pytest.fixture
+    def source(self, frozen_source: str) -> str:
+        return frozen_source
+
+    def test_a_freeze_is_kept_and_proposed(self, session: Session) -> None:
+        def find() -> list[dict[str, Any]]:
+            return [each for each in session.screen.key_frames if each["reason"] == "freeze"]
+
+        proposed = wait_until(find)[0]
+        assert (proposed["kept_by"], proposed["verdict"]) == ("auto", "proposed")
+        assert proposed["label"] is None, "no engine judged a frozen picture"
+        session.finish()
+        session.clips.close()
+        with session.journal.read() as reader:
+            exam_id = session.record.exam_id
+            frames = {each.key_frame_id: each for each in reader.key_frames(exam_id)}
+            kept = frames[proposed["name"]]
+            of_seq = {each.result.seq: each.result for each in reader.results(exam_id)}
+        assert (kept.reason, kept.status) == ("freeze", "proposed")
+        assert of_seq[kept.seq].skip_reason == SkipReason.FROZEN
+        assert kept.pixels.shape[0] > 100
+        for each in frames.values():
+            clip = clip_folder(session.journal.path) / exam_id / f"{each.key_frame_id}.mp4"
+            assert count_pictures(clip) > 5

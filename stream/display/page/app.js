@@ -155,7 +155,7 @@ class Page {
     const title = standing.lost ? "CONNECTION LOST" : standing.noSignal ? "NO SIGNAL" : "";
     byId("curtain").hidden = !title;
     this.panel.write("curtain-title", title);
-    this.panel.write("curtain-words", standing.lost ? `this picture is not live · silent for ${Math.floor(silentMs / 1000)} s` : standing.reason);
+    this.panel.write("curtain-words", standing.lost ? `this picture is not live${silentMs < 1000 ? "" : ` · silent for ${Math.floor(silentMs / 1000)} s`}` : standing.reason);
     document.body.classList.toggle("curtained", Boolean(title));
     byId("chip-scanner").hidden = !(this.status?.frozen_by_scanner && !title);
     const paint = this.picture.livePaint;

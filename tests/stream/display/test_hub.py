@@ -1,4 +1,3 @@
-from itertools import pairwise
 from threading import Event
 from threading import enumerate as living_threads
 from typing import Any
@@ -7,17 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contracts.errors import InputError, RunError, WireError
-from engine.contracts.labels import DEFAULT_LABELS
+from engine.contracts.errors import InputError, RunError
 from stream.display.hub import MAX_COMMANDS, MAX_KEY_FRAMES, MAX_VIEWERS, Command, Hub
-from stream.display.mailbox import OTHER_CREDIT, PICTURE_CREDIT, STATUS_GAP_NS, Mailbox, Parcel
+from stream.display.mailbox import STATUS_GAP_NS
 from stream.display.protocol import (
     Kind,
-    encode_json,
-    parse_answer,
-    parse_command,
     unpack,
-    withhold_opinion,
 )
 from tests.browser.publisher import make_status
 
@@ -69,21 +63,6 @@ def hub():
     assert "hub-encoder" not in [thread.name for thread in living_threads()]
 
 
-def parcel(kind: Kind, number: int, slot: Any = None) -> Parcel:
-    return Parcel(kind, encode_json({"number": number}), number * MS, slot=slot)
-
-
-def mailbox() -> Mailbox:
-    return Mailbox(1, lambda: None)
-
-
-def numbers(box: Mailbox, now_ns: int) -> list[int]:
-    found = []
-    while (message := box.take(now_ns)) is not None:
-        found.append(unpack(message)[1]["about"]["number"])
-    return found
-
-
 def test_a_picture_arrives_as_published_with_its_status(hub):
     watcher = Watcher(hub)
     gradient = np.tile(np.arange(0, 240, 3, dtype=np.uint8), (60, 1))
@@ -110,74 +89,6 @@ def test_every_viewer_gets_it_and_one_jpeg_serves_all(hub):
     assert len(jpegs) == 1
     assert hub.counts.encoded == 1
     assert hub.viewers() == 3
-
-
-def test_the_newest_picture_wins_and_what_it_replaced_is_counted():
-    box = mailbox()
-    for number in range(10):
-        box.put(parcel(Kind.PICTURE, number))
-    assert numbers(box, 0) == [9]
-    assert box.replaced == 9
-
-
-def test_pictures_go_only_as_far_as_they_are_acknowledged():
-    box = mailbox()
-    sent = []
-    for number in range(10):
-        box.put(parcel(Kind.PICTURE, number))
-        sent += numbers(box, 0)
-    assert sent == [0, 1][:PICTURE_CREDIT]
-    assert box.answer(1, 0.0, 7 * MS) == 7.0
-    assert numbers(box, 7 * MS) == [9]
-
-
-def test_a_sleeping_viewer_holds_a_bounded_number_of_messages():
-    box = mailbox()
-    taken = 0
-    for number in range(1000):
-        for kind in Kind:
-            box.put(parcel(kind, number))
-        now_ns = number * STATUS_GAP_NS
-        taken += len(numbers(box, now_ns))
-    assert taken == PICTURE_CREDIT + OTHER_CREDIT
-    assert box.silent_ns(1000 * STATUS_GAP_NS) > 900 * STATUS_GAP_NS
-
-
-def test_a_viewer_without_credit_for_pictures_still_hears_how_things_stand():
-    box = mailbox()
-    for number in range(3):
-        box.put(parcel(Kind.PICTURE, number))
-        numbers(box, 0)
-    times_ns = []
-    for step in range(1, 100):
-        box.put(parcel(Kind.STATUS, step))
-        while (message := box.take(step * 10 * MS)) is not None:
-            kind, head, _ = unpack(message)
-            assert kind is Kind.STATUS
-            times_ns.append(step * 10 * MS)
-            box.answer(head["n"], 0.0, step * 10 * MS)
-    gaps = [later - earlier for earlier, later in pairwise(times_ns)]
-    assert gaps == [STATUS_GAP_NS] * len(gaps)
-    assert len(gaps) >= 8
-
-
-def test_a_status_newer_than_the_picture_is_not_swallowed_by_it():
-    box = mailbox()
-    box.put(parcel(Kind.PICTURE, 1))
-    box.put(parcel(Kind.STATUS, 2))
-    assert numbers(box, 0) == [1]
-    assert numbers(box, STATUS_GAP_NS) == [2]
-
-
-def test_the_page_can_tell_how_long_a_message_was_held():
-    box = mailbox()
-    box.put(parcel(Kind.PICTURE, 3))
-    head = unpack(box.take(10 * MS) or b"")[1]
-    assert (head["held_ms"], head["sent_ms"]) == (7.0, 10.0)
-    assert "echo" not in head
-    box.answer(head["n"], 1234.5, 15 * MS)
-    box.put(parcel(Kind.PICTURE, 16))
-    assert unpack(box.take(18 * MS) or b"")[1]["echo"] == {"t_ms": 1234.5, "held_ms": 3.0}
 
 
 def test_a_status_without_a_living_ai_carries_no_opinion(hub):
@@ -278,47 +189,3 @@ def test_commands_are_drained_in_order_and_bounded(hub):
     assert len(hub.commands()) == MAX_COMMANDS
     assert hub.commands() == []
     assert hub.counts.commands_refused == 3
-
-
-def test_a_review_is_understood():
-    fields = {"key_frame_id": "k1", "verdict": "reassign", "label": "normal"}
-    command = parse_command({"command": "review", "fields": fields}, DEFAULT_LABELS, 4)
-    assert command == Command("review", {**fields, "viewer": 4})
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"command": "rm -rf"},
-        {"command": ["freeze"]},
-        {"command": "freeze", "fields": []},
-        {"command": "freeze", "fields": {"index": "1"}},
-        {"command": "freeze", "fields": {"index": True}},
-        {"command": "freeze", "fields": {"viewer": 2}},
-        {"command": "keep"},
-        {"command": "review", "fields": {"key_frame_id": "k", "verdict": "maybe"}},
-        {"command": "review", "fields": {"key_frame_id": "", "verdict": "accept"}},
-        {"command": "review", "fields": {"key_frame_id": "k" * 200, "verdict": "accept"}},
-        {"command": "review", "fields": {"key_frame_id": "k", "verdict": "reassign"}},
-        {"command": "review", "fields": {"key_frame_id": "k", "verdict": "accept", "label": "x"}},
-    ],
-)
-def test_a_command_outside_the_vocabulary_is_refused(answer):
-    with pytest.raises(WireError):
-        parse_command(answer, DEFAULT_LABELS, 1)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "nonsense", "[" * 3000, "x" * 5000])
-def test_an_answer_that_is_no_object_is_refused(text):
-    with pytest.raises(WireError):
-        parse_answer(text)
-
-
-def test_numbers_that_json_lacks_become_null():
-    status = {"probabilities": [float("nan"), np.float64(0.5)], "age_ms": float("inf")}
-    assert encode_json(status) == b'{"probabilities":[null,0.5],"age_ms":null}'
-
-
-def test_an_opinion_passes_when_it_may():
-    status = make_status(0)
-    assert withhold_opinion(status) == status

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from stream.sources.backlog import Backlog, MediaAge, Verdict
-from stream.sources.latest import Latest
+from stream.sources.latest import Latest, SlotCounts
 from stream.sources.live_clock import LiveClock
 from stream.sources.receiver import listen_udp
 from stream.sources.reconnect import Backoff
@@ -23,7 +23,7 @@ def test_the_newest_wins_and_the_others_are_counted() -> None:
     assert slot.take(0) == 4
     assert slot.take(0) is None
     slot.put(5)
-    assert (slot.put_count, slot.taken, slot.overrun, slot.waiting) == (6, 1, 4, 1)
+    assert slot.counts == SlotCounts(put=6, taken=1, overrun=4, waiting=1)
 
 
 def test_a_taker_is_woken_by_news_of_another_kind() -> None:
