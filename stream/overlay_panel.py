@@ -23,6 +23,7 @@ _SKIP_WORDS = {
     SkipReason.SPECTRUM: "spectrum or M-mode",
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
     SkipReason.LAYOUT_CHANGE: "layout change",
+    SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",
     SkipReason.ENGINE_OFF: "engine off",
 }
