@@ -25,6 +25,7 @@ class LiveRecord:
     def __init__(self, journal: Journal, bundle: Bundle, clips: Clips | None = None) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made."""
         self._journal, self._bundle, self._clips = journal, bundle, clips
+        self._engine: dict[str, Any] = {}
         self._exam = self._begin()
 
     @property
@@ -44,6 +45,8 @@ class LiveRecord:
         if places is None:
             return
         kept = {key: value for key, value in fields.items() if key in places}
+        if word == "ready":
+            self._engine = kept
         try:
             self._exam.event(word, kept)
         except InputError:  # a value that the journal has no word for: that it happened is kept
@@ -82,5 +85,5 @@ class LiveRecord:
         self._exam.end({"complete": True, "frames": dict(counts)})
 
     def _begin(self) -> ExamJournal:
-        about = {"mode": "live", "release": __version__}
+        about = {"mode": "live", "release": __version__, **self._engine}
         return self._journal.begin(describe_bundle(self._bundle) | about)

@@ -1,6 +1,7 @@
 """The last five seconds of the region, so that a kept frame can be seen in its movement.
 
-Made only where the user asked for clips: each picture costs its encoding.
+Made only where the user asked for clips, for each picture costs its encoding: measured on phantoms
+on one core, 0.8 ms at 800 x 600 and 3.3 ms at 1920 x 1080.
 """
 
 from collections import deque
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 SPAN_NS = 5_000_000_000
 LIMIT_BYTES = 40 * 1024 * 1024
-"""Five seconds of a region of 1440 x 1080 at 60 Hz take about half of it; a noisier one is kept for
-less than five seconds instead of using more memory."""
+"""Five seconds of a 1920 x 1080 phantom take 16 MB; a noisier region is kept for less than five
+seconds instead of using more memory."""
 JPEG_QUALITY = 80
 SHORTEST_NS = 32_000_000
 """Pictures that come faster than 30 Hz are thinned: what is encoded for nobody must stay cheap."""
