@@ -11,6 +11,7 @@ import typer
 from engine import __version__
 from engine.contracts.errors import NeurosonoError
 from engine.contracts.notice import NOTICE
+from scripts.bench import bench
 from scripts.build import build
 from scripts.calibrate import calibrate
 from scripts.demo_command import demo
@@ -36,6 +37,7 @@ app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
+app.command()(bench)
 app.command()(phantom)
 app.add_typer(train_app, name="train")
 app.command()(calibrate)

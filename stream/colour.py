@@ -37,10 +37,13 @@ def has_doppler(pixels: NDArray[np.uint8]) -> bool:
 def flow_shares(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """Return which shares of the lit pixels are coloured warm (red) and cold (blue), 0 to 1."""
     step = max(1, round(max(pixels.shape[:2]) / LOOK_PX))
-    blue, green, red = cv2.split(np.ascontiguousarray(pixels[::step, ::step]).astype(np.int16))
-    blueness, redness = blue - green, red - green
-    if max(int(np.max(np.abs(blueness))), int(np.max(np.abs(redness)))) < COLOUR_LEVEL:
+    few = cv2.split(np.ascontiguousarray(pixels[::step, ::step]))
+    if max(cv2.norm(few[0], few[1], cv2.NORM_INF), cv2.norm(few[2], few[1], cv2.NORM_INF)) < (
+        COLOUR_LEVEL
+    ):
         return 0.0, 0.0
+    blue, green, red = (channel.astype(np.int16) for channel in few)
+    blueness, redness = blue - green, red - green
     grey = (blue + red + 2 * green) >> 2
     lit = grey > 0
     shade = grey // (256 // TINT_STEPS)

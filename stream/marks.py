@@ -125,7 +125,9 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     nearby = np.asarray(cv2.dilate(grey, box(5)), dtype=np.uint8)
     steep = (step > EDGE_LEVEL) & (step > cv2.multiply(nearby, EDGE_SHARE))
     share = cv2.blur(shrink(steep, size), (9, 9))
-    text = np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
+    text = (share > 255 * TEXT_SHARE).astype(np.uint8) * np.uint8(255)
+    if cv2.countNonZero(text) <= LARGEST_TEXT_SHARE * text.size:
+        return text  # no piece of it can be larger: the pieces need not be told apart
     _, labels, stats, _ = cv2.connectedComponentsWithStats(text, connectivity=4)
     noise = stats[:, cv2.CC_STAT_AREA] > LARGEST_TEXT_SHARE * text.size
     return np.where(noise[labels], 0, text).astype(np.uint8)
@@ -137,9 +139,11 @@ def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8], black: int) ->
     mean = cv2.blur(levels, (15, 1))
     spread = cv2.blur(cv2.blur(levels * levels, (15, 1)) - mean * mean, (3, 3))
     even = (spread < FLAT_LEVEL**2) & (small > black + FLAT_GREY)
-    flat = np.where(even, 255, 0).astype(np.uint8)
+    flat = even.astype(np.uint8) * np.uint8(255)
     bar = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_SIZE_PX)
     flat = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, bar), dtype=np.uint8)
+    if not cv2.countNonZero(flat) and not cv2.countNonZero(text):
+        return flat
     reach = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_REACH_PX)
     letters = np.asarray(cv2.dilate(text, box(5)), dtype=np.uint8)
     return np.asarray(cv2.morphologyEx(flat | letters, cv2.MORPH_CLOSE, reach), dtype=np.uint8)

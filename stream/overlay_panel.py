@@ -6,27 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.frame import SkipReason
 from engine.contracts.preprocessing import PreprocessingSpec
 from engine.contracts.result import ExamState
 from stream import palette
+from stream.display.words import SKIP_WORDS
 from stream.heatmap import Heatmap, paint_heatmap
 from stream.overlay_bars import ClassBars, readable
 from stream.overlay_layout import Box, OverlayLayout
 from stream.overlay_state import AiState, OverlayState
 from stream.typeface import BOLD, REGULAR, SEMIBOLD, Align, Colour, Typeface
 
-_SKIP_WORDS = {
-    SkipReason.FROZEN: "frozen",
-    SkipReason.NEAR_DUPLICATE: "near-duplicate",
-    SkipReason.DOPPLER: "Doppler",
-    SkipReason.SPECTRUM: "spectrum or M-mode",
-    SkipReason.NOT_ULTRASOUND: "not ultrasound",
-    SkipReason.LAYOUT_CHANGE: "layout change",
-    SkipReason.DAMAGED: "damaged",
-    SkipReason.SUPERSEDED: "superseded",
-    SkipReason.ENGINE_OFF: "engine off",
-}
 _AI_COLOURS: dict[AiState, tuple[Colour, Colour]] = {
     AiState.ON: (palette.SKY_DEEP, palette.SKY_PALE),
     AiState.OFF: (palette.VERMILLION_DEEP, palette.WHITE),
@@ -188,7 +177,7 @@ class Panel:
 
     def _draw_shown(self, canvas: NDArray[np.uint8], state: OverlayState) -> None:
         if state.skip_reason is not None:
-            text, colour = f"skipped: {_SKIP_WORDS[state.skip_reason]}", palette.SAND
+            text, colour = f"skipped: {SKIP_WORDS[state.skip_reason]}", palette.SAND
         elif state.shown_frame_used:
             text, colour = "used as evidence", palette.SKY_PALE
         else:

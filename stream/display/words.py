@@ -9,6 +9,7 @@ SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.SPECTRUM: "spectrum or M-mode",
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
     SkipReason.LAYOUT_CHANGE: "layout change",
+    SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",
     SkipReason.ENGINE_OFF: "engine off",
 }
