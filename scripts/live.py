@@ -42,6 +42,11 @@ def live(
     journal: Annotated[
         Path | None, typer.Option(help="The exam record. [default: the user's data folder]")
     ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with an exam whose session was killed, by its id.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM) for the page.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
     keep_clips: Annotated[
         bool,
         typer.Option(
@@ -70,6 +75,14 @@ def live(
         second_read=second_read,
     )
     view = LiveView(
-        host=host, port=port, page=page, seconds=seconds, journal=journal, keep_clips=keep_clips
+        host=host,
+        port=port,
+        page=page,
+        seconds=seconds,
+        journal=journal,
+        keep_clips=keep_clips,
+        resume=resume,
+        certfile=cert,
+        keyfile=key,
     )
     run_live_view(options, view, json)

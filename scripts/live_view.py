@@ -17,9 +17,11 @@ from engine.contracts.notice import NOTICE
 from scripts.console import console, write_json_report
 from scripts.replay_view import describe
 from stream.clips import Clips
+from stream.display.access import is_loopback
 from stream.display.hub import Hub
 from stream.display.web import WebServer
 from stream.journal import Journal
+from stream.journal_rebuild import rebuild_exam
 from stream.live import run_live
 from stream.live_record import LiveRecord
 from stream.record import describe_exam
@@ -41,6 +43,7 @@ class LiveView:
     seconds: float
     journal: Path | None
     keep_clips: bool = False
+    resume: str | None = None
     token: str | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
@@ -65,8 +68,9 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
 
         with contextlib.ExitStack() as stack:
             clips = stack.enter_context(Clips(journal.path)) if view.keep_clips else None
-            record = LiveRecord(journal, bundle, clips)
-            ended = run_live(options, hub, record, stopped)
+            begun = None if view.resume is None else rebuild_exam(journal, view.resume, bundle)
+            record = LiveRecord(journal, bundle, clips, view.resume)
+            ended = run_live(options, hub, record, stopped, begun)
             record.end(ended.counts)
         if clips is not None:
             console.print(f"{clips.written} clips written, {clips.lost} lost")
@@ -92,6 +96,8 @@ def _serve(hub: Hub, view: LiveView, labels: tuple[str, ...]) -> Iterator[Callab
         return
     server = WebServer(hub, view.host, view.port, view.token, view.certfile, view.keyfile, labels)
     server.start()
+    if not server.encrypted and not is_loopback(view.host):
+        console.print("The page travels unencrypted: give --cert and --key, or stay on 127.0.0.1.")
     console.print(f"open {server.url}   (Ctrl-C ends the exam)", soft_wrap=True)
     try:
         yield lambda: None

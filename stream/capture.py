@@ -105,6 +105,7 @@ class Capture:
 
     def _turn_engine_off(self, event: Event) -> None:
         self._engine_is_off = True
+        self._frames.forget_frames()  # or the next engine would judge what is counted here
         answered, next_seq = set(event.fields["answered"]), event.fields["next_seq"]
         for frame in self._sent:
             if frame.seq >= next_seq and frame.seq not in answered:

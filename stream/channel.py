@@ -19,7 +19,7 @@ from pathlib import Path
 import zmq
 
 from engine.contracts.errors import WireError
-from stream.wire import Credit, Event, Message, Received, pack, unpack
+from stream.wire import FRAME, KIND_AT, Credit, Event, Message, Received, pack, unpack
 
 POLL_MS = 50
 """How long a wait lasts before the caller's stop is asked again."""
@@ -101,6 +101,11 @@ class Outlet:
             self.pump(POLL_MS)
         unsent, self._waiting = self._waiting, None
         return unsent
+
+    def forget_frames(self) -> None:
+        """Drop the frames that are still here: whoever was to judge them is gone."""
+        self._waiting = None
+        self._backlog = deque(each for each in self._backlog if each[KIND_AT] != FRAME)
 
     def pump(self, timeout_ms: int) -> None:
         """Take in credits for at most `timeout_ms`, and send what is held if one is there."""

@@ -19,6 +19,9 @@ from stream.stage import Record, Stage
 REMEMBERED = 25
 """Pictures kept at hand: what a person sees and keeps was shown up to a second ago."""
 
+MAX_PINNED = 16
+"""Frozen screens at once; the hub takes no more viewers."""
+
 _STATES = {
     "hide-ai": ("ai", "hidden"),
     "show-ai": ("ai", "shown"),
@@ -41,11 +44,14 @@ class Desk:
         self._heatmaps: dict[int, NDArray[np.float32]] = {}
         self._kept: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {}
         self._proposals: Proposals | None = None
+        self._pinned: dict[int, DisplayFrame] = {}
+        self.ended = False
 
     def open_exam(self, labels: tuple[str, ...]) -> None:
         """Another exam began: what was kept belongs to the one before."""
         self._kept.clear()
         self._proposals = Proposals(labels)
+        self.ended = False
 
     def see(self, picture: DisplayFrame) -> None:
         """Remember the picture that is shown now."""
@@ -72,15 +78,25 @@ class Desk:
         match command.name:
             case "new-exam":
                 self._begin_exam()
+            case "end-exam":
+                self.ended = True
             case "keep":
                 self._keep(int(fields["index"]), int(fields.get("seq", 0)))
             case "review":
                 self._review(fields["key_frame_id"], fields["verdict"], fields.get("label"))
-            case name if name in _STATES:
+            case "freeze" | "unfreeze" | "hide-ai" | "show-ai" as name:
+                self._pin(int(fields.get("viewer", 0)), fields.get("index"))
                 self._record.state(*_STATES[name])
 
+    def _pin(self, viewer: int, index: int | None) -> None:
+        """Hold the picture that a viewer froze, for as long as it stands on that screen."""
+        self._pinned.pop(viewer, None)
+        if index in self._seen and len(self._pinned) < MAX_PINNED:
+            self._pinned[viewer] = self._seen[index]
+
     def _keep(self, index: int, seq: int) -> None:
-        picture = self._seen.get(index) or next(reversed(self._seen.values()), None)
+        frozen = {picture.index: picture for picture in self._pinned.values()}
+        picture = self._seen.get(index) or frozen.get(index)
         if picture is None:
             return
         number = seq if picture.seq is None else picture.seq

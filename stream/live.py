@@ -6,7 +6,6 @@ dies, hangs or falls behind, says so on the screen, and starts it again where it
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from stream.heatmap import paint_heatmap
 from stream.highlights import Highlights
 from stream.ledger import Ledger
 from stream.live_options import SessionOptions
-from stream.stage import Record, Stage
+from stream.stage import Ended, Record, Stage
 from stream.status import describe_status
 from stream.supervisor import Supervisor
 from stream.viewer import Viewer
@@ -39,36 +38,31 @@ from stream.wire import Event
 POLL_MS = 10
 STATUS_EVERY_NS = 100_000_000
 """A viewer blanks everything after 500 ms without a word: we speak five times as often."""
-
 NO_SIGNAL_AFTER_S = 0.8
-"""Without a picture for this long the screen says NO SIGNAL; the rule is within 1 s."""
+"""Without a picture for this long the screen says so; the rule is within 1 s."""
 
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A session that is over: the exam as it then stood, its counts, and what judged it."""
-
-    exam: Exam
-    counts: dict[str, Any]
-    engine: dict[str, Any]
-
-
 def run_live(
-    options: SessionOptions, stage: Stage, record: Record, stopped: Callable[[], bool]
+    options: SessionOptions,
+    stage: Stage,
+    record: Record,
+    stopped: Callable[[], bool],
+    exam: Exam | None = None,
 ) -> Ended:
     """Run a live session until `stopped`; returns the exam as it then stands.
 
-    Raises `InputError` where the source, the bundle or the engine cannot be used at all.
+    `exam` is one to go on with: its session was killed, and its journal gave it back.
+    Raises `InputError` where source, bundle or engine cannot be used at all.
     """
     bundle = Bundle.load(options.bundle)
     folder = make_socket_folder()
     try:
         with zmq.Context() as context:
-            return Live(options, bundle, stage, record).run(context, folder, stopped)
+            return Live(options, bundle, stage, record, exam).run(context, folder, stopped)
     finally:
         remove_socket_folder(folder)
 
@@ -77,7 +71,12 @@ class Live:
     """One live session."""
 
     def __init__(
-        self, options: SessionOptions, bundle: Bundle, stage: Stage, record: Record
+        self,
+        options: SessionOptions,
+        bundle: Bundle,
+        stage: Stage,
+        record: Record,
+        exam: Exam | None,
     ) -> None:
         self._options, self._bundle = options, bundle
         self._stage, self._record = stage, record
@@ -90,7 +89,7 @@ class Live:
         self._desk = Desk(stage, record, self.begin_exam, blind=options.second_read)
         self._picture_ns: int | None = None
         self._said_ns = 0
-        self._begin_exam()
+        self._begin_exam(exam)
 
     def run(
         self,
@@ -123,12 +122,12 @@ class Live:
         return Ended(self._exam, self._count(), dict(self._engine))
 
     def begin_exam(self) -> None:
-        """Begin another exam: the engine does so in its place among the frames."""
+        """Begin another exam, in its place among the frames."""
         self._pictures.tell(Event("new-exam", {}))
 
-    def _begin_exam(self) -> None:
+    def _begin_exam(self, exam: Exam | None = None) -> None:
         # kept here result by result, so that no process takes it along when it dies
-        self._exam = Exam(self._labels, self._bundle.calibration)
+        self._exam = exam or Exam(self._labels, self._bundle.calibration)
         self._highlights = Highlights(self._labels)
         self._viewer.begin_exam()
         self._desk.open_exam(self._labels)
@@ -213,19 +212,20 @@ class Live:
         before = self._viewer.heatmap
         if result.skip_reason != SkipReason.ENGINE_OFF:
             self._viewer.hear(result)
-        self._publish_heatmap(before)
+        self._publish_heatmap(before, result.captured_ns)
         self._desk.judge(result, own)
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)
 
-    def _publish_heatmap(self, before: object) -> None:
+    def _publish_heatmap(self, before: object, captured_ns: int) -> None:
         heatmap = self._viewer.heatmap
         if heatmap is None or heatmap is before:
             return
         height, width = heatmap.pixels.shape[:2]
         painted = paint_heatmap(heatmap, (height, width), self._bundle.manifest.preprocessing)
-        about = {"label": heatmap.label, "seq": heatmap.seq, "pts_s": heatmap.pts_s}
+        age_ms = (time.monotonic_ns() - captured_ns) / 1e6
+        about = {"label": heatmap.label, "seq": heatmap.seq, "age_ms": age_ms}
         self._stage.publish_heatmap(painted, about)
 
     def _describe_unjudged(self, frame: Frame) -> Result:
@@ -249,8 +249,6 @@ class Live:
         action = self._watches[role].judge(now_ns, running=self._children.runs(name))
         if role == "engine" and not self._children.runs(name):
             self._turn_off("the engine process died; it is being started again")
-        if action is Action.NONE:
-            return
         if action is Action.GIVE_UP:
             self._record.event("gave-up", {"role": role, "count": MAX_RESTARTS})
             words = f"the {role} failed five times in a minute: start neurosono again"
@@ -258,6 +256,7 @@ class Live:
                 self._turn_off(words, final=True)
             else:
                 self._viewer.no_signal = words
+        if action is not Action.RESTART:
             return
         self._children.kill(name)
         self._hear_results()  # what it said before it ended counts
@@ -282,6 +281,7 @@ class Live:
         about = {
             "exam": self._record.exam_id,
             "frames": self._count(),
+            "ended": self._desk.ended,
             "mode": "second-read" if self._options.second_read else "concurrent",
             "seq": self._ledger.next_seq,
             "source": dict(self._counts),

@@ -22,11 +22,20 @@ _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 class LiveRecord:
     """Writes one exam after the other into a journal."""
 
-    def __init__(self, journal: Journal, bundle: Bundle, clips: Clips | None = None) -> None:
-        """`clips` takes what was seen before each kept frame; without it no clip is made."""
+    def __init__(
+        self,
+        journal: Journal,
+        bundle: Bundle,
+        clips: Clips | None = None,
+        resume: str | None = None,
+    ) -> None:
+        """`clips` takes what was seen before each kept frame; without it no clip is made.
+
+        `resume` is the exam to go on with, whose session was killed.
+        """
         self._journal, self._bundle, self._clips = journal, bundle, clips
         self._engine: dict[str, Any] = {}
-        self._exam = self._begin()
+        self._exam = self._begin() if resume is None else journal.resume(resume)
 
     @property
     def exam_id(self) -> str:

@@ -42,6 +42,8 @@ FREEZE_S = 0.4
 """A still picture for so long is the sonographer's freeze, not a hiccup of the video."""
 THAW_S = 1.0
 """A freeze that ended less than this ago goes on: a caliper that moves is no new picture."""
+STILL_TOO = (SkipReason.NEAR_DUPLICATE, SkipReason.SUPERSEDED, SkipReason.ENGINE_OFF)
+"""What may stand between still pictures: it does not tell whether the picture moved."""
 SAME_FREEZE = 0.02
 """`view_distance` under which a picture frozen again is the one frozen before."""
 
@@ -111,11 +113,14 @@ class Views:
 
 
 class Freezes:
-    """Notices from the video itself that the sonographer froze the picture."""
+    """Notices from the video itself that the sonographer froze the picture.
+
+    Any picture that is judged ends a still run: a feed that sends each picture twice is not frozen.
+    """
 
     def __init__(self) -> None:
         self._begun_ns: int | None = None
-        self._last_ns = 0
+        self._last_ns: int | None = None
         self._offered = False
         self._before: Look | None = None
 
@@ -123,17 +128,20 @@ class Freezes:
         """Take the next result; returns whether its picture is one just frozen."""
         now_ns = result.captured_ns
         if result.skip_reason is not SkipReason.FROZEN:
-            if self._begun_ns is not None and now_ns - self._last_ns >= THAW_S * NS_A_S:
+            if result.skip_reason not in STILL_TOO:
                 self._begun_ns = None
             return False
-        self._last_ns = now_ns
         if self._begun_ns is None:
-            self._begun_ns, self._offered = now_ns, False
-        if self._offered or pixels is None or now_ns - self._begun_ns < FREEZE_S * NS_A_S:
+            self._begun_ns = now_ns
+        if pixels is None or _is_within(now_ns, self._begun_ns, FREEZE_S):
             return False
-        self._offered = True
-        look, before = look_at(pixels), self._before
-        self._before = look
+        if not _is_within(now_ns, self._last_ns, THAW_S):
+            self._offered = False
+        self._last_ns = now_ns
+        return not self._offered and self._is_new(look_at(pixels))
+
+    def _is_new(self, look: Look) -> bool:
+        self._offered, before, self._before = True, self._before, look
         return before is None or view_distance(look, before) >= SAME_FREEZE
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from engine.bundle import DEMO_NAME, Bundle
 from engine.contracts.errors import BundleError, InputError
 from engine.contracts.manifest import Manifest
-from engine.contracts.result import Result
-from stream.journal_read import ExamSummary, KeyFrame, Reader
+from stream.journal_read import ExamSummary, KeyFrame, Reader, Recorded
 from stream.report_events import History, HistoryMaker
 
 LAST = "last"
@@ -66,7 +65,7 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
     manifest = _find_manifest(exam, bundle)
     keys = reader.key_frames(exam.exam_id)
     wanted = {(key.stream_id, key.seq) for key in keys}
-    said: dict[tuple[str, int], Result] = {}
+    said: dict[tuple[str, int], Recorded] = {}
     curve, maker = Curve(), HistoryMaker(exam)
     for recorded in reader.results(exam.exam_id):
         result = recorded.result
@@ -75,7 +74,7 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
         if recorded.judged and result.exam.used:
             curve.add((at_s, result.exam.probabilities, result.exam.low, result.exam.high))
         if (result.stream_id, result.seq) in wanted:
-            said[result.stream_id, result.seq] = result
+            said[result.stream_id, result.seq] = recorded
     engine = {name: exam.about.get(name) for name in ("backend", "precision", "members")}
     for event in reader.events(exam.exam_id):
         maker.hear_event(_since(exam, event.wall_ns), event)
@@ -139,13 +138,14 @@ def _find_manifest(exam: ExamSummary, bundle: Bundle | None) -> Manifest | None:
     return None
 
 
-def _describe_picture(exam: ExamSummary, key: KeyFrame, result: Result | None) -> ReportPicture:
-    # a picture is kept a moment after it was shown; its result tells when that was
-    at_s = _since(exam, key.wall_ns)
-    if result is None or result.probabilities is None:
+def _describe_picture(exam: ExamSummary, key: KeyFrame, recorded: Recorded | None) -> ReportPicture:
+    # what is offered is kept seconds after it was seen: its result tells when that was
+    at_s = _since(exam, key.wall_ns if recorded is None else recorded.wall_ns)
+    if recorded is None or recorded.result.probabilities is None:
         return ReportPicture(key, at_s, None, None)
-    leading = int(np.argmax(result.probabilities))
-    return ReportPicture(key, at_s, exam.labels[leading], float(result.probabilities[leading]))
+    said = recorded.result.probabilities
+    leading = int(np.argmax(said))
+    return ReportPicture(key, at_s, exam.labels[leading], float(said[leading]))
 
 
 def _since(exam: ExamSummary, wall_ns: int) -> float:

@@ -6,10 +6,9 @@ from typing import Any
 from engine.contracts.frame import SkipReason
 from engine.contracts.result import Result
 from stream.journal_read import ExamSummary, RecordedEvent
+from stream.proposals import FREEZE_S, THAW_S
 
-SHORTEST_FREEZE_S = 0.4
-LONGEST_GAP_S = 1.0
-"""As `stream.proposals` has it for a freeze."""
+SHORTEST_FREEZE_S, LONGEST_GAP_S = FREEZE_S, THAW_S
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class HistoryMaker:
         """Take the next result."""
         self._last_s = max(self._last_s, at_s)
         frozen = self._frozen
-        if frozen is not None and at_s - frozen[1] > LONGEST_GAP_S:
+        if frozen is not None and (result.used or at_s - frozen[1] > LONGEST_GAP_S):
             self._end_freeze()
             frozen = None
         if result.skip_reason is SkipReason.FROZEN:

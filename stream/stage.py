@@ -1,12 +1,14 @@
 """Where a live exam goes: to whoever watches it, and into the record."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.result import Result
+from engine.exam import Exam
 from stream.display.protocol import Command
 from stream.proposals import Proposal
 
@@ -64,3 +66,12 @@ class Record(Protocol):
 
     def next_exam(self, counts: Mapping[str, Any]) -> None:
         """End the exam and begin another."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session that is over: the exam as it then stood, its counts, and what judged it."""
+
+    exam: Exam
+    counts: dict[str, Any]
+    engine: dict[str, Any]

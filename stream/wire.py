@@ -23,6 +23,9 @@ HEADER = struct.Struct("<4sBBHIIQqqd32s")
 """magic, version, kind, reserved, meta bytes, payload bytes, number (seq or index), captured_ns,
 sent_ns (both the monotonic clock), pts_s, stream id (ASCII, zero-padded)."""
 
+KIND_AT = 5
+"""Where in a message its kind stands."""
+
 FRAME, DISPLAY, RESULT, EVENT, CREDIT = 1, 2, 3, 4, 5
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 """A larger message is refused before it is held in memory: an 8K BGR screen is 100 MB."""

@@ -1,5 +1,6 @@
 """A live session on real processes, while they are killed, stopped and starved."""
 
+import json
 import os
 import signal
 import threading
@@ -26,7 +27,7 @@ from stream.live import Ended, run_live
 from stream.live_options import SessionOptions
 from stream.live_record import LiveRecord
 from stream.phantom.exam import PhantomSpec, exam_frames
-from tests.support.commands import count_pictures, wait_until
+from tests.support.commands import count_pictures, run, start, wait_until
 
 SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
 
@@ -267,3 +268,33 @@ class TestFreeze:
         for each in frames.values():
             clip = clip_folder(session.journal.path) / exam_id / f"{each.key_frame_id}.mp4"
             assert count_pictures(clip) > 5
+
+
+def test_a_killed_session_is_taken_up_again(bundle_root: Path, tmp_path: Path) -> None:
+    place = tmp_path / "exams.db"
+    options = ["live", SOURCE, "--bundle", bundle_root, "--journal", place, "--no-page"]
+    process = start(*options)
+
+    def count_used() -> int:
+        if not place.is_file():
+            return 0
+        with Journal.open(place).read() as reader:
+            return sum(exam.used for exam in reader.exams())
+
+    wait_until(lambda: count_used() >= 5)
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate(timeout=30)
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    with Journal.open(place).read() as reader:
+        (before,) = reader.exams()
+    assert not before.ended
+    done = run(*options, "--resume", before.exam_id, "--seconds", "5", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    after = json.loads(done.stdout)
+    assert after["exam"] == before.exam_id
+    assert after["frames"]["used"] > before.used
+    with Journal.open(place).read() as reader:
+        (whole,) = reader.exams()
+    assert whole.ended
+    assert whole.used == after["frames"]["used"]

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from engine.contracts.errors import WireError
+from engine.contracts.frame import Frame, SkipReason
 from stream.channel import (
     Endpoints,
     Inlet,
@@ -139,3 +140,16 @@ def test_a_stranger_on_the_socket_is_refused(
 def test_the_folder_is_private(folder: Path) -> None:
     assert folder.stat().st_mode & 0o077 == 0
     assert len(pack(Event("x"))) > 0
+
+
+def test_frames_for_an_engine_that_died_do_not_reach_the_next(folder: Path) -> None:
+    endpoint = Endpoints.in_folder(folder).frames
+    with zmq.Context() as context, open_socket(context, endpoint, bind=True) as sender:
+        outlet = Outlet(sender, print)
+        outlet.send_always(Frame("s", 0, 0, 0.0, None, SkipReason.FROZEN))
+        outlet.send_always(Event("new-exam"))
+        outlet.forget_frames()
+        with open_socket(context, endpoint, bind=False) as receiver:
+            inlet = Inlet(receiver, window=1)
+            outlet.flush(lambda: False)
+            assert name_of(inlet) == "new-exam"

@@ -133,6 +133,20 @@ def test_a_hiccup_of_the_video_is_no_freeze() -> None:
     assert feed.of("freeze") == []
 
 
+def test_a_feed_that_sends_each_picture_twice_is_not_frozen() -> None:
+    feed = Feed()
+    for _ in range(100):
+        feed.give(0.1, 0.5, VIEWS[0])
+        feed.give(0.1, None, VIEWS[0])
+    assert feed.of("freeze") == []
+    assert len(feed.give(1, None, VIEWS[0])) == 1
+    for _ in range(10):
+        feed.give(0.1, 0.5, VIEWS[1])
+        feed.give(0.1, None, VIEWS[1])
+    feed.give(1, None, VIEWS[1])
+    assert len(feed.of("freeze")) == 2
+
+
 def test_a_freeze_without_its_picture_waits_for_it() -> None:
     feed = Feed()
     feed.give(2, None, None)

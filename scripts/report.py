@@ -1,0 +1,39 @@
+"""`neurosono report`: an exam as one page, to print or to file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    exam: Annotated[str, typer.Argument(help="An exam's id, its beginning, or `last`.")],
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="The journal. [default: $XDG_DATA_HOME/neurosono/journal.sqlite]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page. [default: neurosono-EXAM.html, here]")
+    ] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="The bundle that judged it: a folder, or `demo`.")
+    ] = None,
+) -> None:
+    """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
+    from engine.bundle import Bundle
+    from engine.contracts.errors import InputError
+    from scripts.console import console
+    from stream.journal import Journal
+    from stream.journal_schema import default_path
+    from stream.report import describe_report
+    from stream.report_page import write_report
+
+    where = journal or default_path()
+    if not where.exists():
+        raise InputError(f"no journal at {where}: nothing has been recorded there yet")
+    loaded = None if bundle is None else Bundle.load(bundle)
+    with Journal.open(where) as opened, opened.read() as reader:
+        found = describe_report(reader, exam, loaded)
+    path = out or Path(f"neurosono-{found.exam.exam_id}.html")
+    write_report(found, path)
+    console.print(f"  {path}", soft_wrap=True)
