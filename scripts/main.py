@@ -20,6 +20,7 @@ from scripts.exams import exams_app
 from scripts.live import live
 from scripts.phantom import phantom
 from scripts.replay import replay
+from scripts.report import report
 from scripts.simulate import simulate
 from scripts.sources import sources
 from scripts.train import train_app
@@ -37,6 +38,7 @@ app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
+app.command()(report)
 app.command()(bench)
 app.command()(phantom)
 app.add_typer(train_app, name="train")

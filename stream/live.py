@@ -270,7 +270,6 @@ class Live:
             return
         self._hear_results()
         self._viewer.turn_off(reason)
-        self._record.state("ai", "off")
         self._pictures.tell(Event("engine-off", self._ledger.describe()))
 
     def _last_pts_s(self) -> float:
@@ -278,6 +277,7 @@ class Live:
 
     def _describe(self, pts_s: float, now_ns: int) -> dict[str, Any]:
         state = self._viewer.state(pts_s, now_ns)
+        self._record.note_ai(state.ai)
         about = {
             "exam": self._record.exam_id,
             "frames": self._count(),

@@ -13,10 +13,18 @@ from engine.contracts.result import Result
 from stream.clips import Clips
 from stream.journal import ExamJournal, Journal
 from stream.journal_words import EVENTS, describe_bundle
+from stream.overlay_state import AiState
 from stream.proposals import Proposal
 
 _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
+
+_AI_WORDS = {
+    AiState.ON: "on",
+    AiState.OFF: "off",
+    AiState.STARTING: "starting",
+    AiState.NO_SIGNAL: "no-signal",
+}
 
 
 class LiveRecord:
@@ -35,6 +43,7 @@ class LiveRecord:
         """
         self._journal, self._bundle, self._clips = journal, bundle, clips
         self._engine: dict[str, Any] = {}
+        self._ai: AiState | None = None
         self._exam = self._begin() if resume is None else journal.resume(resume)
 
     @property
@@ -64,6 +73,12 @@ class LiveRecord:
     def state(self, part: str, value: str) -> None:
         """Write down that `part` is now `value`."""
         self._exam.state(part, value)
+
+    def note_ai(self, ai: AiState) -> None:
+        """Write down what the screen says of the AI, when that changes."""
+        if ai is not self._ai:
+            self._ai = ai
+            self.state("ai", _AI_WORDS[ai])
 
     def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
         """Take the region that is shown now, where clips are wanted."""

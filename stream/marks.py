@@ -125,7 +125,7 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     nearby = np.asarray(cv2.dilate(grey, box(5)), dtype=np.uint8)
     steep = (step > EDGE_LEVEL) & (step > cv2.multiply(nearby, EDGE_SHARE))
     share = cv2.blur(shrink(steep, size), (9, 9))
-    text = (share > 255 * TEXT_SHARE).astype(np.uint8) * np.uint8(255)
+    text = np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
     if cv2.countNonZero(text) <= LARGEST_TEXT_SHARE * text.size:
         return text  # no piece of it can be larger: the pieces need not be told apart
     _, labels, stats, _ = cv2.connectedComponentsWithStats(text, connectivity=4)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.contracts.result import Result
 from engine.exam import Exam
 from stream.display.protocol import Command
+from stream.overlay_state import AiState
 from stream.proposals import Proposal
 
 
@@ -50,6 +51,9 @@ class Record(Protocol):
 
     def state(self, part: str, value: str) -> None:
         """Write down that `part` (`ai`, `signal`, ...) is now `value`."""
+
+    def note_ai(self, ai: AiState) -> None:
+        """Write down what the screen says of the AI, when that changes."""
 
     @property
     def exam_id(self) -> str:

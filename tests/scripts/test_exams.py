@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from engine.contracts.errors import BundleError, InputError, NeurosonoError
 from engine.contracts.notice import NOTICE
 from scripts.exams import exams_app
+from stream.clips import clip_folder
 from stream.journal import Clock, Journal
 from tests.support.records import ABOUT, STREAM, make_exam, make_results
 
@@ -201,3 +202,11 @@ def test_prune_takes_the_old_ones_only(path: Path, exam_id: str, running: str) -
     assert_refused(call(path, "prune", "--older-than", "soon"), InputError, "such as 30d")
     assert ask(path, "prune", "--older-than", "30d", "--yes")["exams"] == [exam_id]
     assert [each["exam"] for each in ask(path, "list")["exams"]] == [running]
+
+
+def test_clips_go_with_their_exam(path: Path, exam_id: str, running: str) -> None:
+    for each in (exam_id, running):
+        (clip_folder(path) / each).mkdir(parents=True)
+        (clip_folder(path) / each / "0123456789ab.mp4").touch()
+    assert call(path, "delete", exam_id, "--yes").exit_code == 0
+    assert [folder.name for folder in clip_folder(path).iterdir()] == [running]

@@ -5,7 +5,6 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from stream.journal_words import describe_bundle
 from stream.report import Curve, Report, describe_report
 from stream.report_page import render_report, write_report
 from stream.report_plots import INKS
+from tests.support.pages import Page
 from tests.support.records import ABOUT, make_exam, make_results
 
 FRAMES = 60
@@ -92,38 +92,6 @@ def report(journal: Journal, clock: Time, about: dict[str, Any], bundle_root: Pa
     fill(exam, clock)
     exam.end({"complete": True, "frames": {"decoded": 80, "displayed": 77, "dropped": 3}})
     return describe(journal, exam.exam_id, Bundle.load(bundle_root))
-
-
-class Page(HTMLParser):
-    """A page as a browser reads it: its words, its tags, and whatever it would fetch."""
-
-    VOID = frozenset({"meta", "br", "img"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.words = ""
-        self.feed(text)
-        assert not self.open, "every tag is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "data")]
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.words += data + " "
 
 
 def test_it_says_what_the_record_says(report: Report) -> None:
