@@ -1,12 +1,13 @@
 """Calibrating a bundle: held-out predictions in, calibration.json and its report out."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration.fit import Fitted, fit
+from calibration.fit import Fitted, apply, fit
 from engine.backends import Backend
 from engine.bundle import Bundle, write_calibration, write_json, write_manifest
 from engine.contracts.cache import Cache
@@ -49,11 +50,11 @@ def calibrate_bundle(
     frames: Predictions,
     alpha: float,
     of: str,
-    accuracy: dict[str, Any] | None = None,
+    measure: Callable[[Predictions], dict[str, Any]] | None = None,
 ) -> Fitted:
     """Fit on `frames` and write calibration, report and manifest; `of` says whose frames.
 
-    `accuracy`, where given, is what the ensemble reached on them: it goes on the card.
+    `measure`, where given, says how good the calibrated frames are: that goes on the card.
 
     The manifest comes last: until then the bundle is what it was.
     """
@@ -65,8 +66,8 @@ def calibrate_bundle(
     write_json(bundle.root / REPORT_PATH, report)
     file = write_calibration(bundle.root, fitted.calibration)
     metrics = dict(bundle.manifest.card.get("metrics", {}))
-    if accuracy is not None:
-        metrics["unseen"] = accuracy
+    if measure is not None:
+        metrics["unseen"] = measure(apply(fitted.calibration, frames))
     metrics["calibration"] = about | {"cross_checked": fitted.report["cross_checked"]}
     card = bundle.manifest.card | {"metrics": metrics}
     write_manifest(bundle.root, replace(bundle.manifest, calibration=file, card=card))

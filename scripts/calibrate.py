@@ -47,12 +47,11 @@ def calibrate(
         raise InputError("--int8 needs frames of held-out patients: name their --cache")
     if held_out is None:
         frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
-        accuracy = None
     else:
         frames = judge_unseen(loaded, held_out, open_engine(loaded, "torch").backend)
         of = "unseen patients, the whole ensemble"
-        accuracy = shorten(describe_both(frames))
-    fitted = calibrate_bundle(loaded, frames, alpha, of, accuracy)
+    measure = None if held_out is None else lambda found: shorten(describe_both(found))
+    fitted = calibrate_bundle(loaded, frames, alpha, of, measure)
     parity = None
     if int8 and held_out is not None:
         from calibration.engines import add_int8

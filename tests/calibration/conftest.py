@@ -43,7 +43,7 @@ def fitted_member(seed: int, pictures: torch.Tensor, targets: torch.Tensor) -> R
     torch.manual_seed(seed)
     member = ResNet34(len(LABELS), 0.125)
     optimiser = torch.optim.AdamW(member.parameters(), 1e-3)
-    for _ in range(40):
+    for _ in range(15):
         loss = torch.nn.functional.cross_entropy(member.train()(pictures), targets)
         optimiser.zero_grad()
         loss.backward()
