@@ -11,10 +11,11 @@ from calibration.parity import Parity, check_parity, compare
 from calibration.quantise import draw_rows, quantise
 from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
 from engine.backends.torch import TorchBackend
+from engine.build import enter_engine
 from engine.bundle import Bundle, file_of, write_manifest
 from engine.contracts.cache import Cache
 from engine.contracts.errors import InputError, OutputError
-from engine.contracts.manifest import EngineEntry, Manifest
+from engine.contracts.manifest import EngineEntry
 from engine.judgement import judge
 from engine.members import load_ensemble
 
@@ -48,29 +49,19 @@ def add_int8(bundle: Bundle, cache: Cache) -> Parity:
             folder.rename(bundle.root / INT8_FOLDER)
     except OSError as error:
         raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
-    _enter(bundle.root, bundle.manifest, parity, len(draw.quantise))
-    return parity
-
-
-def _enter(root: Path, manifest: Manifest, parity: Parity, frames: int) -> None:
-    folder = root / INT8_FOLDER
-    files = tuple(
-        file_of(root, path.relative_to(root).as_posix()) for path in sorted(folder.iterdir())
-    )
+    found_files = sorted((bundle.root / INT8_FOLDER).iterdir())
     entry = EngineEntry(
         backend="openvino",
         precision="int8",
-        members=len(manifest.members),
-        files=files,
+        members=len(bundle.manifest.members),
+        files=tuple(
+            file_of(bundle.root, path.relative_to(bundle.root).as_posix()) for path in found_files
+        ),
         target={"device": "CPU"},
-        parity=parity.to_json() | {"quantised_on_frames": float(frames)},
+        parity=parity.to_json() | {"quantised_on_frames": float(len(draw.quantise))},
     )
-    others = tuple(
-        engine
-        for engine in manifest.engines
-        if (engine.backend, engine.precision) != ("openvino", "int8")
-    )
-    write_manifest(root, replace(manifest, engines=(*others, entry)))
+    enter_engine(bundle, entry)
+    return parity
 
 
 def drop_members(root: Path, reason: str) -> None:
