@@ -11,6 +11,7 @@ def doctor(
     json: Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")] = None,
 ) -> None:
     """Show what this host has, which engines it can run, and why it cannot run the others."""
+    from rich.markup import escape
     from rich.table import Table
 
     from engine.host import describe_host, probe_engines
@@ -25,7 +26,7 @@ def doctor(
         table.add_column(column)
     for probe in engines:
         built = ", ".join(probe.built) or "-"
-        table.add_row(probe.engine, "yes" if probe.runs else "no", built, probe.reason)
+        table.add_row(probe.engine, "yes" if probe.runs else "no", built, escape(probe.reason))
     console.print(packages)
     console.print(table)
     write_json_report(json, {"host": host, "engines": [probe.to_json() for probe in engines]})

@@ -84,6 +84,9 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
         "engine": ended.engine,
     }
     console.print(describe(exam))
+    if record.begun:
+        words = f"recorded as {record.exam_id} in {journal.path}: see `neurosono report last`"
+        console.print(words, soft_wrap=True)
     write_json_report(json_path, exam)
 
 

@@ -25,6 +25,9 @@ from scripts.simulate import simulate
 from scripts.sources import sources
 from scripts.train import train_app
 
+TRAINING_PACKAGES = {"torch", "torchvision", "nncf", "safetensors"}
+"""What the base install does without; only `train`, `calibrate` and `build` need them."""
+
 app = typer.Typer(
     name="neurosono",
     help=f"Real-time assist for prenatal neurosonography. {NOTICE}",
@@ -72,6 +75,16 @@ def main() -> int:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         app(arguments)
+    except ModuleNotFoundError as error:
+        if debug or (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
+            raise
+        typer.secho(
+            f"neurosono: this needs {error.name}, which is not installed: run "
+            "`./scripts/install train`, or pip install 'neurosono[train]'",
+            err=True,
+            fg=typer.colors.RED,
+        )
+        return 2
     except NeurosonoError as error:
         if debug:
             raise

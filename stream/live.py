@@ -38,9 +38,9 @@ from stream.wire import Event
 POLL_MS = 10
 STATUS_EVERY_NS = 100_000_000
 """A viewer blanks everything after 500 ms without a word: we speak five times as often."""
+FIRST_PICTURE_S = 3.0
 NO_SIGNAL_AFTER_S = 0.8
-"""Without a picture for this long the screen says so; the rule is within 1 s."""
-
+"""Without a picture for this long the screen says so (rule: 1 s); a start takes longer."""
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
@@ -87,7 +87,7 @@ class Live:
         self._counts: dict[str, Any] = {}
         self._engine: dict[str, Any] = {}
         self._desk = Desk(stage, record, self.begin_exam, blind=options.second_read)
-        self._picture_ns: int | None = None
+        self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
         self._begin_exam(exam)
 
@@ -239,8 +239,8 @@ class Live:
     def _judge_signal(self, now_ns: int) -> None:
         if self._viewer.no_signal is not None:
             return
-        since_ns = self._picture_ns
-        if since_ns is not None and now_ns - since_ns > NO_SIGNAL_AFTER_S * 1e9:
+        limit_s = NO_SIGNAL_AFTER_S if self._viewer.decoded else FIRST_PICTURE_S
+        if now_ns - self._picture_ns > limit_s * 1e9:
             self._viewer.no_signal = "no picture comes from the source"
             self._record.state("signal", "no-signal")
 

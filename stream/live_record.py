@@ -19,6 +19,9 @@ from stream.proposals import Proposal
 _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
 
+MAX_WAITING = 200
+"""Events remembered from before the first frame: a source that tries and tries is not an exam."""
+
 _AI_WORDS = {
     AiState.ON: "on",
     AiState.OFF: "off",
@@ -44,17 +47,24 @@ class LiveRecord:
         self._journal, self._bundle, self._clips = journal, bundle, clips
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
-        self._exam = self._begin() if resume is None else journal.resume(resume)
+        self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
+        self._id = journal.make_exam_id() if resume is None else resume
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def exam_id(self) -> str:
         """The id of the exam that runs."""
-        return self._exam.exam_id
+        return self._id
+
+    @property
+    def begun(self) -> bool:
+        """Whether the exam stands in the journal: from its first sampled frame on."""
+        return self._exam is not None
 
     def record(self, result: Result) -> None:
-        """Write down a result, before it is shown."""
+        """Write down a result, before it is shown; the first one begins the exam."""
         # what passed through the engine has waited for it; the rest was never counted by it
-        self._exam.record(result, judged="wait" in result.stage_ms)
+        self._open().record(result, judged="wait" in result.stage_ms)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down an event; of its fields only those that the journal has a place for."""
@@ -65,14 +75,11 @@ class LiveRecord:
         kept = {key: value for key, value in fields.items() if key in places}
         if word == "ready":
             self._engine = kept
-        try:
-            self._exam.event(word, kept)
-        except InputError:  # a value that the journal has no word for: that it happened is kept
-            self._exam.event(word)
+        self._say(word, kept)
 
     def state(self, part: str, value: str) -> None:
         """Write down that `part` is now `value`."""
-        self._exam.state(part, value)
+        self._say("state", {"part": part, "value": value})
 
     def note_ai(self, ai: AiState) -> None:
         """Write down what the screen says of the AI, when that changes."""
@@ -88,26 +95,42 @@ class LiveRecord:
     def keep(self, frame: Proposal) -> str | None:
         """Keep a frame; returns its id, or None where nothing can be kept."""
         seq, pixels, reason = frame.seq, frame.pixels, frame.reason
-        name = self._exam.keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
+        name = self._open().keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
         if name is not None and self._clips is not None:
             self._clips.keep(self.exam_id, name, frame.captured_ns)
         return name
 
     def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
         """Write down what a person said of a kept picture."""
-        self._exam.review(key_frame_id, verdict, label)
+        self._open().review(key_frame_id, verdict, label)
 
     def next_exam(self, counts: Mapping[str, Any]) -> None:
         """End the exam and begin another."""
         self.end(counts)
         if self._clips is not None:
             self._clips.begin_exam()
-        self._exam = self._begin()
+        self._exam, self._id = None, self._journal.make_exam_id()
 
     def end(self, counts: Mapping[str, Any]) -> None:
-        """End the exam; `counts` is `frames` of `exam.json`."""
-        self._exam.end({"complete": True, "frames": dict(counts)})
+        """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""
+        if self._exam is not None:
+            self._exam.end({"complete": True, "frames": dict(counts)})
 
-    def _begin(self) -> ExamJournal:
-        about = {"mode": "live", "release": __version__, **self._engine}
-        return self._journal.begin(describe_bundle(self._bundle) | about)
+    def _open(self) -> ExamJournal:
+        """Return the exam, begun now if it was not: a session without a frame leaves no trace."""
+        if self._exam is None:
+            about = {"mode": "live", "release": __version__, **self._engine}
+            self._exam = self._journal.begin(describe_bundle(self._bundle) | about, self._id)
+            for word, fields in self._waiting:
+                self._say(word, fields)
+            self._waiting.clear()
+        return self._exam
+
+    def _say(self, word: str, fields: dict[str, Any]) -> None:
+        if self._exam is None:
+            self._waiting = [*self._waiting[-MAX_WAITING:], (word, fields)]
+            return
+        try:
+            self._exam.event(word, fields)
+        except InputError:  # a value that the journal has no word for: that it happened is kept
+            self._exam.event(word)

@@ -70,7 +70,7 @@ class OverlayState:
         if self.ai is not AiState.ON or self.heatmap is None:
             return 0.0
         age_s = self.pts_s - self.heatmap.pts_s
-        if age_s < -_SAME_FRAME_S:
+        if age_s < -_SAME_FRAME_S or age_s > life_s - _SAME_FRAME_S:
             return 0.0
         return min(1.0, max(0.0, 1.0 - age_s / life_s))
 
