@@ -101,7 +101,7 @@ def _read_manifest(root: Path) -> Manifest:
         return Manifest.from_json(json.loads(path.read_bytes()))
     except FileNotFoundError as error:
         raise BundleError(f"{root} is no bundle: it has no {MANIFEST_NAME}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read as JSON: {error}") from error
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from error

@@ -60,8 +60,12 @@ def _open_openvino(
     from engine.backends.openvino import OpenVinoBackend
 
     graph = next((file for file in entry.files if file.path.endswith(".xml")), None)
-    if graph is None:
-        raise BundleError(f"the manifest names no .xml for {entry.backend} {entry.precision}")
+    listed = {file.path for file in entry.files}
+    if graph is None or graph.path.removesuffix(".xml") + ".bin" not in listed:
+        raise BundleError(
+            f"the manifest does not answer for both files of {entry.backend} {entry.precision}, "
+            f".xml and .bin: build it again with `neurosono build {bundle.root}`"
+        )
     backend = OpenVinoBackend(bundle.root / graph.path, entry.precision, members, threads)
     labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
     if (backend.classes, backend.size_px) != (len(labels), spec.size_px):

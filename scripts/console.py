@@ -1,6 +1,7 @@
 """How the commands speak: one console, and one way to end."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,26 @@ console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""
 
 
+def check_json_place(where: Path | None) -> None:
+    """Raise `OutputError` where a report could not be written later: before the work, not after."""
+    if where is None or str(where) == "-":
+        return
+    folder = where.parent
+    while not folder.exists():
+        folder = folder.parent
+    if where.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write {where}: choose another --json")
+
+
 def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
     """Write what machines read to `where` (`-`: standard output; None: nowhere)."""
     if where is None:
         return
     text = json.dumps(content, indent=2) + "\n"
-    if str(where) == "-":
-        print(text, end="")  # noqa: T201
-        return
     try:
+        if str(where) == "-":
+            print(text, end="", flush=True)  # noqa: T201
+            return
         where.parent.mkdir(parents=True, exist_ok=True)
         where.write_text(text)
     except OSError as error:

@@ -38,7 +38,9 @@ def live(
         bool, typer.Option("--second-read", help="Keep the AI hidden until the exam ends.")
     ] = False,
     page: Annotated[bool, typer.Option(help="Serve the page; without it, a table here.")] = True,
-    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: at Ctrl-C.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=1e9, help="Stop after so long; 0: at Ctrl-C.")
+    ] = 0.0,
     journal: Annotated[
         Path | None, typer.Option(help="The exam record. [default: the user's data folder]")
     ] = None,

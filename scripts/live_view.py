@@ -14,7 +14,7 @@ from rich.table import Table
 
 from engine.bundle import Bundle
 from engine.contracts.notice import NOTICE
-from scripts.console import console, write_json_report
+from scripts.console import check_json_place, console, write_json_report
 from scripts.replay_view import describe
 from stream.clips import Clips
 from stream.display.access import is_loopback
@@ -51,6 +51,7 @@ class LiveView:
 
 def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | None) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
+    check_json_place(json_path)
     bundle = Bundle.load(options.bundle)
     hub = Hub()
     stop = threading.Event()

@@ -3,13 +3,14 @@
 Each verb has a file of its own, whose heavy imports stay inside the function: `--help` is instant.
 """
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from engine import __version__
-from engine.contracts.errors import NeurosonoError
+from engine.contracts.errors import NeurosonoError, StoppedError
 from engine.contracts.notice import NOTICE
 from scripts.bench import bench
 from scripts.build import build
@@ -69,12 +70,22 @@ def _options(
     del version, debug
 
 
+def _interrupt(*_: object) -> None:
+    """A closed terminal and a polite `kill` end a command as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run a command; every foreseen error is one sentence, and its exit code is 1 or 2."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
     try:
         app(arguments)
+    except KeyboardInterrupt:
+        typer.secho("neurosono: stopped", err=True)
+        return StoppedError.exit_code
     except ModuleNotFoundError as error:
         if debug or (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
             raise

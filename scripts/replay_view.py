@@ -11,7 +11,7 @@ from rich.table import Table
 
 from engine.contracts.errors import RunError
 from engine.contracts.notice import NOTICE
-from scripts.console import console, write_json_report
+from scripts.console import check_json_place, console, write_json_report
 from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from stream.replay import Progress, replay
 
@@ -25,6 +25,7 @@ REFRESH_HZ = 8
 
 def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]:
     """Replay with a progress line, then print the exam and the paths of what was written."""
+    check_json_place(json_path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     begun_s = time.monotonic()
     with Bar(*columns, console=console, refresh_per_second=REFRESH_HZ, transient=True) as bar:

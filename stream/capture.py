@@ -109,7 +109,7 @@ class Capture:
         answered, next_seq = set(event.fields["answered"]), event.fields["next_seq"]
         for frame in self._sent:
             if frame.seq >= next_seq and frame.seq not in answered:
-                self._display.send_always(_skip(frame, SkipReason.ENGINE_OFF))
+                self._display.send_always(frame)
 
     def send(self, taken: Taken) -> None:
         """Pass one picture on.
@@ -163,6 +163,11 @@ class Capture:
             self._frames.pump(0)
             self._display.pump(max(1, min(10, int(left_ms))))
 
+    def _pump_and_ask(self) -> bool:
+        # the display may be waiting for the answer to a frame that has not left yet
+        self._frames.pump(0)
+        return self._stop()
+
     def _is_without_engine(self) -> bool:
         self._display.pump(0)
         return self._engine_is_off or self._stop()
@@ -187,7 +192,7 @@ class Capture:
         if self._realtime:
             lost = self._display.send_newest(picture) is not None
         else:
-            lost = not self._display.send_waiting(picture, self._stop)
+            lost = not self._display.send_waiting(picture, self._pump_and_ask)
         if lost:
             self.counts.displayed -= 1
             self.counts.dropped += 1

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import zmq
 
-from engine.contracts.errors import WireError
+from engine.contracts.errors import OutputError, WireError
 from stream.wire import FRAME, KIND_AT, Credit, Event, Message, Received, pack, unpack
 
 POLL_MS = 50
 """How long a wait lasts before the caller's stop is asked again."""
+
+FOLDER_PREFIX = "neurosono-"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,20 @@ class Endpoints:
 
 
 def make_socket_folder() -> Path:
-    """Make a private folder for the sockets; short, for a socket's path ends at 107 bytes."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    parent = runtime if runtime and len(runtime) < 60 and os.access(runtime, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="neurosono-", dir=parent))
+    """Make a private folder for the sockets; short, for a socket's path ends at 107 bytes.
+
+    Folders of sessions that were killed are swept away. Raises `OutputError` without a place.
+    """
+    places = (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108
+    fitting = (place for place in places if 0 < len(place) < 60 and os.access(place, os.W_OK))
+    parent = next(fitting, None)
+    if parent is None:
+        raise OutputError(f"no short, writable folder for sockets among {places}: set TMPDIR")
+    for left in Path(parent).glob(f"{FOLDER_PREFIX}*-*"):
+        pid = left.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=parent))
 
 
 def remove_socket_folder(folder: Path) -> None:

@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.contracts.errors import SourceBrokenError
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.preprocessing import PreprocessingSpec
 from engine.preprocess import preprocess
+from stream.colour import has_doppler
 from stream.evidence import EvidenceGate
 from stream.picture import Picture, Source
+from stream.region import Region
 from stream.sampler import Sampler
 from stream.screen import Screen, Screened
+
+LARGE_BOX_SHARE = 0.04
+"""Of the region's area: real letters covered up to 0.015, boxes of power Doppler 0.23 and more."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ class Intake:
             reason = SkipReason.LAYOUT_CHANGE
         elif picture.damaged:
             reason = SkipReason.DAMAGED
+        elif _hides_colour(picture, screened.region):
+            reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
@@ -117,6 +124,15 @@ class Intake:
             skip_reason=reason,
             stage_ms=stage_ms,
         )
+
+
+def _hides_colour(picture: Picture, region: Region) -> bool:
+    """Whether what was blanked as letters is too large for them, and full of Doppler's colours."""
+    least = LARGE_BOX_SHARE * region.w * region.h
+    letters = tuple(box for box in region.text if box[2] * box[3] <= least)
+    if letters == region.text:
+        return False
+    return has_doppler(replace(region, text=letters).crop(picture.pixels))
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

@@ -1,5 +1,6 @@
 """Everything that a replay writes: all of it aside, and named only once whole."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from stream.record import (
     FramesWriter,
     Latencies,
     describe_exam,
+    lock_folder,
     prepare_folder,
 )
 from stream.replay_options import ReplayOptions
@@ -37,6 +39,7 @@ class Outputs:
     def __init__(self, out: Path, manifest: Manifest, *, video: bool) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
         self._made = prepare_folder(out)
+        self._lock: int | None = lock_folder(out)
         self._frames: FramesWriter | None = FramesWriter(out, manifest.labels)
         self._overlay: Overlay | None = None
         self._video: VideoWriter | None = None
@@ -107,6 +110,9 @@ class Outputs:
         if self._frames is not None:
             self._frames.abort()
         self._video, self._frames = None, None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _open_video(self, picture: DisplayFrame) -> tuple[Overlay, VideoWriter]:
         height, width = picture.pixels.shape[:2]

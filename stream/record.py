@@ -1,6 +1,7 @@
 """What a replay leaves: `frames.jsonl`, a line a sampled frame, and `exam.json`."""
 
 import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,12 @@ from engine.contracts.result import ExamSnapshot, Result
 from stream.ledger import Ledger
 
 EXAM_SCHEMA = "neurosono-exam/1"
+OUTPUT_NAMES = (
+    *("exam.json", "frames.jsonl", "overlay.mp4"),
+    *(".frames.jsonl.partial", "overlay.partial.mp4"),
+)
+"""Every name that a replay writes under, whole or not yet."""
+
 EXAM_NAME, FRAMES_NAME, OVERLAY_NAME = "exam.json", "frames.jsonl", "overlay.mp4"
 
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
@@ -56,6 +63,22 @@ def prepare_folder(out: Path) -> bool:
     except OSError as error:
         raise OutputError(f"cannot write to {out}: {error.strerror}; {remedy}") from error
     return made
+
+
+def lock_folder(out: Path) -> int:
+    """Take `out` for this replay alone, until the returned descriptor is closed.
+
+    Raises `OutputError` where another replay has it.
+    """
+    descriptor = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise OutputError(
+            f"another replay is writing to {out}: wait for it, or choose another --out"
+        ) from error
+    return descriptor
 
 
 class FramesWriter:

@@ -3,6 +3,7 @@
 This is the display process: it starts the capture and the engine process and ends with them.
 """
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ def replay(
     Raises an `InputError` before anything is begun, and a `RunError` where it could not be ended:
     what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
     """
+    options.check_sources()
     bundle = Bundle.load(options.bundle)
     outputs = open_sink(options, bundle)
     folder = make_socket_folder()
@@ -95,6 +97,7 @@ class _Replay:
         self._end: Mapping[str, Any] | None = None
         self._failure: NeurosonoError | None = None
         self._unjudged: dict[str, int] = {}
+        self._heard_ns = time.monotonic_ns()
 
     def run(self, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> dict[str, Any]:
         endpoints = Endpoints.in_folder(folder)
@@ -113,6 +116,8 @@ class _Replay:
                 self._follow()
             except KeyboardInterrupt:
                 interrupted = True
+                # once is enough: a second Ctrl-C must not tear what is being finished
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
         if interrupted and not self._outputs.shown:
             self._outputs.abort()
             raise StoppedError("stopped before the first picture: nothing was written")
@@ -127,6 +132,7 @@ class _Replay:
                 self._check_capture()
                 self._check_engine()
                 continue
+            self._heard_ns = time.monotonic_ns()
             match received.message:
                 case DisplayFrame() as picture:
                     self._show(picture)
@@ -186,6 +192,9 @@ class _Replay:
             self._turn_off(EngineFailedError(f"the engine process died ({_describe_exit(code)})"))
 
     def _check_capture(self) -> None:
+        silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
+        if silent_s > STUCK_S and not self._options.realtime and self._end is None:
+            self._children.kill("capture")
         code = self._children.exit_code("capture")
         if code is None or self._end is not None:
             return

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.bundle import Bundle
 from engine.contracts.errors import InputError
 from stream.capture import CaptureOptions
+from stream.record import OUTPUT_NAMES
 from stream.worker import EngineOptions
 
 
@@ -34,6 +35,18 @@ class ReplayOptions:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+
+    def check_sources(self) -> None:
+        """Raise `InputError` where the results would be written over, or read as, a source."""
+        out = self.out.resolve()
+        for source in self.sources:
+            path = Path(source).resolve()
+            inside = path.is_dir() and out.is_relative_to(path)
+            if inside or (path.parent == out and path.name in OUTPUT_NAMES):
+                raise InputError(
+                    f"--out {self.out} would put the results among the sources, over or beside "
+                    "what is replayed: choose a folder outside"
+                )
 
     def split(self, bundle: Bundle) -> tuple[CaptureOptions, EngineOptions]:
         """Return what the capture and what the engine process need to know."""

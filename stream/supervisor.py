@@ -32,7 +32,8 @@ class Supervisor:
         configuration = {"role": role, "endpoints": self._endpoints.__dict__, "options": options}
         try:
             child = subprocess.Popen(
-                [sys.executable, "-m", MODULES[role]],
+                # -P: what lies in the current folder is data, never code
+                [sys.executable, "-P", "-m", MODULES[role]],
                 stdin=subprocess.PIPE,
                 # a group of its own: Ctrl-C reaches us alone, and we decide what it means
                 process_group=0,

@@ -153,7 +153,7 @@ class Manifest:
             expected = found["digest"]
         except BundleError:
             raise
-        except (KeyError, TypeError, ValueError, InputError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise BundleError(f"the manifest is not readable: {error!r}") from error
         if expected != manifest.digest:
             raise BundleError(

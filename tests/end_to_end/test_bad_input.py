@@ -1,11 +1,15 @@
 """What cannot be used is refused in one sentence, with exit code 2 and nothing left behind."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from stream.record import lock_folder
+from stream.replay import replay
+from stream.replay_options import ReplayOptions
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, read_record, run
 
@@ -157,3 +161,41 @@ def test_an_unfinished_run_does_not_pass_for_the_one_before(
     again = run("replay", tmp_path / "absent.mp4", "--bundle", bundle_root, "--out", tmp_path)
     assert again.returncode == 2
     assert read_record(tmp_path) == before
+
+
+def test_a_source_is_never_written_over(clip: Path, bundle_root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "overlay.mp4"
+    shutil.copy(clip, source)
+    before = source.read_bytes()
+    for given in (source, tmp_path):
+        done = run("replay", given, "--bundle", bundle_root, "--out", tmp_path)
+        assert done.returncode == 2
+        assert "among the sources" in " ".join(done.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["overlay.mp4"]
+    assert source.read_bytes() == before
+
+
+def test_a_folder_belongs_to_one_replay_at_a_time(bundle_root: Path, tmp_path: Path) -> None:
+    descriptor = lock_folder(tmp_path)
+    done = run("replay", PHANTOM, "--bundle", bundle_root, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "another replay is writing" in " ".join(done.stderr.split())
+    os.close(descriptor)
+
+
+def test_what_lies_in_the_current_folder_is_not_run(
+    clip: Path, bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise RuntimeError('run as code')")
+    monkeypatch.chdir(tmp_path)
+    options = ReplayOptions((str(clip),), tmp_path / "out", bundle=str(bundle_root))
+    assert replay(options)["complete"] is True
+
+
+def test_a_report_that_could_not_be_written_stops_before_the_work(
+    bundle_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "exam.json"
+    said = refuse(tmp_path / "out", PHANTOM, "--bundle", bundle_root, "--json", place)
+    assert "choose another --json" in said

@@ -7,6 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stream.channel import make_socket_folder, remove_socket_folder
+from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, child, start, wait_until
 
 LONG = "phantom:normal?seed=4&seconds=30"
@@ -90,3 +92,46 @@ def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: P
     assert len(gone) == 2
     assert not (out / "exam.json").exists()
     assert not (out / "overlay.mp4").exists()
+
+
+def test_an_engine_that_comes_late_to_a_still_clip_is_waited_for(
+    bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
+    clip = tmp_path / "still.mp4"
+    write_clip(clip, pictures=12, moving=False)
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    out = tmp_path / "out"
+    process = start("replay", clip, "--bundle", bundle_root, "--out", out, env=env)
+    engine = child(process, "stream.worker")
+    engine.suspend()
+    wait_until(lambda: (out / ".frames.jsonl.partial").is_file())
+    wait_until(lambda: child(process, "stream.capture").cpu_times().user > 0.3)
+    engine.resume()
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 0, said
+    assert assert_adds_up(out)["frames"]["decoded"] == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_closed_terminal_is_a_clean_stop(
+    number: signal.Signals, bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    out = tmp_path / "out"
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    wait_for_pictures(out)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 130, said
+    assert assert_adds_up(out)["complete"] is False
+
+
+def test_folders_of_killed_sessions_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")
+    left = Path("/tmp") / "neurosono-999999999-left"  # no process has such a number
+    left.mkdir(exist_ok=True)
+    made = make_socket_folder()
+    assert not left.exists()
+    remove_socket_folder(made)

@@ -25,7 +25,9 @@ def make_screen(
     return np.asarray(screen, dtype=np.uint8)
 
 
-def write_clip(path: Path, pictures: int = 20, seed: int = 0, rate_hz: int = 25) -> Path:
+def write_clip(
+    path: Path, pictures: int = 20, seed: int = 0, rate_hz: int = 25, *, moving: bool = True
+) -> Path:
     """Write a clip of `pictures` pictures; the container follows the name's ending."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate_hz)
@@ -33,7 +35,8 @@ def write_clip(path: Path, pictures: int = 20, seed: int = 0, rate_hz: int = 25)
         stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
         stream.options = {"crf": "10", "preset": "ultrafast"}
         for index in range(pictures):
-            frame = av.VideoFrame.from_ndarray(make_screen(index, seed), format="bgr24")
+            screen = make_screen(index if moving else 0, seed)
+            frame = av.VideoFrame.from_ndarray(screen, format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, rate_hz)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
