@@ -186,6 +186,8 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "probabilities": _listed(result.probabilities),
         "members": _listed(result.member_probabilities),
         "disagreement": result.disagreement,
+        "gate": result.gate,
+        "unfamiliarity": result.unfamiliarity,
         "ms": result.stage_ms,
         "exam": {
             "probabilities": exam.probabilities.tolist(),
@@ -196,6 +198,8 @@ def _describe_result(result: Result) -> dict[str, Any]:
             "used": exam.used,
             "effective": exam.effective_frames,
             "skipped": exam.skipped,
+            "mean": _listed(exam.mean),
+            "alarm": exam.alarm,
         },
     }
 
@@ -213,6 +217,8 @@ def _build_result(
         int(exam["used"]),
         float(exam["effective"]),
         {str(reason): int(count) for reason, count in exam["skipped"].items()},
+        None if exam["mean"] is None else np.array(exam["mean"], dtype=np.float64),
+        bool(exam["alarm"]),
     )
     return Result(
         *clock,
@@ -223,4 +229,6 @@ def _build_result(
         cam,
         meta["disagreement"],
         dict(meta["ms"]),
+        meta["gate"],
+        meta["unfamiliarity"],
     )

@@ -24,9 +24,11 @@ class ExamState(StrEnum):
 class ExamSnapshot:
     """The exam after some frame.
 
-    `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities, all
-    NaN before the first; `low` and `high` bound it, `(C,)`, at the level of `engine.exam`.
-    `effective_frames` is how many independent frames the used ones are worth.
+    `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities,
+    calibrated once more for whole exams where the bundle says how, all NaN before the first; `low` and `high` bound it, `(C,)`, at the level of `engine.exam`.
+    `effective_frames` is how many independent frames the used ones are worth. `mean` is the paper's
+    plain mean, `(C,)`, where the bundle calibrates whole exams and so differs from it; `alarm` says
+    that the operating point for "any anomaly" is reached and held.
     """
 
     probabilities: NDArray[np.float64]
@@ -37,6 +39,8 @@ class ExamSnapshot:
     used: int
     effective_frames: float
     skipped: dict[str, int] = field(default_factory=dict)
+    mean: NDArray[np.float64] | None = None
+    alarm: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class Result:
     `probabilities` is `(C,)` float64, calibrated; `member_probabilities` `(M, C)` float32, as the
     network gave them; both None where the frame was skipped. `cam` is `(C, h, w)` float32 in 0 to
     1, present only where the throttle let it pass. `disagreement` is in 0 to 1 (see `engine.exam`).
+    `gate` is the score, 0 to 1, that the frame is a view of a fetal head or spine, and
+    `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where the
+    bundle has no gate or the frame never reached it.
     """
 
     stream_id: str
@@ -59,6 +66,8 @@ class Result:
     cam: NDArray[np.float32] | None = None
     disagreement: float | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
+    gate: float | None = None
+    unfamiliarity: float | None = None
 
     @property
     def used(self) -> bool:

@@ -19,7 +19,16 @@ STREAM = "0123456789abcdef0123456789abcdef"
 def make_result(cam: bool) -> Result:
     rng = np.random.default_rng(0)
     exam = ExamSnapshot(
-        rng.random(5), rng.random(5), rng.random(5), ("a", "b"), ExamState.STABLE, 7, 3.25, {"f": 2}
+        rng.random(5),
+        rng.random(5),
+        rng.random(5),
+        ("a", "b"),
+        ExamState.STABLE,
+        7,
+        3.25,
+        {"f": 2},
+        mean=rng.random(5),
+        alarm=True,
     )
     return Result(
         STREAM,
@@ -33,6 +42,8 @@ def make_result(cam: bool) -> Result:
         rng.random((5, 7, 7)).astype(np.float32) if cam else None,
         0.1,
         {"network": 1.5},
+        gate=0.75,
+        unfamiliarity=0.25,
     )
 
 

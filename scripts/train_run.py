@@ -1,0 +1,122 @@
+"""`neurosono train run` and `recipes`: from patients to a bundle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts.train_prepare import PAPER_EVERY, DatasetArgument, EveryOption, JsonOption, open_cache
+
+if TYPE_CHECKING:
+    from training.member import Step, Watch
+
+
+def run(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="A TOML file, or a shipped recipe: paper, demo.")
+    ] = "paper",
+    folds: Annotated[str | None, typer.Option(help="A number of folds, or lopo.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    width: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+    members: Annotated[int | None, typer.Option(help="Networks to train; 0: one a fold.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Start: random, imagenet, or a .safetensors file.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where to extract to; by default beside --out.")
+    ] = None,
+    every: EveryOption = PAPER_EVERY,
+    card: Annotated[
+        str | None, typer.Option(help="What the bundle is, for what, its limits: a TOML file.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The bundle's name; by default --out's.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Members trained at a time; 0: one a core, or one on a GPU.")
+    ] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Train every member and write the bundle. Killed? The same command takes it up again."""
+    from scripts.console import console, write_json_report
+    from scripts.train_evaluate import print_metrics
+    from training.card import load_card
+    from training.recipe import load_recipe
+    from training.run import Run
+
+    chosen = load_recipe(
+        recipe,
+        folds=int(folds) if folds is not None and folds.isdecimal() else folds,
+        epochs=epochs,
+        width=width,
+        members=members,
+        weights=weights,
+        seed=seed,
+    )
+    text = load_card(card)
+    data = open_cache(dataset, cache, out, every)
+    job = Run(data, chosen, out, name or out.name, workers or _count_workers(), text)
+    with _Progress(chosen.epochs) as progress:
+        metrics = job.train(progress)
+    print_metrics(metrics, "held-out patients, uncalibrated")
+    console.print(f"bundle: {out}", soft_wrap=True)
+    write_json_report(json, metrics)
+
+
+def recipes() -> None:
+    """Explain what a recipe may say, and what the shipped ones do."""
+    from rich.table import Table
+
+    from scripts.console import console
+    from training.recipe import RECIPES_PATH, Recipe, load_recipe
+
+    names = sorted(path.stem for path in RECIPES_PATH.glob("*.toml"))
+    table = Table("key", "meaning", "default", *names)
+    values = [load_recipe(name).to_json() for name in names]
+    for key, default in Recipe().to_json().items():
+        shown = (
+            f"{value[key]:.4g}" if isinstance(value[key], float) else str(value[key])
+            for value in values
+        )
+        table.add_row(key, Recipe.meanings()[key], str(default), *shown)
+    console.print(table)
+
+
+def _count_workers() -> int:
+    import os
+
+    import torch
+
+    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+
+
+class _Progress:
+    """Rich bars for `training.member.Watch`."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from scripts.console import console
+
+        self._epochs = epochs
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console)
+        self._tasks: dict[int, Any] = {}
+
+    def __enter__(self) -> "Watch":
+        self._bar.start()
+        return self._hear
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _hear(self, step: "Step") -> None:
+        if step.member not in self._tasks:
+            self._tasks[step.member] = self._bar.add_task("", total=self._epochs)
+        task = self._tasks[step.member]
+        done = step.epoch + step.step / step.steps
+        text = f"member {step.member} epoch {step.epoch + 1}/{self._epochs} loss {step.loss:.3f}"
+        self._bar.update(task, completed=done, description=text)
+        if step.validation is not None:
+            self._bar.console.print(f"{text}, validation {step.validation:.1%}")
