@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.conformal import fit_threshold, measure_coverage
 from calibration.reliability import describe
@@ -67,10 +66,10 @@ def cross_check(frames: Predictions, alpha: float, seed: int = 0) -> dict[str, A
         chosen = rng.permutation(patients)[: len(patients) // 2]
         inside = np.isin(frames.patients, chosen)
         try:
-            calibration = fit_calibration(select(frames, inside), alpha)
+            calibration = fit_calibration(frames.select(inside), alpha)
         except InputError:
             return None
-        found.append(_measure(calibration, select(frames, ~inside)))
+        found.append(_measure(calibration, frames.select(~inside)))
     return {key: float(np.mean([each[key] for each in found])) for key in found[0]}
 
 
@@ -88,17 +87,3 @@ def _measure(calibration: Calibration, frames: Predictions) -> dict[str, float]:
         "exam_ece_before": describe(frames.by_exam())["ece"],
         "exam_ece_after": describe(exams)["ece"],
     } | {key: float(value) for key, value in asdict(coverage).items()}
-
-
-def select(frames: Predictions, wanted: NDArray[np.bool_]) -> Predictions:
-    """Return the frames where `wanted` is true."""
-    return Predictions(
-        labels=frames.labels,
-        rows=frames.rows[wanted],
-        folds=frames.folds[wanted],
-        patients=frames.patients[wanted],
-        exams=frames.exams[wanted],
-        targets=frames.targets[wanted],
-        weeks=frames.weeks[wanted],
-        probabilities=frames.probabilities[wanted],
-    )

@@ -46,6 +46,7 @@ def judge(
         weeks=np.array(
             [np.nan if row.gestational_weeks is None else row.gestational_weeks for row in found]
         ),
+        sites=np.array([row.site for row in found], dtype=np.str_),
         probabilities=probabilities,
     )
 

@@ -63,7 +63,7 @@ class Run:
         held_out = [
             self._judge_held_out(state, fold) for state, fold in zip(states, used, strict=False)
         ]
-        return self._write(states, used, _join(held_out))
+        return self._write(states, used, Predictions.join(held_out))
 
     def _task(self, number: int, folds: list[Fold]) -> Task:
         return Task(
@@ -158,10 +158,3 @@ class Run:
                 "threads": torch.get_num_threads(),
             },
         }
-
-
-def _join(parts: list[Predictions]) -> Predictions:
-    first = parts[0]
-    names = ("rows", "folds", "patients", "exams", "targets", "weeks", "probabilities")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Predictions(labels=first.labels, **joined)

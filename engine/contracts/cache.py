@@ -24,7 +24,7 @@ from engine.contracts.errors import InputError, NeurosonoError, OutputError
 from engine.contracts.labels import validate_labels
 from engine.contracts.preprocessing import PreprocessingSpec
 
-SCHEMA = "neurosono-cache/1"
+SCHEMA = "neurosono-cache/2"
 FRAMES_NAME = "frames.npy"
 INDEX_NAME = "index.csv"
 SUMMARY_NAME = "cache.json"
@@ -36,7 +36,8 @@ class CachedFrame:
 
     `path` is the clip's, inside the dataset; `clip` and `frame` count the exam's clips and decoded
     frames from 0; `pts_s` is the time in the exam. `patient` is the folder's name: a cache is as
-    private as the data it was made of.
+    private as the data it was made of. `site` is the hospital or scanner and `plane` the view, both
+    "" where unknown.
     """
 
     path: str
@@ -47,6 +48,8 @@ class CachedFrame:
     frame: int
     pts_s: float
     gestational_weeks: float | None = None
+    site: str = ""
+    plane: str = ""
 
 
 COLUMNS = tuple(each.name for each in fields(CachedFrame))
@@ -259,6 +262,8 @@ def _read_index(index: bytes) -> tuple[CachedFrame, ...]:
             gestational_weeks=float(line["gestational_weeks"])
             if line["gestational_weeks"]
             else None,
+            site=line["site"],
+            plane=line["plane"],
         )
         for line in reader
     )

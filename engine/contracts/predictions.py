@@ -1,7 +1,8 @@
 """Predictions on patients that the model had not seen: written by training, read by calibration."""
 
 import csv
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError, OutputError
 
-FIXED_COLUMNS = ("row", "fold", "patient", "exam", "label", "gestational_weeks")
+FIXED_COLUMNS = ("row", "fold", "patient", "exam", "label", "gestational_weeks", "site")
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Predictions:
 
     `rows` are row numbers of the cache that was judged (of an exam: its first); `folds` the fold
     whose member judged it, -1 for the whole ensemble. `patients` and `exams` are pseudonyms.
-    `targets` are class indices; `weeks` gestational weeks, NaN where unknown. `probabilities` is
-    `(N, C)` float64, uncalibrated.
+    `targets` are class indices; `weeks` gestational weeks, NaN where unknown; `sites` the hospital
+    or scanner, "" where unknown. `probabilities` is `(N, C)` float64, uncalibrated.
     """
 
     labels: tuple[str, ...]
@@ -30,6 +31,7 @@ class Predictions:
     exams: NDArray[np.str_]
     targets: NDArray[np.int64]
     weeks: NDArray[np.float64]
+    sites: NDArray[np.str_]
     probabilities: NDArray[np.float64]
 
     def __post_init__(self) -> None:
@@ -47,16 +49,23 @@ class Predictions:
         _, first, exam_of = np.unique(self.exams, return_index=True, return_inverse=True)
         total = np.zeros((len(first), len(self.labels)))
         np.add.at(total, exam_of, self.probabilities)
-        return Predictions(
-            labels=self.labels,
-            rows=self.rows[first],
-            folds=self.folds[first],
-            patients=self.patients[first],
-            exams=self.exams[first],
-            targets=self.targets[first],
-            weeks=self.weeks[first],
-            probabilities=total / np.bincount(exam_of)[:, None],
-        )
+        averaged = total / np.bincount(exam_of)[:, None]
+        return self._take(first).with_probabilities(averaged)
+
+    def select(self, wanted: NDArray[np.bool_]) -> "Predictions":
+        """Return the frames where `wanted`, `(N,)`, is true; raise `InputError` if none is."""
+        return self._take(np.flatnonzero(wanted))
+
+    def _take(self, at: NDArray[np.int64]) -> "Predictions":
+        names = (each.name for each in fields(self) if each.name != "labels")
+        return replace(self, **{name: getattr(self, name)[at] for name in names})
+
+    @classmethod
+    def join(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Put several tables of the same labels, one or more, under each other."""
+        names = (each.name for each in fields(cls) if each.name != "labels")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return Predictions(labels=parts[0].labels, **joined)
 
     def with_probabilities(self, probabilities: NDArray[np.float64]) -> "Predictions":
         """Return the same frames with other probabilities, e.g. calibrated ones."""
@@ -74,7 +83,7 @@ class Predictions:
                     fixed = (self.rows[i], self.folds[i], self.patients[i], self.exams[i])
                     label = self.labels[self.targets[i]]
                     values = (f"{value:.7g}" for value in self.probabilities[i])
-                    writer.writerow((*fixed, label, weeks, *values))
+                    writer.writerow((*fixed, label, weeks, self.sites[i], *values))
             aside.replace(path)
         except OSError as error:
             aside.unlink(missing_ok=True)
@@ -99,6 +108,7 @@ class Predictions:
                 exams=np.array([line["exam"] for line in lines], dtype=np.str_),
                 targets=np.array([labels.index(line["label"]) for line in lines], dtype=np.int64),
                 weeks=np.array([float(line["gestational_weeks"] or "nan") for line in lines]),
+                sites=np.array([line["site"] for line in lines], dtype=np.str_),
                 probabilities=np.array(
                     [[float(line[f"p_{label}"]) for label in labels] for line in lines]
                 ),

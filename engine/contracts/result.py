@@ -25,10 +25,11 @@ class ExamSnapshot:
     """The exam after some frame.
 
     `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities,
-    calibrated once more for whole exams where the bundle says how, all NaN before the first; `low` and `high` bound it, `(C,)`, at the level of `engine.exam`.
-    `effective_frames` is how many independent frames the used ones are worth. `mean` is the paper's
-    plain mean, `(C,)`, where the bundle calibrates whole exams and so differs from it; `alarm` says
-    that the operating point for "any anomaly" is reached and held.
+    calibrated once more for whole exams where the bundle says how, all NaN before the first; `low`
+    and `high` bound it, `(C,)`, at the level of `engine.exam`. `effective_frames` is how many
+    independent frames the used ones are worth. `mean` is the paper's plain mean, `(C,)`, where the
+    bundle calibrates whole exams and so differs from it; `alarm` says that the operating point for
+    "any anomaly" is reached and held.
     """
 
     probabilities: NDArray[np.float64]
@@ -51,8 +52,8 @@ class Result:
     network gave them; both None where the frame was skipped. `cam` is `(C, h, w)` float32 in 0 to
     1, present only where the throttle let it pass. `disagreement` is in 0 to 1 (see `engine.exam`).
     `gate` is the score, 0 to 1, that the frame is a view of a fetal head or spine, and
-    `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where the
-    bundle has no gate or the frame never reached it.
+    `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where
+    the bundle has no gate or the frame never reached it.
     """
 
     stream_id: str

@@ -22,6 +22,7 @@ def table(
         exams=names,
         targets=np.asarray(targets, dtype=np.int64),
         weeks=np.full(count, np.nan),
+        sites=np.full(count, ""),
         probabilities=probabilities,
     )
 

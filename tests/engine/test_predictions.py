@@ -16,6 +16,7 @@ def _make() -> Predictions:
         exams=np.array(["e2", "e2", "e1"]),
         targets=np.array([0, 0, 1]),
         weeks=np.array([20.25, 20.25, np.nan]),
+        sites=np.array(["one", "one", ""]),
         probabilities=np.array([[0.9, 0.1], [0.4, 0.6], [1e-9, 1 - 1e-9]]),
     )
 
@@ -25,7 +26,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     made.write(tmp_path / "p.csv")
     found = Predictions.read(tmp_path / "p.csv")
     assert found.labels == made.labels
-    for name in ("rows", "folds", "patients", "exams", "targets"):
+    for name in ("rows", "folds", "patients", "exams", "targets", "sites"):
         assert getattr(found, name).tolist() == getattr(made, name).tolist()
     np.testing.assert_allclose(found.probabilities, made.probabilities, rtol=1e-6)
     np.testing.assert_equal(found.weeks, made.weeks)
@@ -46,11 +47,11 @@ def test_exams_are_means_of_their_frames() -> None:
         ("", "holds no predictions"),
         ("row,fold\n1,2\n", "holds no predictions"),
         (
-            "row,fold,patient,exam,label,gestational_weeks,p_a,p_b\n0,0,p,e,c,,0.5,0.5\n",
+            "row,fold,patient,exam,label,gestational_weeks,site,p_a,p_b\n0,0,p,e,c,,0.5,0.5\n",
             "holds no predictions",
         ),
         (
-            "row,fold,patient,exam,label,gestational_weeks,p_a,p_b\n0,0,p,e,a,,nan,0.5\n",
+            "row,fold,patient,exam,label,gestational_weeks,site,p_a,p_b\n0,0,p,e,a,,,nan,0.5\n",
             "finite",
         ),
     ],

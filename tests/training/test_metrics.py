@@ -15,6 +15,7 @@ def _predictions(truth: list[int], said: list[int], exams: list[str]) -> Predict
         exams=np.array(exams),
         targets=np.array(truth),
         weeks=np.full(count, np.nan),
+        sites=np.full(count, ""),
         probabilities=np.eye(2)[said] * 0.8 + 0.1,
     )
 
