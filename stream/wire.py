@@ -188,6 +188,7 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "disagreement": result.disagreement,
         "gate": result.gate,
         "unfamiliarity": result.unfamiliarity,
+        "plane": result.plane,
         "ms": result.stage_ms,
         "exam": {
             "probabilities": exam.probabilities.tolist(),
@@ -231,4 +232,5 @@ def _build_result(
         dict(meta["ms"]),
         meta["gate"],
         meta["unfamiliarity"],
+        meta["plane"],
     )

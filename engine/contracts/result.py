@@ -53,7 +53,8 @@ class Result:
     1, present only where the throttle let it pass. `disagreement` is in 0 to 1 (see `engine.exam`).
     `gate` is the score, 0 to 1, that the frame is a view of a fetal head or spine, and
     `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where
-    the bundle has no gate or the frame never reached it.
+    the bundle has no gate or the frame never reached it. `plane` is the view that the gate takes it
+    for, one of the bundle's, None where it says none.
     """
 
     stream_id: str
@@ -69,6 +70,7 @@ class Result:
     stage_ms: dict[str, float] = field(default_factory=dict)
     gate: float | None = None
     unfamiliarity: float | None = None
+    plane: str | None = None
 
     @property
     def used(self) -> bool:

@@ -51,8 +51,8 @@ def test_an_altered_cache_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_missing_part_and_another_schema_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "c", [_row(0), _row(0, "b", "q")])
     summary = tmp_path / "c" / "cache.json"
-    summary.write_text(summary.read_text().replace("cache/1", "cache/9"))
-    with pytest.raises(InputError, match="must have schema neurosono-cache/1"):
+    summary.write_text(summary.read_text().replace("cache/2", "cache/9"))
+    with pytest.raises(InputError, match="must have schema neurosono-cache/2"):
         Cache.load(tmp_path / "c")
     with pytest.raises(InputError, match="no whole frame cache"):
         Cache.load(tmp_path / "nowhere")

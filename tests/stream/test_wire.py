@@ -44,6 +44,7 @@ def make_result(cam: bool) -> Result:
         {"network": 1.5},
         gate=0.75,
         unfamiliarity=0.25,
+        plane="spine",
     )
 
 
