@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.preprocess import to_grey
+
 LOOK_PX = 480
 """Longer side of what is looked at: every k-th pixel, so that thin strokes keep their colour."""
 TINT_STEPS = 16
@@ -24,6 +26,26 @@ pictures it was 0.0008 and more."""
 ONE_SHARE = 0.01
 """Of the lit pixels, warm or cold alone: power Doppler, or flow one way. Coloured letters and
 cross-hairs reached 0.0035."""
+
+NEUTRAL_LEVEL = 8
+"""Levels by which the channels of a grey picture may differ: no tint that an eye sees."""
+
+
+def drop_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a BGR picture that carries no colour as `(h, w)` grey, any other as it is.
+
+    A third of the bytes to look at, to send and to draw on.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    few = np.ascontiguousarray(pixels[::8, ::8])  # a tinted picture is told by these alone
+    return to_grey(pixels) if _is_neutral(few) and _is_neutral(pixels) else pixels
+
+
+def _is_neutral(pixels: NDArray[np.uint8]) -> bool:
+    blue, green, red = cv2.split(pixels)
+    furthest = max(cv2.norm(blue, green, cv2.NORM_INF), cv2.norm(red, green, cv2.NORM_INF))
+    return furthest <= NEUTRAL_LEVEL
 
 
 def has_doppler(pixels: NDArray[np.uint8]) -> bool:

@@ -19,6 +19,12 @@ DUPLICATE_MEAN = 0.3
 """The same as `FROZEN_MEAN` for the last frame used: a copy that was compressed once more."""
 DUPLICATE_LEVEL = 4
 """The same as `FROZEN_LEVEL` for the last frame used."""
+SAME_CONTENT_MEAN = 10.0
+"""Mean difference, grey levels, under which a square shows the kind of thing that the last one
+looked at closely did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a rule; tissue, a menu,
+a trace and air differ from each other by 15 and more."""
+SAME_CONTENT_FRAMES = 8
+"""Frames until the closer look is taken again all the same: a slow fade to air adds no more."""
 CHANGED_SHARE = 0.01
 """Of a square's pixels: as many may differ by more, where a cursor moved or a caliper was set."""
 
@@ -30,6 +36,8 @@ class EvidenceGate:
         self._clip: int | None = None
         self._before: NDArray[np.uint8] | None = None
         self._used: NDArray[np.uint8] | None = None
+        self._tissue: NDArray[np.uint8] | None = None
+        self._since_look = 0
 
     def judge(
         self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], clip: int
@@ -42,7 +50,7 @@ class EvidenceGate:
         """
         before = self._before if clip == self._clip else None
         self._clip, self._before = clip, grey
-        reason = content_of(pixels, grey)
+        reason = self._judge_content(pixels, grey, before)
         if reason is not None:
             return reason
         if before is not None and is_same(grey, before, FROZEN_MEAN, FROZEN_LEVEL):
@@ -52,11 +60,27 @@ class EvidenceGate:
         self._used = grey
         return None
 
+    def _judge_content(
+        self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], before: NDArray[np.uint8] | None
+    ) -> SkipReason | None:
+        """Judge what is seen: colours in every frame, the rest where the picture is another."""
+        if has_doppler(pixels):
+            return SkipReason.DOPPLER
+        self._since_look += 1
+        known = self._tissue if self._since_look < SAME_CONTENT_FRAMES else None
+        if before is not None and known is not None and _is_alike(known, grey):
+            return None
+        reason = _look_closely(pixels, grey)
+        self._tissue, self._since_look = grey if reason is None else None, 0
+        return reason
+
 
 def content_of(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:
     """Return what keeps a frame, seen alone, from being B-mode evidence; None where it is."""
-    if has_doppler(pixels):
-        return SkipReason.DOPPLER
+    return SkipReason.DOPPLER if has_doppler(pixels) else _look_closely(pixels, grey)
+
+
+def _look_closely(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:
     levels = to_grey(pixels)
     if has_trace(levels):
         return SkipReason.SPECTRUM
@@ -69,7 +93,15 @@ def is_same(
     """Whether two squares are one picture within codec noise; squares of two sizes never are."""
     if one.shape != other.shape:
         return False
-    difference = np.asarray(cv2.absdiff(one, other))
-    if float(np.mean(difference)) > mean_level:
+    if _mean_difference(one, other) > mean_level:
         return False
+    difference = np.asarray(cv2.absdiff(one, other))
     return int(np.count_nonzero(difference > level)) <= CHANGED_SHARE * difference.size
+
+
+def _is_alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    return one.shape == other.shape and _mean_difference(one, other) < SAME_CONTENT_MEAN
+
+
+def _mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return cv2.norm(one, other, cv2.NORM_L1) / one.size

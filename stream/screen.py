@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
+from stream.colour import drop_colour
 from stream.find import find_region, with_text
 from stream.layout import LayoutCheck, is_same_place
 from stream.picture import Picture
@@ -34,8 +35,9 @@ a probe is tilted off the skin as a rule."""
 class Screened:
     """One picture with the ultrasound cut out of it.
 
-    `pixels` is the region at full resolution, `(h, w)` grey or `(h, w, 3)` BGR, 0 outside its
-    outline; all 0 where `unsettled`: the layout just changed, or no ultrasound was ever found.
+    `pixels` is the region at full resolution, `(h, w)` grey, or `(h, w, 3)` BGR where it carries
+    colour, 0 outside its outline; all 0 where `unsettled`: the layout just changed, or no
+    ultrasound was ever found.
     `shown` is what may be displayed: the same pixels, or the whole screen where that was asked for.
     """
 
@@ -173,6 +175,6 @@ class Screen:
             cut = full_region(*picture.pixels.shape[:2])
             pixels = np.zeros_like(picture.pixels)
         else:
-            cut, pixels = region, region.crop(picture.pixels)
+            cut, pixels = region, drop_colour(region.crop(picture.pixels))
         shown = picture.pixels if self._show_screen else pixels
         return Screened(picture, cut, pixels, region is None, shown)

@@ -19,6 +19,11 @@ LARGEST_ASPECT = 4.0
 """Pixels further off square than this are taken for a damaged header and left alone; anamorphic
 video goes up to 64:45 = 1.42."""
 
+NEUTRAL_LEVEL = 4
+"""Chroma levels off neutral up to which a picture counts as grey: a tenth of the colour that is
+taken for Doppler's, and no tint that an eye sees. Grey clips in H.264 keep within 2."""
+
+_PLANAR_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 _GREY_FORMATS = ("gray", "ya8", "ya16", "y400a")
 _MATRIX_ENTRIES = 9
 
@@ -66,7 +71,7 @@ class FrameConverter:
         """Return `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright, square, over black if clear."""
         width_px, height_px = square_size(frame.width, frame.height, aspect)
         clear = any(component.is_alpha for component in frame.format.components)
-        grey = frame.format.name.startswith(_GREY_FORMATS)
+        grey = frame.format.name.startswith(_GREY_FORMATS) or _is_neutral(frame)
         target = "gray" if grey else "bgra" if clear else "bgr24"
         # One thread: scaling a screen takes a millisecond, starting threads for it takes more.
         converted = self._reformatter.reformat(frame, width_px, height_px, target, threads=1)
@@ -75,6 +80,18 @@ class FrameConverter:
             pixels = _lay_over_black(pixels)
         matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
         return pixels if matrix is None else _apply_turn(pixels, bytes(matrix))
+
+
+def _is_neutral(frame: VideoFrame) -> bool:
+    """Whether an 8-bit YUV frame carries no colour: B-mode on a black screen as a rule."""
+    if frame.format.name not in _PLANAR_FORMATS:
+        return False
+    for plane in frame.planes[1:]:
+        levels = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        least, most = cv2.minMaxLoc(levels[:, : plane.width])[:2]
+        if least < 128 - NEUTRAL_LEVEL or most > 128 + NEUTRAL_LEVEL:
+            return False
+    return True
 
 
 def _lay_over_black(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
