@@ -33,19 +33,26 @@ def bench(
     rounds: Annotated[
         int, typer.Option(help="How often all is run, in turns: 3 or more give intervals.")
     ] = 3,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE,VALUE, once or more: members, precision, engine, every, threads, size."
+        ),
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Also encode and write the overlay.")
     ] = False,
 ) -> None:
     """Measure throughput, age and cost of the real pipeline; everything beside its own floor."""
-    from engine.contracts.errors import RunError
-    from scripts.bench_view import describe, watch_steps
+    from engine.contracts.errors import InputError, RunError
+    from scripts.bench_view import describe, describe_sweep, watch_steps
     from scripts.console import console, write_json_report
     from stream.bench.budget import check_budget, read_budget
     from stream.bench.compare import compare_reports, read_report
     from stream.bench.page import write_page
     from stream.bench.run import SCHEMA, run_bench
     from stream.bench.settings import BenchSettings
+    from stream.bench.sweep import read_axes, run_sweep
 
     settings = BenchSettings(
         source=source,
@@ -61,6 +68,14 @@ def bench(
         floor=floor,
         record=record,
     )
+    if sweep:
+        if compare is not None or budget is not None or html is not None:
+            raise InputError("--sweep goes with --json alone: bench one setting for the others")
+        with watch_steps() as on_step:
+            found = run_sweep(settings, read_axes(sweep), on_step)
+        console.print(describe_sweep(found))
+        write_json_report(json, found)
+        return
     limits = () if budget is None else read_budget(budget)
     old = None if compare is None else read_report(compare, SCHEMA)
     rival = None if old is None else settings.as_in(old)

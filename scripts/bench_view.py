@@ -20,12 +20,11 @@ _LEVELS = ("p50", "p95", "p99", "p99_9", "max")
 @contextmanager
 def watch_steps() -> Iterator[Callable[[str], None]]:
     """Show what is being measured."""
+    if not console.is_terminal:  # a log gets lines, not a spinner
+        yield lambda step: console.print(f"  {step}", soft_wrap=True)
+        return
     with console.status("starting", refresh_per_second=1) as status:
-
-        def show(step: str) -> None:
-            status.update(step)
-
-        yield show
+        yield status.update
 
 
 def describe(report: Mapping[str, Any]) -> list[Table]:
@@ -54,6 +53,34 @@ def _describe_stages(report: Mapping[str, Any]) -> Table:
     for stage, found in report["stages"].items():
         table.add_row(stage, *(f"{found[level]:.2f}" for level in _LEVELS))
     return table
+
+
+def describe_sweep(report: Mapping[str, Any]) -> Table:
+    """Return a sweep as a table: one row a combination."""
+    table = Table(title="Sweep", title_justify="left", caption=NOTICE)
+    columns = (
+        *("", "fps", "to the first (95 % interval)", "age p50 / p99, ms", "answer p50 / p99, ms"),
+        *("CPU, ms a frame", "memory, MiB"),
+    )
+    for name in columns:
+        table.add_column(name, justify="right" if name else "left")
+    for run in report["runs"]:
+        closed, opened = run["closed_loop"], run["open_loop"]
+        ratio = run["to_first"]["closed_loop_fps"]
+        cpu, memory = closed["cpu_ms_per_frame"], closed["memory_mib"]
+        table.add_row(
+            run["choice"],
+            f"{closed['fps']:.1f}",
+            say_ratio(ratio),
+            *(_say_ages(opened[name]) for name in ("age_ms", "answer_age_ms")),
+            "-" if cpu is None else f"{cpu['together']:.1f}",
+            "-" if memory is None else f"{memory['together']:.0f}",
+        )
+    return table
+
+
+def _say_ages(found: Mapping[str, float] | None) -> str:
+    return "-" if found is None else f"{found['p50']:.1f} / {found['p99']:.1f}"
 
 
 def _describe_comparison(comparison: Mapping[str, Any]) -> Table:

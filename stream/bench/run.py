@@ -49,16 +49,16 @@ def run_bench(
     `rival` are other settings to run in turns with these, on the same clip: see `compare`.
     """
     bundle = Bundle.load(settings.bundle)
-    with _open_clip(settings, on_step) as clip:
-        yardstick = _open_yardstick(settings, bundle, clip)
+    with open_clip(settings, on_step) as clip:
+        yardstick = open_yardstick(settings, bundle, clip)
         rounds, others = Rounds(), Rounds()
         for number in range(settings.rounds):
             on_step(f"round {number + 1} of {settings.rounds}")
-            _run_round(settings, clip, yardstick, rounds, floor_first=number % 2 == 0)
+            run_round(settings, clip, yardstick, rounds, floor_first=number % 2 == 0)
             if rival is not None:
                 on_step(f"round {number + 1} of {settings.rounds}: what it is compared with")
-                _run_round(rival, clip, None, others, floor_first=False)
-    report = _report(settings, bundle, clip, rounds)
+                run_round(rival, clip, None, others, floor_first=False)
+    report = draw_up(settings, bundle, clip, rounds)
     if rival is not None:
         report["rival"] = {
             "settings": rival.to_json(),
@@ -69,23 +69,27 @@ def run_bench(
 
 
 @contextmanager
-def _open_clip(settings: BenchSettings, on_step: Callable[[str], None]) -> Iterator[BenchClip]:
+def open_clip(settings: BenchSettings, on_step: Callable[[str], None]) -> Iterator[BenchClip]:
     """Give the user's source as it is, or a phantom clip in a folder that goes again."""
     if settings.source is not None:
         yield BenchClip((settings.source,), 0, "a source of the user's")
         return
     with tempfile.TemporaryDirectory(prefix="neurosono-clip-") as folder:
         on_step("rendering the phantom clip")
-        yield render_clip(Path(folder), settings.seconds, settings.rate_hz)
+        yield render_clip(Path(folder), settings.seconds, settings.rate_hz, settings.size_px)
 
 
-def _open_yardstick(settings: BenchSettings, bundle: Bundle, clip: BenchClip) -> Yardstick | None:
+def open_yardstick(settings: BenchSettings, bundle: Bundle, clip: BenchClip) -> Yardstick | None:
+    """Return what the pipeline is measured beside: the network alone, and the floor if asked for.
+
+    None where there is none: another engine, or a clip without numbers and no floor asked for.
+    """
     if settings.floor or (settings.engine in ("auto", "openvino") and clip.period):
         return Yardstick(settings, bundle, clip)
     return None
 
 
-def _run_round(
+def run_round(
     settings: BenchSettings,
     clip: BenchClip,
     yardstick: Yardstick | None,
@@ -112,9 +116,10 @@ def _run_round(
         run_floor("open", rounds.floor_open)
 
 
-def _report(
+def draw_up(
     settings: BenchSettings, bundle: Bundle, clip: BenchClip, rounds: Rounds
 ) -> dict[str, Any]:
+    """Return the report of what the rounds gave."""
     closed, opened = describe_closed_loop(rounds.closed), describe_open_loop(rounds.open)
     network = _describe_network(rounds)
     floor = _describe_floor(rounds) if rounds.floor_closed else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contracts.errors import InputError
-from stream.bench.clip import RATE_HZ, BenchClip
+from stream.bench.clip import HEIGHT_PX, RATE_HZ, WIDTH_PX, BenchClip
 from stream.replay_options import ReplayOptions
 
 
@@ -14,7 +14,8 @@ from stream.replay_options import ReplayOptions
 class BenchSettings:
     """What the user asked for.
 
-    `seconds` is the length of the phantom clip; a source of the user's is played to its end.
+    `seconds` is the length of the phantom clip and `size_px` its width and height; a source of the
+    user's is played to its end. One frame in `every` is judged.
     `rounds` closed loops (and floors) are run in turns, so that ratios come from pairs.
     """
 
@@ -27,6 +28,8 @@ class BenchSettings:
     cam_hz: float = 5.0
     seconds: float = 10.0
     rate_hz: float = RATE_HZ
+    size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX)
+    every: int = 1
     rounds: int = 3
     floor: bool = False
     record: bool = False
@@ -41,6 +44,7 @@ class BenchSettings:
             sources=clip.sources,
             out=out,
             bundle=self.bundle,
+            every=self.every,
             realtime=realtime,
             engine=self.engine,
             precision=self.precision,
@@ -55,7 +59,7 @@ class BenchSettings:
         None where that is the same as here: then there is nothing that could be run in turns.
         """
         found = report.get("settings", {})
-        names = ("engine", "precision", "members", "threads", "cam_hz", "record")
+        names = ("engine", "precision", "members", "threads", "cam_hz", "record", "every")
         other = replace(self, **{name: found[name] for name in names if name in found})
         return None if other == self else other
 
