@@ -1,92 +1,149 @@
-"""How good predictions are, with the uncertainty that the number of patients leaves."""
+"""How good predictions are: accuracy, precision, recall, F1, AUROC, average precision."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.predictions import Predictions
+from training.ranking import divide, rank
+from training.resampling import Draws, set_interval, set_wilson, wilson_interval
 
-Z_95 = 1.959963984540054
-"""The normal distribution's two-sided 95 % point."""
+AT_A_TIME = 100
+"""Resamples ranked at a time: 4,500 frames of five classes then take some 100 MB."""
 
-RESAMPLES = 1000
-"""Bootstrap resamples: the ends of a 95 % interval then stand on 25 of them each."""
-
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson 1927); (0, 1) for no trials."""
-    if total == 0:
-        return 0.0, 1.0
-    share, z2 = right / total, Z_95**2
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+CLASS_MEASURES = ("precision", "recall", "f1", "auroc", "average_precision")
+Measured = dict[str, NDArray[np.float64]]
 
 
-def bootstrap_accuracy(predictions: Predictions, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of frame accuracy, patients drawn with replacement.
+def measure(predictions: Predictions, draws: Draws) -> Measured:
+    """Measure every draw: `(R,)` for one number, `(R, C)` for one a class, NaN where undefined.
 
-    Frames of one patient are not independent; patients are.
+    Each of `CLASS_MEASURES` stands with its macro mean over the classes that occur; AUROC and
+    average precision also with their micro form, over all classes' one-against-rest decisions
+    together. `confusion` is `(R, C, C)`, rows the truth.
     """
-    right = predictions.probabilities.argmax(1) == predictions.targets
-    _, patient_of = np.unique(predictions.patients, return_inverse=True)
-    right_by_patient = np.bincount(patient_of, weights=right)
-    frames_by_patient = np.bincount(patient_of)
-    rng = np.random.default_rng(seed)
-    count = len(frames_by_patient)
-    drawn = rng.integers(count, size=(RESAMPLES, count))
-    shares = right_by_patient[drawn].sum(1) / frames_by_patient[drawn].sum(1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return float(low), float(high)
+    patient_of = draws.find(predictions)
+    counted = count(predictions, draws, patient_of)
+    ranked = [
+        _rank_all(predictions, draws.weights[at : at + AT_A_TIME], patient_of)
+        for at in range(0, len(draws.weights), AT_A_TIME)
+    ]
+    both = counted | {name: np.concatenate([each[name] for each in ranked]) for name in ranked[0]}
+    occurs = both["confusion"].sum(2) > 0  # (R, C)
+    for name in CLASS_MEASURES:
+        # A class that is there and was never predicted has precision 0, as in scikit-learn.
+        values = np.nan_to_num(both[name]) if name == "precision" else both[name]
+        kept = np.where(occurs & np.isfinite(values), values, 0.0)
+        counts = (occurs & np.isfinite(values)).sum(1).astype(np.float64)
+        both[f"macro_{name}"] = divide(kept.sum(1), counts)
+    return both
 
 
-def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
-    """Return `(C, C)` counts, rows the truth, columns the prediction."""
+def count(predictions: Predictions, draws: Draws, patient_of: NDArray[np.int64]) -> Measured:
+    """Return what the confusions of each draw say: all but the ranks."""
     classes = len(predictions.labels)
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (predictions.targets, predictions.probabilities.argmax(1)), 1)
-    return matrix
+    by_patient = np.zeros((len(draws.patients), classes, classes))
+    said = predictions.probabilities.argmax(1)
+    np.add.at(by_patient, (patient_of, predictions.targets, said), 1.0)
+    confusion = (draws.weights @ by_patient.reshape(len(by_patient), -1)).reshape(
+        -1, classes, classes
+    )
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    truth, predicted = confusion.sum(2), confusion.sum(1)
+    return {
+        "confusion": confusion,
+        "accuracy": divide(right.sum(1), truth.sum(1)),
+        "recall": divide(right, truth),
+        "precision": divide(right, predicted),
+        "f1": divide(2 * right, truth + predicted),
+    }
+
+
+def _rank_all(
+    predictions: Predictions, weights: NDArray[np.float64], patient_of: NDArray[np.int64]
+) -> Measured:
+    scores = predictions.probabilities
+    truth = np.eye(scores.shape[1], dtype=bool)[predictions.targets]
+    each = [rank(scores[:, at], truth[:, at], weights, patient_of) for at in range(scores.shape[1])]
+    micro = rank(scores.ravel(), truth.ravel(), weights, patient_of.repeat(scores.shape[1]))
+    return {
+        "auroc": np.stack([auroc for auroc, _ in each], 1),
+        "average_precision": np.stack([precision for _, precision in each], 1),
+        "micro_auroc": micro[0],
+        "micro_average_precision": micro[1],
+    }
+
+
+def describe_fully(predictions: Predictions, draws: Draws) -> dict[str, Any]:
+    """Return every measure as JSON, each with its patient-bootstrap 95 % interval.
+
+    `confusion_share` is each cell's share of its truth. Accuracy and recall stand with Wilson's
+    interval too: at 100 % a bootstrap has nothing to vary and shrinks to a point. Wilson's counts
+    every row as independent, which exams nearly are and frames are not.
+    """
+    labels = predictions.labels
+    once, drawn = measure(predictions, Draws.once(predictions)), measure(predictions, draws)
+    confusion = once["confusion"][0]
+    shares, drawn_shares = (
+        divide(each["confusion"], each["confusion"].sum(2, keepdims=True)) for each in (once, drawn)
+    )
+    cells = range(len(labels))
+    found: dict[str, Any] = {
+        "count": len(predictions.targets),
+        "right": int(confusion.trace()),
+        "confusion": confusion.astype(int).tolist(),
+        "confusion_share": [
+            [set_interval(shares[0, i, j], drawn_shares[:, i, j]) for j in cells] for i in cells
+        ],
+        "accuracy_wilson": set_wilson(int(confusion.trace()), len(predictions.targets)),
+        "recall_wilson": {
+            label: set_wilson(int(confusion[at, at]), int(confusion[at].sum()))
+            for at, label in enumerate(labels)
+        },
+    }
+    for name, values in once.items():
+        if name == "confusion":
+            continue
+        if values.ndim == 1:
+            found[name] = set_interval(values[0], drawn[name])
+        else:
+            found[name] = {
+                label: set_interval(values[0, at], drawn[name][:, at])
+                for at, label in enumerate(labels)
+            }
+    return found
 
 
 def describe(predictions: Predictions) -> dict[str, Any]:
-    """Return accuracy, recall and precision of each class, their macro F1, and the confusions."""
-    matrix = confusion_matrix(predictions)
-    right, total = int(matrix.trace()), int(matrix.sum())
-    recall = _share(matrix.diagonal(), matrix.sum(1))
-    precision = _share(matrix.diagonal(), matrix.sum(0))
-    f1 = _share(2 * matrix.diagonal(), matrix.sum(0) + matrix.sum(1))
-    labels = predictions.labels
-    return {
-        "count": total,
-        "right": right,
-        "accuracy": right / total,
-        "recall": dict(zip(labels, recall, strict=True)),
-        "precision": dict(zip(labels, precision, strict=True)),
-        "macro_f1": float(np.mean([value or 0.0 for value in f1])),
-        "confusion": matrix.tolist(),
-    }
+    """Return the measures as plain numbers, without intervals; None where undefined."""
+    once = measure(predictions, Draws.once(predictions))
+    confusion = once.pop("confusion")[0].astype(int)
+    found: dict[str, Any] = {"count": int(confusion.sum()), "right": int(confusion.trace())}
+    for name, values in once.items():
+        plain = [None if np.isnan(value) else float(value) for value in np.atleast_1d(values[0])]
+        by_class = values.ndim == 2
+        found[name] = dict(zip(predictions.labels, plain, strict=True)) if by_class else plain[0]
+    return found | {"confusion": confusion.tolist()}
 
 
 def describe_both(frames: Predictions) -> dict[str, Any]:
     """Describe frames and exams, each accuracy with its 95 % interval."""
     exams = frames.by_exam()
     of_frames, of_exams = describe(frames), describe(exams)
-    of_frames["accuracy_95"] = list(bootstrap_accuracy(frames))
+    draws = Draws.bootstrap(frames)
+    drawn = count(frames, draws, draws.find(frames))["accuracy"]
+    interval = set_interval(of_frames["accuracy"], drawn)
+    of_frames["accuracy_95"] = [interval["low"], interval["high"]]
     of_exams["accuracy_95"] = list(wilson_interval(of_exams["right"], of_exams["count"]))
     return {"patients": len(set(frames.patients)), "frames": of_frames, "exams": of_exams}
 
 
 def shorten(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return what of `describe_both` belongs on a model card; the rest stands in the report."""
-    kept = ("count", "accuracy", "accuracy_95", "recall", "macro_f1")
+    kept = ("count", "accuracy", "accuracy_95", "recall", "macro_f1", "macro_auroc")
     return {
         "patients": metrics["patients"],
         "frames": {key: metrics["frames"][key] for key in kept},
         "exams": {key: metrics["exams"][key] for key in kept},
     }
-
-
-def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float | None]:
-    return [float(p / w) if w else None for p, w in zip(part, whole, strict=True)]

@@ -1,0 +1,131 @@
+"""Frames of the worst exams with the members' class activation maps, as small inline pictures."""
+
+import base64
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+from engine.backends import Backend
+from engine.bundle import Bundle
+from engine.cam import combine_cams
+from engine.choice import open_engine
+from engine.contracts.cache import Cache
+from engine.contracts.errors import BundleError
+from engine.contracts.predictions import Predictions
+from training.report.worst import WorstExam
+
+OPACITY = 0.6
+"""Of the hottest spot: anatomy stays visible under it."""
+
+SAME = 0.02
+"""Largest difference in probability at which a member counts as the one that judged a frame: what
+training computed in float32 comes again within rounding, another member is farther off."""
+
+JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class FramePictures:
+    """A frame alone, with the map of its exam's rival class, and with that of the truth.
+
+    Each is a `data:` address. `unseen` says whether the maps come from networks that had not been
+    trained on this patient.
+    """
+
+    plain: str
+    rival: str
+    truth: str
+    unseen: bool
+
+
+def draw_worst(
+    bundle: Bundle, cache: Cache, frames: Predictions, worst: list[WorstExam]
+) -> dict[int, FramePictures]:
+    """Return pictures by row of `frames`; `frames` are uncalibrated, as they were judged.
+
+    An out-of-fold frame is explained by the member that judged it, if the bundle still has it;
+    otherwise by the whole ensemble, which then knew the patient.
+    """
+    opened = _Opened(bundle)
+    drawn = {}
+    for exam in worst:
+        for at in exam.frames:
+            grey = np.array(cache.frames[frames.rows[at]])
+            cams, unseen = opened.explain(grey, int(frames.folds[at]), frames.probabilities[at])
+            heat = combine_cams(cams)
+            drawn[at] = FramePictures(
+                plain=_inline(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)),
+                rival=_inline(lay_over(grey, heat[exam.rival])),
+                truth=_inline(lay_over(grey, heat[exam.truth])),
+                unseen=unseen,
+            )
+    return drawn
+
+
+class _Opened:
+    """The bundle's networks, opened once each, when first asked for."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._backends: dict[int, Backend | None] = {}
+
+    def explain(
+        self, grey: NDArray[np.uint8], fold: int, judged: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], bool]:
+        """Return maps `(M, C, h, w)`, and whether they are of networks blind to the patient."""
+        single = self._open(fold) if fold >= 0 else None
+        if single is not None:
+            answer = single.infer(grey[None])
+            if np.abs(answer.probabilities[0, 0] - judged).max() <= SAME:
+                return answer.cams[0], True
+        ensemble = self._open(-1)
+        assert ensemble is not None
+        return ensemble.infer(grey[None]).cams[0], fold < 0
+
+    def _open(self, fold: int) -> Backend | None:
+        if fold not in self._backends:
+            single = _open_member(self._bundle, fold)
+            self._backends[fold] = single if fold >= 0 else _open_ensemble(self._bundle)
+        return self._backends[fold]
+
+
+def _open_member(bundle: Bundle, fold: int) -> Backend | None:
+    """Open the member of a fold, or return None where the bundle has not kept it."""
+    from engine.backends.torch import TorchBackend
+    from engine.members import load_member
+    from engine.network import Ensemble
+
+    name = f"{fold:02d}"
+    member = next((each for each in bundle.manifest.members if each.name == name), None)
+    if member is None or member.file is None:
+        return None
+    return TorchBackend(Ensemble([load_member(bundle, member)], bundle.manifest.preprocessing))
+
+
+def _open_ensemble(bundle: Bundle) -> Backend:
+    """Open the fastest engine that there is: maps are for the eye."""
+    try:
+        return open_engine(bundle, "openvino").backend
+    except BundleError:
+        return open_engine(bundle, "torch").backend
+
+
+def lay_over(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Colour `heat`, `(h, w)` in 0 to 1, over a `(S, S)` picture; returns `(S, S, 3)` BGR uint8.
+
+    Where the map is 0 the picture is as it was.
+    """
+    side = grey.shape[::-1]
+    spread = np.clip(cv2.resize(heat, side, interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
+    colours = colormaps["inferno"](spread)[..., 2::-1] * 255
+    share = (OPACITY * spread)[..., None]
+    mixed = grey[..., None] * (1 - share) + colours * share
+    return np.asarray(np.round(mixed), dtype=np.uint8)
+
+
+def _inline(pixels: NDArray[np.uint8]) -> str:
+    _, jpeg = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
