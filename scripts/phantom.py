@@ -5,12 +5,25 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_EXAMS = 40
+
 
 def phantom(
     out: Annotated[
         Path, typer.Option(help="A new folder: LABEL/PATIENT/clip_01.mp4 and cohort.csv.")
     ],
-    exams: Annotated[int, typer.Option(min=1, help="How many exams, dealt over the classes.")] = 40,
+    exams: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"How many exams, dealt over the classes; by default {DEFAULT_EXAMS}."
+        ),
+    ] = None,
+    counts: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: exams of each class, as anencephaly=4,encephalocele=8,normal=40."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cohort.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of each exam.")] = 6.0,
     json: Annotated[
@@ -20,19 +33,39 @@ def phantom(
     """Generate labelled synthetic exams. They look like ultrasound and prove nothing about it."""
     from rich.progress import Progress
 
+    from engine.contracts.errors import InputError
     from engine.contracts.labels import DEFAULT_LABELS
     from scripts.console import console, write_json_report
     from stream.phantom.cohort import write_cohort
 
+    if counts is not None and exams is not None:
+        raise InputError("give --counts or --exams, one of the two: --counts says how many exams")
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("exams", total=exams)
+        task = bar.add_task("exams", total=None)
         rows = write_cohort(
             out,
-            exams=exams,
+            exams=exams or DEFAULT_EXAMS,
             seed=seed,
             labels=DEFAULT_LABELS,
             seconds=seconds,
+            counts=None if counts is None else parse_counts(counts),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(f"{len(rows)} exams in {out}", soft_wrap=True)
     write_json_report(json, {"out": str(out), "exams": len(rows), "seed": seed})
+
+
+def parse_counts(text: str) -> dict[str, int]:
+    """Return how many exams of each label `label=number,label=number` asks for."""
+    from engine.contracts.errors import InputError
+
+    found: dict[str, int] = {}
+    for piece in text.split(","):
+        label, _, number = (part.strip() for part in piece.partition("="))
+        if not label or not number.isdecimal() or label in found:
+            raise InputError(
+                "--counts must be label=number, each label once, as anencephaly=4,normal=40; "
+                f"found {piece!r}"
+            )
+        found[label] = int(number)
+    return found

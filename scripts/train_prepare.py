@@ -1,5 +1,6 @@
-"""`neurosono train prepare`: a dataset of patients into a frame cache."""
+"""`neurosono train prepare`: a dataset of patients into a frame cache, audited."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,15 @@ if TYPE_CHECKING:
 PAPER_EVERY = 80
 """One frame in 80 of a clip is kept (Qi et al. 2025)."""
 
+LISTED_PATIENTS = 40
+"""More patients than that are summed up on the screen; `--json` has them all."""
+
 DatasetArgument = Annotated[
-    Path, typer.Argument(help="A folder of LABEL/PATIENT/*, or a cache made by `prepare`.")
+    Path,
+    typer.Argument(
+        help="A folder of LABEL/PATIENT/*, a table of files (.csv, .parquet), or a cache made by "
+        "`prepare`."
+    ),
 ]
 EveryOption = Annotated[int, typer.Option(min=1, help="Keep one frame in N of each clip.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Also write the result there; - for stdout.")]
@@ -22,29 +30,48 @@ def prepare(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="The frame cache: a new folder.")],
     every: EveryOption = PAPER_EVERY,
-    size_px: Annotated[int, typer.Option(help="Side of the network's input.")] = 224,
+    size_px: Annotated[int, typer.Option(min=32, help="Side of the network's input.")] = 224,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The labels that there may be, in their order: a,b,c. Others stop it."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out files that cannot be used, and say so.")
+    ] = False,
+    allow_copies: Annotated[
+        bool,
+        typer.Option("--allow-copies", help="Let pictures pass that stand under two patients."),
+    ] = False,
     json: JsonOption = None,
 ) -> None:
-    """Extract a dataset into a frame cache, once; with the very pixels that a replay sees."""
-    from scripts.console import write_json_report
+    """Extract a dataset into a frame cache, once; with the very pixels that a replay sees.
 
-    cache = _extract(dataset, out, every, size_px)
-    write_json_report(json, _count(cache))
+    A table has a line a file, with the columns path (relative to the table), patient and label, and
+    where known exam, site, gestational_weeks, plane.
+    """
+    from scripts.console import check_json_place, write_json_report
+
+    check_json_place(json)
+    wanted = None if labels is None else [label.strip() for label in labels.split(",")]
+    cache = _extract(dataset, out, every, size_px, wanted, skip_bad, allow_copies)
+    write_json_report(json, _report(cache))
 
 
 def open_cache(dataset: Path, cache: Path | None, out: Path, every: int) -> "Cache":
     """Open a cache, or make it; an old one is used only if it is of this very dataset."""
     from engine.contracts.cache import SUMMARY_NAME, Cache
     from engine.contracts.errors import InputError
-    from stream.extract import find_dataset
+    from stream.dataset import find_dataset
 
     if (dataset / SUMMARY_NAME).is_file():
         return Cache.load(dataset)
     where = cache or out.with_name(out.name + ".cache")
     if not where.exists():
-        return _extract(dataset, where, every, 224)
+        return _extract(dataset, where, every)
     found = Cache.load(where)
-    if found.source_digest != find_dataset(dataset).digest or found.every != every:
+    # Labels of a table may have been named by hand when the cache was made.
+    now = find_dataset(dataset, found.labels if dataset.is_file() else None)
+    if found.source_digest != now.digest or found.every != every:
         raise InputError(
             f"cache {where} was made of another dataset or another --every: remove it, or name "
             "another --cache"
@@ -52,27 +79,119 @@ def open_cache(dataset: Path, cache: Path | None, out: Path, every: int) -> "Cac
     return found
 
 
-def _extract(dataset: Path, out: Path, every: int, size_px: int) -> "Cache":
+def _extract(
+    dataset: Path,
+    out: Path,
+    every: int,
+    size_px: int = 224,
+    labels: list[str] | None = None,
+    skip_bad: bool = False,
+    allow_copies: bool = False,
+) -> "Cache":
     from rich.progress import Progress
 
     from engine.contracts.preprocessing import PreprocessingSpec
     from scripts.console import console
-    from stream.extract import extract, find_dataset
+    from stream.dataset import find_dataset
+    from stream.extract import extract
 
-    found = find_dataset(dataset)
+    found = find_dataset(dataset, labels)
     spec = PreprocessingSpec(size_px=size_px, resize_px=max(size_px, round(size_px * 256 / 224)))
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("extracting patients", total=len(found.patients))
-        cache = extract(found, out, spec=spec, every=every, watch=lambda _: bar.advance(task))
-    for label, count in _count(cache)["classes"].items():
-        console.print(f"{label}: {count['patients']} patients, {count['frames']} frames")
+        # Each exam is heard of twice: its files open, it is extracted.
+        task = bar.add_task("extracting exams", total=2 * len(found.exams))
+        cache = extract(
+            found,
+            out,
+            spec=spec,
+            every=every,
+            skip_bad=skip_bad,
+            watch=lambda: bar.advance(task),
+            check=_make_audit(allow_copies),
+        )
+    _print_summary(_report(cache))
     return cache
 
 
-def _count(cache: "Cache") -> dict[str, Any]:
-    import json
+def _make_audit(allow_copies: bool) -> "Callable[[Cache], Mapping[str, Any]]":
+    from engine.contracts.errors import InputError
+    from training.audit import ALLOWED_KEY, COPIES_KEY, find_copies, tell_copies
 
-    from engine.contracts.cache import SUMMARY_NAME
+    def check(cache: "Cache") -> Mapping[str, Any]:
+        copies = find_copies(cache)
+        if copies and not allow_copies:
+            raise InputError(tell_copies(cache, copies))
+        rows = [[each.first, each.second] for each in copies]
+        return {COPIES_KEY: rows, ALLOWED_KEY: True} if copies else {COPIES_KEY: []}
 
-    summary: dict[str, Any] = json.loads((cache.root / SUMMARY_NAME).read_bytes())
-    return {"cache": str(cache.root), "frames": len(cache.rows), "classes": summary["classes"]}
+    return check
+
+
+def _report(cache: "Cache") -> dict[str, Any]:
+    """Say what is in a cache without naming a patient: neither by her name nor by her files'."""
+    from engine.contracts.cache import pseudonym
+    from engine.contracts.notice import NOTICE
+
+    summary = cache.summary
+    exams: dict[str, set[str]] = {patient: set() for patient in cache.label_of_patient}
+    for row in cache.rows:
+        exams[row.patient].add(row.exam)
+    return {
+        "notice": NOTICE,
+        "cache": str(cache.root),
+        "digest": cache.digest,
+        "frames": len(cache.rows),
+        "decoded": summary.get("frames", {}).get("decoded"),
+        "sampled": summary.get("frames", {}).get("sampled"),
+        "skipped": summary.get("frames", {}).get("skipped", {}),
+        "files_left_out": len(summary.get("left_out", [])),
+        "pairs_of_copies_allowed": len(summary.get("copies", [])),
+        "classes": summary["classes"],
+        "sites": summary.get("sites", {}),
+        "patients": {
+            pseudonym(patient, cache.digest): {
+                "label": label,
+                "exams": len(exams[patient]),
+                "frames": summary["frames_by_patient"][patient],
+            }
+            for patient, label in cache.label_of_patient.items()
+        },
+    }
+
+
+def _print_summary(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from scripts.console import console
+
+    for name, column in (("class", "classes"), ("site", "sites")):
+        table = Table(name, "patients", "frames")
+        for value, count in report[column].items():
+            table.add_row(value or "unknown", str(count["patients"]), str(count["frames"]))
+        console.print(table)
+    patients = report["patients"]
+    if len(patients) <= LISTED_PATIENTS:
+        table = Table("patient", "label", "exams", "frames")
+        for name, each in patients.items():
+            table.add_row(name, each["label"], str(each["exams"]), str(each["frames"]))
+        console.print(table)
+    frames = [each["frames"] for each in patients.values()]
+    console.print(f"{len(patients)} patients with {min(frames)} to {max(frames)} frames each")
+    skipped = ", ".join(f"{count} {reason}" for reason, count in report["skipped"].items())
+    console.print(
+        f"{report['decoded']} frames decoded, {report['sampled']} sampled, {report['frames']} "
+        f"used; skipped: {skipped or 'none'}"
+    )
+    if report["files_left_out"]:
+        console.print(
+            f"files left out, as they cannot be used: {report['files_left_out']}; the cache's "
+            "cache.json lists them",
+            style="yellow",
+        )
+    if report["pairs_of_copies_allowed"]:
+        console.print(
+            "pairs of files that show the same picture under two patients, and were allowed: "
+            f"{report['pairs_of_copies_allowed']}; every figure measured on them will be too good",
+            style="yellow",
+        )
+    console.print(report["notice"])

@@ -1,114 +1,27 @@
 """From a dataset of patients to a frame cache, through the very intake that replay uses."""
 
-import csv
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.cache import Cache, CachedFrame, CacheWriter, check_one_label_each
+from engine.contracts.cache import Cache, CachedFrame, CacheWriter
 from engine.contracts.errors import InputError, RunError, SourceBrokenError, SourceError
-from engine.contracts.labels import DEFAULT_LABELS
 from engine.contracts.preprocessing import PreprocessingSpec
+from stream.dataset import Dataset, find_dataset
 from stream.evidence import EvidenceGate
+from stream.exam_media import BadFile, ExamMedia, Medium, give_reason, tell_bad_files
 from stream.intake import Intake
 from stream.picture import Picture, Source
 from stream.sampler import Sampler
 from stream.screen import Screen
 from stream.sources import open_source
-from stream.sources.folder import list_media
 
-COHORT_NAME = "cohort.csv"
-"""Beside the label folders, if at all: a table with the columns patient and gestational_weeks."""
-
-
-@dataclass(frozen=True)
-class PatientFolder:
-    """One patient's exam: all media in `folder`, which is `LABEL/PATIENT`, in replay's order."""
-
-    label: str
-    patient: str
-    folder: Path
-    media: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A folder of `LABEL/PATIENT/*`, listed and checked but not decoded yet."""
-
-    root: Path
-    labels: tuple[str, ...]
-    patients: tuple[PatientFolder, ...]
-    weeks: dict[str, float]
-    digest: str
-
-
-def find_dataset(root: Path) -> Dataset:
-    """List a dataset; raises `InputError` where it is none, or where a patient has two labels."""
-    if not root.is_dir():
-        raise InputError(f"no dataset at {root}: name a folder that holds LABEL/PATIENT/ folders")
-    labels = _order_labels([each.name for each in _subfolders(root)])
-    patients = tuple(
-        PatientFolder(label, folder.name, folder, list_media(folder).media)
-        for label in labels
-        for folder in _subfolders(root / label)
-    )
-    for label in labels:
-        if not any(each.label == label for each in patients):
-            raise InputError(
-                f"class {label} in {root} holds no patient folder: add LABEL/PATIENT/ folders, or "
-                "remove the empty one"
-            )
-    check_one_label_each(
-        (each.patient, each.label, str(path.relative_to(root)))
-        for each in patients
-        for path in each.media[:1]
-    )
-    return Dataset(root, labels, patients, _read_weeks(root), _digest(root, patients))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    found = (each for each in folder.iterdir() if not each.name.startswith("."))
-    return sorted((each for each in found if each.is_dir()), key=lambda each: each.name)
-
-
-def _order_labels(found: Sequence[str]) -> tuple[str, ...]:
-    """The known labels in the contract's order, then any others by name: never as listed."""
-    if len(found) < 2:
-        raise InputError(
-            f"a dataset needs two or more label folders with patients in them, found {list(found)}"
-        )
-    known = [label for label in DEFAULT_LABELS if label in found]
-    return (*known, *sorted(set(found) - set(known)))
-
-
-def _read_weeks(root: Path) -> dict[str, float]:
-    path = root / COHORT_NAME
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="") as file:
-            return {
-                line["patient"]: float(line["gestational_weeks"])
-                for line in csv.DictReader(file)
-                if line["gestational_weeks"]
-            }
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} must be a table with the columns patient and gestational_weeks: {error!r}"
-        ) from error
-
-
-def _digest(root: Path, patients: Sequence[PatientFolder]) -> str:
-    """Name the dataset by its files' paths and sizes, so that a stale cache is noticed."""
-    found = hashlib.sha256()
-    for patient in patients:
-        for path in patient.media:
-            found.update(f"{path.relative_to(root).as_posix()}:{path.stat().st_size}\n".encode())
-    return found.hexdigest()
+__all__ = ["extract", "find_bad_files", "find_dataset"]
 
 
 def extract(
@@ -117,25 +30,101 @@ def extract(
     *,
     spec: PreprocessingSpec,
     every: int,
-    watch: Callable[[PatientFolder], None] = lambda _: None,
+    skip_bad: bool = False,
+    watch: Callable[[], None] = lambda: None,
+    check: Callable[[Cache], Mapping[str, Any]] = lambda _: {},
 ) -> Cache:
-    """Write one picture in `every` of each exam that carries evidence into a new cache at `out`.
+    """Write one picture in `every` of each file that carries evidence into a new cache at `out`.
 
     Skipped pictures (frozen, near-duplicate, Doppler, not ultrasound) are left out, as replay
-    leaves them out. `watch` hears of each patient done. Raises `RunError`, leaving no cache, where
-    a clip breaks in the middle, and `InputError` where a class has no usable frame.
+    leaves them out, and counted in the summary. `watch` hears twice of each exam: its files open,
+    it is extracted. `check` sees the whole cache before it is put in its place.
+
+    Files that cannot be used stop it, `InputError` before anything is extracted, `RunError` where
+    they break in the middle; with `skip_bad` they are left out as a whole, and listed in the
+    summary. Raises `InputError` where a class has no usable frame. An error leaves no cache.
     """
     with CacheWriter(out, dataset.labels, spec, every, dataset.digest) as writer:
-        used = dict.fromkeys(dataset.labels, 0)
-        for patient in dataset.patients:
-            for pixels, row in _take_frames(dataset, patient, spec, every):
+        bad = [*dataset.bad, *find_bad_files(dataset, watch)]
+        if bad and not skip_bad:
+            raise InputError(tell_bad_files(bad, dataset.files))
+        broken: list[BadFile] = []
+        counts: Counter[str] = Counter()
+        used = Counter[str]()
+        for exam in dataset.without(bad).exams:
+            taken = _take_exam(exam, spec, every, broken)
+            counts.update(taken.counts)
+            for pixels, row in taken.frames:
                 writer.add(pixels, row)
-                used[patient.label] += 1
-            watch(patient)
-        for label, count in used.items():
-            if count == 0:
+            used[exam.label] += len(taken.frames)
+            watch()
+        if broken and not skip_bad:
+            raise RunError(tell_bad_files(broken, dataset.files))
+        for label in dataset.labels:
+            if not used[label]:
                 raise InputError(f"class {label} has no usable frame: sample more often (--every)")
-        return writer.finish()
+        return writer.finish(_tell(counts, [*bad, *broken]), check)
+
+
+def find_bad_files(dataset: Dataset, watch: Callable[[], None] = lambda: None) -> list[BadFile]:
+    """Open every file and decode its first picture; return those of which that fails."""
+    bad = []
+    for exam in dataset.exams:
+        for medium in exam.media:
+            try:
+                open_source([str(medium.path)])
+            except SourceError as error:
+                bad.append(BadFile(medium.name, give_reason(error, medium.path)))
+        watch()
+    return bad
+
+
+def _tell(counts: Mapping[str, int], bad: Sequence[BadFile]) -> dict[str, Any]:
+    whole = ("decoded", "sampled", "used")
+    return {
+        "frames": {
+            **{name: counts[name] for name in whole},
+            "skipped": {name: counts[name] for name in sorted(counts) if name not in whole},
+        },
+        "left_out": [{"path": each.name, "reason": each.reason} for each in bad],
+    }
+
+
+@dataclass
+class _Taken:
+    """What one exam gave; `counts` are its frames decoded, sampled, used, and skipped by reason."""
+
+    frames: list[tuple[NDArray[np.uint8], CachedFrame]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def _take_exam(
+    exam: ExamMedia, spec: PreprocessingSpec, every: int, broken: list[BadFile]
+) -> _Taken:
+    """Take an exam's frames; files that break are added to `broken`, and the exam is without them.
+
+    An exam is held in memory until it is whole: what a file gave before it broke is no evidence.
+    """
+    try:
+        return _take_frames(exam, spec, every)
+    except SourceBrokenError as error:
+        found = {each.name: each for medium in exam.media if (each := _find_break(medium))}
+        if not found:
+            raise RunError(f"{exam.media[0].name}: {error}; run the same command again") from error
+        broken.extend(found.values())
+        left = tuple(each for each in exam.media if each.name not in found)
+        return _take_exam(replace(exam, media=left), spec, every, broken) if left else _Taken()
+
+
+def _find_break(medium: Medium) -> BadFile | None:
+    try:
+        for _ in open_source([str(medium.path)]).pictures():
+            pass
+    except SourceBrokenError as error:
+        return BadFile(
+            medium.name, f"breaks at its picture {error.frame + 1}: {error.__cause__ or error}"
+        )
+    return None
 
 
 @dataclass
@@ -155,10 +144,8 @@ class _ClipLog:
             yield picture
 
 
-def _take_frames(
-    dataset: Dataset, patient: PatientFolder, spec: PreprocessingSpec, every: int
-) -> Iterator[tuple[NDArray[np.uint8], CachedFrame]]:
-    log = _ClipLog(_open(patient))
+def _take_frames(exam: ExamMedia, spec: PreprocessingSpec, every: int) -> _Taken:
+    log = _ClipLog(open_source([str(each.path) for each in exam.media]))
     intake = Intake(
         log,
         screen=Screen(),
@@ -167,32 +154,33 @@ def _take_frames(
         spec=spec,
         stream_id="extract",
     )
-    try:
-        for taken in intake.frames():
-            if taken.sampled is None or taken.sampled.pixels is None:
-                continue
-            clip = log.clips[taken.display.index]
-            yield (
-                taken.sampled.pixels,
-                CachedFrame(
-                    path=patient.media[clip].relative_to(dataset.root).as_posix(),
-                    label=patient.label,
-                    patient=patient.patient,
-                    exam=patient.patient,
-                    clip=clip,
-                    frame=taken.display.index,
-                    pts_s=taken.sampled.pts_s,
-                    gestational_weeks=dataset.weeks.get(patient.patient),
-                ),
-            )
-    except SourceBrokenError as error:
-        raise RunError(
-            f"{patient.folder} breaks at frame {error.frame}: {error}; mend or remove the clip"
-        ) from error
+    taken = _Taken()
+    for each in intake.frames():
+        taken.counts["decoded"] += 1
+        if each.sampled is None:
+            continue
+        taken.counts["sampled"] += 1
+        if each.sampled.pixels is None:
+            taken.counts[str(each.sampled.skip_reason)] += 1
+            continue
+        taken.counts["used"] += 1
+        clip = log.clips.pop(each.display.index)
+        row = _describe(exam, clip, each.display.index, each.sampled.pts_s)
+        taken.frames.append((each.sampled.pixels, row))
+    return taken
 
 
-def _open(patient: PatientFolder) -> Source:
-    try:
-        return open_source([str(patient.folder)])
-    except SourceError as error:
-        raise SourceError(f"{patient.folder} cannot be read: {error}") from error
+def _describe(exam: ExamMedia, clip: int, frame: int, pts_s: float) -> CachedFrame:
+    medium = exam.media[clip]
+    return CachedFrame(
+        path=medium.name,
+        label=exam.label,
+        patient=exam.patient,
+        exam=exam.exam,
+        clip=clip,
+        frame=frame,
+        pts_s=pts_s,
+        gestational_weeks=medium.weeks,
+        site=medium.site,
+        plane=medium.plane,
+    )

@@ -5,14 +5,12 @@ makes it; `index.csv`, one line a frame in the same order; `cache.json`, what it
 """
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,54 +18,24 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contracts.cache_index import (
+    COLUMNS,
+    CachedFrame,
+    check_one_label_each,
+    format_index,
+    read_index,
+)
 from engine.contracts.errors import InputError, NeurosonoError, OutputError
 from engine.contracts.labels import validate_labels
+from engine.contracts.notice import NOTICE
 from engine.contracts.preprocessing import PreprocessingSpec
+
+__all__ = ["COLUMNS", "Cache", "CacheWriter", "CachedFrame", "check_one_label_each", "pseudonym"]
 
 SCHEMA = "neurosono-cache/2"
 FRAMES_NAME = "frames.npy"
 INDEX_NAME = "index.csv"
 SUMMARY_NAME = "cache.json"
-
-
-@dataclass(frozen=True)
-class CachedFrame:
-    """Where one cached picture comes from.
-
-    `path` is the clip's, inside the dataset; `clip` and `frame` count the exam's clips and decoded
-    frames from 0; `pts_s` is the time in the exam. `patient` is the folder's name: a cache is as
-    private as the data it was made of. `site` is the hospital or scanner and `plane` the view, both
-    "" where unknown.
-    """
-
-    path: str
-    label: str
-    patient: str
-    exam: str
-    clip: int
-    frame: int
-    pts_s: float
-    gestational_weeks: float | None = None
-    site: str = ""
-    plane: str = ""
-
-
-COLUMNS = tuple(each.name for each in fields(CachedFrame))
-
-
-def check_one_label_each(found: Iterable[tuple[str, str, str]]) -> None:
-    """Raise `InputError` if a patient stands under two labels; `found` is (patient, label, path).
-
-    Such a patient would be learnt under one label and tested under the other.
-    """
-    first: dict[str, tuple[str, str]] = {}
-    for patient, label, path in found:
-        label_before, path_before = first.setdefault(patient, (label, path))
-        if label_before != label:
-            raise InputError(
-                f"one patient stands under two labels, {label_before} ({path_before}) and {label} "
-                f"({path}): a patient has one label; move or rename one of the two folders"
-            )
 
 
 @dataclass(frozen=True)
@@ -96,7 +64,7 @@ class Cache:
                 )
             index = (root / INDEX_NAME).read_bytes()
             frames = np.load(root / FRAMES_NAME, mmap_mode="r", allow_pickle=False)
-            rows = _read_index(index)
+            rows = read_index(index)
             spec = PreprocessingSpec.from_json(summary["preprocessing"])
             labels = validate_labels(summary["labels"])
             every, source_digest = int(summary["every"]), str(summary["source_digest"])
@@ -122,6 +90,12 @@ class Cache:
         found = {row.patient: row.label for row in self.rows}
         return dict(sorted(found.items()))
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Return what `cache.json` says of how the cache was made, and of what it holds."""
+        found: dict[str, Any] = json.loads((self.root / SUMMARY_NAME).read_bytes())
+        return found
+
     def rows_of(self, patients: Iterable[str]) -> NDArray[np.int64]:
         """Return the row numbers of these patients' frames, ascending."""
         wanted = frozenset(patients)
@@ -145,8 +119,8 @@ class CacheWriter:
         self, root: Path, labels: Sequence[str], spec: PreprocessingSpec, every: int, source: str
     ) -> None:
         self._root, self._spec = root, spec
-        self._about = {"labels": list(validate_labels(labels)), "every": every}
-        self._about["source_digest"] = source
+        self._labels = validate_labels(labels)
+        self._about = {"labels": list(self._labels), "every": every, "source_digest": source}
         self._rows: list[CachedFrame] = []
         self._part = root.with_name(root.name + ".part")
         if root.exists():
@@ -172,14 +146,24 @@ class CacheWriter:
         size = self._spec.size_px
         if pixels.shape != (size, size) or pixels.dtype != np.uint8:
             raise InputError(f"a cached frame must be ({size}, {size}) uint8: {pixels.shape}")
+        if row.label not in self._labels:
+            raise InputError(f"a cached frame's label must be one of {self._labels}: {row.label!r}")
         try:
             self._file.write(np.ascontiguousarray(pixels).tobytes())
         except OSError as error:
             raise _output_error(self._root, error) from error
         self._rows.append(row)
 
-    def finish(self) -> Cache:
-        """Write index and summary, put the folder in its place, and open it."""
+    def finish(
+        self,
+        notes: Mapping[str, Any] | None = None,
+        check: Callable[[Cache], Mapping[str, Any]] = lambda _: {},
+    ) -> Cache:
+        """Write index and summary, put the folder in its place, and open it.
+
+        `notes` go into the summary, as does what `check` returns, which sees the whole cache before
+        it is put in its place: where that raises, no cache is left.
+        """
         if not self._rows:
             raise InputError("no frame carried evidence: nothing to put in a cache")
         try:
@@ -188,15 +172,20 @@ class CacheWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            index = _format_index(self._rows)
+            index = format_index(self._rows)
             (self._part / INDEX_NAME).write_bytes(index)
             frames = np.load(self._part / FRAMES_NAME, mmap_mode="r", allow_pickle=False)
-            summary = self._summarise(_digest(self._spec, index, frames))
-            (self._part / SUMMARY_NAME).write_text(json.dumps(summary, indent=2) + "\n")
+            summary = self._summarise(_digest(self._spec, index, frames)) | dict(notes or {})
+            self._write_summary(summary)
+            found = check(Cache.load(self._part))
+            self._write_summary(summary | dict(found))
             self._part.rename(self._root)
         except OSError as error:
             raise _output_error(self._root, error) from error
         return Cache.load(self._root)
+
+    def _write_summary(self, summary: Mapping[str, Any]) -> None:
+        (self._part / SUMMARY_NAME).write_text(json.dumps(summary, indent=2) + "\n")
 
     def _write_header(self) -> None:
         # NumPy pads the header so that the first axis may grow in place.
@@ -205,24 +194,29 @@ class CacheWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def _summarise(self, digest: str) -> dict[str, Any]:
-        labels: list[str] = self._about["labels"]  # type: ignore[assignment]
-        classes = {
-            label: {
-                "patients": len({row.patient for row in self._rows if row.label == label}),
-                "frames": sum(row.label == label for row in self._rows),
-            }
-            for label in labels
-        }
         patients: dict[str, int] = {}
         for row in self._rows:
             patients[row.patient] = patients.get(row.patient, 0) + 1
         return {
             "schema": SCHEMA,
+            "notice": NOTICE,
             "digest": digest,
             **self._about,
             "preprocessing": self._spec.to_json(),
-            "classes": classes,
+            "classes": self._count("label", self._labels),
+            "sites": self._count("site", sorted({row.site for row in self._rows})),
             "frames_by_patient": patients,
+        }
+
+    def _count(self, column: str, values: Sequence[str]) -> dict[str, dict[str, int]]:
+        patients: dict[str, set[str]] = {value: set() for value in values}
+        frames = dict.fromkeys(values, 0)
+        for row in self._rows:
+            value = getattr(row, column)
+            patients[value].add(row.patient)
+            frames[value] += 1
+        return {
+            value: {"patients": len(patients[value]), "frames": frames[value]} for value in values
         }
 
 
@@ -235,35 +229,3 @@ def _digest(spec: PreprocessingSpec, index: bytes, frames: NDArray[np.uint8]) ->
     found.update(index)
     found.update(np.ascontiguousarray(frames).data)
     return found.hexdigest()
-
-
-def _format_index(rows: Sequence[CachedFrame]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow("" if value is None else value for value in astuple(row))
-    return text.getvalue().encode()
-
-
-def _read_index(index: bytes) -> tuple[CachedFrame, ...]:
-    reader = csv.DictReader(io.StringIO(index.decode()))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise ValueError(f"columns must be {COLUMNS}, found {reader.fieldnames}")
-    return tuple(
-        CachedFrame(
-            path=line["path"],
-            label=line["label"],
-            patient=line["patient"],
-            exam=line["exam"],
-            clip=int(line["clip"]),
-            frame=int(line["frame"]),
-            pts_s=float(line["pts_s"]),
-            gestational_weeks=float(line["gestational_weeks"])
-            if line["gestational_weeks"]
-            else None,
-            site=line["site"],
-            plane=line["plane"],
-        )
-        for line in reader
-    )

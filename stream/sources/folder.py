@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,21 +27,30 @@ class FolderListing:
     ignored: int
 
 
-def list_media(folder: Path) -> FolderListing:
+def list_media(
+    folder: Path, on_bad: Callable[[Path, SourceError], None] | None = None
+) -> FolderListing:
     """List every file under `folder` that looks like media.
 
     Hidden files, hidden folders and `JUNK_NAMES` are passed over. Other files that look like no
-    medium at all (a licence, a table) are counted. Raises `SourceError` if a file or folder cannot
-    be read, if a file that is named like media is empty, or if no media are found.
+    medium at all (a licence, a table) are counted. Raises `SourceError` if a folder cannot be read,
+    if no media are found, and if a file cannot be read or, named like media, is empty: unless
+    `on_bad` is there to hear of such files, which are then left out.
     """
     media: list[Path] = []
-    ignored = 0
+    ignored = bad = 0
     for path in _walk(folder):
-        if _looks_like_media(path):
-            media.append(path)
-        else:
-            ignored += 1
-    if not media:
+        try:
+            if _looks_like_media(path):
+                media.append(path)
+            else:
+                ignored += 1
+        except SourceError as error:
+            if on_bad is None:
+                raise
+            on_bad(path, error)
+            bad += 1
+    if not media and not bad:
         raise SourceError(
             f"the folder {str(folder)!r} holds no clip, still or DICOM file; expected at least "
             "one, so name a folder with an exam in it"

@@ -1,15 +1,19 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner
 
 from engine.contracts.cache import Cache
 from engine.contracts.errors import InputError, NeurosonoError
+from engine.contracts.notice import NOTICE
+from scripts.phantom import phantom
 from scripts.train import train_app
+from training.audit import audit
 from training.card import load_card
-
-Invoke = Callable[..., object]
 
 
 def _run(*words: object) -> tuple[int, str]:
@@ -62,6 +66,90 @@ def test_bad_input_exits_2_with_what_is_wrong(
     assert code == 2
     assert said in found
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return five phantoms of two classes, made by the command."""
+    out = tmp_path_factory.mktemp("phantoms") / "c"
+    app = Typer()
+    app.command()(phantom)
+    words = ("--counts", "anencephaly=2, normal=3", "--seconds", "0.4", "--seed", "5", "--out", out)
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_folder_is_prepared_and_counted_without_names(phantoms: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "cache", tmp_path / "report.json"
+    assert _run("prepare", phantoms, "--out", out, "--every", 5, "--json", report)[0] == 0
+    found = json.loads(report.read_text())
+    assert [found["classes"][label]["patients"] for label in ("anencephaly", "normal")] == [2, 3]
+    assert sum(site["patients"] for site in found["sites"].values()) == 5
+    assert len(found["patients"]) == 5
+    assert found["sampled"] == found["frames"] + sum(found["skipped"].values()) == 10
+    assert found["notice"] == NOTICE
+    assert "phantom-5-" not in report.read_text(), "patients stand under pseudonyms"
+    assert _run("prepare", phantoms, "--out", out)[0] == 2, "it is there already"
+
+    table = _run("prepare", phantoms / "cohort.csv", "--out", tmp_path / "t", "--every", 5)
+    assert table[0] == 0, "a phantom cohort's table is a dataset too"
+    ours, theirs = Cache.load(out), Cache.load(tmp_path / "t")
+    assert ours.frames.tobytes() == theirs.frames.tobytes()
+    assert [row.site for row in ours.rows] == [row.site for row in theirs.rows]
+
+
+def test_bad_files_and_copies_stop_it_unless_allowed(phantoms: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(phantoms, data)
+    patient = next((data / "normal").iterdir())
+    shutil.copytree(patient, patient.with_name("copy"))
+    (patient / "empty.png").touch()
+    words = ("prepare", data, "--out", out, "--every", 5)
+    code, said = _run(*words)
+    assert (code, "1 of 7 files cannot be used" in said) == (2, True), said
+    code, said = _run(*words, "--skip-bad")
+    assert (code, "same picture under two patients: normal/copy/clip_01.mp4" in said) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    report = tmp_path / "r.json"
+    assert _run(*words, "--skip-bad", "--allow-copies", "--json", report)[0] == 0
+    found = json.loads(report.read_text())
+    assert (found["files_left_out"], found["pairs_of_copies_allowed"]) == (1, 1)
+    cache = Cache.load(out)
+    assert cache.summary["copies_allowed"] is True
+    audit(cache)
+
+
+@pytest.mark.parametrize(
+    ("label", "folds", "said"),
+    [("anencephaly", 2, "class anencephaly has one patient only"), (None, 9, "9 folds need 9")],
+)
+def test_too_few_patients_are_said_before_training(
+    label: str | None, folds: int, said: str, phantoms: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(phantoms, data)
+    if label is not None:
+        shutil.rmtree(next((data / label).iterdir()))
+    words = (data, "--out", tmp_path / "b", "--every", 5, "--recipe", "demo", "--folds", folds)
+    code, found = _run(*words)
+    assert (code, said in found) == (2, True), found
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "counts", ["normal", "normal=x", "normal=1,normal=2", "nosuch=2", "normal=0", "normal=-1"]
+)
+def test_counts_that_cannot_be_are_one_sentence(counts: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--counts must be|unknown|counts must be"):
+        phantom(tmp_path / "c", counts=counts)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="--counts or --exams"):
+        phantom(tmp_path / "c", counts="normal=1", exams=1)
+
+
+def test_the_help_says_where_the_options_are() -> None:
+    assert "train run --help" in _run("--help")[1]
 
 
 def test_recipes_are_explained() -> None:
