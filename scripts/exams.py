@@ -16,7 +16,7 @@ JournalOption = Annotated[
         "--journal", help="The journal. [default: $XDG_DATA_HOME/neurosono/journal.sqlite]"
     ),
 ]
-ExamArgument = Annotated[str, typer.Argument(help="An exam's id, or its beginning.")]
+ExamArgument = Annotated[str, typer.Argument(help="An exam's id, its beginning, or `last`.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -30,7 +30,7 @@ def list_exams(journal: JournalOption = None, json: JsonOption = None) -> None:
     from stream.journal_schema import default_path
 
     found = []
-    if (journal or default_path()).exists():
+    if journal is not None or default_path().exists():
         with _open(journal) as opened, opened.read() as reader:
             found = [describe_summary(exam) for exam in reader.exams()]
     console.print(tabulate(found) if found else "no exam has been recorded yet")
@@ -44,9 +44,10 @@ def show(exam: ExamArgument, journal: JournalOption = None, json: JsonOption = N
     from scripts.exams_view import tabulate_record
     from scripts.replay_view import describe
     from stream.journal_record import describe_record
+    from stream.report import resolve_exam
 
     with _open(journal) as opened, opened.read() as reader:
-        record = describe_record(reader, exam)
+        record = describe_record(reader, resolve_exam(reader, exam))
     unknown = {
         key: "-" if record["frames"][key] is None else record["frames"][key]
         for key in ("decoded", "dropped")
@@ -72,18 +73,23 @@ def export(
     """Write one exam as JSON, CSV or Parquet."""
     from scripts.console import console
     from stream.journal_export import export_exam
+    from stream.report import resolve_exam
 
     with _open(journal) as opened:
+        with opened.read() as reader:
+            exam = resolve_exam(reader, exam)
         export_exam(opened, exam, out, kind or out.suffix.lstrip(".").lower(), pictures=pictures)
     console.print(f"  {out}", soft_wrap=True)
 
 
 @exams_app.command()
 def delete(exam: ExamArgument, yes: YesOption = False, journal: JournalOption = None) -> None:
-    """Delete one exam wholly, its pictures too; what was stored is overwritten."""
+    """Delete one exam wholly, its pictures and films too; what was stored is overwritten."""
+    from stream.report import resolve_exam
+
     with _open(journal) as opened:
         with opened.read() as reader:
-            exam_id = reader.exam(exam).exam_id
+            exam_id = reader.exam(resolve_exam(reader, exam)).exam_id
         _ask(f"delete exam {exam_id} for good?", yes)
         _delete(opened, [exam_id])
 
@@ -131,9 +137,12 @@ def replay(
     from scripts.console import console, write_json_report
     from scripts.exams_view import tabulate_verdict
     from stream.journal_rebuild import verify_exam
+    from stream.report import resolve_exam
 
     loaded = None if bundle is None else Bundle.load(bundle)
     with _open(journal) as opened:
+        with opened.read() as reader:
+            exam = resolve_exam(reader, exam)
         verdict = verify_exam(opened, exam, loaded)
     console.print(tabulate_verdict(verdict))
     write_json_report(json, {**asdict(verdict), "equal": verdict.equal})
@@ -172,9 +181,11 @@ def _delete(journal: "Journal", exam_ids: list[str]) -> None:
     from scripts.console import console
     from stream.clips import delete_clips
     from stream.journal_retention import delete_exams
+    from stream.recording import delete_recordings
 
     done = delete_exams(journal, exam_ids)
     delete_clips(journal.path, done.exam_ids)
+    delete_recordings(journal.path, done.exam_ids)
     console.print(f"deleted {len(done.exam_ids)} exam{'s' if len(done.exam_ids) > 1 else ''}")
     if not done.scrubbed:
         console.print("a running exam still holds the log: delete or prune again once it has ended")

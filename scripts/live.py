@@ -1,9 +1,11 @@
 """`neurosono live`: beside the scanner, with a page for the sonographer."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from scripts import options
 
 SOURCE_HELP = (
     "/dev/video0, rtsp://..., udp://HOST:PORT, srt://..., http://..., "
@@ -13,27 +15,20 @@ SOURCE_HELP = (
 
 def live(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
-    bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
+    bundle: options.Bundle = "demo",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,
     host: Annotated[str, typer.Option(help="Where the page listens.")] = "127.0.0.1",
-    every: Annotated[
-        int | None, typer.Option(help="Judge one frame in N. [default: 1, every one it can]")
-    ] = None,
-    fps: Annotated[float | None, typer.Option(help="Judge at most F frames a second.")] = None,
-    region: Annotated[
-        str | None, typer.Option(help="The ultrasound region x,y,w,h in pixels, if found wrongly.")
-    ] = None,
-    show_screen: Annotated[
-        bool,
-        typer.Option("--show-screen", help="Show what lies outside the region (patient text!)."),
-    ] = False,
-    cam_hz: Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")] = 5.0,
-    engine: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")] = None,
-    members: Annotated[int | None, typer.Option(help="Use the first N members.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")] = 0,
+    every: options.Every = None,
+    fps: options.Fps = None,
+    region: options.Region = None,
+    show_screen: options.ShowScreen = False,
+    cam_hz: options.CamHz = 5.0,
+    engine: options.Engine = "auto",
+    precision: options.Precision = None,
+    members: options.Members = None,
+    threads: options.Threads = 0,
     second_read: Annotated[
         bool, typer.Option("--second-read", help="Keep the AI hidden until the exam ends.")
     ] = False,
@@ -56,26 +51,22 @@ def live(
             help="Write the five seconds before each kept frame beside the journal, region only.",
         ),
     ] = False,
+    record: Annotated[
+        Literal["overlay", "clean"] | None,
+        typer.Option(help="Film the exam: with all that the AI says, or the region alone."),
+    ] = None,
+    record_to: Annotated[
+        Path | None, typer.Option(help="The films' folder. [default: beside the journal]")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
+    judging = options.pick_judging(locals())
     from scripts.live_view import LiveView, run_live_view
     from stream.live_options import SessionOptions
+    from stream.recording import Film
 
-    options = SessionOptions(
-        source=source,
-        bundle=bundle,
-        every=1 if every is None and fps is None else every,
-        rate_hz=fps,
-        region=region,
-        show_screen=show_screen,
-        cam_hz=cam_hz,
-        engine=engine,
-        precision=precision,
-        members=members,
-        threads=threads,
-        second_read=second_read,
-    )
+    asked = SessionOptions(source=source, second_read=second_read, **judging)
     view = LiveView(
         host=host,
         port=port,
@@ -86,5 +77,7 @@ def live(
         resume=resume,
         certfile=cert,
         keyfile=key,
+        record=None if record is None else Film(record),
+        record_to=record_to,
     )
-    run_live_view(options, view, json)
+    run_live_view(asked, view, json)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from scripts import options
+
 SOURCE_HELP = (
     "Clips, stills, DICOM files, folders of them (all together one exam), "
     "or phantom:LABEL?seed=7&seconds=20."
@@ -14,50 +16,31 @@ SOURCE_HELP = (
 def replay(
     sources: Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE...")],
     out: Annotated[Path, typer.Option(help="Folder for exam.json, frames.jsonl, overlay.mp4.")],
-    bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
-    every: Annotated[
-        int | None, typer.Option(help="Judge one frame in N (80 is the paper's). [default: 1]")
-    ] = None,
-    fps: Annotated[float | None, typer.Option(help="Judge at most F frames a second.")] = None,
+    bundle: options.Bundle = "demo",
+    every: options.Every = None,
+    fps: options.Fps = None,
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Play at the clip's pace; newer frames win.")
     ] = False,
-    region: Annotated[
-        str | None, typer.Option(help="The ultrasound region x,y,w,h in pixels, if found wrongly.")
-    ] = None,
-    show_screen: Annotated[
-        bool,
-        typer.Option("--show-screen", help="Show what lies outside the region (patient text!)."),
-    ] = False,
-    cam_hz: Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")] = 5.0,
-    engine: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")] = None,
-    members: Annotated[int | None, typer.Option(help="Use the first N members.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")] = 0,
+    region: options.Region = None,
+    show_screen: options.ShowScreen = False,
+    cam_hz: options.CamHz = 5.0,
+    engine: options.Engine = "auto",
+    precision: options.Precision = None,
+    members: options.Members = None,
+    threads: options.Threads = 0,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[
         Path | None, typer.Option(help="Also write exam.json there; - for stdout.")
     ] = None,
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
+    judging = options.pick_judging(locals())
     from stream.replay_options import ReplayOptions
 
-    options = ReplayOptions(
-        sources=tuple(sources),
-        out=out,
-        bundle=bundle,
-        every=1 if every is None and fps is None else every,
-        rate_hz=fps,
-        realtime=realtime,
-        region=region,
-        show_screen=show_screen,
-        cam_hz=cam_hz,
-        engine=engine,
-        precision=precision,
-        members=members,
-        threads=threads,
-        video=video,
+    asked = ReplayOptions(
+        sources=tuple(sources), out=out, realtime=realtime, video=video, **judging
     )
     from scripts.replay_view import run_replay
 
-    run_replay(options, json)
+    run_replay(asked, json)

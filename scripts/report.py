@@ -15,13 +15,16 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The page. [default: neurosono-EXAM.html, here]")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over a page that is there already.")
+    ] = False,
     bundle: Annotated[
         str | None, typer.Option(help="The bundle that judged it: a folder, or `demo`.")
     ] = None,
 ) -> None:
     """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
     from engine.bundle import Bundle
-    from engine.contracts.errors import InputError
+    from engine.contracts.errors import InputError, OutputError
     from scripts.console import console
     from stream.journal import Journal
     from stream.journal_schema import default_path
@@ -35,5 +38,7 @@ def report(
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     path = out or Path(f"neurosono-{found.exam.exam_id}.html")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} is there already: choose another --out, or say --overwrite")
     write_report(found, path)
-    console.print(f"  {path}", soft_wrap=True)
+    console.print(f"report of exam {found.exam.exam_id}: {path.resolve()}", soft_wrap=True)

@@ -16,7 +16,7 @@ from stream.wire import unpack
 PNG_LEVEL = 3
 """zlib's level: speckle hardly shrinks any further, and 1 costs a tenth more of the disk."""
 
-INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 19 + ")"
+INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 24 + ")"
 
 
 class Applier:
@@ -96,6 +96,8 @@ class Applier:
             snapshot.used,
             snapshot.effective_frames,
             pack_json(snapshot.skipped).decode(),
+            *(result.gate, result.unfamiliarity, result.plane),
+            *(_blob(snapshot.mean, "<f8"), int(snapshot.alarm)),
         )
         self._connection.execute(INSERT_RESULT, row)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
 from engine.contracts.result import Result
-from stream.journal_words import EXAM_ID, LABEL, SKIPS, STAGE, STREAM_ID
+from stream.journal_words import EXAM_ID, LABEL, PLAIN_WORD, SKIPS, STAGE, STREAM_ID
 from stream.wire import pack
 
 HEAD = struct.Struct("<BB22sqq")
@@ -84,8 +84,8 @@ class ResultCheck:
             result.probabilities is not None
         ):
             raise InputError("a used frame has probabilities and a skipped one has none")
-        arrays = (exam.probabilities, exam.low, exam.high)
-        if any(array.shape != (classes,) for array in arrays) or (
+        arrays = (exam.probabilities, exam.low, exam.high, exam.mean)
+        if any(array is not None and array.shape != (classes,) for array in arrays) or (
             members is not None and (members.shape[1:] != (classes,) or members.dtype != np.float32)
         ):
             raise InputError(f"a result must hold {classes} classes, as its exam does")
@@ -93,6 +93,8 @@ class ResultCheck:
             raise InputError("a stream's id must be 32 hex digits")
         if not self._known.issuperset(exam.prediction_set) or not SKIPS.issuperset(exam.skipped):
             raise InputError("a result names a label or a reason that its exam does not have")
+        if result.plane is not None and PLAIN_WORD.fullmatch(result.plane) is None:
+            raise InputError(f"a plane's name must be like {PLAIN_WORD.pattern}")
         if not self._stages.issuperset(result.stage_ms):
             if any(STAGE.fullmatch(stage) is None for stage in result.stage_ms):
                 raise InputError(f"a stage's name must be like {STAGE.pattern}")

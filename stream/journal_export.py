@@ -55,10 +55,12 @@ def columns(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns of CSV and Parquet."""
     return (
         *("seq", "stream", "wall_time", "monotonic_ns", "captured_ns", "pts_s"),
-        *("used", "skip_reason", "judged", "disagreement"),
+        *("used", "skip_reason", "judged", "disagreement", "gate", "unfamiliarity", "plane"),
         *(f"p_{label}" for label in labels),
         *(f"exam_p_{label}" for label in labels),
-        *("exam_state", "exam_set", "exam_used", "exam_effective_frames", "stage_ms", "notice"),
+        *(f"exam_mean_{label}" for label in labels),
+        *("exam_state", "exam_set", "exam_used", "exam_effective_frames", "exam_alarm"),
+        *("stage_ms", "notice"),
     )
 
 
@@ -67,14 +69,18 @@ def _rows(reader: Reader, exam_id: str, labels: tuple[str, ...]) -> Iterator[tup
         result, exam = recorded.result, recorded.result.exam
         nothing = [None] * len(labels)
         frame = nothing if result.probabilities is None else result.probabilities.tolist()
-        mean = nothing if name_values(labels, exam.probabilities) is None else exam.probabilities
+        known = name_values(labels, exam.probabilities) is not None
+        calibrated = exam.probabilities if known else nothing
+        mean = calibrated if exam.mean is None else exam.mean
         yield (
             *(result.seq, result.stream_id, name_time(recorded.wall_ns), recorded.monotonic_ns),
             *(result.captured_ns, result.pts_s, result.used),
             None if result.skip_reason is None else str(result.skip_reason),
-            *(recorded.judged, result.disagreement, *frame, *map(_plain, mean)),
+            *(recorded.judged, result.disagreement),
+            *(result.gate, result.unfamiliarity, result.plane),
+            *(*frame, *map(_plain, calibrated), *map(_plain, mean)),
             *(str(exam.state), "|".join(exam.prediction_set), exam.used, exam.effective_frames),
-            *(json.dumps(result.stage_ms), NOTICE),
+            *(exam.alarm, json.dumps(result.stage_ms), NOTICE),
         )
 
 
@@ -131,12 +137,17 @@ def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, A
         "probabilities": name_values(labels, result.probabilities),
         "members": None if members is None else members.tolist(),
         "disagreement": result.disagreement,
+        "gate": result.gate,
+        "unfamiliarity": result.unfamiliarity,
+        "plane": result.plane,
         "exam": {
             "probabilities": name_values(labels, exam.probabilities),
             "set": list(exam.prediction_set),
             "state": str(exam.state),
             "used": exam.used,
             "effective_frames": exam.effective_frames,
+            "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
+            "alarm": exam.alarm,
         },
         "stage_ms": result.stage_ms,
     }
@@ -150,11 +161,12 @@ def _prepare_parquet(reader: Reader, exam_id: str) -> Callable[[Path], None]:
     labels = reader.exam(exam_id).labels
     kinds = {
         **dict.fromkeys(("seq", "monotonic_ns", "captured_ns", "exam_used"), pa.int64()),
-        **dict.fromkeys(("used", "judged"), pa.bool_()),
+        **dict.fromkeys(("used", "judged", "exam_alarm"), pa.bool_()),
         **dict.fromkeys(
-            ("stream", "wall_time", "skip_reason", "exam_state", "exam_set", "stage_ms", "notice"),
+            ("stream", "wall_time", "skip_reason", "plane", "exam_state", "exam_set", "stage_ms"),
             pa.string(),
         ),
+        "notice": pa.string(),
     }
     fields = [(name, kinds.get(name, pa.float64())) for name in columns(labels)]
     schema = pa.schema(fields, metadata={"notice": NOTICE, "exam": exam_id, "schema": SCHEMA})

@@ -17,7 +17,8 @@ from engine.contracts.result import ExamSnapshot, ExamState, Result
 RESULT_COLUMNS = (
     "seq, captured_ns, pts_s, skip_reason, probabilities, members, disagreement, stage_ms, "
     "exam_arrays, exam_set, exam_state, exam_used, exam_effective, exam_skipped, judged, "
-    "monotonic_ns, wall_ns, (SELECT name FROM stream WHERE stream.id = result.stream)"
+    "monotonic_ns, wall_ns, gate, unfamiliarity, plane, exam_mean, exam_alarm, "
+    "(SELECT name FROM stream WHERE stream.id = result.stream)"
 )
 
 
@@ -229,7 +230,8 @@ class Reader:
 
 def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
     seq, captured_ns, pts_s, reason, probabilities, members, disagreement, stage_ms, *rest = row
-    arrays, chosen, state, used, effective, skipped, judged, monotonic_ns, wall_ns, stream = rest
+    arrays, chosen, state, used, effective, skipped, judged, monotonic_ns, wall_ns, *more = rest
+    gate, unfamiliarity, plane, plain, alarm, stream = more
     mean, low, high = np.frombuffer(arrays, "<f8").reshape(3, len(labels))
     exam = ExamSnapshot(
         probabilities=mean,
@@ -240,6 +242,8 @@ def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
         used=used,
         effective_frames=effective,
         skipped=json.loads(skipped),
+        mean=None if plain is None else np.frombuffer(plain, "<f8"),
+        alarm=bool(alarm),
     )
     result = Result(
         stream_id=stream,
@@ -252,6 +256,9 @@ def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
         member_probabilities=_read_members(members, len(labels)),
         disagreement=disagreement,
         stage_ms=json.loads(stage_ms),
+        gate=gate,
+        unfamiliarity=unfamiliarity,
+        plane=plane,
     )
     return Recorded(result, bool(judged), monotonic_ns, wall_ns)
 

@@ -10,7 +10,7 @@ from engine.contracts.errors import InputError, OutputError
 
 APPLICATION_ID = 0x4E534E4F
 """`NSNO`, in SQLite's header: this file is ours."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE TABLE exam (
@@ -50,7 +50,12 @@ CREATE TABLE result (
     exam_state TEXT NOT NULL,
     exam_used INTEGER NOT NULL,
     exam_effective REAL NOT NULL,
-    exam_skipped TEXT NOT NULL
+    exam_skipped TEXT NOT NULL,
+    gate REAL,
+    unfamiliarity REAL,
+    plane TEXT,
+    exam_mean BLOB,
+    exam_alarm INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX result_of_exam ON result (exam, skip_reason);
 CREATE INDEX result_of_stream ON result (stream);
@@ -83,11 +88,26 @@ CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 """
 """`result.id` is the order in which results came, which is the order in which the engine judged
 them. `members` is float32 `(M, C)`, `probabilities` float64 `(C,)`, `exam_arrays` float64 `(3, C)`:
-mean, low, high; little-endian. `exam_set` has bit i set where label i is in the prediction set.
+probabilities, low, high; `exam_mean` float64 `(C,)`, NULL where it is the same; little-endian.
+`exam_set` has bit i set where label i is in the prediction set.
 The number of a deleted exam is not given again: what is still said of it must not reach another."""
 
 Migrations = Mapping[int, Callable[[sqlite3.Connection], None]]
-MIGRATIONS: Migrations = {}
+
+
+def _add_the_gate(connection: sqlite3.Connection) -> None:
+    """Version 2: what the gate said, the plain mean beside the calibrated one, and the alarm."""
+    for column in (
+        "gate REAL",
+        "unfamiliarity REAL",
+        "plane TEXT",
+        "exam_mean BLOB",
+        "exam_alarm INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(f"ALTER TABLE result ADD COLUMN {column}")
+
+
+MIGRATIONS: Migrations = {1: _add_the_gate}
 """From version n to n + 1; each runs in a transaction of its own."""
 
 READ_BUSY_MS = 5000

@@ -13,7 +13,7 @@ import zmq
 
 from engine.bundle import Bundle
 from engine.contracts.errors import ERRORS_BY_NAME, InputError, RunError
-from engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from engine.contracts.frame import DisplayFrame, Frame
 from engine.contracts.result import Result
 from engine.exam import Exam
 from stream.channel import (
@@ -23,15 +23,10 @@ from stream.channel import (
     open_socket,
     remove_socket_folder,
 )
-from stream.desk import Desk
-from stream.heatmap import paint_heatmap
-from stream.highlights import Highlights
-from stream.ledger import Ledger
+from stream.live_exam import LiveExam
 from stream.live_options import SessionOptions
 from stream.stage import Ended, Record, Stage
-from stream.status import describe_status
 from stream.supervisor import Supervisor
-from stream.viewer import Viewer
 from stream.watch import MAX_RESTARTS, Action, Patience, Watch
 from stream.wire import Event
 
@@ -42,6 +37,10 @@ FIRST_PICTURE_S = 3.0
 NO_SIGNAL_AFTER_S = 0.8
 """Without a picture for this long the screen says so (rule: 1 s); a start takes longer."""
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
+STALLED_NS = 1_000_000_000
+"""One step takes milliseconds; after a second we were stopped, or the machine slept."""
+FINISH_NS = 2_000_000_000
+"""How long the frames on their way may take to be accounted for once the session is to end."""
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
 
@@ -68,7 +67,7 @@ def run_live(
 
 
 class Live:
-    """One live session."""
+    """One live session: its processes, and the words between them."""
 
     def __init__(
         self,
@@ -80,16 +79,18 @@ class Live:
     ) -> None:
         self._options, self._bundle = options, bundle
         self._stage, self._record = stage, record
-        self._labels = bundle.manifest.labels
-        self._viewer = Viewer(self._labels, realtime=True)
         self._watches = {role: Watch(patience) for role, patience in PATIENCE.items()}
-        self._ledger = Ledger()
-        self._counts: dict[str, Any] = {}
+        self._exam = LiveExam(
+            bundle, stage, record, self.begin_exam, exam, second_read=options.second_read
+        )
+        self._viewer = self._exam.viewer
         self._engine: dict[str, Any] = {}
-        self._desk = Desk(stage, record, self.begin_exam, blind=options.second_read)
+        self._failed: set[str] = set()
+        self._captured: list[Mapping[str, Any]] = []
+        self._ended = False
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
-        self._begin_exam(exam)
+        self._stepped_ns = time.monotonic_ns()
 
     def run(
         self,
@@ -108,72 +109,118 @@ class Live:
             self._start("engine")
             self._start("capture")
             while not stopped():
-                self._hear_results()
-                self._hear_pictures()
-                for command in self._stage.commands():
-                    self._desk.obey(command)
-                now_ns = time.monotonic_ns()
-                self._judge_signal(now_ns)
-                for role in self._watches:
-                    self._watch(role, now_ns)
-                if now_ns - self._said_ns >= STATUS_EVERY_NS:
-                    self._said_ns = now_ns
-                    self._stage.publish_status(self._describe(self._last_pts_s(), now_ns))
-        return Ended(self._exam, self._count(), dict(self._engine))
+                self._step()
+            measured = self._finish()
+        return Ended(self._exam.exam, self._exam.count(), dict(self._engine), measured)
 
     def begin_exam(self) -> None:
         """Begin another exam, in its place among the frames."""
         self._pictures.tell(Event("new-exam", {}))
 
-    def _begin_exam(self, exam: Exam | None = None) -> None:
-        # kept here result by result, so that no process takes it along when it dies
-        self._exam = exam or Exam(self._labels, self._bundle.calibration)
-        self._highlights = Highlights(self._labels)
-        self._viewer.begin_exam()
-        self._desk.open_exam(self._labels)
+    def _step(self) -> None:
+        self._hear_results()
+        self._hear_pictures()
+        for command in self._stage.commands():
+            self._exam.desk.obey(command)
+        now_ns = time.monotonic_ns()
+        if now_ns - self._stepped_ns > STALLED_NS:
+            self._excuse(now_ns)
+        self._stepped_ns = now_ns
+        self._judge_signal(now_ns)
+        for role in self._watches:
+            self._watch(role, now_ns)
+        if now_ns - self._said_ns >= STATUS_EVERY_NS:
+            self._said_ns = now_ns
+            self._exam.say(now_ns)
+        if self._engine:
+            self._exam.measures.look(self._children.pids(), now_ns)
+
+    def _excuse(self, now_ns: int) -> None:
+        """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
+        self._picture_ns = now_ns
+        for watch in self._watches.values():
+            watch.excuse(now_ns)
+
+    def _finish(self) -> dict[str, Any]:
+        """Let what is on its way arrive, say the last word, and return what was measured."""
+        self._exam.measures.weigh(self._children.pids(), time.monotonic_ns())
+        if not self._engine:
+            self._turn_off("the session ended before the engine was ready")
+        self._pictures.tell(Event("finish"))
+        deadline_ns = time.monotonic_ns() + FINISH_NS
+        while time.monotonic_ns() < deadline_ns and not self._is_accounted_for():
+            self._hear_results()
+            self._hear_pictures()
+        now_ns = time.monotonic_ns()
+        self._exam.end(now_ns)
+        measured = self._exam.measures.finish(now_ns)
+        return {**measured, "accounts": self._draw_up_accounts()}
+
+    def _is_accounted_for(self) -> bool:
+        return self._ended and self._exam.ledger.recorded >= self._sum_captured("sampled")
+
+    def _sum_captured(self, what: str) -> int:
+        return sum(int(each.get(what, 0)) for each in self._captured)
+
+    def _draw_up_accounts(self) -> dict[str, int]:
+        """Return the capture processes' own counts of the whole session, beside ours.
+
+        `unaccounted` are sampled frames of which nobody said what became of them: those that a
+        killed process took along, and those still on their way after `FINISH_NS`.
+        """
+        names = ("received", "overrun", "decoded", "displayed", "dropped", "sampled")
+        counted = {name: self._sum_captured(name) for name in names}
+        recorded = self._exam.ledger.recorded
+        return {
+            **{f"capture_{name}": count for name, count in counted.items()},
+            "shown": self._viewer.displayed,
+            "recorded": recorded,
+            "unaccounted": counted["sampled"] - recorded,
+        }
 
     def _start(self, role: str) -> None:
         now_ns = time.monotonic_ns()
         self._watches[role].start(now_ns)
         if role == "engine":
-            told = self._options.for_engine(self._bundle, self._exam.to_json())
+            failed = self._engine.get("backend", "openvino")
+            if failed != "openvino":  # which is the last resort, and is tried again
+                self._failed.add(failed)
+            told = self._options.for_engine(
+                self._bundle, self._exam.exam.to_json(), sorted(self._failed)
+            )
         else:
-            first_seq = self._ledger.next_seq + (SEQ_MARGIN if self._viewer.decoded else 0)
-            self._ledger.begin_at(first_seq)
-            told = self._options.for_capture(self._bundle, first_seq, self._viewer.decoded)
+            ledger, decoded = self._exam.ledger, self._viewer.decoded
+            first_seq = ledger.next_seq + (SEQ_MARGIN if decoded else 0)
+            ledger.begin_at(first_seq)
+            told = self._options.for_capture(self._bundle, first_seq, decoded)
+            self._captured.append({})
         self._children.start("live-capture" if role == "capture" else role, told)
 
     def _hear_pictures(self) -> None:
         received = self._pictures.receive(POLL_MS)
         if received is None:
             return
-        now_ns = time.monotonic_ns()
-        self._watches["capture"].hear(now_ns)
+        self._watches["capture"].hear(time.monotonic_ns())
         match received.message:
             case DisplayFrame() as picture:
                 self._pictures.give_credit()
                 self._show(picture)
             case Frame() as unjudged:
-                self._take(self._describe_unjudged(unjudged))
-            case Event(name="alive", fields=fields):
-                self._counts = fields
+                self._exam.take_unjudged(unjudged)
+            case Event(name="alive" | "end" as name, fields=fields):
+                self._captured[-1] = self._exam.source = {**self._captured[-1], **fields}
+                self._ended = name == "end"
             case Event(name="hello"):
                 self._pictures.begin_again()
             case Event(name=name, fields=fields):
                 self._record.event(name, fields)
 
     def _show(self, picture: DisplayFrame) -> None:
-        now_ns = time.monotonic_ns()
-        self._picture_ns = now_ns
+        self._picture_ns = self._said_ns = time.monotonic_ns()
         if self._viewer.no_signal is not None:
             self._viewer.no_signal = None
             self._record.state("signal", "on")
-        self._viewer.see(picture)
-        self._desk.see(picture)
-        self._said_ns = now_ns
-        status = self._describe(picture.pts_s, now_ns)
-        age_ms = (now_ns - picture.captured_ns) / 1e6
-        self._stage.publish(picture.pixels, {**status, "index": picture.index, "age_ms": age_ms})
+        self._exam.show(picture)
 
     def _hear_results(self) -> None:
         while (received := self._results.receive(0)) is not None:
@@ -181,15 +228,15 @@ class Live:
             match received.message:
                 case Result() as result if self._viewer.off_reason is None:
                     # a dead engine's last word may come late: its frame counts as unjudged by then
-                    self._take(result)
+                    self._exam.take(result)
                 case Event(name="ready", fields=fields):
                     self._engine = fields
                     self._viewer.turn_on("{backend} {precision} x{members}".format(**fields))
                     self._pictures.tell(Event("engine-on"))
                     self._record.event("ready", fields)
                 case Event(name="exam-begun"):
-                    self._record.next_exam(self._count())
-                    self._begin_exam()
+                    self._record.next_exam(self._exam.count())
+                    self._exam.begin()
                 case Event(name="failed", fields=fields):
                     self._hear_failure(fields)
 
@@ -198,43 +245,6 @@ class Live:
         if isinstance(error, InputError) and not self._viewer.decoded:
             raise error
         self._record.event("failed", {"role": fields["role"], "error": fields["error"]})
-
-    def _take(self, result: Result) -> None:
-        """Enter a result once; the exam here is the engine's own, step by step."""
-        if not self._ledger.add(result.seq):
-            return
-        self._record.record(result)
-        if result.skip_reason is not None:
-            self._exam.skip(result.skip_reason)
-        elif result.member_probabilities is not None:
-            self._exam.update(result.member_probabilities)
-        own = self._viewer.own_region(result.seq)
-        before = self._viewer.heatmap
-        if result.skip_reason != SkipReason.ENGINE_OFF:
-            self._viewer.hear(result)
-        self._publish_heatmap(before, result.captured_ns)
-        self._desk.judge(result, own)
-        if own is not None and (kept := self._highlights.offer(result, own)) is not None:
-            about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
-            self._stage.publish_evidence(kept.label, kept.pixels, about)
-
-    def _publish_heatmap(self, before: object, captured_ns: int) -> None:
-        heatmap = self._viewer.heatmap
-        if heatmap is None or heatmap is before:
-            return
-        height, width = heatmap.pixels.shape[:2]
-        painted = paint_heatmap(heatmap, (height, width), self._bundle.manifest.preprocessing)
-        age_ms = (time.monotonic_ns() - captured_ns) / 1e6
-        about = {"label": heatmap.label, "seq": heatmap.seq, "age_ms": age_ms}
-        self._stage.publish_heatmap(painted, about)
-
-    def _describe_unjudged(self, frame: Frame) -> Result:
-        reason = frame.skip_reason or SkipReason.ENGINE_OFF
-        return Result(
-            *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s),
-            *(self._exam.snapshot(), reason),
-            stage_ms=frame.stage_ms,
-        )
 
     def _judge_signal(self, now_ns: int) -> None:
         if self._viewer.no_signal is not None:
@@ -263,6 +273,7 @@ class Live:
         if role == "engine":
             self._turn_off("the engine process is being started again")
         self._record.event("restarted", {"role": role, "count": self._watches[role].restarts})
+        self._exam.measures.restart(role, now_ns)
         self._start(role)
 
     def _turn_off(self, reason: str, *, final: bool = False) -> None:
@@ -270,31 +281,4 @@ class Live:
             return
         self._hear_results()
         self._viewer.turn_off(reason)
-        self._pictures.tell(Event("engine-off", self._ledger.describe()))
-
-    def _last_pts_s(self) -> float:
-        return 0.0 if self._viewer.result is None else self._viewer.result.pts_s
-
-    def _describe(self, pts_s: float, now_ns: int) -> dict[str, Any]:
-        state = self._viewer.state(pts_s, now_ns)
-        self._record.note_ai(state.ai)
-        about = {
-            "exam": self._record.exam_id,
-            "frames": self._count(),
-            "ended": self._desk.ended,
-            "mode": "second-read" if self._options.second_read else "concurrent",
-            "seq": self._ledger.next_seq,
-            "source": dict(self._counts),
-        }
-        return describe_status(self._labels, state, self._exam.snapshot(), about)
-
-    def _count(self) -> dict[str, Any]:
-        exam = self._exam.snapshot()
-        return {
-            "decoded": self._viewer.decoded,
-            "displayed": self._viewer.displayed,
-            "dropped": self._viewer.decoded - self._viewer.displayed,
-            "sampled": exam.used + sum(exam.skipped.values()),
-            "used": exam.used,
-            "skipped": exam.skipped,
-        }
+        self._pictures.tell(Event("engine-off", self._exam.ledger.describe()))

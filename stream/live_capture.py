@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ ALIVE_EVERY_NS = 200_000_000
 def capture(
     configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
 ) -> None:
-    """Run the live capture process until `stop` is asked, or the source can never come again."""
+    """Run the live capture process until `stop` is asked, or the source can never come again.
+
+    The display process may ask for a `finish` first: what is held is then sent, and counted.
+    """
     options = LiveCaptureOptions.from_json(configuration["options"])
     endpoints = configuration["endpoints"]
     cv2.setNumThreads(1)  # the other core belongs to the network
@@ -40,8 +44,11 @@ def capture(
         open_socket(context, endpoints["display"], bind=True) as display_socket,
     ):
         sender: Capture
+        finish = Stop()
 
         def hear(event: Event) -> None:
+            if event.name == "finish":
+                finish.set()
             sender.hear(event)
 
         frames, display = Outlet(frames_socket, hear), Outlet(display_socket, hear)
@@ -53,7 +60,11 @@ def capture(
             display.send_always(Event(name, fields))
 
         with open_live(options.source, options=LiveOptions(on_event=tell)) as source:
-            _follow(source, _make_intake(source, options), sender, options.first_index, stop)
+            intake = _make_intake(source, options)
+            _follow(source, intake, sender, options.first_index, lambda: stop() or finish())
+            for taken in intake.flush():
+                sender.send(taken)
+            sender.finish(source.counts.__dict__)
 
 
 def _make_intake(source: LiveSource, options: LiveCaptureOptions) -> Intake:
@@ -73,7 +84,11 @@ def _make_intake(source: LiveSource, options: LiveCaptureOptions) -> Intake:
 
 
 def _follow(
-    source: LiveSource, intake: Intake, sender: Capture, first_index: int, stop: Stop
+    source: LiveSource,
+    intake: Intake,
+    sender: Capture,
+    first_index: int,
+    stop: Callable[[], bool],
 ) -> None:
     told_ns = 0
     while not stop():

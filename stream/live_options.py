@@ -1,39 +1,31 @@
 """What a user asks of a live session, and what each process is told of it."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.bundle import Bundle
-from engine.contracts.errors import InputError
 from engine.contracts.preprocessing import PreprocessingSpec
-from stream.sampler import Sampler
-from stream.worker import EngineOptions
+from stream.judging import Judging
+from stream.region import parse_region
+from stream.sources.live import open_live
 
 
 @dataclass(frozen=True)
-class SessionOptions:
-    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
+class SessionOptions(Judging):
+    """What the user asked of a live session."""
 
     source: str
-    bundle: str = "demo"
-    every: int | None = 1
-    rate_hz: float | None = None
-    region: str | None = None
-    show_screen: bool = False
-    cam_hz: float = 5.0
-    engine: str = "auto"
-    precision: str | None = None
-    members: int | None = None
-    threads: int = 0
     second_read: bool = False
 
-    def __post_init__(self) -> None:
-        Sampler(self.every, self.rate_hz)  # refuses what samples nothing
-        if not 0 <= self.cam_hz <= 1000:
-            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
-        if self.threads < 0:
-            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+    def check(self, bundle: Bundle) -> None:
+        """Raise `InputError` where source or engine can never work: before anything is begun."""
+        open_live(self.source).close()
+        if self.region is not None:
+            parse_region(self.region)
+        if self.engine == "openvino":
+            bundle.engine(self.engine, self.precision, self.members)
 
     def for_capture(self, bundle: Bundle, first_seq: int, first_index: int) -> dict[str, Any]:
         """Return what a capture process is told; another goes on where the one before stopped."""
@@ -49,20 +41,11 @@ class SessionOptions:
             "first_index": first_index,
         }
 
-    def for_engine(self, bundle: Bundle, exam: dict[str, Any] | None) -> dict[str, Any]:
-        """Return what an engine process is told; `exam` is the state to go on from."""
-        return asdict(
-            EngineOptions(
-                bundle=str(bundle.root),
-                engine=self.engine,
-                precision=self.precision,
-                members=self.members,
-                threads=self.threads,
-                cam_hz=self.cam_hz,
-                realtime=True,
-                exam=exam,
-            )
-        )
+    def for_engine(
+        self, bundle: Bundle, exam: dict[str, Any] | None, avoid: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return what an engine process is told: the state to go on from, and what failed here."""
+        return asdict(self.describe_engine(bundle, realtime=True, exam=exam, avoid=avoid))
 
 
 @dataclass(frozen=True)

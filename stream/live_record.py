@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from engine import __version__
 from engine.bundle import Bundle
 from engine.contracts.errors import InputError
+from engine.contracts.frame import DisplayFrame
 from engine.contracts.result import Result
 from stream.clips import Clips
 from stream.journal import ExamJournal, Journal
 from stream.journal_words import EVENTS, describe_bundle
-from stream.overlay_state import AiState
+from stream.overlay_state import AiState, OverlayState
 from stream.proposals import Proposal
+from stream.recording import Film, Recorder
 
 _NAMES = {"resolution-change": "size-change", "connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
@@ -39,12 +41,14 @@ class LiveRecord:
         bundle: Bundle,
         clips: Clips | None = None,
         resume: str | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
-        `resume` is the exam to go on with, whose session was killed.
+        `resume` is the exam to go on with, whose session was killed; `recorder` films it.
         """
         self._journal, self._bundle, self._clips = journal, bundle, clips
+        self._recorder, self._filming, self._failed = recorder, False, False
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
         self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
@@ -92,6 +96,24 @@ class LiveRecord:
         if self._clips is not None:
             self._clips.see(pixels, captured_ns)
 
+    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Film what is shown now, region only, once the exam stands in the journal."""
+        if self._recorder is None or self._exam is None:
+            return
+        if not self._filming:
+            self._filming = True
+            self._say("recording-begun", {"overlay": self._recorder.film is Film.OVERLAY})
+        if self._recorder.failure is not None:
+            if not self._failed:
+                self._failed = True
+                self.state("recording", "off")
+            return
+        self._recorder.take(self._id, picture.region, picture.captured_ns, state)
+
+    def recording(self) -> dict[str, Any] | None:
+        """Return how the recording stands, or None where none is made."""
+        return None if self._recorder is None else self._recorder.describe()
+
     def keep(self, frame: Proposal) -> str | None:
         """Keep a frame; returns its id, or None where nothing can be kept."""
         seq, pixels, reason = frame.seq, frame.pixels, frame.reason
@@ -114,6 +136,10 @@ class LiveRecord:
     def end(self, counts: Mapping[str, Any]) -> None:
         """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""
         if self._exam is not None:
+            if self._recorder is not None and self._filming:
+                told = self._recorder.describe()
+                self._say("recording-ended", {key: told[key] for key in ("segments", "pictures")})
+            self._filming = False
             self._exam.end({"complete": True, "frames": dict(counts)})
 
     def _open(self) -> ExamJournal:

@@ -87,8 +87,10 @@ class Outputs:
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]
     ) -> dict[str, Any]:
         """Give every file its name, `exam.json` last, and return what it holds."""
+        assert self._frames is not None
         record = describe_exam(self._manifest.labels, exam)
         record |= about | {"frames": frames, "latency_ms": self._latencies.summarise()}
+        record["gate"] = self._frames.gate.summarise()
         if self._video is not None:
             self._video.close()
         if self._frames is not None:

@@ -5,6 +5,7 @@ that a sweep does not fill the list, and each rule has so many offers an exam. W
 `proposed` until a person accepts or rejects it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from engine.contracts.frame import SkipReason
 from engine.contracts.result import Result
 from stream.highlights import measure_evidence
 from stream.look import Look, look_at, view_distance
+from stream.planes import STANDARD
 
 NS_A_S = 1_000_000_000
 
@@ -158,6 +160,7 @@ class Proposals:
         self._evidence = {label: Best(MIN_EVIDENCE) for label in labels}
         self._quality = Best(0.0)
         self._views, self._freezes = Views(), Freezes()
+        self._planes = {plane: Best(0.0) for plane in STANDARD}
         self._left = dict(CAPS)
         self._left_of_class = dict.fromkeys(labels, PER_CLASS)
         self._looked_ns: int | None = None
@@ -192,8 +195,11 @@ class Proposals:
         _, evidence = measure_evidence(result)
         self._evidence[label].offer(evidence, _propose("evidence", result, pixels, label))
         self._quality.offer(look.quality, _propose("quality", result, pixels, label))
-        if self._views.see(look, result.captured_ns):
-            return [_propose("plane", result, pixels, label)]
+        plane = _propose("plane", result, pixels, label)
+        if result.plane in self._planes:
+            self._planes[result.plane].offer(look.quality, plane)
+        elif result.plane is None and self._views.see(look, result.captured_ns):
+            return [plane]  # no gate names planes here: what is held still counts as one
         return []
 
     def _take_standing(self, now_ns: int) -> list[Proposal]:
@@ -201,6 +207,10 @@ class Proposals:
         for best in self._evidence.values():
             if (taken := best.take(now_ns)) is not None:
                 best.floor = taken[0] + EVIDENCE_STEP
+                found.append(taken[1])
+        for best in self._planes.values():
+            if (taken := best.take(now_ns)) is not None:
+                best.floor = math.inf  # each plane once
                 found.append(taken[1])
         if (taken := self._quality.take(now_ns)) is not None:
             self._quality.floor = taken[0] * QUALITY_STEP

@@ -81,6 +81,40 @@ def lock_folder(out: Path) -> int:
     return descriptor
 
 
+class GateTally:
+    """What the gate said of an exam's frames, added up."""
+
+    def __init__(self) -> None:
+        self._scores: list[float] = []
+        self._refused: dict[str, int] = {}
+        self._planes: dict[str, int] = {}
+
+    def add(self, result: Result) -> None:
+        """Add one result; those that never reached a gate are not counted."""
+        if result.gate is None:
+            return
+        self._scores.append(result.gate)
+        if result.skip_reason is not None:
+            _count(self._refused, str(result.skip_reason))
+        if result.plane is not None:
+            _count(self._planes, result.plane)
+
+    def summarise(self) -> dict[str, Any] | None:
+        """Return `gate` of `exam.json`; None where no frame was shown to a gate."""
+        if not self._scores:
+            return None
+        return {
+            "asked": len(self._scores),
+            "refused": self._refused,
+            "median_score": round(float(np.median(self._scores)), 4),
+            "planes": self._planes,
+        }
+
+
+def _count(counts: dict[str, int], word: str) -> None:
+    counts[word] = counts.get(word, 0) + 1
+
+
 class FramesWriter:
     """Writes `frames.jsonl` in the order of `seq`, aside until `close`."""
 
@@ -91,6 +125,7 @@ class FramesWriter:
         self._waiting: dict[int, dict[str, Any]] = {}
         self._next_seq = 0
         self.ledger = Ledger()
+        self.gate = GateTally()
         try:
             self._file: IO[str] = self._partial.open("w", encoding="utf-8")
         except OSError as error:
@@ -99,6 +134,7 @@ class FramesWriter:
     def write(self, result: Result) -> None:
         """Take a result; its line is written once all before it have come."""
         self.ledger.add(result.seq)
+        self.gate.add(result)
         self._waiting[result.seq] = self._describe(result)
         try:
             while (line := self._waiting.pop(self._next_seq, None)) is not None:
@@ -137,6 +173,9 @@ class FramesWriter:
             "used": result.used,
             "skip_reason": result.skip_reason,
             "disagreement": result.disagreement,
+            "gate": result.gate,
+            "unfamiliarity": result.unfamiliarity,
+            "plane": result.plane,
             "ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
         }
 
@@ -169,6 +208,8 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "prediction_set": list(exam.prediction_set),
         "state": str(exam.state),
         "effective_frames": round(exam.effective_frames, 3),
+        "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
+        "alarm": exam.alarm,
     }
 
 

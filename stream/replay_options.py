@@ -7,34 +7,19 @@ from pathlib import Path
 from engine.bundle import Bundle
 from engine.contracts.errors import InputError
 from stream.capture import CaptureOptions
+from stream.judging import Judging
 from stream.record import OUTPUT_NAMES
 from stream.worker import EngineOptions
 
 
 @dataclass(frozen=True)
-class ReplayOptions:
-    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
+class ReplayOptions(Judging):
+    """What the user asked of a replay."""
 
     sources: tuple[str, ...]
     out: Path
-    bundle: str = "demo"
-    every: int | None = 1
-    rate_hz: float | None = None
     realtime: bool = False
-    region: str | None = None
-    show_screen: bool = False
-    cam_hz: float = 5.0
-    engine: str = "auto"
-    precision: str | None = None
-    members: int | None = None
-    threads: int = 0
     video: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.cam_hz <= 1000:
-            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
-        if self.threads < 0:
-            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
 
     def check_sources(self) -> None:
         """Raise `InputError` where the results would be written over, or read as, a source."""
@@ -60,13 +45,4 @@ class ReplayOptions:
             region=self.region,
             show_screen=self.show_screen,
         )
-        engine = EngineOptions(
-            bundle=str(bundle.root),
-            engine=self.engine,
-            precision=self.precision,
-            members=self.members,
-            threads=self.threads,
-            cam_hz=self.cam_hz,
-            realtime=self.realtime,
-        )
-        return capture, engine
+        return capture, self.describe_engine(bundle, realtime=self.realtime)

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Report:
     """All that a report says of an exam.
 
     `manifest` is None where the bundle that judged the exam is not at hand. `planes` counts the
-    standard planes that were seen, None where nothing assessed them.
+    used frames of each plane that the gate named, None where it named none.
     """
 
     exam: ExamSummary
@@ -61,18 +62,20 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
     Raises `InputError` where there is no such exam, and `BundleError` for a `bundle` other than the
     one that judged it. Without `bundle`, the shipped one is taken if it is the one.
     """
-    exam = reader.exam(_resolve(reader, exam_id))
+    exam = reader.exam(resolve_exam(reader, exam_id))
     manifest = _find_manifest(exam, bundle)
     keys = reader.key_frames(exam.exam_id)
     wanted = {(key.stream_id, key.seq) for key in keys}
     said: dict[tuple[str, int], Recorded] = {}
-    curve, maker = Curve(), HistoryMaker(exam)
+    curve, maker, planes = Curve(), HistoryMaker(exam), Counter[str]()
     for recorded in reader.results(exam.exam_id):
         result = recorded.result
         at_s = _since(exam, recorded.wall_ns)
         maker.hear_result(at_s, result)
         if recorded.judged and result.exam.used:
             curve.add((at_s, result.exam.probabilities, result.exam.low, result.exam.high))
+        if result.used and result.plane is not None:
+            planes[result.plane] += 1
         if (result.stream_id, result.seq) in wanted:
             said[result.stream_id, result.seq] = recorded
     engine = {name: exam.about.get(name) for name in ("backend", "precision", "members")}
@@ -84,7 +87,10 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
         _describe_picture(exam, key, said.get((key.stream_id, key.seq))) for key in keys
     )
     now_ns = time.time_ns()
-    return Report(exam, now_ns, curve.points(), maker.finish(now_ns), pictures, engine, manifest)
+    return Report(
+        *(exam, now_ns, curve.points(), maker.finish(now_ns), pictures, engine, manifest),
+        planes=dict(planes) or None,
+    )
 
 
 class Curve:
@@ -112,7 +118,11 @@ class Curve:
         return tuple(kept if kept[-1] is self._last else [*kept, self._last])
 
 
-def _resolve(reader: Reader, exam_id: str) -> str:
+def resolve_exam(reader: Reader, exam_id: str) -> str:
+    """Return an exam's id, or its beginning, with `last` put into words that the journal knows.
+
+    Raises `InputError` where nothing has been recorded yet.
+    """
     if exam_id != LAST:
         return exam_id
     found = reader.connection.execute(

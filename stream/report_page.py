@@ -16,6 +16,7 @@ from engine.contracts.notice import NOTICE
 from engine.contracts.preprocessing import PreprocessingSpec
 from engine.contracts.result import ExamState
 from stream.heatmap import Heatmap, paint_heatmap
+from stream.planes import CAUTION, SEEN_FRAMES, STANDARD
 from stream.report import Report, ReportPicture
 from stream.report_model import list_facts, set_model
 from stream.report_plots import draw_bars, draw_curve, draw_timeline, name_clock
@@ -44,6 +45,9 @@ SKIPS = {
     "doppler": "Doppler colours over the picture",
     "spectrum": "a spectral or M-mode trace",
     "not-ultrasound": "no ultrasound picture",
+    "not-head-or-spine": "taken for no view of a fetal head or spine",
+    "unfamiliar": "unlike anything that the gate was trained on",
+    "damaged": "data were lost on the way to us",
     "layout-change": "the scanner's layout had just changed",
     "superseded": "a newer frame took its place before the engine was free",
     "engine-off": "no engine was there to judge it",
@@ -53,7 +57,7 @@ KEPT = {
     "freeze": "the image was frozen on the scanner",
     "quality": "proposed: best picture until then",
     "evidence": "proposed: strongest evidence for its class",
-    "plane": "proposed: a view not seen before, held still",
+    "plane": "proposed: a view not seen before",
 }
 
 
@@ -147,12 +151,19 @@ def _result(report: Report) -> str:
     chosen = ", ".join(last.prediction_set) or "empty: no class fits well enough"
     said = (
         f'<p class="result">Prediction set: <b>{escape(chosen)}</b></p>'
-        f"<p>{escape(STATES[last.state])}</p>{bars}"
+        f"<p>{escape(STATES[last.state])}</p>{_alarm(report)}{bars}"
         '<p class="soft">Bar: mean probability over the used frames. Whisker: its 95 % interval, '
         f"with {last.used} used frames counted as {last.effective_frames:.1f} independent ones. "
         "Probabilities are the model's, not the patient's risk.</p>"
     )
     return _section("Result", said, whole=True)
+
+
+def _alarm(report: Report) -> str:
+    last = report.exam.last
+    if last is None or not last.alarm:
+        return ""
+    return "<p><b>&#9650; any-anomaly operating point reached</b> at the exam's last frame.</p>"
 
 
 def _curve(report: Report) -> str:
@@ -217,7 +228,19 @@ def _planes(report: Report) -> str:
             "whether the thalami, lateral ventricles, cerebellum and spine were seen is for the "
             "reader to judge. Nothing here says that the exam was complete.</p>"
         )
-    return list_facts({plane: f"{count} frames" for plane, count in report.planes.items()})
+    named = {plane: report.planes.get(plane, 0) for plane in STANDARD}
+    rest = sum(report.planes.values()) - sum(named.values())
+    facts = {
+        f"{plane} ({STANDARD[plane]})": f"{count} used frames"
+        if count >= SEEN_FRAMES
+        else f"not seen ({count} used frames)"
+        for plane, count in named.items()
+    }
+    words = (
+        f"<p><b>The gate that names planes {CAUTION} only:</b> whether a plane was truly shown is "
+        "for the reader to judge. Nothing here says that the exam was complete.</p>"
+    )
+    return words + list_facts(facts | {"any other view": f"{rest} used frames"})
 
 
 def _frames(report: Report) -> str:

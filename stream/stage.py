@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contracts.frame import DisplayFrame
 from engine.contracts.result import Result
 from engine.exam import Exam
 from stream.display.protocol import Command
-from stream.overlay_state import AiState
+from stream.overlay_state import AiState, OverlayState
 from stream.proposals import Proposal
 
 
@@ -39,6 +40,12 @@ class Stage(Protocol):
     def commands(self) -> list[Command]:
         """Return what the people at the screens asked for since the last call."""
 
+    def viewers(self) -> int:
+        """Return how many screens watch."""
+
+    def painted_ages_ms(self) -> list[float]:
+        """Return how old each picture was that a screen has painted since the last call."""
+
 
 class Record(Protocol):
     """Where a live exam is written down."""
@@ -62,6 +69,12 @@ class Record(Protocol):
     def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
         """Take the region that is shown now, for clips of what is kept, if those are wanted."""
 
+    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take the picture that is shown now, and what is said of it, for a recording, if any."""
+
+    def recording(self) -> dict[str, Any] | None:
+        """Return how the recording stands, or None where none is made."""
+
     def keep(self, frame: Proposal) -> str | None:
         """Keep a frame; returns its id, or None where nothing can be kept."""
 
@@ -74,8 +87,12 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that is over: the exam as it then stood, its counts, and what judged it."""
+    """A session that is over: the exam as it then stood, its counts, and what judged it.
+
+    `measured` is what `stream.live_measures` and the processes' own accounts say of it.
+    """
 
     exam: Exam
     counts: dict[str, Any]
     engine: dict[str, Any]
+    measured: dict[str, Any]

@@ -33,6 +33,7 @@ def describe_status(
         "high": _listed(shown.high) if known and shown else None,
         "prediction_set": list(shown.prediction_set) if known and shown else [],
         "state": str(shown.state) if shown else None,
+        "alarm": bool(known and shown and shown.alarm),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,
         "skip_reason": None if state.skip_reason is None else str(state.skip_reason),
         "frozen_by_scanner": state.skip_reason == "frozen",

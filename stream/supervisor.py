@@ -1,6 +1,7 @@
 """Starts the capture and the engine process, watches them, and leaves nothing behind."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -52,6 +53,11 @@ class Supervisor:
     def runs(self, role: str) -> bool:
         """Return whether a child is there (a stopped one is)."""
         return role in self._children and self._children[role].poll() is None
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of this process and of every child that runs, by role."""
+        running = {role: child.pid for role, child in self._children.items() if self.runs(role)}
+        return {"display": os.getpid(), **running}
 
     def kill(self, role: str) -> None:
         """End a child that no longer answers, at once, and wait until it is gone."""

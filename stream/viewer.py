@@ -56,7 +56,9 @@ class Viewer:
 
     def hear(self, result: Result) -> None:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
-        own = self._pending.pop(result.seq, None)
+        own = self._pending.get(result.seq)
+        # the engine answers in order: for what is older than this no answer will come any more
+        self._pending = {seq: each for seq, each in self._pending.items() if seq > result.seq}
         if self.result is None or result.seq > self.result.seq:
             self.result = result
         if result.cam is not None and result.probabilities is not None and own is not None:
@@ -97,7 +99,7 @@ class Viewer:
             ai_reason=reason,
             result=self.result,
             heatmap=self.heatmap,
-            skip_reason=self._shown_skip,
+            skip_reason=self._shown_skip or self._refused_by_gate(),
             decoded=self.decoded,
             sampled=self.sampled,
             used=used,
@@ -105,6 +107,12 @@ class Viewer:
             pts_s=pts_s,
             engine=self.engine,
         )
+
+    def _refused_by_gate(self) -> SkipReason | None:
+        """Return why the gate refused the latest frame: only its result says so, not the frame."""
+        if self.off_reason is not None or self.result is None or self.result.gate is None:
+            return None
+        return self.result.skip_reason
 
     def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
         if self.no_signal is not None:

@@ -54,6 +54,11 @@ class Watch:
         """The process said something."""
         self._heard_ns = now_ns
 
+    def excuse(self, now_ns: int) -> None:
+        """Nobody could listen until now: silence counts from here, but for a start from its own."""
+        if self._heard_ns is not None:
+            self._heard_ns = now_ns
+
     def silent_s(self, now_ns: int) -> float:
         """Return for how long nothing was heard, seconds."""
         since = self._started_ns if self._heard_ns is None else self._heard_ns

@@ -10,9 +10,10 @@ from engine.backends import Backend
 from engine.bundle import Bundle
 from engine.cam import combine_cams
 from engine.choice import open_engine
-from engine.contracts.frame import Frame
+from engine.contracts.frame import Frame, SkipReason
 from engine.contracts.result import Result
 from engine.exam import Exam, measure_disagreement
+from engine.gate import Gate
 from stream.channel import Inlet, open_socket
 from stream.child import Stop, run_child
 from stream.wire import Event, pack
@@ -42,6 +43,8 @@ class EngineOptions:
     realtime: bool = False
     exam: dict[str, Any] | None = None
     """The state of an exam that an engine before this one had begun."""
+    avoid: tuple[str, ...] = ()
+    """Engines that failed in this session: the best other one takes over."""
 
 
 class CamThrottle:
@@ -64,20 +67,26 @@ class CamThrottle:
 
 
 class Worker:
-    """Judges frames, one after the other, and keeps the exam."""
+    """Judges frames, one after the other, and keeps the exam.
 
-    def __init__(self, backend: Backend, exam: Exam, cam_hz: float) -> None:
-        self._backend, self.exam = backend, exam
+    With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
+    """
+
+    def __init__(
+        self, backend: Backend, exam: Exam, cam_hz: float, gate: Gate | None = None
+    ) -> None:
+        self._backend, self.exam, self._gate = backend, exam, gate
         self._throttle = CamThrottle(cam_hz)
 
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
         stage_ms = frame.stage_ms | {"wait": wait_ms}
         clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
-        if frame.pixels is None:
-            if frame.skip_reason is not None:
-                self.exam.skip(frame.skip_reason)
-            return Result(*clock, self.exam.snapshot(), frame.skip_reason, stage_ms=stage_ms)
+        reason, said = self._ask_gate(frame, stage_ms)
+        if frame.pixels is None or reason is not None:
+            if reason is not None:
+                self.exam.skip(reason)
+            return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
@@ -91,13 +100,25 @@ class Worker:
         return Result(
             *clock,
             snapshot,
-            frame.skip_reason,
             probabilities=probabilities,
             member_probabilities=members,
             cam=cam,
             disagreement=measure_disagreement(members),
             stage_ms=stage_ms,
+            **said,
         )
+
+    def _ask_gate(
+        self, frame: Frame, stage_ms: dict[str, float]
+    ) -> tuple[SkipReason | None, dict[str, Any]]:
+        """Return why the frame is skipped, and what of its `Result` the gate fills in."""
+        if self._gate is None or frame.pixels is None:
+            return frame.skip_reason, {}
+        begun_ns = time.monotonic_ns()
+        found = self._gate.judge(frame.pixels)
+        stage_ms["gate"] = (time.monotonic_ns() - begun_ns) / 1e6
+        said = {"gate": found.score, "unfamiliarity": found.unfamiliarity, "plane": found.plane}
+        return found.refusal, said
 
 
 def work(
@@ -112,10 +133,10 @@ def work(
         open_socket(context, endpoints["results"], bind=False) as results,
     ):
         bundle = Bundle.load(Path(options.bundle))
-        choice = open_engine(
-            bundle, options.engine, options.precision, options.members, options.threads
-        )
-        worker = Worker(choice.backend, _begin_exam(bundle, options.exam), options.cam_hz)
+        wanted = (options.engine, options.precision, options.members, options.threads)
+        choice = open_engine(bundle, *wanted, avoid=options.avoid)
+        exam = _begin_exam(bundle, options.exam)
+        worker = Worker(choice.backend, exam, options.cam_hz, Gate.open(bundle))
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
         while not stop():

@@ -78,7 +78,8 @@ def encode(draft: Draft, *, blind: bool) -> list[Parcel]:
         about = without_opinion(about)
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
     said = encode_json(about)
-    parcels = [Parcel(draft.kind, said, draft.made_ns, jpeg.tobytes(), draft.slot)]
+    age_ms = draft.about.get("age_ms")
+    parcels = [Parcel(draft.kind, said, draft.made_ns, jpeg.tobytes(), draft.slot, age_ms)]
     if draft.kind is Kind.PICTURE:
         parcels.append(Parcel(Kind.STATUS, said, draft.made_ns))
     return parcels

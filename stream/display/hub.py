@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError, RunError
 from stream.display.drafts import URGENCY, Draft, DraftKey, drop_oldest, encode
-from stream.display.mailbox import Mailbox, Parcel
+from stream.display.mailbox import Answer, Mailbox, Parcel
 from stream.display.protocol import Command, Kind, encode_json, is_blind, withhold_opinion
 
 __all__ = ["Command", "Hub"]
@@ -30,6 +30,9 @@ MAX_THUMBNAILS = 24
 
 MAX_KEY_FRAMES = 48
 """Kept frames of one exam that the page lists; the oldest leaves the list, never the record."""
+
+MAX_AGES = 4096
+"""Ages of painted pictures that wait to be asked for: four seconds of sixteen screens at 60 Hz."""
 
 MAX_VIEWERS = 16
 """A ward has fewer screens; each costs a connection and its share of the network."""
@@ -64,6 +67,7 @@ class Hub:
     _drafts: dict[DraftKey, Draft] = field(default_factory=dict)
     _lasting: dict[DraftKey, Draft] = field(default_factory=dict)
     _commands: deque[Command] = field(default_factory=deque)
+    _painted_ms: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_AGES))
     _last: tuple[Mapping[str, Any], int] | None = None
     _blind: bool = False
     _stopping: bool = False
@@ -125,6 +129,21 @@ class Hub:
             self._commands.clear()
         return asked
 
+    def note_painted(self, told: Answer) -> None:
+        """A browser says that it painted a picture."""
+        self.counts.painted += 1
+        self.counts.paint_ms = told.took_ms
+        if told.age_ms is not None:
+            self._painted_ms.append(told.age_ms)
+
+    def painted_ages_ms(self) -> list[float]:
+        """Return how old each picture was that a browser has painted since the last call.
+
+        From when it was received until the browser's word of it was back here, by one clock: the
+        way back is in it, the time until the screen lights up is not.
+        """
+        return [self._painted_ms.popleft() for _ in range(len(self._painted_ms))]
+
     def viewers(self) -> int:
         """Return how many screens watch."""
         return len(self._viewers)
@@ -182,6 +201,14 @@ class Hub:
             self._changed.notify_all()
         self._encoder.join()
         self._encoder = None
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait, but not for long, until every viewer has what was published."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if not self._drafts and all(each.is_idle for each in self.mailboxes()):
+                return
+            time.sleep(0.01)
 
     def _age_by_time(self, about: Mapping[str, Any]) -> float | None:
         """Return how old a frame is by its time in the exam, in ms, or None if nothing tells."""

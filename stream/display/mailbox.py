@@ -32,12 +32,25 @@ class Parcel:
     jpeg: bytes = b""
     slot: Hashable = None
     """What it replaces: the newest parcel of the same kind and slot wins."""
+    age_ms: float | None = None
+    """How old what it shows was when it was published; None where that is not said."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sent:
-    kind: Kind
+    parcel: Parcel
     at_ns: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an acknowledgement tells: how long its message was under way, by our clock alone.
+
+    `age_ms` is how old what it showed was by then, the acknowledgement's own way included.
+    """
+
+    took_ms: float
+    age_ms: float | None
 
 
 @dataclass
@@ -83,8 +96,8 @@ class Mailbox:
                     return self._send(parcel, now_ns)
         return None
 
-    def answer(self, number: int, client_ms: float, now_ns: int) -> float | None:
-        """Take an acknowledgement; returns how long the message was under way, or None if unknown.
+    def answer(self, number: int, client_ms: float, now_ns: int) -> Answer | None:
+        """Take an acknowledgement; returns what it tells, or None for a message that is unknown.
 
         `client_ms` is the viewer's own clock, sent back with the next message so that the page can
         tell its clock from ours.
@@ -96,7 +109,16 @@ class Mailbox:
             self.last_answer_ns = now_ns
             self._echo = (client_ms, now_ns)
         self.wake()
-        return (now_ns - sent.at_ns) / 1e6
+        parcel = sent.parcel
+        since_ms = (now_ns - parcel.made_ns) / 1e6
+        age_ms = None if parcel.age_ms is None else parcel.age_ms + since_ms
+        return Answer((now_ns - sent.at_ns) / 1e6, age_ms)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the viewer has got and acknowledged all there is."""
+        with self._lock:
+            return not self._waiting and not self._underway
 
     def silent_ns(self, now_ns: int) -> int:
         """Return for how long the viewer has owed an answer and given none."""
@@ -107,7 +129,7 @@ class Mailbox:
         return sorted(self._waiting.values(), key=lambda parcel: _URGENCY[parcel.kind])
 
     def _may_go(self, parcel: Parcel, now_ns: int) -> bool:
-        pictures = sum(sent.kind is Kind.PICTURE for sent in self._underway.values())
+        pictures = sum(sent.parcel.kind is Kind.PICTURE for sent in self._underway.values())
         if parcel.kind is Kind.PICTURE:
             return pictures < PICTURE_CREDIT
         if parcel.kind is Kind.STATUS and now_ns - self._status_ns < STATUS_GAP_NS:
@@ -116,7 +138,7 @@ class Mailbox:
 
     def _send(self, parcel: Parcel, now_ns: int) -> bytes:
         number, self._next = self._next, self._next + 1
-        self._underway[number] = _Sent(parcel.kind, now_ns)
+        self._underway[number] = _Sent(parcel, now_ns)
         self.sent += 1
         if parcel.kind in (Kind.PICTURE, Kind.STATUS):
             self._status_ns = now_ns

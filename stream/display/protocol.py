@@ -59,6 +59,8 @@ _JUDGEMENTS: dict[str, Any] = {
     "high": None,
     "prediction_set": [],
     "state": None,
+    "alarm": False,
+    "planes": {},
 }
 """What of a status is the AI's opinion, and what stands in its place where it is withheld."""
 

@@ -21,6 +21,7 @@ from stream.display.access import HEADERS, Access
 from stream.display.hub import Hub
 from stream.display.viewing import POLICY_VIOLATION, TRY_AGAIN_LATER, Viewing
 from stream.display.words import SKIP_WORDS
+from stream.planes import CAUTION, SEEN_FRAMES, STANDARD
 from stream.viewer import LATE_MS
 
 HEALTHY_MS = 1000.0
@@ -58,6 +59,9 @@ class _Site:
             "labels": list(labels),
             "skip_words": {str(reason): word for reason, word in SKIP_WORDS.items()},
             "late_ms": LATE_MS,
+            "plane_words": STANDARD,
+            "plane_frames": SEEN_FRAMES,
+            "plane_caution": CAUTION,
             "read_only": read_only,
         }
 

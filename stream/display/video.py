@@ -66,7 +66,7 @@ class VideoWriter:
             self._container = av.open(
                 str(self._aside), "w", format="mp4", options={"movflags": "+faststart"}
             )
-            self._stream = _add_stream(self._container, canvas_px, nominal_rate_hz)
+            self._stream = add_video_stream(self._container, canvas_px, nominal_rate_hz)
             self._container.start_encoding()
         except _FAILURES as error:
             raise self._failed(error) from error
@@ -138,9 +138,18 @@ class VideoWriter:
         )
 
 
-def _add_stream(
-    container: OutputContainer, canvas_px: tuple[int, int], rate_hz: float
+def add_video_stream(
+    container: OutputContainer,
+    canvas_px: tuple[int, int],
+    rate_hz: float,
+    *,
+    keyframe_every_s: float = _KEYFRAME_EVERY_S,
+    threads: int = _ENCODER_THREADS,
 ) -> VideoStream:
+    """Add an H.264 stream whose pictures carry their own times in `TICKS_HZ`.
+
+    `canvas_px` is height and width, both even. Raises `OutputError` without an encoder.
+    """
     rate = max(Fraction(rate_hz).limit_denominator(1001), Fraction(1, 1001))
     for name, options in _ENCODERS:
         if name not in av.codecs_available:
@@ -151,9 +160,9 @@ def _add_stream(
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = stream.time_base = Fraction(1, TICKS_HZ)
-        context.gop_size = max(1, round(_KEYFRAME_EVERY_S * rate_hz))
+        context.gop_size = max(1, round(keyframe_every_s * rate_hz))
         context.max_b_frames = 0  # reordering lets uneven times shorten the mp4's last frames
-        context.thread_count = _ENCODER_THREADS
+        context.thread_count = threads
         context.colorspace, context.color_range = _BT601, _LIMITED_RANGE
         context.color_primaries = context.color_trc = _BT709
         return stream

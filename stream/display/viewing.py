@@ -104,7 +104,6 @@ class Viewing:
         number, client_ms = answer["ack"], answer.get("t_ms")
         if type(number) is not int or not isinstance(client_ms, int | float):
             raise WireError("an acknowledgement names a message and the page's own time")
-        took_ms = mailbox.answer(number, float(client_ms), time.monotonic_ns())
-        if took_ms is not None and answer.get("painted") is True:
-            self._hub.counts.painted += 1
-            self._hub.counts.paint_ms = took_ms
+        told = mailbox.answer(number, float(client_ms), time.monotonic_ns())
+        if told is not None and answer.get("painted") is True:
+            self._hub.note_painted(told)

@@ -19,6 +19,9 @@ from stream.display.routes import make_app
 START_S = 10.0
 """How long the server may take to listen; it takes some hundredths of a second."""
 
+FLUSH_S = 1.0
+"""How long a viewer may take to get the last word; one that sleeps does not hold up the end."""
+
 LINGER_S = 1
 """How long a viewer may take to hang up when we end, before we do it."""
 
@@ -109,6 +112,7 @@ class WebServer:
     def stop(self) -> None:
         """End, with every connection, and wait for both threads; may be called again."""
         if self._server is not None and self._thread is not None:
+            self._hub.flush(FLUSH_S)
             self._server.should_exit = True
             self._thread.join()
         self._server, self._thread = None, None

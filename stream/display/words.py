@@ -8,6 +8,8 @@ SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.DOPPLER: "Doppler",
     SkipReason.SPECTRUM: "spectrum or M-mode",
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
+    SkipReason.NOT_HEAD_OR_SPINE: "not head or spine",
+    SkipReason.UNFAMILIAR: "unfamiliar",
     SkipReason.LAYOUT_CHANGE: "layout change",
     SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",

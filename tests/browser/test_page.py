@@ -285,3 +285,74 @@ CONTRAST = """() => {
     return [one.id || one.textContent, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
   }).filter(([, ratio]) => ratio < 4.5);
 }"""
+
+
+ENDED = {"ended": True, "over": True}
+
+
+def test_an_ended_session_leaves_its_final_result_and_says_so(screen, tmp_path):
+    screen.open()
+    screen.publisher.show_evidence()
+    screen.publisher.changes = ENDED | {"alarm": True}
+    screen.await_words("#ai", "EXAM ENDED")
+    screen.publisher.silent = True
+    screen.server.stop()
+    screen.page.wait_for_timeout(1500)  # longer than any word of a living session stays lit
+    assert screen.words("#ai") == "EXAM ENDED"
+    assert screen.words("#curtain-title") == "EXAM ENDED"
+    assert "not live" in screen.words("#curtain-words")
+    assert "CONNECTION LOST" not in screen.page.evaluate("document.body.innerText")
+    assert screen.visible(".fill")
+    assert screen.visible("#evidence canvas")
+    assert not screen.words("#age-ms").isdigit()
+    assert not screen.visible("#well canvas")
+    screen.shoot(tmp_path, "ended")
+
+
+def test_an_exam_that_ended_without_ai_shows_no_opinion(screen):
+    screen.open()
+    screen.publisher.changes = ENDED | {"ai": "AI OFF", "ai_reason": "the engine died"}
+    screen.await_words("#ai", "EXAM ENDED")
+    assert not screen.visible(".fill, .value, #state-lit, #alarm")
+    assert "off at its end" in screen.words("#reason")
+
+
+def test_a_second_read_is_revealed_by_the_end(screen):
+    screen.publisher.changes = {"mode": "second-read"}
+    screen.open()
+    screen.publisher.show_evidence()
+    assert not screen.visible(".fill")
+    screen.publisher.changes = {"mode": "second-read"} | ENDED
+    screen.page.wait_for_selector("#evidence canvas")
+    screen.await_words("#ai", "EXAM ENDED")
+    assert screen.visible(".fill")
+
+
+PLANES = {"transthalamic": 40, "spine-sagittal": 3, "transcerebellar": 1, "other": 7}
+
+
+def test_planes_are_listed_once_a_gate_names_them(screen, tmp_path):
+    screen.open()
+    assert not screen.visible("#planes")
+    screen.publisher.changes = {"planes": PLANES, "alarm": True}
+    screen.page.wait_for_selector("#planes .plane.seen")
+    assert screen.words("#planes-seen").split() == [
+        *("✓", "thalami", "○", "ventricles", "○", "cerebellum", "✓", "spine"),
+    ]
+    assert "learnt on phantoms" in screen.words("#planes")
+    assert screen.visible("#alarm")
+    assert screen.visible("#alarm svg")
+    screen.shoot(tmp_path, "planes")
+    screen.publisher.changes = {"planes": PLANES, "alarm": True, "ai": "AI OFF"}
+    screen.await_words("#ai", "AI OFF")
+    assert not screen.visible("#planes, #alarm")
+
+
+def test_a_recording_is_shown_and_its_end_too(screen):
+    screen.open()
+    assert not screen.visible("#recording")
+    told = {"film": "clean", "on": True, "reason": "", "dropped": 2}
+    screen.publisher.changes = {"recording": told}
+    screen.await_words("#recording", "● recording clean, 2 left out")
+    screen.publisher.changes = {"recording": told | {"on": False, "reason": "recording stopped: x"}}
+    screen.await_words("#recording", "✕ recording stopped: x")

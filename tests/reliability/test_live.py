@@ -57,6 +57,12 @@ class Screen:
     def publish_key_frame(self, name: str, pixels: NDArray[np.uint8], about: Any) -> None:
         self.key_frames.append({"name": name, **about})
 
+    def painted_ages_ms(self) -> list[float]:
+        return []
+
+    def viewers(self) -> int:
+        return 1
+
     def commands(self) -> list[Command]:
         asked, self.asked = self.asked, []
         return asked

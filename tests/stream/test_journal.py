@@ -1,5 +1,6 @@
 """The exam record: nothing that was shown is lost, nothing private enters, nobody waits for it."""
 
+import csv
 import itertools
 import json
 import sqlite3
@@ -18,6 +19,7 @@ from engine.contracts.errors import InputError, RunError
 from engine.contracts.frame import SkipReason
 from engine.contracts.result import Result
 from stream.journal import Clock, ExamJournal, Journal, JournalStatus
+from stream.journal_export import export_exam
 from stream.journal_notebook import RING_BYTES
 from stream.journal_read import Recorded
 from stream.journal_rebuild import rebuild_exam, verify_exam
@@ -250,3 +252,37 @@ def test_json_of_a_record_holds_no_nan(journal: Journal) -> None:
     with journal.read() as reader:
         record = describe_record(reader, exam.exam_id)
     assert json.loads(json.dumps(record, allow_nan=False))["probabilities"] is None
+
+
+def test_what_the_gate_said_the_plain_mean_and_the_alarm_are_kept(journal: Journal) -> None:
+    exam = journal.begin(ABOUT)
+    (made,) = make_results(make_exam(), 1)
+    snapshot = replace(made.exam, mean=np.linspace(0, 0.4, 5), alarm=True)
+    said = {"gate": 0.91, "unfamiliarity": 0.3, "plane": "spine-sagittal"}
+    exam.record(replace(made, exam=snapshot, **said))
+    (recorded,) = read(journal, exam)
+    found = recorded.result
+    assert (found.gate, found.unfamiliarity, found.plane) == (0.91, 0.3, "spine-sagittal")
+    assert found.exam.mean is not None
+    assert np.array_equal(found.exam.mean, np.linspace(0, 0.4, 5))
+    assert found.exam.alarm is True
+    with pytest.raises(InputError, match="a plane's name must be like"):
+        exam.record(replace(made, plane="Jane Doe"))
+
+
+def test_an_export_has_the_gate_beside_the_frame(journal: Journal, tmp_path: Path) -> None:
+    exam = journal.begin(ABOUT)
+    (made,) = make_results(make_exam(), 1)
+    exam.record(replace(made, gate=0.91, unfamiliarity=0.3, plane="spine-sagittal"))
+    exam.end({})
+    journal.flush()
+    export_exam(journal, exam.exam_id, tmp_path / "exam.csv", "csv")
+    with (tmp_path / "exam.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["gate"], row["unfamiliarity"], row["plane"]) == ("0.91", "0.3", "spine-sagittal")
+    assert row["exam_alarm"] == "False"
+    assert float(row["exam_mean_normal"]) == made.exam.probabilities[-1]
+    export_exam(journal, exam.exam_id, tmp_path / "exam.json", "json")
+    (told,) = json.loads((tmp_path / "exam.json").read_text())["results"]
+    assert told["plane"] == "spine-sagittal"
+    assert told["exam"]["alarm"] is False

@@ -1,5 +1,6 @@
 """Frames that are offered for keeping by themselves."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -192,3 +193,28 @@ def test_a_skipped_frame_has_no_evidence() -> None:
     skipped = replace(make_result(0, None), skip_reason=SkipReason.DOPPLER)
     with pytest.raises(InputError, match="no evidence"):
         measure_evidence(skipped)
+
+
+def offer_planes(planes: Sequence[str | None], seconds: float = 12.0) -> list[Proposal]:
+    """Return what is offered as `plane` of views that change every second, named in turn."""
+    proposals = Proposals(LABELS)
+    found: list[Proposal] = []
+    for seq in range(round(seconds * RATE_HZ)):
+        result = replace(make_result(seq, 0.5), plane=planes[seq // RATE_HZ % len(planes)])
+        view = VIEWS[seq // RATE_HZ % len(VIEWS)]
+        found += [each for each in proposals.offer(result, view) if each.reason == "plane"]
+    return found
+
+
+def test_each_plane_that_the_gate_names_is_offered_once() -> None:
+    named = ["transthalamic", "other", "spine-sagittal", "other"]
+    offered = offer_planes(named, 24.0)
+    assert [named[each.seq // RATE_HZ % 4] for each in offered] == [
+        "transthalamic",
+        "spine-sagittal",
+    ]
+
+
+def test_other_views_are_no_planes_where_a_gate_names_them() -> None:
+    assert offer_planes(["other"]) == []
+    assert offer_planes([None]) != []

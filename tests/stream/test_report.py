@@ -274,6 +274,11 @@ def test_the_command(report: Report, journal: Journal, bundle_root: Path, tmp_pa
     done = call("last", *options, "--bundle", bundle_root)
     assert done.exit_code == 0, done.output
     assert report.exam.exam_id in out.read_text()
+    assert str(out) in " ".join(done.output.split()).replace(" ", "")
+    again = call("last", *options).exception
+    assert isinstance(again, OutputError)
+    assert "--overwrite" in str(again)
+    assert call("last", *options, "--overwrite").exit_code == 0
     unknown = call("99", *options).exception
     assert isinstance(unknown, InputError)
     assert "see `neurosono exams list`" in str(unknown)
@@ -285,3 +290,22 @@ def test_the_command(report: Report, journal: Journal, bundle_root: Path, tmp_pa
 def test_there_is_no_last_exam_in_an_empty_journal(journal: Journal) -> None:
     with pytest.raises(InputError, match="no exam has been recorded yet"):
         describe(journal, "last")
+
+
+def test_planes_that_a_gate_named_are_counted_and_cautioned(
+    journal: Journal, clock: Time, about: dict[str, Any]
+) -> None:
+    exam = journal.begin(about)
+    for result in make_results(make_exam(), FRAMES):
+        clock.set(1 + result.seq / 30)
+        exam.record(replace(result, plane="transthalamic" if result.used else "spine-sagittal"))
+    exam.end({"complete": True})
+    with journal.read() as reader:
+        found = describe_report(reader, "last")
+        used = reader.exam(exam.exam_id).used
+    assert found.planes == {"transthalamic": used}, "frames that were not used show nothing"
+    page = render_report(found)
+    assert f"<dt>transthalamic (thalami)</dt><dd>{used} used frames</dd>" in page
+    assert "<dt>spine-sagittal (spine)</dt><dd>not seen (0 used frames)</dd>" in page
+    assert "learnt on phantoms" in page
+    assert "Not assessed" not in page

@@ -1,5 +1,7 @@
 """What the screen may show: never a late answer, never another frame's heatmap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,13 @@ def test_an_answer_later_than_500_ms_turns_the_ai_off_and_back_on(viewer: Viewer
     assert viewer.state(0.6, 600 * MS).ai is AiState.ON
 
 
+def test_a_frame_that_no_engine_saw_does_not_make_the_next_engine_late(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.see(make_picture(1, 1))
+    viewer.hear(make_result(1))
+    assert viewer.state(0.9, 900 * MS).ai is AiState.ON
+
+
 def test_a_sparse_sampling_is_not_late(viewer: Viewer) -> None:
     viewer.see(make_picture(0, 0))
     viewer.hear(make_result(0))
@@ -91,3 +100,15 @@ def test_frames_without_an_engine_say_so(viewer: Viewer) -> None:
     viewer.turn_off("gone")
     viewer.see(make_picture(0, 0))
     assert viewer.state(0.0, 0).skip_reason is SkipReason.ENGINE_OFF
+
+
+def test_what_the_gate_refused_is_said_until_another_frame_is_judged(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    reason = SkipReason.NOT_HEAD_OR_SPINE
+    refused = replace(make_result(0, cam=False), skip_reason=reason, probabilities=None, gate=0.01)
+    viewer.hear(refused)
+    assert viewer.state(0.0, 0).skip_reason is reason
+    viewer.see(make_picture(1, 1))
+    assert viewer.state(0.04, 40 * MS).skip_reason is reason
+    viewer.hear(replace(make_result(1), gate=0.99))
+    assert viewer.state(0.04, 40 * MS).skip_reason is None

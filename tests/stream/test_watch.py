@@ -29,6 +29,16 @@ def test_a_stuck_process_is_restarted_after_its_patience() -> None:
     assert watch.judge(3 * NS + 1, running=True) is Action.RESTART
 
 
+def test_an_excuse_prolongs_a_silence_but_is_no_first_word() -> None:
+    watch = make_watch()
+    watch.excuse(5 * NS)
+    assert watch.judge(9 * NS, running=True) is Action.NONE
+    assert watch.judge(11 * NS, running=True) is Action.RESTART
+    watch.hear(12 * NS)
+    watch.excuse(20 * NS)
+    assert watch.judge(21 * NS, running=True) is Action.NONE
+
+
 def test_a_dead_process_is_restarted_at_once() -> None:
     watch = make_watch()
     watch.hear(NS)

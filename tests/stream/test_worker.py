@@ -1,5 +1,6 @@
 """The engine process's work, on the real engine."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ from engine.bundle import Bundle
 from engine.choice import open_engine
 from engine.contracts.frame import Frame, SkipReason
 from engine.exam import Exam
+from engine.gate import Gate
+from engine.gate_folder import add_gate
 from stream.worker import CamThrottle, Worker
+from tests.support.gates import make_gate
 
 
 @pytest.fixture
@@ -57,3 +61,48 @@ def test_heatmaps_come_at_their_rate_of_source_time(worker: Worker) -> None:
 def test_no_heatmaps_when_asked_for_none() -> None:
     throttle = CamThrottle(0)
     assert not any(throttle.passes(index / 10) for index in range(20))
+
+
+def open_gated(root: Path, tmp_path: Path, threshold: float) -> Worker:
+    add_gate(shutil.copytree(root, tmp_path / "gated"), make_gate(tmp_path / "gate", 64, threshold))
+    bundle = Bundle.load(tmp_path / "gated")
+    exam = Exam(bundle.manifest.labels, bundle.calibration)
+    return Worker(open_engine(bundle).backend, exam, 5, Gate.open(bundle))
+
+
+def test_what_the_gate_lets_by_is_judged_as_without_it(
+    worker: Worker, bundle_root: Path, tmp_path: Path
+) -> None:
+    gated = open_gated(bundle_root, tmp_path, threshold=0.001)
+    with_gate, without = gated.judge(make_frame(0, 0.0)), worker.judge(make_frame(0, 0.0))
+    assert with_gate.probabilities is not None
+    assert np.array_equal(with_gate.probabilities, without.probabilities)
+    assert with_gate.gate is not None
+    assert with_gate.unfamiliarity is not None
+    assert with_gate.plane is not None
+    assert "gate" in with_gate.stage_ms
+    assert (without.gate, without.unfamiliarity, without.plane) == (None, None, None)
+    assert "gate" not in without.stage_ms
+
+
+def test_what_the_gate_refuses_never_reaches_the_ensemble(
+    bundle_root: Path, tmp_path: Path
+) -> None:
+    gated = open_gated(bundle_root, tmp_path, threshold=0.999)
+    result = gated.judge(make_frame(0, 0.0))
+    assert result.skip_reason is SkipReason.NOT_HEAD_OR_SPINE
+    assert result.probabilities is None
+    assert result.cam is None
+    assert result.plane is None
+    assert result.gate is not None
+    assert "network" not in result.stage_ms
+    assert result.exam.skipped == {"not-head-or-spine": 1}
+    assert result.exam.used == 0
+
+
+def test_what_is_skipped_before_it_is_not_asked_of_the_gate(
+    bundle_root: Path, tmp_path: Path
+) -> None:
+    gated = open_gated(bundle_root, tmp_path, threshold=0.001)
+    result = gated.judge(Frame("s", 1, 0, 0.04, None, SkipReason.DOPPLER))
+    assert (result.gate, result.skip_reason) == (None, SkipReason.DOPPLER)

@@ -29,7 +29,7 @@ class Page {
     this.clock = new Clock();
     this.panel = new Panel(byId);
     this.bars = new Bars(byId("bars"));
-    this.fuse = new Fuse([byId("state-lit")]);
+    this.fuse = new Fuse([byId("state-lit"), byId("alarm"), byId("planes")]);
     const ageOf = (head, about, nowMs) => (about.age_ms ?? 0) + this.clock.sincePublished(head, nowMs);
     this.picture = new Picture(byId("picture"), byId("live"), (head, painted) => this.link.acknowledge(head, painted), ageOf);
     this.heatmap = new Heatmap(byId, ageOf);
@@ -85,9 +85,13 @@ class Page {
     this.lateMs = hello.late_ms;
     this.heatmap.lifeMs = hello.late_ms;
     this.panel.skipWords = hello.skip_words;
+    this.panel.planeWords = hello.plane_words;
+    this.panel.planeFrames = hello.plane_frames;
+    this.panel.planeCaution = hello.plane_caution;
     this.readOnly = hello.read_only;
     this.clock = new Clock(); // another session has another clock
     this.madeMs = -Infinity;
+    if (this.status?.over) this.status = null;
     document.body.classList.toggle("read-only", this.readOnly);
     this.name(hello.labels);
     this.evidence.clear();
@@ -97,7 +101,7 @@ class Page {
   name(labels) {
     const readings = this.bars.name(labels);
     if (!readings) return;
-    this.fuse = new Fuse([byId("state-lit"), ...readings]);
+    this.fuse = new Fuse([byId("state-lit"), byId("alarm"), byId("planes"), ...readings]);
     this.evidence.name(labels);
   }
 
@@ -128,7 +132,8 @@ class Page {
     this.panel.showExam(this.status, standing);
     this.panel.showFrames(standing.lost ? null : this.status);
     this.bars.show(standing.lit ? this.status : null);
-    if (standing.lit) this.fuse.relight(Math.max(1, this.lateMs - silentMs), nowMs);
+    if (standing.over && standing.lit) this.fuse.hold();
+    else if (standing.lit) this.fuse.relight(Math.max(1, this.lateMs - silentMs), nowMs);
     else this.fuse.cut();
     this.heatmap.allow(standing.heat);
     this.heatmap.refresh(nowMs);
@@ -152,10 +157,10 @@ class Page {
   }
 
   showStage(standing, silentMs, nowMs) {
-    const title = standing.lost ? "CONNECTION LOST" : standing.noSignal ? "NO SIGNAL" : "";
+    const title = standing.lost ? "CONNECTION LOST" : standing.noSignal ? "NO SIGNAL" : standing.over ? "EXAM ENDED" : "";
     byId("curtain").hidden = !title;
     this.panel.write("curtain-title", title);
-    this.panel.write("curtain-words", standing.lost ? `this picture is not live${silentMs < 1000 ? "" : ` · silent for ${Math.floor(silentMs / 1000)} s`}` : standing.reason);
+    this.panel.write("curtain-words", standing.over ? "this picture is not live" : standing.lost ? `this picture is not live${silentMs < 1000 ? "" : ` · silent for ${Math.floor(silentMs / 1000)} s`}` : standing.reason);
     document.body.classList.toggle("curtained", Boolean(title));
     byId("chip-scanner").hidden = !(this.status?.frozen_by_scanner && !title);
     const paint = this.picture.livePaint;
@@ -166,9 +171,9 @@ class Page {
 
   showNumbers(standing, nowMs) {
     this.readMs = nowMs;
-    const ageMs = standing.noSignal || standing.lost ? null : this.picture.readAge(nowMs);
+    const ageMs = standing.noSignal || standing.lost || standing.over ? null : this.picture.readAge(nowMs);
     this.panel.showAge(ageMs, ageMs !== null && ageMs > 200); // 200 ms is the most that hands tolerate
-    this.panel.write("mode", this.status ? this.status.mode ?? "" : "");
+    this.panel.write("mode", sayWho(this.status));
   }
 
   goDark() {
@@ -248,6 +253,12 @@ function sayWhyBlank(standing) {
   if (standing.blind) return ["Second read", "The AI stays hidden until you end the exam (E)."];
   if (standing.hidden) return ["AI hidden", "A shows it again."];
   return ["No AI result", "Judge by the picture alone."];
+}
+
+function sayWho(status) {
+  const screens = status?.viewers;
+  const many = typeof screens === "number" && screens > 1 ? `${screens} screens · ` : "";
+  return many + (status?.mode ?? "");
 }
 
 window.page = new Page();

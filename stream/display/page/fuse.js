@@ -29,6 +29,13 @@ export class Fuse {
     }
   }
 
+  // Lit for good: a result that is final, said to be so, does not grow old.
+  hold() {
+    for (const one of this.burning) one.cancel();
+    this.burning = [];
+    this.until = 0;
+  }
+
   // Out at once.
   cut() {
     for (const one of this.burning) one.finish();

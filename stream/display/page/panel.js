@@ -2,12 +2,15 @@
 
 import { clockTime, STATE_WORDS } from "./words.js";
 
-const SIGNS = { "AI ON": "on", "AI OFF": "off", "AI STARTING": "starting", "NO SIGNAL": "no-signal" };
+const SIGNS = { "AI ON": "on", "AI OFF": "off", "AI STARTING": "starting", "NO SIGNAL": "no-signal", "EXAM ENDED": "over" };
 
 export class Panel {
   constructor(byId) {
     this.byId = byId;
     this.skipWords = {};
+    this.planeWords = {};
+    this.planeFrames = 1;
+    this.planeCaution = "";
     this.shown = new Map();
   }
 
@@ -38,8 +41,39 @@ export class Panel {
     this.write("state-name", known ? status.state : "");
     this.write("state-words", known ? words : "");
     this.byId("state").dataset.state = known ? status.state : "none";
+    this.byId("alarm").hidden = !(standing.lit && status.alarm);
+    this.showPlanes(standing.lit ? status.planes : null);
+    this.showRecording(standing.lost ? null : status?.recording);
     this.write("exam-words", status?.ended ? "Exam ended" : `Exam ${status?.exam ?? "so far"}`);
     if (status && !standing.lost) this.write("clock", clockTime(status.pts_s ?? 0));
+  }
+
+  // Only where a gate named any: a filled mark and a count for a plane that was seen.
+  showPlanes(planes) {
+    const named = Object.keys(planes ?? {}).length > 0;
+    this.byId("planes").hidden = !named;
+    const words = JSON.stringify(named ? planes : null);
+    if (!named || this.shown.get("planes") === words) return;
+    this.shown.set("planes", words);
+    const chips = Object.entries(this.planeWords).map(([plane, word]) => {
+      const chip = document.createElement("span");
+      const seen = (planes[plane] ?? 0) >= this.planeFrames;
+      chip.className = seen ? "plane seen" : "plane";
+      chip.textContent = `${seen ? "✓" : "○"} ${word}`;
+      chip.title = `${plane}: ${planes[plane] ?? 0} used frames`;
+      return chip;
+    });
+    this.byId("planes-seen").replaceChildren(...chips);
+    this.write("planes-caution", this.planeCaution);
+  }
+
+  showRecording(told) {
+    const chip = this.byId("recording");
+    chip.hidden = !told;
+    if (!told) return;
+    chip.classList.toggle("alarm", !told.on);
+    const left = told.dropped ? `, ${told.dropped} left out` : "";
+    this.write("recording", told.on ? `● recording ${told.film}${left}` : `✕ ${told.reason}`);
   }
 
   showFrames(status) {

@@ -2,6 +2,7 @@
 
 // `sinceMs` is how long ago the session published its last status, `lateMs` when that is too long.
 export function judge(status, sinceMs, lateMs, choice) {
+  if (status?.over) return final(status, choice);
   if (!status) return dark("AI OFF", "waiting for the session");
   if (sinceMs > lateMs) {
     return { ...dark("AI OFF", "connection lost"), lost: true };
@@ -18,6 +19,18 @@ export function judge(status, sinceMs, lateMs, choice) {
     hidden,
     lit: on && !hidden, // only then is any opinion on the screen
     heat: on && !hidden && !choice.heatmapHidden,
+  };
+}
+
+// The session is over and said so: its last word stays, as a result that is past, until a new one greets.
+function final(status, choice) {
+  const on = status.ai === "AI ON";
+  const lit = on && !choice.aiHidden;
+  return {
+    ...dark("EXAM ENDED", on ? "this is its final result" : "the AI was off at its end: see the report"),
+    over: true,
+    hidden: choice.aiHidden,
+    lit,
   };
 }
 

@@ -1,7 +1,14 @@
 from itertools import pairwise
 from typing import Any
 
-from stream.display.mailbox import OTHER_CREDIT, PICTURE_CREDIT, STATUS_GAP_NS, Mailbox, Parcel
+from stream.display.mailbox import (
+    OTHER_CREDIT,
+    PICTURE_CREDIT,
+    STATUS_GAP_NS,
+    Answer,
+    Mailbox,
+    Parcel,
+)
 from stream.display.protocol import Kind, encode_json, unpack
 
 MS = 1_000_000
@@ -37,7 +44,7 @@ def test_pictures_go_only_as_far_as_they_are_acknowledged():
         box.put(parcel(Kind.PICTURE, number))
         sent += numbers(box, 0)
     assert sent == [0, 1][:PICTURE_CREDIT]
-    assert box.answer(1, 0.0, 7 * MS) == 7.0
+    assert box.answer(1, 0.0, 7 * MS) == Answer(7.0, None)
     assert numbers(box, 7 * MS) == [9]
 
 

@@ -1,0 +1,57 @@
+"""What replay and live ask alike: which frames are judged, of which region, and by which engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.bundle import Bundle
+from engine.contracts.errors import InputError
+from stream.sampler import Sampler
+from stream.worker import EngineOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`."""
+
+    bundle: str = "demo"
+    every: int | None = 1
+    rate_hz: float | None = None
+    region: str | None = None
+    show_screen: bool = False
+    cam_hz: float = 5.0
+    engine: str = "auto"
+    precision: str | None = None
+    members: int | None = None
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        Sampler(self.every, self.rate_hz)  # refuses what samples nothing
+        if not 0 <= self.cam_hz <= 1000:
+            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
+        if self.threads < 0:
+            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+
+    def describe_engine(
+        self,
+        bundle: Bundle,
+        *,
+        realtime: bool,
+        exam: dict[str, Any] | None = None,
+        avoid: Sequence[str] = (),
+    ) -> EngineOptions:
+        """Return what an engine process is told.
+
+        `exam` is the state to go on from, `avoid` the engines that failed in this session.
+        """
+        return EngineOptions(
+            bundle=str(bundle.root),
+            engine=self.engine,
+            precision=self.precision,
+            members=self.members,
+            threads=self.threads,
+            cam_hz=self.cam_hz,
+            realtime=realtime,
+            exam=exam,
+            avoid=tuple(avoid),
+        )
