@@ -6,8 +6,11 @@ import typer
 from typer.core import TyperGroup
 
 from scripts.train_evaluate import evaluate
+from scripts.train_gate import gate_app
 from scripts.train_prepare import prepare
+from scripts.train_report import report
 from scripts.train_run import recipes, run
+from scripts.train_sizes import compare, soup, student, top
 
 
 class _RunByDefault(TyperGroup):
@@ -22,8 +25,10 @@ class _RunByDefault(TyperGroup):
 train_app = typer.Typer(
     cls=_RunByDefault,
     no_args_is_help=True,
-    help="Train members on patients: `train DATASET --out BUNDLE`, or one of the steps.",
+    help="Train members on patients: `train DATASET --out BUNDLE`, or one of the steps. "
+    "`train run --help` lists what may follow `train DATASET`.",
 )
 
-for _command in (prepare, run, evaluate, recipes):
+train_app.add_typer(gate_app, name="gate")
+for _command in (prepare, run, evaluate, report, recipes, top, soup, student, compare):
     train_app.command()(_command)

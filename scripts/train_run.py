@@ -22,7 +22,10 @@ def run(
     width: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     members: Annotated[int | None, typer.Option(help="Networks to train; 0: one a fold.")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Start: random, imagenet, or a .safetensors file.")
+        str | None, typer.Option(help="Start: random, imagenet, or a .safetensors or .pth file.")
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="Who chooses the epoch: inner, or paper (optimistic).")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     cache: Annotated[
@@ -36,13 +39,19 @@ def run(
     workers: Annotated[
         int, typer.Option(min=0, help="Members trained at a time; 0: one a core, or one on a GPU.")
     ] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Train on a Ray cluster: HOST:PORT, or local. Needs neurosono[cluster]."),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Train every member and write the bundle. Killed? The same command takes it up again."""
+    from engine.bundle import Bundle
     from scripts.console import console, write_json_report
     from scripts.train_evaluate import print_metrics
     from training.card import load_card
     from training.recipe import load_recipe
+    from training.report import FOLDER, PAGE_NAME, write_held_out_report
     from training.run import Run
 
     chosen = load_recipe(
@@ -52,15 +61,23 @@ def run(
         width=width,
         members=members,
         weights=weights,
+        selection=selection,
         seed=seed,
     )
     text = load_card(card)
     data = open_cache(dataset, cache, out, every)
-    job = Run(data, chosen, out, name or out.name, workers or _count_workers(), text)
+    job = Run(data, chosen, out, name or out.name, workers or _count_workers(), text, cluster)
     with _Progress(chosen.epochs) as progress:
         metrics = job.train(progress)
     print_metrics(metrics, "held-out patients, uncalibrated")
+    if "optimism" in metrics:
+        frames, exams = (metrics["optimism"][level] for level in ("frames", "exams"))
+        console.print(
+            f"optimism of the published selection: {exams:+.1%} of exams, {frames:+.1%} of frames"
+        )
     console.print(f"bundle: {out}", soft_wrap=True)
+    write_held_out_report(Bundle.load(out), data)
+    console.print(f"report: {out / FOLDER / PAGE_NAME}", soft_wrap=True)
     write_json_report(json, metrics)
 
 
@@ -103,6 +120,7 @@ class _Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console)
         self._tasks: dict[int, Any] = {}
+        self._restarts: dict[int, int] = {}
 
     def __enter__(self) -> "Watch":
         self._bar.start()
@@ -118,5 +136,10 @@ class _Progress:
         done = step.epoch + step.step / step.steps
         text = f"member {step.member} epoch {step.epoch + 1}/{self._epochs} loss {step.loss:.3f}"
         self._bar.update(task, completed=done, description=text)
+        if step.restarts > self._restarts.get(step.member, 0):
+            self._restarts[step.member] = step.restarts
+            self._bar.console.print(
+                f"member {step.member}: its worker died; taken up again in epoch {step.epoch + 1}"
+            )
         if step.validation is not None:
             self._bar.console.print(f"{text}, validation {step.validation:.1%}")

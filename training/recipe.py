@@ -12,6 +12,10 @@ RECIPES_PATH = Path(__file__).parent / "recipes"
 LOPO = "lopo"
 RANDOM_WEIGHTS = "random"
 IMAGENET_WEIGHTS = "imagenet"
+INNER = "inner"
+PAPER = "paper"
+CHOICES = {"selection": (INNER, PAPER), "precision": ("f32", "bf16", "f16")}
+"""The words that a key may say, where not any word will do."""
 
 
 def _knob(default: Any, means: str, low: float | None = None, high: float | None = None) -> Any:
@@ -23,11 +27,23 @@ class Recipe:
     """How members are trained. The defaults are those of Qi et al. 2025 (arXiv 2501.02000)."""
 
     width: float = _knob(1.0, "channels of every layer, as a share of ResNet34's", 0.125, 2)
-    weights: str = _knob(IMAGENET_WEIGHTS, "start: random, imagenet, or a .safetensors file")
-    folds: int | str = _knob(LOPO, "patient-disjoint folds: a number, or lopo", 2, 1000)
+    weights: str = _knob(
+        IMAGENET_WEIGHTS, "start: random, imagenet, or a file with torchvision's names (.pth too)"
+    )
+    folds: int | str = _knob(
+        LOPO, "patient-disjoint folds: a number, or lopo (one an anomalous patient)", 2, 1000
+    )
     members: int = _knob(0, "networks to train, one a fold in turn; 0: one for each fold", 0, 1000)
+    selection: str = _knob(
+        INNER,
+        "who chooses the epoch and stops early: inner, patients set aside for it; or paper, the "
+        "held-out patients themselves, as published (optimistic)",
+    )
     validation_share: float = _knob(
-        0.15, "share of the training patients that selects the best epoch", 0.01, 0.5
+        0.15, "share of the training patients that chooses the epoch (inner)", 0.01, 0.5
+    )
+    measure_optimism: bool = _knob(
+        True, "with inner selection, also judge by the epoch that paper would have chosen"
     )
     epochs: int = _knob(20, "times that every training frame is seen", 1, 10_000)
     patience: int = _knob(5, "full-size epochs without a better validation before stopping", 1)
@@ -45,7 +61,7 @@ class Recipe:
     rotation_deg: float = _knob(0.0, "largest random rotation", 0, 180)
     gain: float = _knob(0.0, "largest random change of contrast, as a share", 0, 0.9)
     gamma: float = _knob(0.0, "largest random change of log-gamma", 0, 1)
-    precision: str = _knob("f32", "arithmetic of the convolutions: f32 or bf16")
+    precision: str = _knob("f32", "arithmetic of the convolutions: f32, bf16, or f16 (CUDA only)")
     seed: int = _knob(0, "every random choice follows from it", 0)
 
     def __post_init__(self) -> None:
@@ -53,8 +69,15 @@ class Recipe:
             _check(each.name, getattr(self, each.name), each.default, each.metadata)
         if isinstance(self.folds, str) and self.folds != LOPO:
             raise InputError(f"folds must be a number or {LOPO}, found {self.folds!r}")
-        if self.precision not in ("f32", "bf16"):
-            raise InputError(f"precision must be f32 or bf16, found {self.precision!r}")
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                listed = f"{', '.join(words[:-1])} or {words[-1]}"
+                raise InputError(f"{name} must be {listed}, found {getattr(self, name)!r}")
+
+    @property
+    def measures_optimism(self) -> bool:
+        """Whether a run yields the paper's predictions beside the nested ones."""
+        return self.measure_optimism and self.selection == INNER
 
     def size_at(self, epoch: int, full_px: int) -> int:
         """Return the input size in pixels of `epoch`, counted from 0."""
@@ -86,7 +109,10 @@ class Recipe:
 
 def _check(name: str, value: Any, default: Any, metadata: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, str):
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{name} must be true or false, found {value!r}: {metadata['means']}")
+    elif isinstance(default, str):
         if not isinstance(value, str) and not (name == "folds" and isinstance(value, int)):
             raise InputError(f"{name} must be a word, found {value!r}: {metadata['means']}")
     elif not number or (isinstance(default, int) and name != "warmup_epochs" and value % 1 != 0):

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
+import engine
 from engine.backends.torch import TorchBackend
 from engine.bundle import file_of, write_json, write_manifest
 from engine.contracts.cache import Cache, pseudonym
@@ -19,18 +22,25 @@ from engine.contracts.notice import NOTICE
 from engine.contracts.predictions import Predictions
 from engine.judgement import judge
 from engine.network import Ensemble, ResNet34
+from training.audit import audit
 from training.card import CardText
 from training.checkpoint import MemberState
-from training.member import Watch
+from training.logs import LOGS_NAME, TensorBoardLogs
+from training.member import Step, Watch
 from training.metrics import describe_both, shorten
-from training.recipe import Recipe
+from training.recipe import PAPER, Recipe
 from training.splits import Fold, make_folds
 from training.workers import Task, train_members
 
 RECIPE_NAME = "recipe.json"
 REPORT_NAME = "report"
 PREDICTIONS_NAME = "predictions.csv"
+PAPER_PREDICTIONS_NAME = "predictions_paper.csv"
 EXAMS_NAME = "exams.csv"
+OPTIMISTIC_LIMIT = (
+    "Its epochs were chosen on the very patients that its held-out figures are of (selection = "
+    "paper, as published): those figures are too good."
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class Run:
     """What is trained on what, and where it goes: `out` is made whole at the very end.
 
     Until then everything stands in `out` with the ending `.part`; the same command takes it up
-    again after a kill.
+    again after a kill. `cluster` is the address of a Ray cluster, or `local`; without it members
+    are trained by `workers` processes here.
     """
 
     cache: Cache
@@ -47,6 +58,7 @@ class Run:
     name: str
     workers: int = 1
     card: CardText = field(default_factory=CardText)
+    cluster: str | None = None
 
     @property
     def part(self) -> Path:
@@ -55,15 +67,26 @@ class Run:
 
     def train(self, watch: Watch) -> dict[str, Any]:
         """Train all members, judge held-out patients, write the bundle; return its metrics."""
-        folds = make_folds(self.cache.label_of_patient, self.cache.labels, self.recipe)
+        audit(self.cache)
+        planes = find_planes(self.cache)
+        folds = make_folds(self.cache.label_of_patient, self.cache.labels, self.recipe, planes)
         self._open()
         tasks = [self._task(number, folds) for number in range(self.recipe.members or len(folds))]
-        states = train_members(tasks, min(self.workers, len(tasks)), watch)
-        used = folds[: len(states)]
-        held_out = [
-            self._judge_held_out(state, fold) for state, fold in zip(states, used, strict=False)
-        ]
-        return self._write(states, used, Predictions.join(held_out))
+        states = self._train_members(tasks, watch)
+        return self._write(states, folds[: len(states)])
+
+    def _train_members(self, tasks: list[Task], watch: Watch) -> list[MemberState]:
+        with TensorBoardLogs(self.part / REPORT_NAME / LOGS_NAME) as logs:
+
+            def hear(step: Step) -> None:
+                logs.hear(step)
+                watch(step)
+
+            if self.cluster is None:
+                return train_members(tasks, min(self.workers, len(tasks)), hear)
+            from training.cluster import train_on_cluster
+
+            return train_on_cluster(tasks, self.cluster, self.workers, hear)
 
     def _task(self, number: int, folds: list[Fold]) -> Task:
         return Task(
@@ -91,36 +114,52 @@ class Run:
             )
         write_json(path, about)
 
-    def _judge_held_out(self, state: MemberState, fold: Fold) -> Predictions:
-        backend = TorchBackend(Ensemble([self._member(state)], self.cache.spec))
-        rows = self.cache.rows_of(fold.held_out)
-        return judge(backend, self.cache, rows, fold=fold.index, salt=self.cache.digest)
+    def _judge(
+        self, members: list[dict[str, Tensor]], folds: list[Fold], scope: str
+    ) -> tuple[Predictions, dict[str, Any]]:
+        """Let each member judge its fold's patients; return what it said and how good that is."""
+        parts = []
+        for weights, fold in zip(members, folds, strict=False):
+            member = ResNet34(len(self.cache.labels), self.recipe.width)
+            member.load_state_dict(weights)
+            backend = TorchBackend(Ensemble([member], self.cache.spec))
+            rows = self.cache.rows_of(fold.judged)
+            if len(rows):  # with few members, another one may have been dealt all of its patients
+                parts.append(
+                    judge(backend, self.cache, rows, fold=fold.index, salt=self.cache.digest)
+                )
+        found = Predictions.join(parts)
+        return found, {"notice": NOTICE, "scope": scope} | describe_both(found)
 
-    def _member(self, state: MemberState) -> ResNet34:
-        member = ResNet34(len(self.cache.labels), self.recipe.width)
-        member.load_state_dict(state.best)
-        return member.eval()
-
-    def _write(
-        self, states: list[MemberState], folds: list[Fold], held_out: Predictions
-    ) -> dict[str, Any]:
+    def _write(self, states: list[MemberState], folds: list[Fold]) -> dict[str, Any]:
         report = self.part / REPORT_NAME
-        metrics = {"notice": NOTICE, "scope": "out of fold, uncalibrated"}
-        metrics |= describe_both(held_out)
+        scope = "out of fold, uncalibrated"
+        if self.recipe.selection == PAPER:
+            scope += "; epochs chosen on the judged patients: optimistic"
+        held_out, metrics = self._judge([state.best for state in states], folds, scope)
+        metrics["epochs"] = [state.best_epoch + 1 for state in states]
         try:
             (self.part / "members").mkdir(exist_ok=True)
             report.mkdir(exist_ok=True)
             members = tuple(self._write_member(number, s) for number, s in enumerate(states))
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
         held_out.write(report / PREDICTIONS_NAME)
         held_out.by_exam().write(report / EXAMS_NAME)
+        if self.recipe.measures_optimism:
+            paper, of_paper = self._judge([state.paper for state in states], folds, "")
+            paper.write(report / PAPER_PREDICTIONS_NAME)
+            metrics["epochs_paper"] = [state.paper_epoch + 1 for state in states]
+            metrics["optimism"] = {
+                level: of_paper[level]["accuracy"] - metrics[level]["accuracy"]
+                for level in ("frames", "exams")
+            }
         write_json(report / "metrics.json", metrics)
         write_json(report / "history.json", [state.history for state in states])
         card = self._describe(folds, metrics)
         manifest = Manifest(self.name, self.cache.labels, self.cache.spec, members, card=card)
         write_manifest(self.part, manifest)
-        for path in self.part.glob("state-*.pt"):
+        for path in self.part.glob("state-*"):
             path.unlink()
         self.part.replace(self.out)
         return metrics
@@ -133,28 +172,63 @@ class Run:
     def _describe(self, folds: list[Fold], metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the model card: what a reader must know before believing a number."""
         seen = set().union(*(fold.train | fold.validation for fold in folds))
-        classes = {
-            label: {
-                "patients": sum(each == label for each in self.cache.label_of_patient.values()),
-                "frames": int((self.cache.targets == number).sum()),
-            }
-            for number, label in enumerate(self.cache.labels)
-        }
-        return self.card.to_json() | {
-            "training_data": {
-                "digest": self.cache.digest,
-                "patients": len(self.cache.label_of_patient),
-                "frames": len(self.cache.rows),
-                "one_frame_in": self.cache.every,
-                "classes": classes,
-                "patients_seen": sorted(pseudonym(p, self.cache.digest) for p in seen),
-            },
+        card = self.card.to_json()
+        if self.recipe.selection == PAPER:
+            seen = seen.union(*(fold.held_out for fold in folds))
+            card["limits"].append(OPTIMISTIC_LIMIT)
+        short = shorten(metrics)
+        if "optimism" in metrics:
+            short["optimism"] = metrics["optimism"]
+        return card | {
+            "training_data": count_data(self.cache)
+            | {"patients_seen": sorted(pseudonym(p, self.cache.digest) for p in seen)},
             "recipe": self.recipe.to_json(),
-            "metrics": {"out_of_fold": shorten(metrics)},
-            "environment": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "threads": torch.get_num_threads(),
-            },
+            "metrics": {"out_of_fold": short},
+            "environment": describe_environment(),
         }
+
+
+def find_planes(cache: Cache) -> dict[str, str]:
+    """Return the planes seen of each patient, as one word; empty where none is known."""
+    found: dict[str, set[str]] = {patient: set() for patient in cache.label_of_patient}
+    for row in cache.rows:
+        found[row.patient].add(row.plane)
+    return {patient: ", ".join(sorted(planes)) for patient, planes in found.items()}
+
+
+def count_data(cache: Cache) -> dict[str, Any]:
+    """Return what a cache holds: patients and frames, of each class and of each site."""
+    label_of, sites = cache.label_of_patient, sorted({row.site for row in cache.rows})
+    return {
+        "digest": cache.digest,
+        "patients": len(label_of),
+        "frames": len(cache.rows),
+        "one_frame_in": cache.every,
+        "classes": {
+            label: {
+                "patients": sum(each == label for each in label_of.values()),
+                "frames": int((cache.targets == number).sum()),
+            }
+            for number, label in enumerate(cache.labels)
+        },
+        "sites": {
+            site or "unknown": {
+                "patients": len({row.patient for row in cache.rows if row.site == site}),
+                "frames": sum(row.site == site for row in cache.rows),
+            }
+            for site in sites
+        },
+    }
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what the arithmetic ran on: enough to make it again, nothing that names the host."""
+    return {
+        "neurosono": engine.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+    }

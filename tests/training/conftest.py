@@ -9,9 +9,23 @@ import torch
 
 from engine.contracts.cache import Cache, CachedFrame, CacheWriter
 from engine.contracts.preprocessing import PreprocessingSpec
+from training.recipe import Recipe
 
 SPEC = PreprocessingSpec(size_px=64, resize_px=64)
 LABELS = ("blank", "rows", "columns")
+TINY = Recipe(
+    width=0.125,
+    weights="random",
+    folds=2,
+    members=2,
+    validation_share=0.4,
+    epochs=4,
+    full_size_epochs=2,
+    early_size_px=32,
+    batch=8,
+    learning_rate=3e-3,
+    crop_area_low=0.8,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -6,13 +7,45 @@ from engine.contracts.errors import InputError
 from training.recipe import RECIPES_PATH, Recipe, load_recipe
 
 
-def test_the_paper_recipe_is_the_papers() -> None:
+def test_the_paper_recipe_is_the_papers_value_by_value() -> None:
+    """Qi et al. 2025 (arXiv 2501.02000), written out a second time; the file names every key."""
+    said = tomllib.loads((RECIPES_PATH / "paper.toml").read_text())
+    assert said == {
+        "width": 1.0,
+        "weights": "imagenet",
+        "folds": "lopo",
+        "members": 0,
+        "selection": "inner",
+        "validation_share": 0.15,
+        "measure_optimism": True,
+        "epochs": 20,
+        "patience": 5,
+        "batch": 128,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.05,
+        "warmup_epochs": 1,
+        "final_rate_ratio": 1e-6,
+        "label_smoothing": 0.0,
+        "early_size_px": 224,
+        "full_size_epochs": 20,
+        "crop_area_low": 0.08,
+        "crop_aspect": 4 / 3,
+        "flip": 0.5,
+        "rotation_deg": 0.0,
+        "gain": 0.0,
+        "gamma": 0.0,
+        "precision": "f32",
+        "seed": 0,
+    }
     recipe = load_recipe("paper")
-    assert (recipe.learning_rate, recipe.weight_decay, recipe.batch) == (5e-4, 0.05, 128)
-    assert (recipe.epochs, recipe.warmup_epochs, recipe.final_rate_ratio) == (20, 1, 1e-6)
-    assert (recipe.patience, recipe.width, recipe.folds) == (5, 1.0, "lopo")
-    assert all(recipe.is_full_size(epoch) for epoch in range(20))
     assert recipe == Recipe(), "the defaults are the paper's"
+    assert all(recipe.is_full_size(epoch) for epoch in range(20))
+
+
+def test_only_inner_selection_has_an_optimism_to_measure() -> None:
+    assert Recipe().measures_optimism
+    assert not Recipe(selection="paper").measures_optimism
+    assert not Recipe(measure_optimism=False).measures_optimism
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES_PATH.glob("*.toml")), ids=lambda path: path.stem)
@@ -44,7 +77,9 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         ("flip = 2", "flip must be in 0 to 1"),
         ('folds = "five"', "folds must be a number or lopo"),
         ("folds = 1", "folds must be in 2"),
-        ('precision = "f8"', "precision must be f32 or bf16"),
+        ('precision = "f8"', "precision must be f32, bf16 or f16"),
+        ('selection = "best"', "selection must be inner or paper"),
+        ("measure_optimism = 1", "measure_optimism must be true or false"),
         ("weights = 3", "weights must be a word"),
         ("epochs = [", "cannot be read"),
     ],

@@ -1,5 +1,8 @@
+import contextlib
 import json
-from collections.abc import Callable
+import platform
+import resource
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,26 +13,20 @@ from safetensors.torch import load_file
 
 from engine.bundle import Bundle
 from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError, OutputError, RunError
+from engine.contracts.errors import (
+    EngineUnavailableError,
+    InputError,
+    OutputError,
+    RunError,
+)
 from engine.contracts.predictions import Predictions
+from tests.support.commands import run, start, wait_until
+from tests.training.conftest import TINY
+from training.checkpoint import load_state
 from training.member import MemberTrainer, Step
 from training.recipe import Recipe
 from training.run import Run
 from training.splits import make_folds
-
-TINY = Recipe(
-    width=0.125,
-    weights="random",
-    folds=2,
-    members=2,
-    validation_share=0.4,
-    epochs=4,
-    full_size_epochs=2,
-    early_size_px=32,
-    batch=8,
-    learning_rate=3e-3,
-    crop_area_low=0.8,
-)
 
 MakeCohort = Callable[..., Cache]
 
@@ -65,6 +62,11 @@ def test_a_run_learns_and_writes_a_bundle_that_loads(
     assert card["training_data"]["digest"] == cache.digest
     assert card["training_data"]["patients"] == 15
     assert Recipe.from_json(card["recipe"]) == recipe
+    assert card["training_data"]["sites"] == {"unknown": {"patients": 15, "frames": 120}}
+    assert card["training_data"]["classes"]["rows"] == {"patients": 5, "frames": 40}
+    assert card["environment"]["torch"] == torch.__version__
+    assert platform.node() not in json.dumps(card)
+    assert Recipe.from_json(json.loads((tmp_path / "b" / "recipe.json").read_bytes())["recipe"])
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -140,16 +142,91 @@ def test_a_bundle_is_never_overwritten(make_cohort: MakeCohort, tmp_path: Path) 
         Run(make_cohort(), TINY, tmp_path / "b", "tiny").train(_ignore)
 
 
-def test_a_loss_that_is_no_number_names_batch_and_files(
-    make_cohort: MakeCohort, tmp_path: Path
+@pytest.mark.parametrize("after", [1, 2], ids=["mid-epoch", "last update"])
+def test_a_loss_that_is_no_number_names_batch_and_files_and_keeps_the_last_epoch(
+    make_cohort: MakeCohort, tmp_path: Path, after: int
 ) -> None:
     cache = make_cohort()
     fold = make_folds(cache.label_of_patient, cache.labels, TINY)[0]
     trainer = MemberTrainer(cache, fold, 0, TINY)
-    with torch.no_grad():
-        trainer._member.fc.weight[0, 0] = torch.nan
-    with pytest.raises(RunError, match=r"epoch 1, batch 1 \(.*clip\.mp4"):
-        trainer.fit(tmp_path / "state.pt", _ignore)
+
+    def poison(step: Step) -> None:
+        if (step.epoch, step.step) == (1, after) and step.validation is None:
+            with torch.no_grad():
+                trainer._member.fc.weight[0, 0] = torch.nan
+
+    with pytest.raises(RunError, match=r"epoch 2, batch 2 \(.*clip\.mp4"):
+        trainer.fit(tmp_path / "state.pt", poison)
+    kept = load_state(tmp_path / "state.pt")
+    assert kept.epochs_done == 1
+    assert all(value.isfinite().all() for value in kept.weights.values())
+    whole = MemberTrainer(cache, fold, 0, TINY).fit(tmp_path / "whole.pt", _ignore)
+    resumed = MemberTrainer(cache, fold, 0, TINY).fit(tmp_path / "state.pt", _ignore)
+    assert all(torch.equal(whole.best[name], resumed.best[name]) for name in whole.best)
+
+
+@contextlib.contextmanager
+def _disk_with(room: int) -> Iterator[None]:
+    """Let no file grow beyond `room` bytes: what a full disk does, as a limit of this process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_sentence_and_loses_no_epoch(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    recipe = replace(TINY, members=1)
+    run = Run(cache, recipe, tmp_path / "b", "tiny")
+    room = contextlib.ExitStack()
+
+    def fill(step: Step) -> None:
+        if step.epoch == 2:
+            room.enter_context(_disk_with(100_000))
+
+    with room, pytest.raises(OutputError, match=r"cannot write .*state-00\.pt: File too large"):
+        run.train(fill)
+    assert load_state(run.part / "state-00.pt").epochs_done == 2
+    assert sorted(path.name for path in run.part.glob("state*")) == ["state-00.pt"]
+    steps: list[Step] = []
+    run.train(steps.append)
+    assert {step.epoch for step in steps} == {2, 3}, "only what was left"
+    with _disk_with(100_000), pytest.raises(OutputError, match=r"cannot write .*free some space"):
+        Run(cache, recipe, tmp_path / "c", "tiny").train(_ignore)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here: f16 is possible")
+def test_f16_without_a_gpu_is_one_sentence(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    recipe = replace(TINY, precision="f16")
+    with pytest.raises(EngineUnavailableError, match="f16 needs a CUDA GPU"):
+        Run(make_cohort(), recipe, tmp_path / "b", "tiny").train(_ignore)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="f16 needs a CUDA GPU")
+def test_f16_trains_and_resumes_the_same(make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cache, recipe = make_cohort(), replace(TINY, precision="f16", members=1)
+    fold = make_folds(cache.label_of_patient, cache.labels, recipe)[0]
+
+    def kill(step: Step) -> None:
+        if step.epoch == 2:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        MemberTrainer(cache, fold, 0, recipe).fit(tmp_path / "cut.pt", kill)
+    cut = MemberTrainer(cache, fold, 0, recipe).fit(tmp_path / "cut.pt", _ignore)
+    whole = MemberTrainer(cache, fold, 0, recipe).fit(tmp_path / "whole.pt", _ignore)
+    assert all(torch.equal(whole.best[name], cut.best[name]) for name in whole.best)
+
+
+def test_a_spoilt_state_is_one_sentence(tmp_path: Path) -> None:
+    for content in (b"", b"these are no weights", b"PK\x03\x04 cut short"):
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be resumed from"):
+            load_state(tmp_path / "state.pt")
 
 
 def test_the_best_epoch_is_chosen_by_validation_patients_alone(
@@ -165,6 +242,9 @@ def test_the_best_epoch_is_chosen_by_validation_patients_alone(
         MemberTrainer(each, fold, 0, recipe).fit(tmp_path / f"{number}.pt", _ignore)
         for number, each in enumerate((cache, replace(cache, frames=spoilt)))
     ]
+    for state in states:
+        for record in state.history:
+            record.pop("held_out_accuracy", None)  # measured, and must choose nothing
     assert states[0].history == states[1].history
     assert all(torch.equal(states[0].best[n], states[1].best[n]) for n in states[0].best)
 
@@ -182,20 +262,26 @@ def test_patience_stops_after_epochs_without_a_better_one(
     assert state.epochs_done == state.best_epoch + 2 < 30
 
 
-def test_imagenet_weights_must_fit_the_width(make_cohort: MakeCohort, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
-    from engine.network import ResNet34
-
-    save_file(ResNet34(1000, 0.25).state_dict(), tmp_path / "w.safetensors")
-    cache = make_cohort()
-    recipe = replace(TINY, weights=str(tmp_path / "w.safetensors"))
-    fold = make_folds(cache.label_of_patient, cache.labels, recipe)[0]
-    with pytest.raises(InputError, match=r"do not fit a ResNet34 of width 0\.125"):
-        MemberTrainer(cache, fold, 0, recipe)
-    fitting = MemberTrainer(cache, fold, 0, replace(recipe, width=0.25))
-    start = load_file(tmp_path / "w.safetensors")
-    assert torch.equal(fitting._member.layer4[2].conv2.weight, start["layer4.2.conv2.weight"])
+@pytest.mark.slow
+def test_kill_minus_nine_in_the_middle_of_a_fold_costs_no_bit(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    """The real command, killed for good, then given again."""
+    cache = make_cohort(patients=5, frames=8)
+    recipe = tmp_path / "r.toml"
+    values = TINY.to_json() | {"epochs": 6, "members": 1}
+    recipe.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in values.items()))
+    words = ("train", cache.root, "--recipe", recipe, "--workers", "1", "--out")
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    running = start(*words, tmp_path / "b", env=one_thread)
+    wait_until((tmp_path / "b.part" / "state-00.pt").exists)
+    running.kill()
+    running.communicate()
+    assert 0 < load_state(tmp_path / "b.part" / "state-00.pt").epochs_done < 6
+    assert run(*words, tmp_path / "b", env=one_thread).returncode == 0
+    Run(cache, Recipe(**values), tmp_path / "whole", "b").train(_ignore)
+    whole, cut = _weights(tmp_path / "whole"), _weights(tmp_path / "b")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.contracts.errors import InputError
+from engine.contracts.labels import DEFAULT_LABELS
 from training.recipe import Recipe
 from training.splits import Fold, make_folds
 
@@ -38,6 +39,53 @@ def test_lopo_holds_out_one_patient_at_a_time() -> None:
     assert [len(fold.held_out) for fold in folds] == [1] * 7
 
 
+PLANES = ("cerebellum", "spine", "thalami", "ventricles")
+
+
+def _papers_cohort() -> dict[str, str]:
+    """The paper's exams: 4 + 8 + 15 + 9 anomalous ones, and 40 normal patients."""
+    counts = dict(zip(DEFAULT_LABELS, (4, 8, 15, 9, 40), strict=True))
+    return {f"{label}-{i}": label for label, count in counts.items() for i in range(count)}
+
+
+def test_lopo_makes_the_papers_folds() -> None:
+    cohort = _papers_cohort()
+    normal = {patient for patient, label in cohort.items() if label == "normal"}
+    plane_of = {patient: PLANES[int(patient.split("-")[1]) % 4] for patient in normal}
+    folds = make_folds(cohort, DEFAULT_LABELS, Recipe(folds="lopo"), plane_of)
+
+    assert len(folds) == 36, "one an anomalous patient"
+    assert sorted(p for fold in folds for p in fold.held_out - normal) == sorted(
+        set(cohort) - normal
+    )
+    pieces = {fold.held_out & normal for fold in folds}
+    assert len(pieces) == 5
+    assert sorted(p for piece in pieces for p in piece) == sorted(normal), "disjoint by patient"
+    for piece in pieces:
+        of_plane = [sum(plane_of[p] == plane for p in piece) for plane in PLANES]
+        assert of_plane == [2, 2, 2, 2], "each plane is in five pieces"
+    judged = [patient for fold in folds for patient in fold.judged]
+    assert sorted(judged) == sorted(cohort), "each patient is judged once"
+    for fold in folds:
+        assert fold.judged <= fold.held_out
+        assert not fold.judged & (fold.train | fold.validation)
+
+
+@pytest.mark.parametrize(("anomalous", "normal"), [(4, 20), (20, 4)])
+def test_lopo_judges_everybody_once_with_few_on_either_side(anomalous: int, normal: int) -> None:
+    cohort = {f"a{i}": "a" for i in range(anomalous)} | {f"n{i}": "normal" for i in range(normal)}
+    folds = make_folds(cohort, ("a", "normal"), Recipe(folds="lopo"))
+    assert len(folds) == anomalous
+    assert sorted(p for fold in folds for p in fold.judged) == sorted(cohort)
+
+
+def test_paper_selection_sets_nobody_aside() -> None:
+    recipe = Recipe(folds=3, selection="paper")
+    for fold in make_folds(_cohort(6, 3), LABELS, recipe):
+        assert not fold.validation
+        assert len(fold.train) == 6
+
+
 def test_folds_follow_from_the_seed() -> None:
     cohort = _cohort(9, 9)
     first = make_folds(cohort, LABELS, Recipe(folds=3, seed=1))
@@ -51,7 +99,7 @@ def test_folds_follow_from_the_seed() -> None:
         (5, 1, 2, "class b has one patient only"),
         (5, 0, 2, "class b has no patient"),
         (3, 3, 7, "7 folds need 7 patients or more, found 6"),
-        (6, 2, 2, "leaves 1 patients of class b"),
+        (6, 2, 2, "leaves 1 of the 2 patients of class b, but training and validation"),
     ],
 )
 def test_too_few_patients_is_one_sentence(a: int, b: int, folds: int, said: str) -> None:
