@@ -7,26 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.parity import Parity, check_parity, compare
+from calibration.parity import compare, describe_limits, measure_cost
 from calibration.quantise import draw_rows, quantise
 from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
 from engine.backends.torch import TorchBackend
 from engine.build import enter_engine
 from engine.bundle import Bundle, file_of, write_manifest
+from engine.choice import open_engine
 from engine.contracts.cache import Cache
 from engine.contracts.errors import InputError, OutputError
 from engine.contracts.manifest import EngineEntry
+from engine.contracts.predictions import Predictions
 from engine.judgement import judge
 from engine.members import load_ensemble
+from engine.parity import LIMITS, check_limits
 
 INT8_FOLDER = "engines/openvino-int8"
 
 
-def add_int8(bundle: Bundle, cache: Cache) -> Parity:
+def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     """Build the int8 engine of all members, measure it, and write it and the manifest.
 
-    `cache` holds patients that trained nothing. Raises `InputError`, leaving the bundle as it was,
-    where the engine is over its limits.
+    `cache` holds patients that trained nothing. Returns what the manifest says of parity. Raises
+    `InputError`, leaving the bundle as it was, where the engine is over its limits.
     """
     if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
         raise InputError(
@@ -42,9 +45,11 @@ def add_int8(bundle: Bundle, cache: Cache) -> Parity:
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:
             folder = Path(aside) / "engine"
             save(model, folder, "int8")
-            found = OpenVinoBackend(folder / MODEL_NAME, "int8")
-            parity = compare(reference, judge(found, cache, draw.check, fold=-1, salt=""))
-            check_parity(parity, "int8")
+            backend = OpenVinoBackend(folder / MODEL_NAME, "int8")
+            found = judge(backend, cache, draw.check, fold=-1, salt="")
+            parity = compare(reference, found)
+            check_limits(parity, "int8")
+            measured = measure_cost(reference, found, bundle.calibration)
             shutil.rmtree(bundle.root / INT8_FOLDER, ignore_errors=True)
             folder.rename(bundle.root / INT8_FOLDER)
     except OSError as error:
@@ -58,10 +63,50 @@ def add_int8(bundle: Bundle, cache: Cache) -> Parity:
             file_of(bundle.root, path.relative_to(bundle.root).as_posix()) for path in found_files
         ),
         target={"device": "CPU"},
-        parity=parity.to_json() | {"quantised_on_frames": float(len(draw.quantise))},
+        parity=parity.to_json()
+        | measured
+        | describe_limits("int8")
+        | {"quantised_on_frames": float(len(draw.quantise))},
     )
     enter_engine(bundle, entry)
-    return parity
+    return entry.parity
+
+
+def check_engines(
+    bundle: Bundle, reference: Predictions, cache: Cache
+) -> dict[str, dict[str, float]]:
+    """Compare every OpenVINO engine of all members with the float32 `reference` of `cache`.
+
+    What each costs, in calibration too, goes into the manifest. int8 engines are left alone: they
+    were compared where they were made, on patients that did not quantise them. Raises `InputError`
+    where an engine is over its limits: it is then out of the manifest, its files gone.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for entry in bundle.manifest.engines:
+        whole = entry.backend == "openvino" and entry.members == len(bundle.manifest.members)
+        if not whole or entry.precision not in LIMITS or entry.precision == "int8":
+            continue
+        backend = open_engine(bundle, "openvino", entry.precision).backend
+        judged = judge(backend, cache, reference.rows, fold=-1, salt="")
+        parity = compare(reference, judged)
+        try:
+            check_limits(parity, entry.precision)
+        except InputError:
+            _remove_engine(bundle, entry)
+            raise
+        cost = measure_cost(reference, judged, bundle.calibration)
+        noted = entry.parity | parity.to_json() | cost | describe_limits(entry.precision)
+        enter_engine(Bundle.load(bundle.root), replace(entry, parity=noted))
+        found[entry.precision] = noted
+    return found
+
+
+def _remove_engine(bundle: Bundle, entry: EngineEntry) -> None:
+    manifest = Bundle.load(bundle.root).manifest
+    kept = tuple(engine for engine in manifest.engines if engine.files != entry.files)
+    write_manifest(bundle.root, replace(manifest, engines=kept))
+    for file in entry.files:
+        (bundle.root / file.path).unlink(missing_ok=True)
 
 
 def drop_members(root: Path, reason: str) -> None:

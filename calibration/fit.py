@@ -1,52 +1,87 @@
 """All of a bundle's calibration from one table of held-out predictions."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from calibration.conformal import fit_threshold, measure_coverage
-from calibration.reliability import describe
-from calibration.temperature import fit_temperature
+from calibration.alarms import NORMAL, fit_alarm, fit_points
+from calibration.conformal import fit_thresholds
+from calibration.exams import Trace, compare_biases, fit_exams, replay
+from calibration.scaling import Contest, compare_methods, fit_scaling
 from engine.contracts.calibration import Calibration
 from engine.contracts.errors import InputError
 from engine.contracts.predictions import Predictions
 
-CHECKS = 20
-"""Random halvings in the cross-check: their mean is then steady to about a tenth of the spread."""
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A calibration and what it does, `report`, on exams that did not fit it."""
+class Wishes:
+    """What is asked of a calibration.
 
-    calibration: Calibration
-    report: dict[str, Any]
+    `alpha` is the share of exams whose prediction set may miss the truth, `false_alarms` the share
+    of normal exams in which the alarm may sound, `method` one of `calibration.scaling.METHODS` or
+    `auto`.
+    """
+
+    alpha: float = 0.1
+    method: str = AUTO
+    sensitivities: tuple[float, ...] = (0.9, 0.95, 0.99)
+    false_alarms: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise InputError(f"--alpha must be between 0 and 1, found {self.alpha}")
 
 
-def fit(frames: Predictions, alpha: float) -> Fitted:
-    """Fit temperature on frames and the conformal threshold on exams, and cross-check both.
+@dataclass(frozen=True)
+class Form:
+    """Which numbers a calibration has: chosen once, by comparing on other patients."""
+
+    method: str
+    exam_biases: bool
+
+
+def choose_form(frames: Predictions, method: str) -> tuple[Form, dict[str, Contest | None]]:
+    """Choose the form with more numbers only where it is clearly better on other patients."""
+    contest = compare_methods(frames) if method == AUTO else None
+    if method == AUTO:
+        method = "vector" if contest is not None and contest.rich_wins else "temperature"
+    biases = compare_biases(replay(frames, fit_scaling(frames, method)))
+    form = Form(method, biases is not None and biases.rich_wins)
+    return form, {"vector_over_temperature": contest, "exam_biases": biases}
+
+
+def fit_calibration(frames: Predictions, form: Form, wishes: Wishes) -> Calibration:
+    """Fit everything, step by step: frames, exams, sets, operating points, alarm.
 
     `frames` are uncalibrated, of patients that trained nothing.
     """
-    calibration = fit_calibration(frames, alpha)
-    calibrated = apply(calibration, frames)
-    report = {
-        "before": {"frames": describe(frames), "exams": describe(frames.by_exam())},
-        "after": {"frames": describe(calibrated), "exams": describe(calibrated.by_exam())},
-        "cross_checked": cross_check(frames, alpha),
-    }
-    return Fitted(calibration, report)
-
-
-def fit_calibration(frames: Predictions, alpha: float) -> Calibration:
-    """Return temperature and threshold; the threshold on exams of calibrated frames."""
-    if not 0 < alpha < 1:
-        raise InputError(f"--alpha must be between 0 and 1, found {alpha}")
-    temperature = fit_temperature(frames)
-    exams = apply(Calibration(temperature), frames).by_exam()
-    threshold = fit_threshold(exams, alpha)
-    return Calibration(temperature, threshold, alpha, len(exams.targets))
+    scaling = fit_scaling(frames, form.method)
+    trace = replay(frames, scaling)
+    found = replace(
+        scaling,
+        exam=fit_exams(trace, form.exam_biases),
+        alpha=wishes.alpha,
+        exams=len(trace.exams.targets),
+    )
+    exams = whole(trace, found)
+    thresholds = fit_thresholds(exams, wishes.alpha)
+    found = replace(
+        found, conformal_threshold=thresholds.pooled, class_thresholds=thresholds.by_class
+    )
+    if NORMAL not in frames.labels:
+        return found
+    normal = frames.labels.index(NORMAL)
+    anomalous = exams.targets != normal
+    return replace(
+        found,
+        operating_points=fit_points(
+            1 - exams.probabilities[:, normal], anomalous, wishes.sensitivities
+        ),
+        alarm=fit_alarm(trace, found, wishes.false_alarms),
+    )
 
 
 def apply(calibration: Calibration, frames: Predictions) -> Predictions:
@@ -54,36 +89,17 @@ def apply(calibration: Calibration, frames: Predictions) -> Predictions:
     return frames.with_probabilities(calibration.calibrate(frames.probabilities))
 
 
-def cross_check(frames: Predictions, alpha: float, seed: int = 0) -> dict[str, Any] | None:
-    """Fit on half of the patients, measure on the other half, many times; return the means.
-
-    None where half of the patients are too few for the threshold.
-    """
-    rng = np.random.default_rng(seed)
-    patients = np.unique(frames.patients)
-    found = []
-    for _ in range(CHECKS):
-        chosen = rng.permutation(patients)[: len(patients) // 2]
-        inside = np.isin(frames.patients, chosen)
-        try:
-            calibration = fit_calibration(frames.select(inside), alpha)
-        except InputError:
-            return None
-        found.append(_measure(calibration, frames.select(~inside)))
-    return {key: float(np.mean([each[key] for each in found])) for key in found[0]}
+def whole(trace: Trace, calibration: Calibration) -> Predictions:
+    """Return whole exams with calibrated exam probabilities."""
+    return trace.exams.with_probabilities(trace.calibrate(calibration)[trace.ends])
 
 
-def _measure(calibration: Calibration, frames: Predictions) -> dict[str, float]:
-    calibrated = apply(calibration, frames)
-    exams = calibrated.by_exam()
-    threshold = calibration.conformal_threshold
-    coverage = measure_coverage(exams, 1.0 if threshold is None else threshold)
+def count_own(frames: Predictions, alpha: float) -> dict[str, Any]:
+    """Return how many exams each class has, and whether they suffice for its own threshold."""
+    exams = frames.by_exam()
+    own = fit_thresholds(exams, alpha).own
+    counts = np.bincount(exams.targets, minlength=len(frames.labels))
     return {
-        "temperature": calibration.temperature,
-        "frame_ece_before": describe(frames)["ece"],
-        "frame_ece_after": describe(calibrated)["ece"],
-        "frame_brier_before": describe(frames)["brier"],
-        "frame_brier_after": describe(calibrated)["brier"],
-        "exam_ece_before": describe(frames.by_exam())["ece"],
-        "exam_ece_after": describe(exams)["ece"],
-    } | {key: float(value) for key, value in asdict(coverage).items()}
+        label: {"exams": int(count), "own_threshold": has}
+        for label, count, has in zip(frames.labels, counts, own, strict=True)
+    }

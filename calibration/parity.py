@@ -1,76 +1,55 @@
-"""How far an engine of low precision is from the float32 reference, and how far it may be."""
-
-from dataclasses import asdict, dataclass
+"""What an engine of low precision costs in calibration, beside what `engine.parity` compares."""
 
 import numpy as np
 
-from engine.contracts.errors import InputError
+from calibration.conformal import choose_sets
+from calibration.exams import replay
+from calibration.fit import apply, whole
+from calibration.reliability import measure
+from engine.contracts.calibration import Calibration
 from engine.contracts.predictions import Predictions
+from engine.parity import LIMITS, EngineParity, compare_answers
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a precision may cost."""
-
-    max_difference: float
-    top1_agreement: float
-
-
-LIMITS = {
-    "f32": Limits(1e-3, 1.0),
-    "f16": Limits(0.01, 0.995),
-    "bf16": Limits(0.02, 0.995),
-    "int8": Limits(0.05, 0.99),
-}
-"""Of the ensemble's frame probabilities (design decision): small against the steps of confidence
-that an operator can see, with room for the rounding that each format must have."""
-
-
-@dataclass(frozen=True)
-class Parity:
-    """An engine against float32 on the same frames: of probability, of choice, of whole exams."""
-
-    frames: int
-    exams: int
-    max_difference: float
-    mean_difference: float
-    top1_agreement: float
-    exam_agreement: float
-
-    def to_json(self) -> dict[str, float]:
-        """Return the manifest's `parity` object."""
-        return {key: round(float(value), 6) for key, value in asdict(self).items()}
-
-
-def compare(reference: Predictions, found: Predictions) -> Parity:
+def compare(reference: Predictions, found: Predictions) -> EngineParity:
     """Compare two engines' predictions of the same frames of patients that quantised nothing."""
-    difference = np.abs(reference.probabilities - found.probabilities)
-    exams, exams_found = reference.by_exam(), found.by_exam()
-    return Parity(
-        frames=len(reference.rows),
-        exams=len(exams.rows),
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        top1_agreement=_agreement(reference, found),
-        exam_agreement=_agreement(exams, exams_found),
+    exact, other = (
+        each.probabilities[:, None, :].astype(np.float32) for each in (reference, found)
     )
+    return compare_answers(exact, other, np.unique(reference.exams, return_inverse=True)[1])
 
 
-def _agreement(one: Predictions, other: Predictions) -> float:
-    return float((one.probabilities.argmax(1) == other.probabilities.argmax(1)).mean())
+def measure_cost(
+    reference: Predictions, found: Predictions, calibration: Calibration
+) -> dict[str, float]:
+    """Return what the engine costs in calibration: each measure of it and of float32 (`_f32`).
+
+    Both run through the bundle's calibration and the engine's running exam. `mean_difference` is of
+    frame probabilities, `exam_difference` the largest of an exam's, both calibrated; `same_set` is
+    the share of exams with equal prediction sets.
+    """
+    scored: dict[str, float] = {}
+    sets, frames, exams = [], [], []
+    for suffix, each in (("", found), ("_f32", reference)):
+        frames.append(apply(calibration, each))
+        exams.append(whole(replay(each, calibration), calibration))
+        sets.append(choose_sets(calibration, exams[-1].probabilities))
+        for level, predictions in (("frame", frames[-1]), ("exam", exams[-1])):
+            measured = measure(predictions)
+            scored |= {f"{level}_{name}{suffix}": measured[name] for name in ("ece", "nll")}
+        held = sets[-1][np.arange(len(sets[-1])), exams[-1].targets]
+        scored |= {f"coverage{suffix}": held.mean(), f"set_size{suffix}": sets[-1].sum(1).mean()}
+    scored["mean_difference"] = np.abs(frames[0].probabilities - frames[1].probabilities).mean()
+    scored["exam_difference"] = np.abs(exams[0].probabilities - exams[1].probabilities).max()
+    scored["same_set"] = (sets[0] == sets[1]).all(axis=1).mean()
+    return {name: round(float(value), 6) for name, value in sorted(scored.items())}
 
 
-def check_parity(parity: Parity, precision: str) -> None:
-    """Raise `InputError` where an engine is over its precision's limits, with the figures."""
+def describe_limits(precision: str) -> dict[str, float]:
+    """Return the limits as they stand in the manifest beside what was measured."""
     limits = LIMITS[precision]
-    if (
-        parity.max_difference > limits.max_difference
-        or parity.top1_agreement < limits.top1_agreement
-        or parity.exam_agreement < 1
-    ):
-        raise InputError(
-            f"{precision} is over its limits: probabilities differ by {parity.max_difference:.3f} "
-            f"(at most {limits.max_difference}), {parity.top1_agreement:.2%} of frames agree (at "
-            f"least {limits.top1_agreement:.1%}), {parity.exam_agreement:.1%} of exams (all): "
-            "no engine was written; use f16 or f32, or more calibration frames"
-        )
+    return {
+        "limit_max_difference": limits.max_difference,
+        "limit_top1_agreement": limits.top1_agreement,
+        "limit_exam_agreement": 1.0,
+    }

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.fit import Fitted, apply, fit
+from calibration.fit import Wishes, apply
+from calibration.page import write_page
+from calibration.report import Fitted, fit, shorten
 from engine.backends import Backend
 from engine.bundle import Bundle, write_calibration, write_json, write_manifest
 from engine.contracts.cache import Cache
@@ -18,6 +20,7 @@ from engine.judgement import check_unseen, judge
 
 PREDICTIONS_PATH = Path("report") / "predictions.csv"
 REPORT_PATH = Path("report") / "calibration.json"
+PAGE_PATH = Path("report") / "calibration.html"
 
 
 def read_out_of_fold(bundle: Bundle) -> Predictions:
@@ -48,7 +51,7 @@ def judge_unseen(bundle: Bundle, cache: Cache, backend: Backend) -> Predictions:
 def calibrate_bundle(
     bundle: Bundle,
     frames: Predictions,
-    alpha: float,
+    wishes: Wishes,
     of: str,
     measure: Callable[[Predictions], dict[str, Any]] | None = None,
 ) -> Fitted:
@@ -58,17 +61,18 @@ def calibrate_bundle(
 
     The manifest comes last: until then the bundle is what it was.
     """
-    fitted = fit(frames, alpha)
+    fitted = fit(frames, wishes)
     patients = len(np.unique(frames.patients))
-    about = {"fitted_on": of, "patients": patients, "alpha": alpha}
-    report = {"notice": NOTICE} | about | fitted.report
+    about = {"fitted_on": of, "patients": patients, "alpha": wishes.alpha}
+    report = {"notice": NOTICE, "labels": list(frames.labels)} | about | fitted.report
     (bundle.root / REPORT_PATH).parent.mkdir(exist_ok=True)
     write_json(bundle.root / REPORT_PATH, report)
+    write_page(bundle.root / PAGE_PATH, bundle.manifest.name, fitted.calibration, report)
     file = write_calibration(bundle.root, fitted.calibration)
     metrics = dict(bundle.manifest.card.get("metrics", {}))
     if measure is not None:
         metrics["unseen"] = measure(apply(fitted.calibration, frames))
-    metrics["calibration"] = about | {"cross_checked": fitted.report["cross_checked"]}
+    metrics["calibration"] = about | {"cross_checked": shorten(fitted.report["cross_checked"])}
     card = bundle.manifest.card | {"metrics": metrics}
     write_manifest(bundle.root, replace(bundle.manifest, calibration=file, card=card))
     return fitted

@@ -60,9 +60,16 @@ class Bundle:
         return cls(root, manifest, _read_calibration(root, manifest))
 
     def engine(self, backend: str, precision: str | None, members: int | None) -> EngineEntry:
-        """Choose a built engine; `precision` None takes the fastest, `members` None all of them.
+        """Choose the fastest of `engines`."""
+        return self.engines(backend, precision, members)[0]
 
-        Raises `BundleError` naming what the bundle has and the command that builds what is missing.
+    def engines(
+        self, backend: str, precision: str | None, members: int | None
+    ) -> list[EngineEntry]:
+        """Return the built engines that fit, at least one, fastest first.
+
+        `precision` None takes any, `members` None all of them. Raises `BundleError` naming what the
+        bundle has and the command that builds what is missing.
         """
         wanted = len(self.manifest.members) if members is None else members
         if not 1 <= wanted <= len(self.manifest.members):
@@ -74,18 +81,22 @@ class Bundle:
             engine
             for engine in self.manifest.engines
             if engine.backend == backend
-            and precision in (None, engine.precision)
+            and (precision is None or _same(precision, engine.precision))
             and engine.members >= wanted
         ]
         if not fitting:
             raise BundleError(self._describe_missing(backend, precision, wanted))
-        return min(fitting, key=lambda each: (_preference(each.precision), each.members))
+        return sorted(fitting, key=lambda each: (_preference(each.precision), each.members))
 
     def _describe_missing(self, backend: str, precision: str | None, members: int) -> str:
         found = [f"{e.backend} {e.precision} x{e.members}" for e in self.manifest.engines]
         asked = f"{backend} {precision or 'of any precision'} x{members}"
         command = f"neurosono build {self.root} --engine {backend} --precision {precision or 'f32'}"
         return f"the bundle has no engine {asked}, only {found}: build it with `{command}`"
+
+
+def _same(one: str, other: str) -> bool:
+    return one.replace("fp", "f") == other.replace("fp", "f")  # f16 and fp16 are one precision
 
 
 def _preference(precision: str) -> int:

@@ -1,4 +1,7 @@
-"""The running exam: every used frame's calibrated probabilities, averaged as the paper does it."""
+"""The running exam: every used frame's calibrated probabilities, averaged as the paper does it.
+
+Where the bundle says how, the mean is then turned into calibrated probabilities of the exam.
+"""
 
 import math
 from typing import Any
@@ -6,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.alarm import AlarmLatch
 from engine.contracts.calibration import Calibration
 from engine.contracts.errors import EngineFailedError, InputError
 from engine.contracts.frame import SkipReason
 from engine.contracts.labels import validate_labels
 from engine.contracts.result import ExamSnapshot, ExamState
-
-Z_95 = 1.959963984540054
-"""The normal distribution's two-sided 95 % point."""
+from engine.interval import bound_share
 
 MIN_EFFECTIVE_FRAMES = 3.0
 """Below this many independent frames an exam is still `collecting`: the mean of one or two views
@@ -35,8 +37,11 @@ class Exam:
     """
 
     def __init__(self, labels: tuple[str, ...], calibration: Calibration) -> None:
+        """Begin an exam; raises `InputError` where `calibration` is of other labels."""
         self.labels = validate_labels(labels)
+        calibration.check_labels(self.labels)
         self._calibration = calibration
+        self._alarm = AlarmLatch(calibration.alarm)
         classes = len(self.labels)
         self._used = 0
         self._sum = np.zeros(classes)
@@ -72,7 +77,23 @@ class Exam:
         self._sum += calibrated
         self._sum_of_squares += calibrated**2
         self._last = calibrated
+        self._follow_alarm()
         return calibrated
+
+    def _follow_alarm(self) -> None:
+        alarm = self._calibration.alarm
+        if alarm is None:
+            return
+        mean = self._sum / self._used
+        effective = self._count_effective(mean)
+        absent = 1.0 - float(self._calibrate(mean, effective)[self.labels.index(alarm.label)])
+        exam = self._calibration.exam
+        evidence = effective if exam is None else float(exam.weigh(effective, self._used))
+        self._alarm.follow(absent, evidence / self._used)
+
+    def _calibrate(self, mean: NDArray[np.float64], effective: float) -> NDArray[np.float64]:
+        exam = self._calibration.exam
+        return mean if exam is None else exam.calibrate(mean, effective, self._used)
 
     def skip(self, reason: SkipReason) -> None:
         """Count a sampled frame that adds no evidence."""
@@ -87,14 +108,21 @@ class Exam:
             )
         mean = self._sum / self._used
         effective = self._count_effective(mean)
-        low, high = _bound(mean, effective)
-        chosen = self._predict(mean, low, high)
+        probabilities = self._calibrate(mean, effective)
+        low, high = bound_share(mean, effective)
+        exam = self._calibration.exam
+        if exam is not None:  # minimum and maximum against rounding only
+            low = np.minimum(exam.bound(mean, low, effective, self._used), probabilities)
+            high = np.maximum(exam.bound(mean, high, effective, self._used), probabilities)
+        kept = self._predict(probabilities, low, high)
+        state = ExamState.STABLE if kept.sum() == 1 else ExamState.AMBIGUOUS
         if effective < MIN_EFFECTIVE_FRAMES:
             state = ExamState.COLLECTING
-        else:
-            state = ExamState.STABLE if len(chosen) == 1 else ExamState.AMBIGUOUS
         return ExamSnapshot(
-            mean, low, high, chosen, state, self._used, effective, dict(self._skipped)
+            *(probabilities, low, high, self._name(kept, probabilities), state),
+            *(self._used, effective, dict(self._skipped)),
+            mean=None if exam is None else mean,
+            alarm=self._alarm.on,
         )
 
     def _count_effective(self, mean: NDArray[np.float64]) -> float:
@@ -113,10 +141,21 @@ class Exam:
         return max(1.0, self._used * (1 - correlation) / (1 + correlation))
 
     def _predict(
-        self, mean: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-    ) -> tuple[str, ...]:
-        threshold = self._calibration.conformal_threshold
-        kept = high >= low[int(np.argmax(mean))] if threshold is None else mean >= 1 - threshold
+        self,
+        probabilities: NDArray[np.float64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
+        chosen = self._calibration.choose(probabilities)
+        return high >= low[int(np.argmax(probabilities))] if chosen is None else chosen
+
+    def _name(self, kept: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> tuple[str, ...]:
+        """Name the classes kept; of none the likeliest, for an empty set tells nobody anything.
+
+        That only raises coverage, and the exam stays `ambiguous`.
+        """
+        if not kept.any():
+            return (self.labels[int(np.argmax(probabilities))],)
         return tuple(label for label, keep in zip(self.labels, kept, strict=True) if keep)
 
     def to_json(self) -> dict[str, Any]:
@@ -125,6 +164,7 @@ class Exam:
             "labels": list(self.labels),
             "used": self._used,
             "skipped": dict(self._skipped),
+            "alarm": self._alarm.to_json(),
             "arrays": {
                 name: [None if math.isnan(value) else value for value in array.tolist()]
                 for name, array in self._arrays().items()
@@ -138,6 +178,7 @@ class Exam:
             exam = cls(tuple(found["labels"]), calibration)
             exam._used = int(found["used"])
             exam._skipped = {str(SkipReason(k)): int(v) for k, v in found["skipped"].items()}
+            exam._alarm.restore(found.get("alarm"))  # records of before 2 have none
             for name, array in exam._arrays().items():
                 values = [math.nan if value is None else value for value in found["arrays"][name]]
                 array[:] = np.array(values, dtype=np.float64)
@@ -153,16 +194,6 @@ class Exam:
             "first": self._first,
             "last": self._last,
         }
-
-
-def _bound(
-    mean: NDArray[np.float64], count: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of a share `mean` seen in `count` independent frames."""
-    z2 = Z_95**2
-    centre = (mean + z2 / (2 * count)) / (1 + z2 / count)
-    half = (Z_95 / (1 + z2 / count)) * np.sqrt(mean * (1 - mean) / count + z2 / (4 * count**2))
-    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
 def measure_disagreement(member_probabilities: NDArray[np.float32]) -> float:

@@ -1,13 +1,16 @@
 """`neurosono calibrate`: make a bundle's numbers mean what they say."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from calibration.fit import Fitted
-    from calibration.parity import Parity
+    from rich.table import Table
+
+    from calibration.report import Fitted
+    from engine.backends import Backend
+    from engine.bundle import Bundle
 
 
 def calibrate(
@@ -22,6 +25,15 @@ def calibrate(
     alpha: Annotated[
         float, typer.Option(help="Share of exams whose prediction set may miss the truth.")
     ] = 0.1,
+    method: Annotated[
+        str, typer.Option(help="Of frames: temperature, vector, or auto, which compares them.")
+    ] = "auto",
+    sensitivity: Annotated[
+        str, typer.Option(help="Operating points for any anomaly, separated by commas.")
+    ] = "0.9,0.95,0.99",
+    false_alarms: Annotated[
+        float, typer.Option(help="Share of normal exams in which the alarm may ever sound.")
+    ] = 0.05,
     int8: Annotated[
         bool, typer.Option("--int8", help="Also build the int8 OpenVINO engine; needs --cache.")
     ] = False,
@@ -32,67 +44,106 @@ def calibrate(
         Path | None, typer.Option(help="Also write the result there; - for stdout.")
     ] = None,
 ) -> None:
-    """Fit temperature and prediction sets on held-out patients; build the int8 engine."""
+    """Calibrate frames and exams, fit prediction sets and the alarm on held-out patients."""
+    from calibration.fit import Wishes
     from calibration.run import calibrate_bundle, judge_unseen, read_out_of_fold
     from engine.bundle import Bundle
-    from engine.choice import open_engine
     from engine.contracts.cache import Cache
     from engine.contracts.errors import InputError
-    from scripts.console import write_json_report
+    from scripts.console import check_json_place, console, write_json_report
     from training.metrics import describe_both, shorten
 
+    check_json_place(json)
+    wishes = Wishes(alpha, method, _read_shares(sensitivity), false_alarms)
     loaded = Bundle.load(bundle)
     held_out = None if cache is None else Cache.load(cache)
     if int8 and held_out is None:
         raise InputError("--int8 needs frames of held-out patients: name their --cache")
-    if held_out is None:
-        frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
-    else:
-        frames = judge_unseen(loaded, held_out, open_engine(loaded, "torch").backend)
-        of = "unseen patients, the whole ensemble"
-    measure = None if held_out is None else lambda found: shorten(describe_both(found))
-    fitted = calibrate_bundle(loaded, frames, alpha, of, measure)
-    parity = None
-    if int8 and held_out is not None:
-        from calibration.engines import add_int8
+    with console.status("judging and fitting"):
+        if held_out is None:
+            frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
+        else:
+            backend = _open_reference(loaded)
+            of = f"unseen patients, the whole ensemble ({backend.name} {backend.precision})"
+            frames = judge_unseen(loaded, held_out, backend)
+        measure = None if held_out is None else lambda found: shorten(describe_both(found))
+        fitted = calibrate_bundle(loaded, frames, wishes, of, measure)
+    parities: dict[str, dict[str, float]] = {}
+    if held_out is not None:
+        from calibration.engines import add_int8, check_engines
 
-        parity = add_int8(Bundle.load(bundle), held_out)
+        with console.status("comparing engines with float32"):
+            if backend.precision == "f32":
+                parities = check_engines(Bundle.load(bundle), frames, held_out)
+            if int8:
+                parities["int8"] = add_int8(Bundle.load(bundle), held_out)
     if engine_only:
         from calibration.engines import drop_members
 
         drop_members(bundle, "the engines hold them; the float32 weights would not fit")
-    _print(fitted, parity)
-    write_json_report(
-        json,
-        {
-            "calibration": fitted.calibration.to_json(),
-            "report": fitted.report,
-            "int8": None if parity is None else parity.to_json(),
-        },
-    )
+    _print(fitted, parities)
+    console.print(f"{bundle}: calibrated; see {bundle / 'report' / 'calibration.html'}")
+    content = {"calibration": fitted.calibration.to_json(), "report": fitted.report}
+    write_json_report(json, content | {"engines": parities})
 
 
-def _print(fitted: "Fitted", parity: "Parity | None") -> None:
+def _read_shares(text: str) -> tuple[float, ...]:
+    from engine.contracts.errors import InputError
+
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--sensitivity must be numbers between 0 and 1 separated by commas, found {text!r}"
+        ) from error
+
+
+def _open_reference(bundle: "Bundle") -> "Backend":
+    """Open the members in float32, or, where only engines carry them, the best of those."""
+    from engine.choice import open_engine
+
+    carried = all(member.file is not None for member in bundle.manifest.members)
+    return open_engine(bundle, "torch" if carried else "openvino").backend
+
+
+def _print(fitted: "Fitted", parities: dict[str, dict[str, float]]) -> None:
     from rich.table import Table
 
+    from engine.contracts.notice import NOTICE
     from scripts.console import console
 
-    table = Table("", "before", "after", title="Calibration, on the exams it was fitted on")
-    before, after = fitted.report["before"], fitted.report["after"]
-    for level in ("frames", "exams"):
-        for key in ("ece", "brier", "nll"):
-            table.add_row(f"{level} {key}", f"{before[level][key]:.3f}", f"{after[level][key]:.3f}")
-    console.print(table)
     checked = fitted.report["cross_checked"]
+    where = "on the exams it was fitted on" if checked is None else "on patients left out"
+    table = Table("", "before", "after", title=f"Calibration, {where}", caption=NOTICE)
+    for level in ("frames", "exams"):
+        found = fitted.report if checked is None else checked[level]
+        for key in ("ece", "brier", "nll"):
+            one, other = (
+                found[when][level][key] if checked is None else found[when][key]
+                for when in ("before", "after")
+            )
+            table.add_row(f"{level} {key}", f"{one:.3f}", f"{other:.3f}")
     if checked is not None:
+        _add_promises(table, checked)
+    console.print(table)
+    for precision, parity in parities.items():
         console.print(
-            f"temperature {fitted.calibration.temperature:.3f}; on other patients: exam ECE "
-            f"{checked['exam_ece_after']:.3f}, sets hold the truth in {checked['covered']:.1%} of "
-            f"exams with {checked['mean_size']:.2f} classes"
+            f"{precision}: probabilities differ by {parity['max_difference']:.2g} at most, "
+            f"{parity['top1_agreement']:.2%} of {parity['frames']:.0f} frames and "
+            f"{parity['exam_agreement']:.1%} of {parity['exams']:.0f} exams agree with float32; "
+            f"exam ECE {parity['exam_ece']:.3f} (float32 {parity['exam_ece_f32']:.3f})"
         )
-    if parity is not None:
-        console.print(
-            f"int8: probabilities differ by {parity.max_difference:.3f} at most, "
-            f"{parity.top1_agreement:.2%} of {parity.frames} frames and "
-            f"{parity.exam_agreement:.1%} of {parity.exams} exams agree with float32"
-        )
+
+
+def _add_promises(table: "Table", checked: dict[str, Any]) -> None:
+    chance = checked["exams"]["expected_ece"]["mean"]
+    table.add_row("exams ece by chance alone", "", f"{chance:.3f}")
+    sets, alarm = checked["sets"], checked["alarm"]
+    table.add_row("sets hold the truth", "", f"{sets['coverage']:.1%}")
+    table.add_row("classes in a set", "", f"{sets['mean_size']:.2f}")
+    for point in checked["operating_points"]:
+        both = f"{point['sensitivity']:.1%} / {point['specificity']:.1%}"
+        table.add_row(f"sens. / spec. at {point['wanted_sensitivity']:.0%}", "", both)
+    if alarm is not None:
+        table.add_row("normal exams with an alarm", "", f"{alarm['false_alarms']:.1%}")
+        table.add_row("anomalous exams with it on", "", f"{alarm['sensitivity_at_end']:.1%}")

@@ -2,45 +2,19 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.contracts.errors import BundleError, InputError
+from engine.contracts.files import SHA256 as SHA256
+from engine.contracts.files import BundleFile as BundleFile
+from engine.contracts.files import read_files
+from engine.contracts.gate import GateEntry
 from engine.contracts.labels import validate_labels
 from engine.contracts.notice import NOTICE
 from engine.contracts.preprocessing import PreprocessingSpec
 
 SCHEMA = "neurosono-bundle/1"
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-SAFE_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
-
-
-def check_path(path: str) -> str:
-    """Return `path` if it stays inside the bundle; raise `BundleError` otherwise."""
-    parts = path.split("/") if isinstance(path, str) else []
-    if not isinstance(path, str) or not SAFE_PATH.fullmatch(path) or {".", ".."} & set(parts):
-        raise BundleError(f"a bundle's file must be a plain path inside it, found {path!r}")
-    return path
-
-
-@dataclass(frozen=True)
-class BundleFile:
-    """A file of the bundle, by its path inside it and the sha256 of what it must hold."""
-
-    path: str
-    sha256: str
-
-    def __post_init__(self) -> None:
-        check_path(self.path)
-        if not isinstance(self.sha256, str) or not SHA256.fullmatch(self.sha256):
-            raise BundleError(f"{self.path} needs a sha256 of 64 hex digits: {self.sha256!r}")
-
-    def to_json(self) -> dict[str, str]:
-        """Return the manifest's object for the file."""
-        return {"path": self.path, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -85,7 +59,8 @@ class Manifest:
     """Everything that a bundle says of itself.
 
     `card` is the model card's free part: training data and its digest, recipe, metrics with
-    intervals, intended use, limits.
+    intervals, intended use, limits. `gate` is the network that says which frames are a fetal head
+    or spine at all; None: every frame is judged.
     """
 
     name: str
@@ -95,6 +70,7 @@ class Manifest:
     calibration: BundleFile | None = None
     engines: tuple[EngineEntry, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
+    gate: GateEntry | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -106,7 +82,8 @@ class Manifest:
         members = tuple(member.file for member in self.members if member.file is not None)
         calibration = () if self.calibration is None else (self.calibration,)
         engines = tuple(file for engine in self.engines for file in engine.files)
-        return members + calibration + engines
+        gate = () if self.gate is None else self.gate.files
+        return members + calibration + engines + gate
 
     @property
     def digest(self) -> str:
@@ -119,7 +96,7 @@ class Manifest:
         return {**self._body(), "digest": self.digest}
 
     def _body(self) -> dict[str, Any]:
-        return {
+        body = {
             "schema": SCHEMA,
             "name": self.name,
             "notice": NOTICE,
@@ -130,6 +107,8 @@ class Manifest:
             "engines": [engine.to_json() for engine in self.engines],
             "card": self.card,
         }
+        # Without a gate there is no such key, so that bundles made before gates keep their digest.
+        return body if self.gate is None else body | {"gate": self.gate.to_json()}
 
     @classmethod
     def from_json(cls, found: Any) -> "Manifest":
@@ -149,6 +128,7 @@ class Manifest:
                 calibration=_read_file(found["calibration"]),
                 engines=tuple(_read_engine(engine) for engine in found["engines"]),
                 card=dict(found["card"]),
+                gate=GateEntry.from_json(found["gate"]) if "gate" in found else None,
             )
             expected = found["digest"]
         except BundleError:
@@ -177,7 +157,7 @@ def _read_engine(found: Any) -> EngineEntry:
         backend=str(found["backend"]),
         precision=str(found["precision"]),
         members=int(found["members"]),
-        files=tuple(BundleFile(file["path"], file["sha256"]) for file in found["files"]),
+        files=read_files(found["files"]),
         target=dict(found["target"]),
         parity=dict(found["parity"]),
     )

@@ -6,16 +6,21 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from calibration.engines import add_int8, drop_members
-from calibration.parity import LIMITS, Limits, Parity, check_parity
+from calibration.engines import add_int8, check_engines, drop_members
+from calibration.fit import Wishes
+from calibration.parity import compare, describe_limits, measure_cost
 from calibration.quantise import draw_rows
 from calibration.run import calibrate_bundle, judge_unseen
+from engine.backends.openvino import convert, save
 from engine.backends.torch import TorchBackend
-from engine.bundle import Bundle, write_manifest
+from engine.build import enter_engine
+from engine.bundle import Bundle, file_of, write_manifest
 from engine.choice import open_engine
 from engine.contracts.cache import Cache, pseudonym
 from engine.contracts.errors import InputError, NeurosonoError
+from engine.contracts.manifest import EngineEntry
 from engine.members import load_ensemble
+from engine.parity import LIMITS, Limits
 from scripts.calibrate import calibrate
 
 
@@ -25,7 +30,7 @@ def _judge(bundle: Bundle, cache: Cache):
 
 def test_a_bundle_is_calibrated_on_unseen_patients(bundle: Bundle, held_out: Cache) -> None:
     before = bundle.manifest.digest
-    fitted = calibrate_bundle(bundle, _judge(bundle, held_out), 0.2, "unseen patients")
+    fitted = calibrate_bundle(bundle, _judge(bundle, held_out), Wishes(0.2), "unseen patients")
     found = Bundle.load(bundle.root)
     assert found.calibration == fitted.calibration
     assert found.calibration.exams == 24
@@ -33,6 +38,7 @@ def test_a_bundle_is_calibrated_on_unseen_patients(bundle: Bundle, held_out: Cac
     report = json.loads((bundle.root / "report" / "calibration.json").read_text())
     assert report["after"]["frames"]["nll"] <= report["before"]["frames"]["nll"] + 1e-9
     assert found.manifest.card["metrics"]["calibration"]["patients"] == 24
+    assert "Investigational" in (bundle.root / "report" / "calibration.html").read_text()
 
 
 def test_patients_that_were_trained_on_are_refused(bundle: Bundle, held_out: Cache) -> None:
@@ -55,8 +61,11 @@ def test_int8_is_close_to_float32_and_stands_without_the_members(
     # A network of an eighth's width, trained for 15 steps, is rougher than a real one.
     monkeypatch.setitem(LIMITS, "int8", Limits(0.1, 0.99))
     parity = add_int8(bundle, held_out)
-    assert parity.exam_agreement == 1
-    assert parity.frames == 24, "half of the patients; the others set the ranges"
+    assert parity["exam_agreement"] == 1
+    assert parity["frames"] == 24, "half of the patients; the others set the ranges"
+    assert parity["limit_max_difference"] == 0.1
+    assert {"exam_ece", "exam_ece_f32", "frame_nll", "coverage", "set_size"} <= set(parity)
+    assert Bundle.load(bundle.root).manifest.engines[0].parity == parity
     reference = _judge(bundle, held_out)
 
     drop_members(bundle.root, "for the test")
@@ -77,7 +86,7 @@ def test_an_engine_over_its_limits_leaves_the_bundle_as_it_was(
 ) -> None:
     monkeypatch.setitem(LIMITS, "int8", Limits(0.0, 1.0))
     before = sorted(path.name for path in bundle.root.rglob("*"))
-    with pytest.raises(InputError, match="int8 is over its limits"):
+    with pytest.raises(InputError, match="int8 engine is over its limits"):
         add_int8(bundle, held_out)
     after = sorted(path.name for path in bundle.root.rglob("*") if path.name != "engines")
     assert after == before
@@ -90,18 +99,50 @@ def test_members_are_not_dropped_without_an_engine(bundle: Bundle) -> None:
     assert Bundle.load(bundle.root).manifest.members[0].file is not None
 
 
-@pytest.mark.parametrize(
-    "parity",
-    [
-        Parity(100, 10, 0.06, 0.0, 1.0, 1.0),
-        Parity(100, 10, 0.0, 0.0, 0.98, 1.0),
-        Parity(100, 10, 0.0, 0.0, 1.0, 0.9),
-    ],
-)
-def test_each_limit_refuses(parity: Parity) -> None:
-    check_parity(Parity(100, 10, 0.05, 0.0, 0.99, 1.0), "int8")
-    with pytest.raises(InputError, match="over its limits"):
-        check_parity(parity, "int8")
+def _add_openvino(bundle: Bundle, precision: str) -> None:
+    name = f"engines/openvino-{precision}"
+    save(convert(load_ensemble(bundle), 64), bundle.root / name, precision)
+    files = tuple(file_of(bundle.root, f"{name}/model.{kind}") for kind in ("bin", "xml"))
+    enter_engine(Bundle.load(bundle.root), EngineEntry("openvino", precision, 2, files))
+
+
+def test_every_engine_is_compared_and_its_cost_noted(bundle: Bundle, held_out: Cache) -> None:
+    reference = _judge(bundle, held_out)
+    _add_openvino(bundle, "f32")
+    found = check_engines(Bundle.load(bundle.root), reference, held_out)
+    noted = Bundle.load(bundle.root).manifest.engines[0].parity
+    assert found == {"f32": noted}
+    assert noted["max_difference"] <= 1e-4
+    assert noted["frames"] == 48
+    assert noted["exam_ece"] == pytest.approx(noted["exam_ece_f32"], abs=1e-4)
+    assert noted["limit_max_difference"] == 1e-4
+
+
+def test_an_engine_that_another_bundle_would_give_is_thrown_out(
+    bundle: Bundle, held_out: Cache
+) -> None:
+    reference = _judge(bundle, held_out)
+    _add_openvino(bundle, "f32")
+    other = reference.with_probabilities(reference.probabilities[:, ::-1].copy())
+    with pytest.raises(InputError, match="f32 engine is over its limits"):
+        check_engines(Bundle.load(bundle.root), other, held_out)
+    found = Bundle.load(bundle.root)
+    assert found.manifest.engines == ()
+    assert not (bundle.root / "engines" / "openvino-f32" / "model.xml").exists()
+
+
+def test_what_an_engine_costs_is_counted_in_calibration(bundle: Bundle, held_out: Cache) -> None:
+    reference = _judge(bundle, held_out)
+    calibration = calibrate_bundle(bundle, reference, Wishes(0.2), "of").calibration
+    same = measure_cost(reference, reference, calibration)
+    assert (same["mean_difference"], same["exam_difference"], same["same_set"]) == (0, 0, 1)
+    assert same["exam_nll"] == same["exam_nll_f32"]
+    worse = reference.with_probabilities(1 - reference.probabilities)
+    cost = measure_cost(reference, worse, calibration)
+    assert cost["exam_nll"] > cost["exam_nll_f32"]
+    assert cost["coverage"] < cost["coverage_f32"]
+    assert compare(reference, worse).exam_agreement < 0.5
+    assert describe_limits("bf16")["limit_top1_agreement"] == 0.995
 
 
 def test_rows_are_drawn_by_patient(held_out: Cache) -> None:
@@ -133,6 +174,10 @@ def test_the_command_calibrates_and_tells_its_errors(bundle: Bundle, held_out: C
     assert (code, "no predictions at" in said) == (2, True)
     code, said = _command(bundle.root, "--cache", held_out.root, "--alpha", 0.001)
     assert (code, "held-out exams or more" in said) == (2, True)
+    code, said = _command(bundle.root, "--cache", held_out.root, "--sensitivity", "high")
+    assert (code, "--sensitivity must be" in said) == (2, True)
+    code, said = _command(bundle.root, "--cache", held_out.root, "--method", "platt")
+    assert (code, "--method must be" in said) == (2, True)
     code, said = _command("nowhere")
     assert (code, "no bundle at nowhere" in said) == (2, True)
     write_manifest(bundle.root, bundle.manifest)
