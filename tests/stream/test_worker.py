@@ -64,7 +64,9 @@ def test_no_heatmaps_when_asked_for_none() -> None:
 
 
 def open_gated(root: Path, tmp_path: Path, threshold: float) -> Worker:
-    add_gate(shutil.copytree(root, tmp_path / "gated"), make_gate(tmp_path / "gate", 64, threshold))
+    add_gate(
+        shutil.copytree(root, tmp_path / "gated"), make_gate(tmp_path / "gate", threshold=threshold)
+    )
     bundle = Bundle.load(tmp_path / "gated")
     exam = Exam(bundle.manifest.labels, bundle.calibration)
     return Worker(open_engine(bundle).backend, exam, 5, Gate.open(bundle))

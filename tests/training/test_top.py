@@ -104,7 +104,7 @@ def test_the_gate_is_carried_on(make_cohort: MakeCohort, tmp_path: Path) -> None
     for name in (GRAPH_NAME, WEIGHTS_NAME, STATISTICS_NAME):
         (root / "gate" / name).write_bytes(name.encode())
         files.append(file_of(root, f"gate/{name}"))
-    gate = GateEntry(tuple(files), 0.5, 0.9, ("head", "other"))
+    gate = GateEntry(tuple(files), 0.5, 0.9, ("head", "other"), (0.5, 0.5))
     write_manifest(root, replace(Bundle.load(root).manifest, gate=gate))
     make_top(Derivation(Bundle.load(root), tmp_path / "top", "top"), 1, "validation")
     made = Bundle.load(tmp_path / "top")
