@@ -177,14 +177,14 @@ def compare(
 
 
 def _print_comparison(found: dict[str, Any]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from scripts.console import console
 
     columns = found["bundles"]
     table = Table(
-        "",
-        *(each["name"] for each in columns),
+        Column("", no_wrap=True),
+        *(Column(each["name"], overflow="fold") for each in columns),
         title=f"{found['patients']} unseen patients, {found['frames']} frames, uncalibrated",
         caption=found["notice"],
     )
@@ -195,23 +195,28 @@ def _print_comparison(found: dict[str, Any]) -> None:
 
 def _span(found: dict[str, Any]) -> str:
     low, high = found["accuracy_95"]
-    return f"{found['accuracy']:.1%} ({low:.1%}-{high:.1%})"
+    return f"{found['accuracy']:.1%}\n{low * 100:.1f}-{high * 100:.1f}"
+
+
+def _difference(found: dict[str, Any]) -> str:
+    p = found["mcnemar_p"]
+    return f"{found['difference']:+.1%}\n" + ("p < 0.001" if p < 0.001 else f"p {p:.3f}")
 
 
 _ROWS: "list[tuple[str, Callable[[dict[str, Any]], str]]]" = [
     ("members", lambda x: f"{x['members']}"),
-    ("million parameters", lambda x: f"{x['parameters'] / 1e6:.1f}"),
+    ("10^6 parameters", lambda x: f"{x['parameters'] / 1e6:.1f}"),
     ("MB", lambda x: f"{x['megabytes']:.1f}"),
-    ("million multiply-adds a frame", lambda x: f"{x['multiply_adds'] / 1e6:.0f}"),
-    ("ms a frame", lambda x: f"{x['ms']:.1f} (x {x['ms_ratio']:.2f})"),
+    ("10^6 multiply-adds", lambda x: f"{x['multiply_adds'] / 1e6:.0f}"),
+    ("ms a frame", lambda x: f"{x['ms']:.1f}\nx {x['ms_ratio']:.2f}"),
     ("engine", lambda x: x["engine"]),
     ("frames right", lambda x: _span(x["of_frames"])),
     ("exams right", lambda x: _span(x["of_exams"])),
-    ("exams right, difference", lambda x: f"{x['difference']:+.1%} (p {x['mcnemar_p']:.2f})"),
-    ("same answer, frames", lambda x: f"{x['same_frames']:.1%}"),
-    ("same answer, exams", lambda x: f"{x['same_exams']:.1%}"),
-    ("probability differs by, mean", lambda x: f"{x['mean_difference']:.3f}"),
-    ("probability differs by, at most", lambda x: f"{x['max_difference']:.3f}"),
+    ("exams, difference", _difference),
+    ("frames that agree", lambda x: f"{x['same_frames']:.1%}"),
+    ("exams that agree", lambda x: f"{x['same_exams']:.1%}"),
+    ("p differs, mean", lambda x: f"{x['mean_difference']:.3f}"),
+    ("p differs, at most", lambda x: f"{x['max_difference']:.3f}"),
     ("exam ECE", lambda x: f"{x['exam_ece']:.3f}"),
 ]
 

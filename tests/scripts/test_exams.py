@@ -79,9 +79,14 @@ def test_list_names_every_exam_the_newest_first(path: Path, exam_id: str, runnin
     assert NOTICE in shown
 
 
-def test_a_machine_without_exams_has_none(path: Path) -> None:
-    assert ask(path, "list") == {"exams": []}
-    assert not path.exists(), "looking makes nothing"
+def test_a_machine_without_exams_has_none(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = CliRunner().invoke(exams_app, ["list", "--json", "-"])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"exams": []})
+    assert not list(tmp_path.iterdir()), "looking makes nothing"
+    assert_refused(call(path, "list"), InputError, "nothing has been recorded there")
     assert_refused(call(path, "show", "2"), InputError, "nothing has been recorded there")
 
 
