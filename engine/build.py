@@ -1,77 +1,110 @@
 """Compile a bundle's members into an engine, compare it with the reference, and enter it.
 
-Needs torch and OpenVINO; built aside, so that a bundle never holds half an engine.
+Needs torch; built aside, so that a bundle never holds half an engine.
 """
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.openvino import HINTS, MODEL_NAME, OpenVinoBackend, convert, save
+from engine.backends import Inference, name_precision
+from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, convert, save
 from engine.backends.torch import TorchBackend
+from engine.builders import Built
 from engine.bundle import Bundle, file_of, write_manifest
 from engine.contracts.errors import EngineUnavailableError, InputError, OutputError
 from engine.contracts.manifest import EngineEntry
 from engine.members import load_ensemble
+from engine.network import Ensemble
+from engine.parity import check_limits, compare_answers
 
-LIMITS = {"f32": 1e-4, "f16": 0.02, "bf16": 0.02}
-"""The largest difference of a member's probability to the float32 reference."""
+OPENVINO_PRECISIONS = ("f32", "fp16", "bf16")
 
-CHECK_FRAMES = 16
+BUILT = ("openvino", "tensorrt", "tensorrt-rtx")
+"""Engines that are compiled; torch runs the members as they are."""
+
+BATCH = 8
+"""Frames compared at a time: what float32 keeps of 37 members stays under 2 GB."""
 
 
-def build_openvino(
+@dataclass(frozen=True)
+class CheckFrames:
+    """What an engine is compared on: frames (N, S, S) uint8, and the number (N,) of each's exam."""
+
+    frames: NDArray[np.uint8]
+    exams: NDArray[np.int64]
+
+
+def build_engine(
     bundle: Bundle,
+    engine: str,
     precision: str,
     members: int | None,
-    frames: NDArray[np.uint8],
+    check: CheckFrames,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> EngineEntry:
-    """Build the OpenVINO engine of the first `members` members in f32, f16 or bf16.
+    """Build the engine of the first `members` members (None: all) and enter it in the manifest.
 
-    `frames` (N, size, size) uint8 are what it is compared on. Raises `EngineUnavailableError` on
-    another precision, `InputError` where the engine is over its limit: it is then not kept.
+    Raises `EngineUnavailableError` where this host cannot build it, `InputError` where it is over
+    its limits: it is then not kept.
     """
-    if precision not in LIMITS or precision not in HINTS:
+    precision = name_precision(precision)
+    if engine not in BUILT:
         raise EngineUnavailableError(
-            f"an OpenVINO engine is built in one of {sorted(LIMITS)}, or in int8, not {precision!r}"
+            f"no engine {engine!r} is built: choose one of {list(BUILT)}; torch runs the bundle's "
+            "members as they are"
         )
     ensemble = load_ensemble(bundle, members)
-    on_step("converting")
-    model = convert(ensemble, bundle.manifest.preprocessing.size_px)
     count = len(ensemble.members)
-    name = f"engines/openvino-{precision}" + ("" if members is None else f"-x{count}")
-    on_step("comparing with the reference")
+    name = f"engines/{engine}-{precision}" + ("" if members is None else f"-x{count}")
     try:
         (bundle.root / name).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".build-") as aside:
             folder = Path(aside) / "engine"
-            save(model, folder, precision)
-            difference = _compare(TorchBackend(ensemble), folder, precision, frames)
-            if difference > LIMITS[precision]:
-                raise InputError(
-                    f"the {precision} engine differs by {difference:.2g} from float32, the limit "
-                    f"is {LIMITS[precision]:.2g}: it is not kept; choose another precision"
-                )
+            folder.mkdir()
+            on_step("converting")
+            built = _compile(bundle, engine, precision, copy.deepcopy(ensemble), folder, check)
+            on_step("comparing with the reference")
+            exact = _judge(TorchBackend(ensemble).infer, check.frames)
+            found = _judge(built.infer, check.frames)
+            parity = compare_answers(exact, found, check.exams)
+            check_limits(parity, precision)
+            if engine != "openvino":
+                from engine.backends.serialized import write_probe
+
+                write_probe(folder, check.frames, exact)
             shutil.rmtree(bundle.root / name, ignore_errors=True)
             folder.rename(bundle.root / name)
     except OSError as error:
         raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
+    paths = sorted(path.name for path in (bundle.root / name).iterdir())
     entry = EngineEntry(
-        backend="openvino",
+        backend=engine,
         precision=precision,
         members=count,
-        files=tuple(file_of(bundle.root, f"{name}/model.{kind}") for kind in ("bin", "xml")),
-        target={"device": "CPU"},
-        parity={"max_probability_difference": difference, "frames": float(len(frames))},
+        files=tuple(file_of(bundle.root, f"{name}/{path}") for path in paths),
+        target=built.target,
+        parity=parity.to_json(),
     )
     enter_engine(bundle, entry)
     return entry
+
+
+def copy_bundle(bundle: Bundle, out: Path) -> Bundle:
+    """Copy a bundle to `out`, which must not exist, so that an engine is built there instead."""
+    if out.exists():
+        raise InputError(f"{out} is there already: name a new folder for the bundle's copy")
+    try:
+        shutil.copytree(bundle.root, out)
+    except OSError as error:
+        raise OutputError(f"cannot copy the bundle to {out}: {error}") from error
+    return Bundle.load(out)
 
 
 def enter_engine(bundle: Bundle, entry: EngineEntry) -> None:
@@ -85,9 +118,34 @@ def enter_engine(bundle: Bundle, entry: EngineEntry) -> None:
     write_manifest(bundle.root, replace(bundle.manifest, engines=(*others, entry)))
 
 
-def _compare(
-    reference: TorchBackend, folder: Path, precision: str, frames: NDArray[np.uint8]
-) -> float:
-    built = OpenVinoBackend(folder / MODEL_NAME, precision).infer(frames)
-    exact = reference.infer(frames)
-    return float(np.abs(built.probabilities - exact.probabilities).max())
+def _judge(
+    infer: Callable[[NDArray[np.uint8]], Inference], frames: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    parts = [frames[at : at + BATCH] for at in range(0, len(frames), BATCH)]
+    return np.concatenate([infer(part).probabilities for part in parts])
+
+
+def _compile(
+    bundle: Bundle,
+    engine: str,
+    precision: str,
+    ensemble: Ensemble,
+    folder: Path,
+    check: CheckFrames,
+) -> Built:
+    size_px = bundle.manifest.preprocessing.size_px
+    if engine == "tensorrt":
+        from engine.builders.tensorrt import compile_tensorrt
+
+        return compile_tensorrt(ensemble, size_px, precision, folder, check.frames)
+    if engine == "tensorrt-rtx":
+        from engine.builders.tensorrt_rtx import compile_rtx
+
+        return compile_rtx(ensemble, size_px, precision, folder)
+    if precision not in OPENVINO_PRECISIONS:
+        raise EngineUnavailableError(
+            f"an OpenVINO engine is built in one of {list(OPENVINO_PRECISIONS)}, or in int8 with "
+            f"--cache, not {precision!r}"
+        )
+    save(convert(ensemble, size_px), folder, precision)
+    return Built({"device": "CPU"}, OpenVinoBackend(folder / MODEL_NAME, precision).infer)

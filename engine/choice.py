@@ -1,23 +1,34 @@
 """Which engine to run: the best that this host really can, and why."""
 
 import importlib.util
+import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from engine.backends import Backend
+from engine.backends import Backend, name_precision
 from engine.bundle import Bundle
 from engine.contracts.errors import BundleError, EngineUnavailableError
 from engine.contracts.manifest import EngineEntry
+from engine.gpu import find_gpu
 
-ENGINES = ("auto", "openvino", "torch")
+BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
+"""What `auto` tries, fastest first."""
+
+ENGINES = ("auto", *BY_PREFERENCE)
+
+NEEDS_GPU = ("tensorrt", "tensorrt-rtx", "torch-cuda")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An open engine and the reason why it was chosen."""
+    """An open engine, the reason why it was chosen, and why each better one was not."""
 
     backend: Backend
     reason: str
+    rejected: tuple[tuple[str, str], ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return what `exam.json` says of the engine."""
@@ -35,23 +46,65 @@ def open_engine(
     precision: str | None = None,
     members: int | None = None,
     threads: int = 0,
+    avoid: Collection[str] = (),
 ) -> Choice:
-    """Open an engine of `bundle`.
+    """Open an engine of `bundle`, by name or the best that opens.
 
-    Raises `BundleError` where the bundle lacks it, `EngineUnavailableError` where this host cannot
-    run it.
+    `avoid` names engines that failed in this session: they are tried last, and an engine asked for
+    by name gives way to the best other. Raises `BundleError` where the bundle lacks it,
+    `EngineUnavailableError` where this host cannot run it.
     """
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
-    if engine == "torch":
-        return Choice(_open_torch(bundle, precision, members), "asked for")
-    entry = bundle.engine("openvino", precision, members)
-    reason = "asked for" if engine == "openvino" else _explain(entry)
-    return Choice(_open_openvino(bundle, entry, members, threads), reason)
+    precision = None if precision is None else name_precision(precision)
+    if engine in avoid:
+        engine, precision = "auto", None
+    if engine != "auto":
+        return Choice(_open(engine, bundle, precision, members, threads), "asked for")
+    rejected: list[tuple[str, str]] = []
+    gpu = find_gpu()
+    for name in sorted(BY_PREFERENCE, key=lambda name: name in avoid):
+        if gpu is None and name in NEEDS_GPU:
+            rejected.append((name, "this host has no NVIDIA GPU or driver"))
+            continue
+        try:
+            backend = _open(name, bundle, precision, members, threads)
+        except (BundleError, EngineUnavailableError) as error:
+            rejected.append((name, str(error)))
+            continue
+        return Choice(backend, _explain(backend, rejected, avoid), tuple(rejected))
+    # what the engine of every host says is what its user can mend
+    _open("openvino", bundle, precision, members, threads)
+    raise EngineUnavailableError("; ".join(f"{name}: {reason}" for name, reason in rejected))
 
 
-def _explain(entry: EngineEntry) -> str:
-    return f"the fastest OpenVINO engine of the bundle ({entry.precision}); no GPU engine is built"
+def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collection[str]) -> str:
+    reason = f"the fastest engine of the bundle that runs here ({backend.precision})"
+    failed = [name for name in BY_PREFERENCE if name in avoid]
+    if failed:
+        reason += f"; {', '.join(failed)} failed in this session"
+    if any(why.startswith("this host has no") for _, why in rejected):
+        reason += "; no GPU"
+    # what was built for the GPU and does not run on it is said aloud
+    told = [why for name, why in rejected if name in NEEDS_GPU and "has no" not in why]
+    return "; ".join([reason, *told])
+
+
+def _open(
+    name: str, bundle: Bundle, precision: str | None, members: int | None, threads: int
+) -> Backend:
+    if name == "torch":
+        return _open_torch(bundle, precision, members)
+    if name == "torch-cuda":
+        return _open_torch_cuda(bundle, precision, members)
+    open_entry = _OPEN[name]
+    trouble: list[BundleError | EngineUnavailableError] = []
+    for entry in bundle.engines(name, precision, members):
+        try:
+            return open_entry(bundle, entry, members, threads)
+        except (BundleError, EngineUnavailableError) as error:
+            trouble.append(error)  # a slower precision of the same engine may do
+    raise trouble[0]
 
 
 def _open_openvino(
@@ -66,7 +119,9 @@ def _open_openvino(
             f"the manifest does not answer for both files of {entry.backend} {entry.precision}, "
             f".xml and .bin: build it again with `neurosono build {bundle.root}`"
         )
-    backend = OpenVinoBackend(bundle.root / graph.path, entry.precision, members, threads)
+    cut = None if members == entry.members else members
+    cache = find_cache(entry) if entry.precision == "int8" else None
+    backend = OpenVinoBackend(bundle.root / graph.path, entry.precision, cut, threads, cache)
     labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
     if (backend.classes, backend.size_px) != (len(labels), spec.size_px):
         raise BundleError(
@@ -77,15 +132,84 @@ def _open_openvino(
     return backend
 
 
+def _open_serialized(
+    bundle: Bundle, entry: EngineEntry, members: int | None, _threads: int, *, rtx: bool
+) -> Backend:
+    """Open a TensorRT engine and let it judge the frames that it was built with."""
+    from engine.backends.serialized import PROBE_NAME, check_probe
+    from engine.backends.tensorrt import TensorRtBackend
+    from engine.backends.tensorrt_rtx import TensorRtRtxBackend
+
+    if members not in (None, entry.members):
+        raise EngineUnavailableError(
+            f"the {entry.backend} engine holds {entry.members} members and cannot be cut: build "
+            f"one with `neurosono build {bundle.root} --engine {entry.backend} --members {members}`"
+        )
+    paths = [bundle.root / file.path for file in entry.files]
+    engines = [path for path in paths if path.suffix == ".engine"]
+    probe = next((path for path in paths if path.name == PROBE_NAME), None)
+    if probe is None or not engines:
+        raise BundleError(
+            f"the manifest does not answer for the engine and the check frames of {entry.backend} "
+            f"{entry.precision}: build it again with `neurosono build {bundle.root}`"
+        )
+    backend: TensorRtBackend | TensorRtRtxBackend
+    if rtx:
+        cache = find_cache(entry)
+        kept = None if cache is None else cache / "runtime.cache"
+        backend = TensorRtRtxBackend(engines, entry.precision, kept)
+    else:
+        backend = TensorRtBackend(engines[0], entry.precision, entry.target)
+    check_probe(backend.infer, probe, entry.precision)
+    return backend
+
+
 def _open_torch(bundle: Bundle, precision: str | None, members: int | None) -> Backend:
     if precision not in (None, "f32"):
         raise EngineUnavailableError(f"the torch engine computes in f32, not {precision}")
+    _require_torch()
+    from engine.backends.torch import TorchBackend
+    from engine.members import load_ensemble
+
+    return TorchBackend(load_ensemble(bundle, members))
+
+
+def _open_torch_cuda(bundle: Bundle, precision: str | None, members: int | None) -> Backend:
+    _require_torch()
+    from engine.backends.torch import TorchCudaBackend
+    from engine.members import load_ensemble
+
+    size_px = bundle.manifest.preprocessing.size_px
+    return TorchCudaBackend(load_ensemble(bundle, members), size_px, precision or "fp16")
+
+
+def _require_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         raise EngineUnavailableError(
             "the torch engine needs torch: install it with `pip install neurosono[train]`, "
             "or use --engine openvino"
         )
-    from engine.backends.torch import TorchBackend
-    from engine.members import load_ensemble
 
-    return TorchBackend(load_ensemble(bundle, members))
+
+_OPEN: dict[str, Callable[[Bundle, EngineEntry, int | None, int], Backend]] = {
+    "openvino": _open_openvino,
+    "tensorrt": partial(_open_serialized, rtx=False),
+    "tensorrt-rtx": partial(_open_serialized, rtx=True),
+}
+
+
+def find_cache(entry: EngineEntry) -> Path | None:
+    """Return the user's own folder for what is compiled of an engine; None where there is none.
+
+    Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
+    Named by the engine's hashes, so another engine never finds it.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    base = (Path(given) if given else Path.home() / ".cache") / "neurosono" / "engines"
+    name = "-".join(sorted(file.sha256[:16] for file in entry.files))
+    try:
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mine = base.stat().st_uid == os.getuid() and not base.stat().st_mode & 0o022
+    except OSError:
+        return None
+    return base / name if mine and os.access(base, os.W_OK) else None

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.bundle import Bundle
-from engine.contracts.errors import BundleError
+from engine.choice import BY_PREFERENCE, open_engine
+from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
+from engine.gpu import Gpu, find_gpu
 
 PACKAGES = (
     "neurosono",
@@ -24,7 +26,9 @@ PACKAGES = (
     "grad-cam",
     "nncf",
     "torch-tensorrt",
+    "nvidia-modelopt",
     "tensorrt-rtx-cu13",
+    "cuda-bindings",
 )
 
 
@@ -49,6 +53,7 @@ def describe_host() -> dict[str, str]:
         "python": platform.python_version(),
         "processor": _read_processor(),
         "cores": str(len(os.sched_getaffinity(0))),
+        "gpu": _describe_gpu(find_gpu()),
     }
     return found | {package: _read_version(package) for package in PACKAGES}
 
@@ -61,11 +66,20 @@ def probe_engines(bundle_name: str) -> list[EngineProbe]:
     except BundleError as error:
         entries, missing = (), f"; {error}"
     probes = []
-    for name, probe in _PROBES.items():
-        runs, reason = probe()
+    for name in BY_PREFERENCE:
+        runs, reason = _PROBES[name]()
         built = tuple(f"{e.precision} x{e.members}" for e in entries if e.backend == name)
         probes.append(EngineProbe(name, runs, reason + missing, built))
     return probes
+
+
+def explain_auto(bundle_name: str) -> dict[str, Any]:
+    """Open what `auto` takes of a bundle; return it, why, and why nothing better (by engine)."""
+    try:
+        choice = open_engine(Bundle.load(bundle_name))
+    except InputError as error:
+        return {"backend": None, "reason": str(error), "rejected": {}}
+    return choice.describe() | {"rejected": dict(choice.rejected)}
 
 
 def _read_version(package: str) -> str:
@@ -96,30 +110,57 @@ def _probe_openvino() -> tuple[bool, str]:
     return True, f"CPU with {', '.join(known)}"
 
 
-def _probe_torch(device: str) -> tuple[bool, str]:
+def _describe_gpu(gpu: Gpu | None) -> str:
+    if gpu is None:
+        return "no NVIDIA GPU or driver"
+    return f"{gpu.name}, compute capability {gpu.compute_capability}, driver for CUDA {gpu.driver}"
+
+
+def _probe_torch() -> tuple[bool, str]:
     if _read_version("torch") == "not installed":
         return False, "torch is not installed: pip install neurosono[train]"
+    return True, "the reference, in f32; slow"
+
+
+def _probe_torch_cuda() -> tuple[bool, str]:
+    runs, reason = _probe_torch()
+    if not runs or find_gpu() is None:
+        return False, reason if not runs else _describe_gpu(None)
     import torch
 
-    if device == "cpu":
-        return True, "the reference, in f32; slow"
     if not torch.cuda.is_available():
-        return False, "torch finds no NVIDIA GPU or driver"
-    return True, torch.cuda.get_device_name()
+        return False, "torch finds no GPU: this build of it is for the CPU, or the driver too old"
+    return True, f"{torch.cuda.get_device_name()}; reads the members' weights, builds nothing"
+
+
+def _probe_library(load: Callable[[], Any]) -> tuple[bool, str]:
+    try:
+        library = load()
+    except EngineUnavailableError as error:
+        return False, str(error)
+    gpu = find_gpu()
+    version = f"version {library.__version__}"
+    if gpu is None:
+        return False, f"{_describe_gpu(None)}; {version} is installed"
+    return True, f"{version} on {gpu.name}"
 
 
 def _probe_tensorrt() -> tuple[bool, str]:
-    runs, reason = _probe_torch("cuda")
-    if not runs:
-        return False, reason
-    if _read_version("torch-tensorrt") == "not installed":
-        return False, "torch-tensorrt is not installed"
-    return False, "this release does not build TensorRT engines yet"
+    from engine.backends.tensorrt import load_library
+
+    return _probe_library(load_library)
+
+
+def _probe_tensorrt_rtx() -> tuple[bool, str]:
+    from engine.backends.tensorrt_rtx import load_library
+
+    return _probe_library(load_library)
 
 
 _PROBES: dict[str, Callable[[], tuple[bool, str]]] = {
-    "openvino": _probe_openvino,
-    "torch": lambda: _probe_torch("cpu"),
-    "torch-cuda": lambda: _probe_torch("cuda"),
     "tensorrt": _probe_tensorrt,
+    "tensorrt-rtx": _probe_tensorrt_rtx,
+    "torch-cuda": _probe_torch_cuda,
+    "openvino": _probe_openvino,
+    "torch": _probe_torch,
 }

@@ -6,6 +6,7 @@ because torchvision's constructor cannot make it narrower.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -87,9 +88,12 @@ class ResNet34(nn.Module):
         al. 2017, arXiv 1610.02391, section 3.1), and their mean plus the bias is the logit.
         """
         maps = self.feature_maps(x)  # (B, K, h, w)
-        features = maps.mean((2, 3))  # (B, K)
-        cams = nn.functional.conv2d(maps, self.fc.weight[:, :, None, None])  # (B, C, h, w)
-        return self.fc(features), cams, features
+        pooled = maps.mean((2, 3), keepdim=True)  # (B, K, 1, 1)
+        weight = self.fc.weight[:, :, None, None]
+        cams = nn.functional.conv2d(maps, weight)  # (B, C, h, w)
+        # `fc` as a 1x1 convolution: TensorRT for RTX has no float32 matrix product on Turing
+        logits = nn.functional.conv2d(pooled, weight, self.fc.bias)  # (B, C, 1, 1)
+        return logits.flatten(1), cams, pooled.flatten(1)
 
 
 def _make_stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
@@ -102,8 +106,11 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _stack(each: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.unsqueeze(1) for tensor in each], 1)
+def answer(member: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return one member's part of `Ensemble.forward`, of x (B, 3, S, S) as `normalise` gives it."""
+    logits, cams, features = cast(ResNet34, member).explain(x)
+    probabilities = torch.softmax(logits.float(), 1)
+    return probabilities.unsqueeze(1), cams.float().unsqueeze(1), features.float().unsqueeze(1)
 
 
 class Ensemble(nn.Module):
@@ -120,21 +127,24 @@ class Ensemble(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255)
 
+    def cast(self, dtype: torch.dtype) -> "Ensemble":
+        """Let the members compute in `dtype`; what goes in is still normalised in float32."""
+        self.members.to(dtype)
+        return self
+
     def normalise(self, grey: Tensor) -> Tensor:
-        """(B, 1, S, S) uint8 -> (B, 3, S, S), the member's own dtype."""
-        return (grey.to(self.mean.dtype) - self.mean) / self.std
+        """(B, 1, S, S) uint8 -> (B, 3, S, S), the members' own dtype."""
+        first = next(self.members.parameters())
+        return ((grey.to(self.mean.dtype) - self.mean) / self.std).to(first.dtype)
 
     def forward(self, grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Judge a batch of grey pictures with every member.
 
         `grey` is (B, 1, S, S) uint8. Returns member probabilities (B, M, C), class activation maps
-        before the ReLU (B, M, C, S / 32, S / 32) and penultimate features (B, M, K).
+        before the ReLU (B, M, C, S / 32, S / 32) and penultimate features (B, M, K), all float32
+        whatever the members compute in.
         """
         x = self.normalise(grey)
-        logits, cams, features = zip(
-            *(member.explain(x) for member in self.members),  # type: ignore[operator]
-            strict=True,
-        )
-        probabilities = [torch.softmax(each.float(), 1) for each in logits]
-        # One Concat an output: `backends.openvino.take_members` cuts the graph there.
-        return _stack(probabilities), _stack(cams), _stack(features)
+        answers = [answer(member, x) for member in self.members]
+        probabilities, cams, features = (torch.cat(each, 1) for each in zip(*answers, strict=True))
+        return probabilities, cams, features

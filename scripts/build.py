@@ -6,64 +6,107 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+    from typing import Any
 
+    from engine.build import CheckFrames
     from engine.bundle import Bundle
+    from engine.contracts.cache import Cache
+
+EXAM_FRAMES = 8
+"""Frames of each class's phantom exam that an engine is compared on, one a second."""
+
+CACHE_FRAMES = 200
+"""Frames of a cache, spread over all of it: the fewest on which 99.5 % is not all of them."""
 
 
 def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle that carries its members' weights.")],
-    engine: Annotated[str, typer.Option(help="openvino.")] = "openvino",
-    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or int8 with --cache.")] = "f32",
+    engine: Annotated[
+        str,
+        typer.Option(help="openvino, tensorrt-rtx (needs no GPU), or tensorrt (needs its GPU)."),
+    ] = "openvino",
+    precision: Annotated[
+        str, typer.Option(help="f32, fp16, bf16, or int8 with --cache (not tensorrt-rtx).")
+    ] = "f32",
     members: Annotated[int | None, typer.Option(min=1, help="The first N only.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Frames of held-out patients, from `train prepare`.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Build in a copy of the bundle, at this new place.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")] = None,
 ) -> None:
     """Compile an engine, compare it with the float32 reference, and keep it if near enough."""
+    import shutil
+
     from engine.bundle import Bundle
-    from engine.contracts.errors import EngineUnavailableError, InputError
+    from engine.contracts.cache import Cache
     from scripts.console import console, write_json_report
 
-    if engine != "openvino":
-        raise EngineUnavailableError(f"this release builds openvino engines, not {engine!r}")
     loaded = Bundle.load(bundle)
-    if precision == "int8":
-        from calibration.engines import add_int8
-        from engine.contracts.cache import Cache
+    frames = None if cache is None else Cache.load(cache)
+    if out is not None:
+        from engine.build import copy_bundle
 
-        if cache is None or members is not None:
-            raise InputError("int8 takes all members, and held-out frames: name their --cache")
-        parity = add_int8(loaded, Cache.load(cache)).to_json()
-    else:
-        from engine.build import build_openvino
-
+        loaded = copy_bundle(loaded, out)
+    try:
         with console.status("building") as status:
-            entry = build_openvino(
-                loaded, precision, members, _frames(loaded, cache), status.update
-            )
-        parity = entry.parity
-    for name, value in parity.items():
-        console.print(f"  {name.replace('_', ' ')}: {value:.4g}")
-    console.print(f"{bundle}: openvino {precision} built", soft_wrap=True)
-    write_json_report(json, {"engine": engine, "precision": precision, "parity": parity})
+            built = _build(loaded, engine, precision, members, frames, status.update)
+    except BaseException:
+        if out is not None:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    for name, value in (built["parity"] | built["target"]).items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        console.print(f"  {name.replace('_', ' ')}: {shown}", highlight=False, soft_wrap=True)
+    console.print(f"{loaded.root}: {engine} {built['precision']} built", soft_wrap=True)
+    write_json_report(json, {"engine": engine, **built})
 
 
-def _frames(bundle: "Bundle", cache: Path | None) -> "NDArray[np.uint8]":
+def _build(
+    bundle: "Bundle",
+    engine: str,
+    precision: str,
+    members: int | None,
+    cache: "Cache | None",
+    on_step: "Callable[[str], None]",
+) -> "dict[str, Any]":
+    from engine.contracts.errors import InputError
+
+    if precision == "int8" and engine in ("openvino", "tensorrt") and cache is None:
+        raise InputError("int8 takes held-out frames that set its ranges: name their --cache")
+    if precision == "int8" and engine == "openvino" and cache is not None:
+        if members is not None:
+            raise InputError("an OpenVINO int8 engine takes all members: leave --members out")
+        from calibration.engines import add_int8
+
+        parity = add_int8(bundle, cache)
+        return {"precision": precision, "parity": parity, "target": {"device": "CPU"}}
+    from engine.build import build_engine
+
+    check = _check_frames(bundle, cache)
+    entry = build_engine(bundle, engine, precision, members, check, on_step)
+    return {"precision": entry.precision, "parity": entry.parity, "target": entry.target}
+
+
+def _check_frames(bundle: "Bundle", cache: "Cache | None") -> "CheckFrames":
     """Return what to compare on: held-out frames where there are any, or phantoms."""
     import numpy as np
 
-    from engine.build import CHECK_FRAMES
-    from engine.contracts.cache import Cache
+    from engine.build import CheckFrames
     from engine.preprocess import preprocess
     from stream.phantom.exam import PhantomSpec, exam_frames
 
     if cache is not None:
-        frames = Cache.load(cache).frames
-        return np.asarray(frames[np.linspace(0, len(frames) - 1, CHECK_FRAMES).astype(int)])
-    pictures = exam_frames(PhantomSpec("normal", seconds=CHECK_FRAMES, fps=1.0))
-    return np.stack(
-        [preprocess(picture.pixels, bundle.manifest.preprocessing) for picture in pictures]
-    )
+        chosen = np.unique(np.linspace(0, len(cache.rows) - 1, CACHE_FRAMES).astype(int))
+        names = [f"{cache.rows[row].patient}/{cache.rows[row].exam}" for row in chosen]
+        _, exams = np.unique(names, return_inverse=True)
+        return CheckFrames(np.asarray(cache.frames[chosen]), exams.astype(np.int64))
+    frames, exams_of = [], []
+    for number, label in enumerate(bundle.manifest.labels):
+        for picture in exam_frames(PhantomSpec(label, seconds=EXAM_FRAMES, fps=1.0)):
+            frames.append(preprocess(picture.pixels, bundle.manifest.preprocessing))
+            exams_of.append(number)
+    return CheckFrames(np.stack(frames), np.array(exams_of, dtype=np.int64))

@@ -14,10 +14,10 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from engine.host import describe_host, probe_engines
+    from engine.host import describe_host, explain_auto, probe_engines
     from scripts.console import console, write_json_report
 
-    host, engines = describe_host(), probe_engines(bundle)
+    host, engines, auto = describe_host(), probe_engines(bundle), explain_auto(bundle)
     packages = Table(title="Host", title_justify="left", show_header=False)
     for name, value in host.items():
         packages.add_row(name, str(value))
@@ -29,6 +29,11 @@ def doctor(
         table.add_row(probe.engine, "yes" if probe.runs else "no", built, escape(probe.reason))
     console.print(packages)
     console.print(table)
-    write_json_report(json, {"host": host, "engines": [probe.to_json() for probe in engines]})
+    taken = "{backend} {precision} x{members}: {reason}" if auto["backend"] else "{reason}"
+    console.print(f"auto: {taken.format(**auto)}", soft_wrap=True)
+    for name, reason in auto["rejected"].items():
+        console.print(f"  not {name}: {reason}", soft_wrap=True, highlight=False)
+    probed = [probe.to_json() for probe in engines]
+    write_json_report(json, {"host": host, "engines": probed, "auto": auto})
     if not any(probe.runs for probe in engines):
         raise typer.Exit(1)

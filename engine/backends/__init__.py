@@ -6,6 +6,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contracts.errors import InputError
+
+INPUT = "grey"
+"""The graph's one input: (1, 1, S, S) uint8."""
+
+OUTPUTS = ("probabilities", "cams", "features")
+"""The graph's outputs, in the order of `Inference`."""
+
 
 @dataclass(frozen=True)
 class Inference:
@@ -37,3 +45,16 @@ class Backend(Protocol):
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 grey pictures."""
+
+
+def name_precision(precision: str) -> str:
+    """Return a precision by the name it has here: `f16` is `fp16`."""
+    return "fp16" if precision == "f16" else precision
+
+
+def check_pictures(grey: NDArray[np.uint8], size_px: int) -> None:
+    """Raise `InputError` where `grey` is not (B, size_px, size_px) uint8."""
+    if grey.ndim != 3 or grey.shape[1:] != (size_px, size_px) or grey.dtype != np.uint8:
+        raise InputError(
+            f"the engine takes (B, {size_px}, {size_px}) uint8, found {grey.shape} {grey.dtype}"
+        )

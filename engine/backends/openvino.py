@@ -7,43 +7,80 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.backends import Inference
+from engine.backends import INPUT as INPUT
+from engine.backends import OUTPUTS as OUTPUTS
+from engine.backends import Inference, check_pictures, name_precision
 from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
 if TYPE_CHECKING:
     from engine.network import Ensemble
 
-OUTPUTS = ("probabilities", "cams", "features")
-INPUT = "grey"
 MODEL_NAME = "model.xml"
 
-HINTS = {"f32": "f32", "f16": "f32", "bf16": "bf16", "int8": "f32"}
+HINTS = {"f32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
 """What the layers that are not quantised compute in: float32 gives the same numbers on every host,
-while OpenVINO's own default is bf16 where the chip has it. f16 only halves the file."""
+while OpenVINO's own default is bf16 where the chip has it. fp16 only halves the file."""
 
 
 def convert(ensemble: "Ensemble", size_px: int) -> ov.Model:
     """Trace an ensemble into one OpenVINO graph for batches of 1; needs torch, at build time only.
 
-    Input `grey` (1, 1, size_px, size_px) uint8; outputs as `engine.backends.Inference`.
+    Input `grey` (1, 1, size_px, size_px) uint8; outputs as `engine.backends.Inference`. Members are
+    traced one by one and joined behind one normalisation: 37 at once take torch and OpenVINO
+    many times as long.
     """
     import torch
 
-    example = torch.zeros((1, 1, size_px, size_px), dtype=torch.uint8)
-    with torch.no_grad():
-        program = torch.export.export(ensemble.eval(), (example,))
-        model = ov.convert_model(program)
-    model.reshape(list(example.shape))
+    from engine.network import answer
+
+    class Normalisation(torch.nn.Module):
+        def forward(self, grey: torch.Tensor) -> torch.Tensor:
+            return ensemble.normalise(grey)
+
+    class Answer(torch.nn.Module):
+        def __init__(self, member: torch.nn.Module) -> None:
+            super().__init__()
+            self.member = member
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            return answer(self.member, x)
+
+    def trace(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
+        with torch.no_grad():
+            traced = ov.convert_model(torch.export.export(module.eval(), (example,)))
+        traced.reshape(list(example.shape))
+        return traced
+
+    grey = torch.zeros((1, 1, size_px, size_px), dtype=torch.uint8)
+    first = trace(Normalisation(), grey)
+    members = [
+        trace(Answer(member), ensemble.normalise(grey)) for member in ensemble.eval().members
+    ]
+    model = _join(first, members)
     model.inputs[0].get_tensor().set_names({INPUT})
-    for output, name in zip(model.outputs, OUTPUTS, strict=True):
-        output.get_tensor().set_names({name})
     return model
 
 
+def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
+    """Feed every member from `first`, and stack their answers: one Concat an output."""
+    normalised = first.output(0).get_node().input_value(0)
+    for member in members:
+        for reader in member.input(0).get_target_inputs():
+            reader.replace_source_output(normalised)
+    results = []
+    for index, name in enumerate(OUTPUTS):
+        parts = [member.output(index).get_node().input_value(0) for member in members]
+        stacked = ov.opset13.concat(parts, 1).output(0)
+        stacked.get_tensor().set_names({name})
+        results.append(stacked)
+    return ov.Model(results, first.get_parameters(), "ensemble")
+
+
 def save(model: ov.Model, folder: Path, precision: str) -> None:
-    """Write `model.xml` and `model.bin` into `folder`; f16 and bf16 store half-width weights."""
+    """Write `model.xml` and `model.bin` into `folder`; fp16 stores half-width weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    ov.save_model(model, folder / MODEL_NAME, compress_to_fp16=precision == "f16")
+    half = name_precision(precision) == "fp16"
+    ov.save_model(model, folder / MODEL_NAME, compress_to_fp16=half)
 
 
 class OpenVinoBackend:
@@ -52,51 +89,49 @@ class OpenVinoBackend:
     name = "openvino"
 
     def __init__(
-        self, path: Path, precision: str, members: int | None = None, threads: int = 0
+        self,
+        path: Path,
+        precision: str,
+        members: int | None = None,
+        threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         """Compile the graph at `path`, its first `members` members, on `threads` (0: all cores).
 
-        Raises `EngineUnavailableError` on a precision that is not ours, `BundleError` on a file
+        `cache` is a folder that keeps the compiled graph of exactly this file. Raises
+        `EngineUnavailableError` on a precision that this chip has not, `BundleError` on a file
         that is not such a graph.
         """
-        if precision not in HINTS:
-            raise EngineUnavailableError(
-                f"openvino has no precision {precision!r}: choose one of {sorted(HINTS)}"
-            )
+        self.precision = name_precision(precision)
         core = ov.Core()
+        _check_precision(core, self.precision)
+        config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
+            "NUM_STREAMS": "1",
+        }
+        if threads:
+            config["INFERENCE_NUM_THREADS"] = threads
+        if cache is not None:
+            config["CACHE_DIR"] = str(cache)
         try:
-            model = core.read_model(path)
-            _check_outputs(model)
+            compiled = _compile(core, path, members, config)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(
                 f"{path} is not an engine that OpenVINO can read: {reason}"
             ) from error
-        if members is not None:
-            model = take_members(model, members)
-        config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "NUM_STREAMS": "1",
-        }
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = threads
-        self.precision = precision
-        self.members = int(model.output("probabilities").partial_shape[1].get_length())
-        self.classes = int(model.output("probabilities").partial_shape[2].get_length())
-        self.size_px = int(model.input(INPUT).partial_shape[3].get_length())
-        self._request = core.compile_model(model, "CPU", config).create_infer_request()
+        self.members = int(compiled.output("probabilities").partial_shape[1].get_length())
+        self.classes = int(compiled.output("probabilities").partial_shape[2].get_length())
+        self.size_px = int(compiled.input(INPUT).partial_shape[3].get_length())
+        self._request = compiled.create_infer_request()
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 pictures; a picture's answer does not depend on the others.
 
         Raises `InputError` on another shape or dtype.
         """
-        if grey.ndim != 3 or grey.shape[1:] != (self.size_px,) * 2 or grey.dtype != np.uint8:
-            raise InputError(
-                f"the engine takes (B, {self.size_px}, {self.size_px}) uint8, "
-                f"found {grey.shape} {grey.dtype}"
-            )
+        check_pictures(grey, self.size_px)
         answers = [self._infer_one(picture) for picture in grey]
         return Inference(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
@@ -105,7 +140,34 @@ class OpenVinoBackend:
         return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
 
 
-def _check_outputs(model: ov.Model) -> None:
+def _check_precision(core: ov.Core, precision: str) -> None:
+    if precision not in HINTS:
+        raise EngineUnavailableError(
+            f"openvino has no precision {precision!r}: choose one of {sorted(HINTS)}"
+        )
+    capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in capable:
+        raise EngineUnavailableError(
+            "this processor does not compute in bf16: choose --precision f32 or int8"
+        )
+
+
+def _compile(
+    core: ov.Core, path: Path, members: int | None, config: dict[str, Any]
+) -> ov.CompiledModel:
+    if members is None and "CACHE_DIR" in config:
+        # by its path: a graph already read is hashed whole before its cached form is found
+        compiled = core.compile_model(path, "CPU", config)
+        _check_outputs(compiled)
+        return compiled
+    model = core.read_model(path)
+    _check_outputs(model)
+    if members is not None:
+        model = take_members(model, members)
+    return core.compile_model(model, "CPU", config)
+
+
+def _check_outputs(model: ov.Model | ov.CompiledModel) -> None:
     found = {name for output in model.outputs for name in output.get_names()}
     if not set(OUTPUTS) <= found:
         raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")

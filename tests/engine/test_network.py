@@ -102,3 +102,11 @@ def test_refuses_a_network_that_cannot_be(classes: int, width: float) -> None:
 def test_refuses_members_of_different_class_counts() -> None:
     with pytest.raises(InputError, match="one class count"):
         Ensemble([ResNet34(5, 0.125), ResNet34(4, 0.125)], PreprocessingSpec())
+
+
+def test_members_compute_in_half_and_answer_in_float32() -> None:
+    ensemble = make_ensemble(2).cast(torch.float16)
+    grey = torch.randint(0, 256, (1, 1, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        assert ensemble.normalise(grey).dtype == torch.float16
+        assert {output.dtype for output in ensemble(grey)} == {torch.float32}

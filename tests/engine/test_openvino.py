@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 
-from engine.backends.openvino import OpenVinoBackend, convert, save
+from engine.backends.openvino import INPUT, OpenVinoBackend, convert, save
 from engine.backends.torch import TorchBackend
 from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 from engine.network import Ensemble
@@ -98,3 +99,46 @@ def test_refuses_a_truncated_weights_file(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleError, match="not an engine that OpenVINO can read"):
         OpenVinoBackend(tmp_path / "model.xml", "f32")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ensemble, Path]:
+    """Return 37 members, as many as the paper has folds, and their one graph."""
+    ensemble = make_ensemble(37, size_px=32)
+    where = tmp_path_factory.mktemp("many")
+    save(convert(ensemble, 32), where, "f32")
+    return ensemble, where / "model.xml"
+
+
+@pytest.mark.parametrize("members", [1, 2, 5, 37])
+def test_one_graph_holds_1_to_37_members(members: int, many: tuple[Ensemble, Path]) -> None:
+    ensemble, path = many
+    grey = np.random.default_rng(2).integers(0, 256, (2, 32, 32), dtype=np.uint8)
+    exact = TorchBackend(ensemble).infer(grey)
+    found = OpenVinoBackend(path, "f32", members).infer(grey)
+    assert found.probabilities.shape == (2, members, 5)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities[:, :members], atol=1e-4)
+
+
+def test_no_batch_norm_is_left_and_the_picture_is_normalised_once(
+    many: tuple[Ensemble, Path],
+) -> None:
+    model = ov.Core().read_model(many[1])
+    kinds = [node.get_type_name() for node in model.get_ops()]
+    assert kinds.count("BatchNormInference") == 0
+    assert kinds.count("Convolution") == 37 * 38
+    readers = model.input(INPUT).get_target_inputs()
+    assert len(readers) == 1, "one preprocessing for all members"
+
+
+def test_the_compiled_graph_is_kept_and_gives_the_same_bits(
+    folder: Path, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    path, cache = folder / "model.xml", tmp_path / "cache"
+    plain = OpenVinoBackend(path, "f32").infer(pictures[:2])
+    first = OpenVinoBackend(path, "f32", cache=cache).infer(pictures[:2])
+    assert list(cache.glob("*.blob"))
+    again = OpenVinoBackend(path, "f32", cache=cache).infer(pictures[:2])
+    for answer in (first, again):
+        assert np.array_equal(answer.probabilities, plain.probabilities)
+        assert np.array_equal(answer.cams, plain.cams)

@@ -1,0 +1,18 @@
+"""One file an engine that is compiled; `engine.build` compares, keeps and enters what they make."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backends import Inference
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was compiled into a folder: what it was made for, and how its graph judges here."""
+
+    target: dict[str, str]
+    infer: Callable[[NDArray[np.uint8]], Inference]
+    """The engine itself where this host runs it; `target["parity_of"]` says what else."""

@@ -1,0 +1,70 @@
+"""The torch engines: the reference, and the GPU's steps as far as a CPU can take them."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from engine.backends.torch import TorchBackend, TorchCudaBackend, fold_batch_norm
+from engine.contracts.errors import EngineUnavailableError, InputError
+from engine.network import Ensemble
+from engine.parity import LIMITS
+from tests.support.bundles import make_ensemble
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (4, 64, 64), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Ensemble:
+    return make_ensemble(2)
+
+
+def test_folding_leaves_no_batch_norm_and_the_answers(ensemble: Ensemble) -> None:
+    folded = fold_batch_norm(copy.deepcopy(ensemble))
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in ensemble.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    exact, found = TorchBackend(ensemble).infer(PICTURES), TorchBackend(folded).infer(PICTURES)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found.cams, exact.cams, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["f32", "fp16", "f16", "bf16"])
+def test_the_steps_of_the_gpu_give_the_references_answers(
+    ensemble: Ensemble, precision: str
+) -> None:
+    exact = TorchBackend(copy.deepcopy(ensemble)).infer(PICTURES)
+    backend = TorchCudaBackend(copy.deepcopy(ensemble), 64, precision, device="cpu")
+    found = backend.infer(PICTURES)
+    limit = LIMITS[backend.precision].max_difference
+    difference = np.abs(found.probabilities.mean(1) - exact.probabilities.mean(1)).max()
+    # random weights have no margins: bf16's 8 bits of mantissa show more than in a trained network
+    assert difference <= max(limit, 0.05 if precision == "bf16" else 0)
+    assert found.cams.shape == exact.cams.shape
+    assert {found.cams.dtype, found.features.dtype} == {np.dtype(np.float32)}
+    again = backend.infer(PICTURES[::-1])
+    np.testing.assert_array_equal(again.probabilities[::-1], found.probabilities)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this host has a GPU")
+def test_no_gpu_is_one_sentence(ensemble: Ensemble) -> None:
+    with pytest.raises(EngineUnavailableError, match="no NVIDIA GPU or driver"):
+        TorchCudaBackend(copy.deepcopy(ensemble), 64)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU: graph and pins not run")
+@pytest.mark.parametrize("precision", ["f32", "fp16", "bf16"])
+def test_the_captured_graph_gives_the_references_answers(
+    ensemble: Ensemble, precision: str
+) -> None:
+    exact = TorchBackend(copy.deepcopy(ensemble)).infer(PICTURES)
+    found = TorchCudaBackend(copy.deepcopy(ensemble), 64, precision).infer(PICTURES)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities, atol=0.05)
+
+
+def test_refuses_another_size_and_precision(ensemble: Ensemble) -> None:
+    backend = TorchCudaBackend(copy.deepcopy(ensemble), 64, "f32", device="cpu")
+    with pytest.raises(InputError, match=r"\(B, 64, 64\) uint8"):
+        backend.infer(PICTURES[:, :32])
+    with pytest.raises(EngineUnavailableError, match="not 'int8'"):
+        TorchCudaBackend(copy.deepcopy(ensemble), 64, "int8", device="cpu")
