@@ -25,6 +25,8 @@ MIRROR_SLOPE = 0.08
 """Largest difference of the two sides' slopes in a picture that is mirrored."""
 FACE_SHARE = 0.015
 """Of the outline's height: a transducer's face that is bent less is left as a straight line."""
+FEWEST_ECHOES = 6
+"""Of a face: half of them must still tell a parabola."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def cut_face(outline: NDArray[np.uint8], dense: NDArray[np.uint8]) -> NDArray[np
     first = np.argmax(echoes, axis=0)
     height = np.count_nonzero(outline.any(axis=1))
     bent = echoes.any(axis=0) & (first - top > 1) & (first - top < 0.3 * height)
-    if np.count_nonzero(bent) < 0.1 * len(columns):
+    if np.count_nonzero(bent) < max(0.1 * len(columns), FEWEST_ECHOES):
         return outline
     x, y = columns[bent].astype(float), first[bent].astype(float)
     curve = np.polynomial.Polynomial.fit(x, y, 2)

@@ -31,7 +31,9 @@ def test_frames_and_exam_tell_of_the_gate(
         *("--no-video", "--out", str(tmp_path / "out")),
     )
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").open()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").read_text().splitlines()
+    ]
     exam = json.loads((tmp_path / "out" / "exam.json").read_text())
     asked = [line for line in lines if line["gate"] is not None]
     assert asked
@@ -78,6 +80,8 @@ def test_the_shipped_gate_lets_phantom_exams_by(tmp_path: Path) -> None:
         *("--out", str(tmp_path / "out")),
     )
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").open()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").read_text().splitlines()
+    ]
     refused = [line for line in lines if line["gate"] is not None and not line["used"]]
     assert len(refused) <= 0.1 * len(lines)
