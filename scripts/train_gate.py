@@ -142,7 +142,7 @@ def _print_figures(figures: dict[str, Any], title: str) -> None:
         table = Table(
             "source",
             *("frames", "refused", "share", "unfamiliar"),
-            title=f"{kind}, {title}: AUROC {by_patient} by patient, {by_frame} by frame",
+            title=f"{kind}, {title}: AUROC {by_patient} (patients), {by_frame} (frames)",
             title_justify="left",
         )
         totals = {

@@ -64,7 +64,9 @@ def convert(ensemble: "Ensemble", size_px: int) -> ov.Model:
 def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
     """Feed every member from `first`, and stack their answers: one Concat an output."""
     normalised = first.output(0).get_node().input_value(0)
-    for member in members:
+    for number, member in enumerate(members):
+        for op in member.get_ops():  # traced alike, and NNCF tells operations apart by name alone
+            op.set_friendly_name(f"member_{number:02d}/{op.get_friendly_name()}")
         for reader in member.input(0).get_target_inputs():
             reader.replace_source_output(normalised)
     results = []
