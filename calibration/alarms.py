@@ -11,6 +11,7 @@ from calibration.exams import Trace
 from engine.alarm import AlarmLatch
 from engine.contracts.calibration import Alarm, Calibration, OperatingPoint
 from engine.contracts.errors import InputError
+from engine.exam import MIN_EFFECTIVE_FRAMES
 
 NORMAL = "normal"
 """The class whose absence is an anomaly; a bundle without it has no alarm."""
@@ -94,7 +95,7 @@ def fit_alarm(trace: Trace, calibration: Calibration, rate: float) -> Alarm | No
 def follow(
     rule: Alarm, scores: NDArray[np.float64], worth: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Return whether the engine's alarm sounds after each frame of one exam, `(N,)`."""
+    """Return whether the engine's latch is on after each frame of one exam, `(N,)`."""
     latch = AlarmLatch(rule)
     sounding = np.empty(len(scores), dtype=bool)
     for line, (score, each) in enumerate(zip(scores.tolist(), worth.tolist(), strict=True)):
@@ -104,12 +105,19 @@ def follow(
 
 
 def follow_all(trace: Trace, calibration: Calibration) -> list[NDArray[np.bool_]] | None:
-    """Return whether the alarm sounds after each frame of each exam; None without an alarm."""
+    """Return whether the alarm sounds after each frame of each exam; None without an alarm.
+
+    As in the engine, never while the exam is `collecting`.
+    """
     rule = calibration.alarm
     if rule is None:
         return None
     scores = 1 - trace.calibrate(calibration)[:, trace.exams.labels.index(rule.label)]
-    return [follow(rule, scores[lines], worth) for lines, worth in _exams(trace, calibration)]
+    enough = trace.effective >= MIN_EFFECTIVE_FRAMES
+    return [
+        follow(rule, scores[lines], worth) & enough[lines]
+        for lines, worth in _exams(trace, calibration)
+    ]
 
 
 def _exams(trace: Trace, calibration: Calibration) -> list[tuple[slice, NDArray[np.float64]]]:

@@ -13,6 +13,7 @@ from engine.bundle import Bundle
 from engine.contracts.errors import BundleError, EngineUnavailableError
 from engine.contracts.manifest import EngineEntry
 from engine.gpu import find_gpu
+from engine.parity import LIMITS
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
 """What `auto` tries, fastest first."""
@@ -47,20 +48,24 @@ def open_engine(
     members: int | None = None,
     threads: int = 0,
     avoid: Collection[str] = (),
+    streams: int = 1,
 ) -> Choice:
     """Open an engine of `bundle`, by name or the best that opens.
 
-    `avoid` names engines that failed in this session: they are tried last, and an engine asked for
-    by name gives way to the best other. Raises `BundleError` where the bundle lacks it,
-    `EngineUnavailableError` where this host cannot run it.
+    `streams` is how many pictures OpenVINO may judge at once (see `OpenVinoBackend`). `avoid` names
+    engines that failed in this session: they are tried last, and an engine asked for by name gives
+    way to the best other. Raises `BundleError` where the bundle lacks it, `EngineUnavailableError`
+    where this host cannot run it.
     """
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
     precision = None if precision is None else name_precision(precision)
+    if precision is not None and precision not in LIMITS:
+        raise EngineUnavailableError(f"no precision {precision!r}: choose one of {list(LIMITS)}")
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":
-        return Choice(_open(engine, bundle, precision, members, threads), "asked for")
+        return Choice(_open(engine, bundle, precision, members, (threads, streams)), "asked for")
     rejected: list[tuple[str, str]] = []
     gpu = find_gpu()
     for name in sorted(BY_PREFERENCE, key=lambda name: name in avoid):
@@ -68,13 +73,13 @@ def open_engine(
             rejected.append((name, "this host has no NVIDIA GPU or driver"))
             continue
         try:
-            backend = _open(name, bundle, precision, members, threads)
+            backend = _open(name, bundle, precision, members, (threads, streams))
         except (BundleError, EngineUnavailableError) as error:
             rejected.append((name, str(error)))
             continue
         return Choice(backend, _explain(backend, rejected, avoid), tuple(rejected))
     # what the engine of every host says is what its user can mend
-    _open("openvino", bundle, precision, members, threads)
+    _open("openvino", bundle, precision, members, (threads, streams))
     raise EngineUnavailableError("; ".join(f"{name}: {reason}" for name, reason in rejected))
 
 
@@ -91,7 +96,7 @@ def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collectio
 
 
 def _open(
-    name: str, bundle: Bundle, precision: str | None, members: int | None, threads: int
+    name: str, bundle: Bundle, precision: str | None, members: int | None, cores: tuple[int, int]
 ) -> Backend:
     if name == "torch":
         return _open_torch(bundle, precision, members)
@@ -101,15 +106,16 @@ def _open(
     trouble: list[BundleError | EngineUnavailableError] = []
     for entry in bundle.engines(name, precision, members):
         try:
-            return open_entry(bundle, entry, members, threads)
+            return open_entry(bundle, entry, members, cores)
         except (BundleError, EngineUnavailableError) as error:
             trouble.append(error)  # a slower precision of the same engine may do
     raise trouble[0]
 
 
 def _open_openvino(
-    bundle: Bundle, entry: EngineEntry, members: int | None, threads: int
+    bundle: Bundle, entry: EngineEntry, members: int | None, cores: tuple[int, int]
 ) -> Backend:
+    """Open an OpenVINO engine; `cores` are its threads and how many pictures it judges at once."""
     from engine.backends.openvino import OpenVinoBackend
 
     graph = next((file for file in entry.files if file.path.endswith(".xml")), None)
@@ -121,7 +127,9 @@ def _open_openvino(
         )
     cut = None if members == entry.members else members
     cache = find_cache(entry) if entry.precision == "int8" else None
-    backend = OpenVinoBackend(bundle.root / graph.path, entry.precision, cut, threads, cache)
+    threads, streams = cores
+    path = bundle.root / graph.path
+    backend = OpenVinoBackend(path, entry.precision, cut, threads, cache, streams)
     labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
     if (backend.classes, backend.size_px) != (len(labels), spec.size_px):
         raise BundleError(
@@ -133,7 +141,7 @@ def _open_openvino(
 
 
 def _open_serialized(
-    bundle: Bundle, entry: EngineEntry, members: int | None, _threads: int, *, rtx: bool
+    bundle: Bundle, entry: EngineEntry, members: int | None, _cores: tuple[int, int], *, rtx: bool
 ) -> Backend:
     """Open a TensorRT engine and let it judge the frames that it was built with."""
     from engine.backends.serialized import PROBE_NAME, check_probe
@@ -191,7 +199,7 @@ def _require_torch() -> None:
         )
 
 
-_OPEN: dict[str, Callable[[Bundle, EngineEntry, int | None, int], Backend]] = {
+_OPEN: dict[str, Callable[[Bundle, EngineEntry, int | None, tuple[int, int]], Backend]] = {
     "openvino": _open_openvino,
     "tensorrt": partial(_open_serialized, rtx=False),
     "tensorrt-rtx": partial(_open_serialized, rtx=True),

@@ -57,17 +57,7 @@ class Exam:
         Raises `EngineFailedError` where they are not finite probabilities: such a frame must not
         pass for an answer.
         """
-        classes = len(self.labels)
-        if member_probabilities.ndim != 2 or member_probabilities.shape[1] != classes:
-            raise InputError(
-                f"member probabilities must be (M, {classes}), found {member_probabilities.shape}"
-            )
-        mean = member_probabilities.astype(np.float64).mean(axis=0)
-        if not np.isfinite(mean).all() or abs(mean.sum() - 1) > 1e-2 or mean.min() < -1e-3:
-            raise EngineFailedError(
-                f"the engine gave {mean.tolist()}, which are no probabilities: rebuild it with "
-                "`neurosono build`, or choose another precision"
-            )
+        mean = average_members(member_probabilities, len(self.labels))
         calibrated = self._calibration.calibrate(mean)
         if self._used:
             self._sum_of_products += self._last * calibrated
@@ -122,7 +112,7 @@ class Exam:
             *(probabilities, low, high, self._name(kept, probabilities), state),
             *(self._used, effective, dict(self._skipped)),
             mean=None if exam is None else mean,
-            alarm=self._alarm.on,
+            alarm=self._alarm.on and state is not ExamState.COLLECTING,
         )
 
     def _count_effective(self, mean: NDArray[np.float64]) -> float:
@@ -176,15 +166,24 @@ class Exam:
         """Take an exam up again from `to_json`; raises `InputError` where it is not whole."""
         try:
             exam = cls(tuple(found["labels"]), calibration)
-            exam._used = int(found["used"])
-            exam._skipped = {str(SkipReason(k)): int(v) for k, v in found["skipped"].items()}
-            exam._alarm.restore(found.get("alarm"))  # records of before 2 have none
-            for name, array in exam._arrays().items():
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the exam's saved state is not readable: {error!r}") from error
+        exam.take_up(found)
+        return exam
+
+    def take_up(self, found: dict[str, Any]) -> None:
+        """Go on where `to_json` was said; raises `InputError` where it is not whole."""
+        try:
+            if tuple(found["labels"]) != self.labels:
+                raise ValueError(f"it has labels {found['labels']}")
+            self._used = int(found["used"])
+            self._skipped = {str(SkipReason(k)): int(v) for k, v in found["skipped"].items()}
+            self._alarm.restore(found.get("alarm"))  # records of before 2 have none
+            for name, array in self._arrays().items():
                 values = [math.nan if value is None else value for value in found["arrays"][name]]
                 array[:] = np.array(values, dtype=np.float64)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"the exam's saved state is not readable: {error!r}") from error
-        return exam
 
     def _arrays(self) -> dict[str, NDArray[np.float64]]:
         return {
@@ -194,6 +193,24 @@ class Exam:
             "first": self._first,
             "last": self._last,
         }
+
+
+def average_members(member_probabilities: NDArray[np.float32], classes: int) -> NDArray[np.float64]:
+    """Return the mean of a frame's `(M, C)` member probabilities, `(C,)` float64.
+
+    Raises `InputError` on another shape, `EngineFailedError` where they are no probabilities.
+    """
+    if member_probabilities.ndim != 2 or member_probabilities.shape[1] != classes:
+        raise InputError(
+            f"member probabilities must be (M, {classes}), found {member_probabilities.shape}"
+        )
+    mean: NDArray[np.float64] = member_probabilities.astype(np.float64).mean(axis=0)
+    if not np.isfinite(mean).all() or abs(mean.sum() - 1) > 1e-2 or mean.min() < -1e-3:
+        raise EngineFailedError(
+            f"the engine gave {mean.tolist()}, which are no probabilities: rebuild it with "
+            "`neurosono build`, or choose another precision"
+        )
+    return mean
 
 
 def measure_disagreement(member_probabilities: NDArray[np.float32]) -> float:

@@ -127,6 +127,9 @@ def replay(
     bundle: Annotated[
         str | None, typer.Option(help="Check this bundle too: a folder, or `demo`.")
     ] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Check the student beside that bundle too.")
+    ] = None,
     journal: JournalOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -134,16 +137,20 @@ def replay(
     from dataclasses import asdict
 
     from engine.bundle import Bundle
+    from engine.contracts.errors import InputError
     from scripts.console import console, write_json_report
     from scripts.exams_view import tabulate_verdict
     from stream.journal_rebuild import verify_exam
     from stream.report import resolve_exam
 
+    if student is not None and bundle is None:
+        raise InputError("--student stands beside its --bundle: name that too")
     loaded = None if bundle is None else Bundle.load(bundle)
+    beside = None if student is None else Bundle.load(student)
     with _open(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)
-        verdict = verify_exam(opened, exam, loaded)
+        verdict = verify_exam(opened, exam, loaded, beside)
     console.print(tabulate_verdict(verdict))
     write_json_report(json, {**asdict(verdict), "equal": verdict.equal})
     if not verdict.equal:

@@ -40,8 +40,9 @@ def tabulate_record(record: dict[str, Any]) -> Table:
     table = Table(show_header=False, min_width=60)
     table.add_row("begun", _name_local(record["begun"]))
     table.add_row("ended", _name_local(record["ended"]) if record["ended"] else "-")
-    bundle = record["bundle"]
-    table.add_row("bundle", f"{bundle['name'] or '-'} {bundle['sha256'][:12]}")
+    for role in ("bundle", "student"):
+        if (model := record.get(role)) is not None:
+            table.add_row(role, f"{model['name'] or '-'} {model['sha256'][:12]}")
     events = ", ".join(f"{count} {name}" for name, count in record["events"].items())
     table.add_row("events", events or "none")
     for key in record["key_frames"]:

@@ -16,6 +16,7 @@ SOURCE_HELP = (
 def live(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     bundle: options.Bundle = "demo",
+    student: options.Student = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,

@@ -28,7 +28,7 @@ from stream.journal import Journal
 from stream.journal_rebuild import rebuild_exam
 from stream.live import run_live
 from stream.live_record import LiveRecord
-from stream.record import describe_exam
+from stream.record import describe_exam, describe_models
 from stream.recording import Film, Recorder, recording_folder
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
     """Run a session until Ctrl-C, then print and write the exam."""
     check_json_place(json_path)
     bundle = Bundle.load(options.bundle)
+    student = options.load_student(bundle)
     options.check(bundle)
     hub = Hub()
     stop = threading.Event()
@@ -83,8 +84,8 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
         recorder = _open_recorder(view, journal, bundle)
         if recorder is not None:
             stack.enter_context(recorder)
-        begun = None if view.resume is None else rebuild_exam(journal, view.resume, bundle)
-        record = LiveRecord(journal, bundle, clips, view.resume, recorder)
+        begun = None if view.resume is None else rebuild_exam(journal, view.resume, bundle, student)
+        record = LiveRecord(journal, bundle, clips, view.resume, recorder, student)
         show = stack.enter_context(_serve(hub, view, bundle.manifest.labels, record))
 
         def stopped() -> bool:
@@ -93,7 +94,7 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
 
         ended = run_live(options, hub, record, stopped, begun)
         record.end(ended.counts)
-    exam = _describe_ended(bundle, record, ended, hub)
+    exam = _describe_ended(bundle, record, ended, hub) | describe_models(bundle, student)
     console.print(describe(exam))
     if record.begun:
         words = f"recorded as {record.exam_id} in {journal.path}: see `neurosono report last`"
@@ -121,7 +122,6 @@ def _describe_ended(bundle: Bundle, record: LiveRecord, ended: Ended, hub: Hub) 
         "frames": ended.counts,
         "latency_ms": {},
         "session": {**ended.measured, "screens": _count_screens(hub)},
-        "bundle": {"name": bundle.manifest.name, "sha256": bundle.manifest.digest},
         "engine": ended.engine,
     }
 
@@ -197,6 +197,8 @@ def _tabulate(hub: Hub) -> Table:
         table.add_row(label, "-" if value is None else f"{100 * value:.0f} %")
     frames = status.get("frames", {})
     table.add_row("state", str(status.get("state") or "-"))
+    if told := status.get("carried_by"):
+        table.add_row("carried by", told["words"])
     if status.get("alarm"):
         table.add_row("▲ any anomaly", "operating point reached")
     for plane, count in (status.get("planes") or {}).items():

@@ -19,11 +19,18 @@ CamHz = Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")]
 Engine = Annotated[str, typer.Option(help="auto, openvino or torch.")]
 Precision = Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")]
 Members = Annotated[int | None, typer.Option(help="Use the first N members.")]
+Student = Annotated[
+    str | None,
+    typer.Option(
+        help="A student of the bundle: it judges every frame at once, the bundle's whole ensemble "
+        "as many as time allows (replay without --realtime: all of them)."
+    ),
+]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (
     *("bundle", "region", "show_screen", "cam_hz"),
-    *("engine", "precision", "members", "threads"),
+    *("engine", "precision", "members", "threads", "student"),
 )
 
 

@@ -17,6 +17,7 @@ def replay(
     sources: Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE...")],
     out: Annotated[Path, typer.Option(help="Folder for exam.json, frames.jsonl, overlay.mp4.")],
     bundle: options.Bundle = "demo",
+    student: options.Student = None,
     every: options.Every = None,
     fps: options.Fps = None,
     realtime: Annotated[

@@ -13,12 +13,13 @@ from engine.contracts.errors import RunError
 from engine.contracts.notice import NOTICE
 from scripts.console import check_json_place, console, write_json_report
 from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
-from stream.replay import Progress, replay
+from stream.replay import replay
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stream.replay_options import ReplayOptions
+    from stream.replay_session import Progress
 
 REFRESH_HZ = 8
 
@@ -73,10 +74,17 @@ def describe(record: dict[str, Any]) -> Table:
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in frames["skipped"].items())
     table.add_section()
+    if carried := record.get("carried_by"):
+        table.add_row("carried by", *carried["words"].split("; "), "")
     table.add_row("frames", f"{frames['decoded']}", f"{frames['dropped']} dropped", "")
     table.add_row("sampled", f"{frames['sampled']}", f"{frames['used']} used", "")
     table.add_row("skipped", f"{frames['sampled'] - frames['used']}", skipped or "none", "")
-    words = f"{engine.get('backend')} {engine.get('precision')} x{engine.get('members')}"
-    network = record["latency_ms"].get("network")
-    table.add_row("engine", words, f"{network['p50']:.1f} ms a frame" if network else "-", "")
+    for role, stage, found in (
+        ("student" if "student" in record else "engine", "network", engine),
+        ("ensemble", "ensemble", engine.get("ensemble")),
+    ):
+        if found is not None:
+            words = f"{found.get('backend')} {found.get('precision')} x{found.get('members')}"
+            took = record["latency_ms"].get(stage)
+            table.add_row(role, words, f"{took['p50']:.1f} ms a frame" if took else "-", "")
     return table

@@ -94,14 +94,23 @@ class Capture:
         `engine-off` stops sending frames to the engine; those that it has not answered, all but
         `answered` from `next_seq` on, go to the display process instead, to be counted there.
         `engine-on` sends frames to the new engine; `new-exam` goes on to it, in its turn.
+        `recorded` tells that all before `next_seq` are accounted for: they are forgotten here.
         """
         if event.name == "engine-on":
             self._engine_is_off = False
             self._sent.clear()
         elif event.name == "new-exam":
             self._frames.send_always(event)
+        elif event.name == "recorded":
+            while self._sent and self._sent[0].seq < event.fields["next_seq"]:
+                self._sent.popleft()
         elif event.name == "engine-off" and not self._engine_is_off:
             self._turn_engine_off(event)
+
+    @property
+    def unanswered(self) -> int:
+        """How many sampled frames are remembered, for nobody has said that they are recorded."""
+        return len(self._sent)
 
     def _turn_engine_off(self, event: Event) -> None:
         self._engine_is_off = True

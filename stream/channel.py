@@ -77,6 +77,14 @@ def open_socket(
     return socket
 
 
+def await_any(timeout_ms: int, *inlets: "Inlet") -> None:
+    """Wait until a message is there in any of `inlets`, for at most `timeout_ms`."""
+    poller = zmq.Poller()
+    for inlet in inlets:
+        poller.register(inlet.socket, zmq.POLLIN)
+    poller.poll(timeout_ms)
+
+
 class Outlet:
     """The sending end."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.preprocess import to_grey
-from stream.marks import Marks, box, find_text, gather, working_size
+from stream.marks import Marks, above, box, find_text, gather, working_size
 from stream.outline import fill_hull, trace_outline
 from stream.patch import pick_patch
 from stream.region import Region, full_region
@@ -88,7 +88,7 @@ def to_region(
     height, width = shape
     inside = np.where(outline > 0, text, 0).astype(np.uint8)
     whole = cv2.resize(outline, (width, height), interpolation=cv2.INTER_LINEAR)
-    whole = np.where(np.asarray(whole) > 127, 255, 0).astype(np.uint8)
+    whole = above(np.asarray(whole, dtype=np.uint8), 127)
     contours, _ = cv2.findContours(whole, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = max(contours, key=cv2.contourArea)
     polygon = cv2.approxPolyDP(largest, 0.5, closed=True).reshape(-1, 2)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from engine.contracts.result import Result
 from stream.journal_entry import Entry, EntryKind, pack_json, unpack_kept
 from stream.journal_words import STATUS_OF_VERDICT
-from stream.wire import unpack
+from stream.wire import describe_carried, unpack
 
 PNG_LEVEL = 3
 """zlib's level: speckle hardly shrinks any further, and 1 costs a tenth more of the disk."""
 
-INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 24 + ")"
+INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 27 + ")"
 
 
 class Applier:
@@ -98,6 +98,7 @@ class Applier:
             pack_json(snapshot.skipped).decode(),
             *(result.gate, result.unfamiliarity, result.plane),
             *(_blob(snapshot.mean, "<f8"), int(snapshot.alarm)),
+            *_describe_pair(result),
         )
         self._connection.execute(INSERT_RESULT, row)
 
@@ -158,6 +159,16 @@ class Applier:
             ).fetchone()
             self._streams[exam, name] = int(row[0])
         return self._streams[exam, name]
+
+
+def _describe_pair(result: Result) -> tuple[int | None, bytes | None, str | None]:
+    """Return the three columns of a student beside its ensemble, all None without one."""
+    answer, carried = result.ensemble, describe_carried(result.exam.carried)
+    return (
+        None if answer is None else answer.seq,
+        None if answer is None else _blob(answer.probabilities, "<f4"),
+        None if carried is None else pack_json(carried).decode(),
+    )
 
 
 def _text(entry: Entry) -> str:

@@ -89,6 +89,9 @@ class ResultCheck:
             members is not None and (members.shape[1:] != (classes,) or members.dtype != np.float32)
         ):
             raise InputError(f"a result must hold {classes} classes, as its exam does")
+        said = None if result.ensemble is None else result.ensemble.probabilities
+        if said is not None and (said.shape[1:] != (classes,) or said.dtype != np.float32):
+            raise InputError(f"an ensemble's answer must be of {classes} classes, in float32")
         if STREAM_ID.fullmatch(result.stream_id) is None:
             raise InputError("a stream's id must be 32 hex digits")
         if not self._known.issuperset(exam.prediction_set) or not SKIPS.issuperset(exam.skipped):

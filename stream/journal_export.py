@@ -11,13 +11,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.contracts.errors import InputError, OutputError
 from engine.contracts.notice import NOTICE
+from engine.contracts.result import ExamSnapshot
 from stream.journal import Journal
 from stream.journal_read import KeyFrame, Reader, Recorded
 from stream.journal_record import describe_record
 from stream.journal_times import name_time
 from stream.record import name_values
+from stream.wire import describe_carried
 
 SCHEMA = "neurosono-record/1"
 FORMATS = ("json", "csv", "parquet")
@@ -60,7 +65,7 @@ def columns(labels: tuple[str, ...]) -> tuple[str, ...]:
         *(f"exam_p_{label}" for label in labels),
         *(f"exam_mean_{label}" for label in labels),
         *("exam_state", "exam_set", "exam_used", "exam_effective_frames", "exam_alarm"),
-        *("stage_ms", "notice"),
+        *("exam_carried_by", "exam_ensemble_frames", "stage_ms", "notice"),
     )
 
 
@@ -80,8 +85,13 @@ def _rows(reader: Reader, exam_id: str, labels: tuple[str, ...]) -> Iterator[tup
             *(result.gate, result.unfamiliarity, result.plane),
             *(*frame, *map(_plain, calibrated), *map(_plain, mean)),
             *(str(exam.state), "|".join(exam.prediction_set), exam.used, exam.effective_frames),
-            *(exam.alarm, json.dumps(result.stage_ms), NOTICE),
+            *(exam.alarm, *_name_carrier(exam), json.dumps(result.stage_ms), NOTICE),
         )
+
+
+def _name_carrier(exam: ExamSnapshot) -> tuple[str | None, int | None]:
+    carried = exam.carried
+    return (None, None) if carried is None else (str(carried.by), carried.judged)
 
 
 def _plain(value: Any) -> float | None:
@@ -123,7 +133,6 @@ def _describe_key_frame(key: KeyFrame, pictures: bool) -> dict[str, Any]:
 
 def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, Any]:
     result, exam = recorded.result, recorded.result.exam
-    members = result.member_probabilities
     return {
         "seq": result.seq,
         "stream": result.stream_id,
@@ -135,11 +144,14 @@ def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, A
         "skip_reason": result.skip_reason,
         "judged": recorded.judged,
         "probabilities": name_values(labels, result.probabilities),
-        "members": None if members is None else members.tolist(),
+        "members": _list(result.member_probabilities),
         "disagreement": result.disagreement,
         "gate": result.gate,
         "unfamiliarity": result.unfamiliarity,
         "plane": result.plane,
+        "ensemble": None
+        if result.ensemble is None
+        else {"seq": result.ensemble.seq, "members": _list(result.ensemble.probabilities)},
         "exam": {
             "probabilities": name_values(labels, exam.probabilities),
             "set": list(exam.prediction_set),
@@ -148,9 +160,14 @@ def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, A
             "effective_frames": exam.effective_frames,
             "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
             "alarm": exam.alarm,
+            "carried": describe_carried(exam.carried),
         },
         "stage_ms": result.stage_ms,
     }
+
+
+def _list(members: NDArray[np.float32] | None) -> list[Any] | None:
+    return None if members is None else members.tolist()
 
 
 def _prepare_parquet(reader: Reader, exam_id: str) -> Callable[[Path], None]:
@@ -161,6 +178,8 @@ def _prepare_parquet(reader: Reader, exam_id: str) -> Callable[[Path], None]:
     labels = reader.exam(exam_id).labels
     kinds = {
         **dict.fromkeys(("seq", "monotonic_ns", "captured_ns", "exam_used"), pa.int64()),
+        "exam_carried_by": pa.string(),
+        "exam_ensemble_frames": pa.int64(),
         **dict.fromkeys(("used", "judged", "exam_alarm"), pa.bool_()),
         **dict.fromkeys(
             ("stream", "wall_time", "skip_reason", "plane", "exam_state", "exam_set", "stage_ms"),

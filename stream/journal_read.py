@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
 from engine.contracts.frame import SkipReason
+from engine.contracts.pair import EnsembleAnswer
 from engine.contracts.result import ExamSnapshot, ExamState, Result
+from stream.wire import build_carried
 
 RESULT_COLUMNS = (
     "seq, captured_ns, pts_s, skip_reason, probabilities, members, disagreement, stage_ms, "
     "exam_arrays, exam_set, exam_state, exam_used, exam_effective, exam_skipped, judged, "
     "monotonic_ns, wall_ns, gate, unfamiliarity, plane, exam_mean, exam_alarm, "
+    "ensemble_seq, ensemble_members, exam_carried, "
     "(SELECT name FROM stream WHERE stream.id = result.stream)"
 )
 
@@ -77,6 +80,17 @@ class Recorded:
     judged: bool
     monotonic_ns: int
     wall_ns: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a result adds to an exam: `(M, C)` member probabilities or the reason why it was
+    skipped, and what the ensemble beside a student had said by then, if anything.
+    """
+
+    members: NDArray[np.float32] | None
+    skip_reason: str | None
+    ensemble: EnsembleAnswer | None
 
 
 @dataclass(frozen=True)
@@ -177,15 +191,18 @@ class Reader:
         for row in rows:
             yield _build_recorded(row, labels)
 
-    def evidence(self, exam_id: str) -> Iterator[tuple[NDArray[np.float32] | None, str | None]]:
-        """Yield of each result, in that order, its `(M, C)` member probabilities or skip reason."""
+    def evidence(self, exam_id: str) -> Iterator[Evidence]:
+        """Yield of each result, in that order, what an exam is made of."""
         number, _, about, *_ = self._find(exam_id)
         classes = len(json.loads(about)["labels"])
         rows = self.connection.execute(
-            "SELECT members, skip_reason FROM result WHERE exam = ? ORDER BY id", (number,)
+            "SELECT members, skip_reason, ensemble_seq, ensemble_members FROM result "
+            "WHERE exam = ? ORDER BY id",
+            (number,),
         )
-        for members, reason in rows:
-            yield _read_members(members, classes), reason
+        for members, reason, seq, said in rows:
+            answer = _read_answer(seq, said, classes)
+            yield Evidence(_read_members(members, classes), reason, answer)
 
     def events(self, exam_id: str) -> Iterator[RecordedEvent]:
         """Yield an exam's events in the order in which they came."""
@@ -231,7 +248,7 @@ class Reader:
 def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
     seq, captured_ns, pts_s, reason, probabilities, members, disagreement, stage_ms, *rest = row
     arrays, chosen, state, used, effective, skipped, judged, monotonic_ns, wall_ns, *more = rest
-    gate, unfamiliarity, plane, plain, alarm, stream = more
+    gate, unfamiliarity, plane, plain, alarm, seq_then, said, carried, stream = more
     mean, low, high = np.frombuffer(arrays, "<f8").reshape(3, len(labels))
     exam = ExamSnapshot(
         probabilities=mean,
@@ -244,6 +261,7 @@ def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
         skipped=json.loads(skipped),
         mean=None if plain is None else np.frombuffer(plain, "<f8"),
         alarm=bool(alarm),
+        carried=None if carried is None else build_carried(json.loads(carried)),
     )
     result = Result(
         stream_id=stream,
@@ -259,12 +277,17 @@ def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
         gate=gate,
         unfamiliarity=unfamiliarity,
         plane=plane,
+        ensemble=_read_answer(seq_then, said, len(labels)),
     )
     return Recorded(result, bool(judged), monotonic_ns, wall_ns)
 
 
 def _read_members(blob: bytes | None, classes: int) -> NDArray[np.float32] | None:
     return None if blob is None else np.frombuffer(blob, "<f4").reshape(-1, classes)
+
+
+def _read_answer(seq: int | None, said: bytes | None, classes: int) -> EnsembleAnswer | None:
+    return None if seq is None else EnsembleAnswer(seq, _read_members(said, classes))
 
 
 def _decode_png(data: bytes) -> NDArray[np.uint8]:

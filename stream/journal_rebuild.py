@@ -9,8 +9,10 @@ from engine.bundle import Bundle
 from engine.contracts.calibration import Calibration
 from engine.contracts.errors import BundleError, RunError
 from engine.contracts.frame import SkipReason
+from engine.contracts.pair import EnsembleAnswer
 from engine.contracts.result import ExamSnapshot, Result
 from engine.exam import Exam
+from engine.pair import PairedExam, open_exam
 from stream.journal import Journal
 from stream.journal_read import ExamSummary
 
@@ -38,14 +40,17 @@ class Verdict:
         return not self.differing and not self.repeated
 
 
-def rebuild_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -> Exam:
+def rebuild_exam(
+    journal: Journal, exam_id: str, bundle: Bundle | None = None, student: Bundle | None = None
+) -> Exam:
     """Return the exam as it stood after the last result that was recorded.
 
     Results are added in the order in which they came, which is the order in which the engine judged
     them: a skipped frame may overtake a used one, and after a restart of the capture process `seq`
-    begins anew. `bundle` is checked against the record; without it the recorded labels and
-    calibration are used. Raises `BundleError` for another bundle, and `RunError` where the exam is
-    not what was shown last: results are missing, and an exam without them must not go on.
+    begins anew. `bundle`, and the `student` beside it, are checked against the record;
+    without them the recorded labels and calibrations are used. Raises `BundleError` for another
+    bundle, and `RunError` where the exam is not what was shown last: results are missing, and an
+    exam without them must not go on.
     """
     if not journal.flush():
         raise RunError(
@@ -54,12 +59,13 @@ def rebuild_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -
         )
     with journal.read() as reader:
         found = reader.exam(exam_id)
-        exam = _open_exam(found, bundle)
-        for members, reason in reader.evidence(found.exam_id):
-            if members is not None:
-                exam.update(members)
-            elif reason is not None:
-                exam.skip(SkipReason(reason))
+        exam = _open_exam(found, bundle, student)
+        for each in reader.evidence(found.exam_id):
+            if each.members is not None:
+                exam.update(each.members)
+            elif each.skip_reason is not None:
+                exam.skip(SkipReason(each.skip_reason))
+            _follow_ensemble(exam, each.ensemble)
     if found.last is not None:
         what = _compare_evidence(exam.snapshot(), found.last)
         if what:
@@ -70,7 +76,9 @@ def rebuild_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -
     return exam
 
 
-def verify_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) -> Verdict:
+def verify_exam(
+    journal: Journal, exam_id: str, bundle: Bundle | None = None, student: Bundle | None = None
+) -> Verdict:
     """Compute an exam again, result by result, and compare each with what was recorded."""
     frames = differing = 0
     first, first_what, largest = None, "", 0.0
@@ -78,12 +86,13 @@ def verify_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) ->
     unjudged: dict[str, int] = {}
     with journal.read() as reader:
         found = reader.exam(exam_id)
-        exam = _open_exam(found, bundle)
+        exam = _open_exam(found, bundle, student)
         for recorded in reader.results(found.exam_id):
             result = recorded.result
             frames += 1
             seen.add((result.stream_id, result.seq))
             what, distance = _follow(exam, result)
+            _follow_ensemble(exam, result.ensemble)
             if recorded.judged:
                 snapshot = exam.snapshot()
                 what = what or _compare_evidence(snapshot, result.exam)
@@ -102,16 +111,36 @@ def verify_exam(journal: Journal, exam_id: str, bundle: Bundle | None = None) ->
     return Verdict(found.exam_id, frames, differing, first, first_what, largest, repeated)
 
 
-def _open_exam(found: ExamSummary, bundle: Bundle | None) -> Exam:
+def begin_recorded(found: ExamSummary) -> Exam:
+    """Return an exam as it began: of the labels and calibrations that were recorded."""
+    own = Calibration.from_json(found.about["calibration"])
+    student = found.about.get("student_calibration")
+    if student is None:
+        return Exam(found.labels, own)
+    return PairedExam(found.labels, Calibration.from_json(student), own)
+
+
+def _open_exam(found: ExamSummary, bundle: Bundle | None, student: Bundle | None) -> Exam:
     if bundle is None:
-        return Exam(found.labels, Calibration.from_json(found.about["calibration"]))
-    recorded = found.about["bundle_sha256"]
-    if bundle.manifest.digest != recorded:
-        raise BundleError(
-            f"exam {found.exam_id} was judged by bundle {recorded[:12]}…, found "
-            f"{bundle.manifest.digest[:12]}… in {bundle.root}: name the bundle of that exam"
-        )
-    return Exam(bundle.manifest.labels, bundle.calibration)
+        return begin_recorded(found)
+    for role, given in (("bundle", bundle), ("student", student)):
+        recorded = found.about.get(f"{role}_sha256")
+        digest = None if given is None else given.manifest.digest
+        if digest != recorded:
+            raise BundleError(
+                f"exam {found.exam_id} was judged by {_name(role, recorded)}, found "
+                f"{_name(role, digest)}: name the {role} of that exam"
+            )
+    return open_exam(bundle, student)
+
+
+def _name(role: str, digest: str | None) -> str:
+    return f"no {role}" if digest is None else f"{role} {digest[:12]}…"
+
+
+def _follow_ensemble(exam: Exam, answer: EnsembleAnswer | None) -> None:
+    if answer is not None and isinstance(exam, PairedExam):
+        exam.follow(answer)
 
 
 def _follow(exam: Exam, result: Result) -> tuple[str, float]:
@@ -134,7 +163,7 @@ def _compare_evidence(computed: ExamSnapshot, recorded: ExamSnapshot) -> str:
     for name, (a, b) in pairs.items():
         if not np.array_equal(a, b, equal_nan=True):
             return name
-    for name in ("used", "effective_frames", "prediction_set", "state"):
+    for name in ("used", "effective_frames", "prediction_set", "state", "carried"):
         if getattr(computed, name) != getattr(recorded, name):
             return name
     return ""

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from engine.contracts.calibration import Calibration
-from engine.exam import Exam
 from stream.journal_read import ExamSummary, Reader
+from stream.journal_rebuild import begin_recorded
 from stream.journal_times import name_time
 from stream.record import Latencies, describe_exam
 
@@ -19,8 +18,7 @@ def describe_record(reader: Reader, exam_id: str) -> dict[str, Any]:
     found = reader.exam(exam_id)
     snapshot = found.last
     if snapshot is None:
-        calibration = Calibration.from_json(found.about["calibration"])
-        snapshot = Exam(found.labels, calibration).snapshot()
+        snapshot = begin_recorded(found).snapshot()
     latencies = Latencies()
     for recorded in reader.results(found.exam_id):
         latencies.add(recorded.result.stage_ms)
@@ -28,7 +26,11 @@ def describe_record(reader: Reader, exam_id: str) -> dict[str, Any]:
     return describe_exam(found.labels, snapshot) | {
         **describe_summary(found),
         "complete": (found.ending or {}).get("complete", False),
-        "bundle": {"name": about.get("bundle"), "sha256": about["bundle_sha256"]},
+        **{
+            role: {"name": about.get(role), "sha256": about[f"{role}_sha256"]}
+            for role in ("bundle", "student")
+            if f"{role}_sha256" in about
+        },
         "engine": {key: about.get(key) for key in ("backend", "precision", "members")},
         "latency_ms": latencies.summarise(),
         "events": _count_events(reader, found.exam_id),

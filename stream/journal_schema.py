@@ -10,7 +10,7 @@ from engine.contracts.errors import InputError, OutputError
 
 APPLICATION_ID = 0x4E534E4F
 """`NSNO`, in SQLite's header: this file is ours."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TABLES = """
 CREATE TABLE exam (
@@ -55,7 +55,10 @@ CREATE TABLE result (
     unfamiliarity REAL,
     plane TEXT,
     exam_mean BLOB,
-    exam_alarm INTEGER NOT NULL DEFAULT 0
+    exam_alarm INTEGER NOT NULL DEFAULT 0,
+    ensemble_seq INTEGER,
+    ensemble_members BLOB,
+    exam_carried TEXT
 ) STRICT;
 CREATE INDEX result_of_exam ON result (exam, skip_reason);
 CREATE INDEX result_of_stream ON result (stream);
@@ -89,6 +92,9 @@ CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 """`result.id` is the order in which results came, which is the order in which the engine judged
 them. `members` is float32 `(M, C)`, `probabilities` float64 `(C,)`, `exam_arrays` float64 `(3, C)`:
 probabilities, low, high; `exam_mean` float64 `(C,)`, NULL where it is the same; little-endian.
+`ensemble_seq` names the frame, as a rule an earlier one, of which `ensemble_members` holds what the
+ensemble beside a student has said; NULL members beside a number: its engine failed. `exam_carried`
+is the JSON of `Carried`.
 `exam_set` has bit i set where label i is in the prediction set.
 The number of a deleted exam is not given again: what is still said of it must not reach another."""
 
@@ -107,7 +113,13 @@ def _add_the_gate(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE result ADD COLUMN {column}")
 
 
-MIGRATIONS: Migrations = {1: _add_the_gate}
+def _add_the_ensemble(connection: sqlite3.Connection) -> None:
+    """Version 3: what the ensemble beside a student has said, and which of them carries."""
+    for column in ("ensemble_seq INTEGER", "ensemble_members BLOB", "exam_carried TEXT"):
+        connection.execute(f"ALTER TABLE result ADD COLUMN {column}")
+
+
+MIGRATIONS: Migrations = {1: _add_the_gate, 2: _add_the_ensemble}
 """From version n to n + 1; each runs in a transaction of its own."""
 
 READ_BUSY_MS = 5000

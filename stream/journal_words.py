@@ -47,6 +47,9 @@ STATUS_OF_VERDICT = {"accept": "accepted", "reject": "rejected", "reassign": "re
 EVENTS: dict[str, dict[str, Kind]] = {
     "opened": {"rate_hz": float, "width_px": int, "height_px": int, "source": PLAIN_WORD},
     "ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
+    "ensemble-ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
+    "ensemble-failed": {"error": ERRORS},
+    "carried-by": {"by": _words("student ensemble"), "judged": int},
     "resumed": {"used": int, "sampled": int},
     "end": {"decoded": int, "sampled": int, "dropped": int, "repaired_timestamps": int},
     "failed": {"role": ROLES, "error": ERRORS, "exit_code": int, "signal": int},
@@ -88,6 +91,8 @@ EVENTS: dict[str, dict[str, Kind]] = {
 ABOUT: dict[str, Kind] = {
     "bundle": PLAIN_WORD,
     "bundle_sha256": SHA256,
+    "student": PLAIN_WORD,
+    "student_sha256": SHA256,
     "mode": _words("live replay demo"),
     "source": _words("recording stills dicom phantom device rtsp udp srt http loop mixed"),
     "backend": PLAIN_WORD,
@@ -96,6 +101,9 @@ ABOUT: dict[str, Kind] = {
     "release": PLAIN_WORD,
 }
 """What an exam's beginning says, beside the labels and the calibration."""
+
+CALIBRATIONS = ("calibration", "student_calibration")
+"""What an exam's beginning says beside its labels and `ABOUT`: the student's where there is one."""
 
 END: dict[str, Kind] = {
     "complete": bool,
@@ -130,26 +138,42 @@ def check_about(about: Mapping[str, Any]) -> dict[str, Any]:
     `labels` and `calibration` (as in `calibration.json`) must be there: with them an exam can be
     computed again although its bundle is gone.
     """
-    rest = {name: value for name, value in about.items() if name not in ("labels", "calibration")}
+    calibrations = {name: about[name] for name in CALIBRATIONS if name in about}
+    rest = {
+        name: value
+        for name, value in about.items()
+        if name != "labels" and name not in calibrations
+    }
     if {"labels", "calibration", "bundle_sha256"} - set(about):
         raise InputError("an exam begins with its labels, calibration and bundle_sha256")
     labels = validate_labels(about["labels"])
     for label in labels:
         _check("an exam's labels", {"label": label}, {"label": LABEL})
-    calibration = Calibration.from_json(dict(about["calibration"])).to_json()
-    checked = _check("an exam's beginning", rest, ABOUT)
-    return checked | {"labels": list(labels), "calibration": calibration}
+    checked = _check("an exam's beginning", rest, ABOUT) | {"labels": list(labels)}
+    for name, found in calibrations.items():
+        checked[name] = Calibration.from_json(dict(found)).to_json()
+    return checked
 
 
-def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Return the part of an exam's beginning that its bundle answers for."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", bundle.manifest.name)[:64] or "unnamed"
-    return {
-        "bundle": name,
+def describe_bundle(bundle: Bundle, student: Bundle | None = None) -> dict[str, Any]:
+    """Return the part of an exam's beginning that its bundle answers for, and its student."""
+    about = {
+        "bundle": _name_plainly(bundle),
         "bundle_sha256": bundle.manifest.digest,
         "labels": list(bundle.manifest.labels),
         "calibration": bundle.calibration.to_json(),
     }
+    if student is None:
+        return about
+    return about | {
+        "student": _name_plainly(student),
+        "student_sha256": student.manifest.digest,
+        "student_calibration": student.calibration.to_json(),
+    }
+
+
+def _name_plainly(bundle: Bundle) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", bundle.manifest.name)[:64] or "unnamed"
 
 
 def pick_end(record: Mapping[str, Any]) -> dict[str, Any]:

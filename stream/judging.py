@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.bundle import Bundle
 from engine.contracts.errors import InputError
+from engine.pair import check_pair
 from stream.sampler import Sampler
 from stream.worker import EngineOptions
 
@@ -24,6 +25,7 @@ class Judging:
     precision: str | None = None
     members: int | None = None
     threads: int = 0
+    student: str | None = None
 
     def __post_init__(self) -> None:
         Sampler(self.every, self.rate_hz)  # refuses what samples nothing
@@ -31,6 +33,17 @@ class Judging:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+
+    def load_student(self, bundle: Bundle) -> Bundle | None:
+        """Return the bundle that judges every frame before `bundle` does, if one was named.
+
+        Raises `BundleError` where it is none or does not go with `bundle`.
+        """
+        if self.student is None:
+            return None
+        student = Bundle.load(self.student)
+        check_pair(bundle, student)
+        return student
 
     def describe_engine(
         self,
@@ -54,4 +67,5 @@ class Judging:
             realtime=realtime,
             exam=exam,
             avoid=tuple(avoid),
+            student=self.student,
         )

@@ -30,19 +30,21 @@ class LayoutCheck:
         self._step = max(1, min(height, width) // SAMPLED_PX)
         self._mask = region.screen_mask(height, width)
         inside = cv2.resize(self._mask, self._size, interpolation=cv2.INTER_AREA)
-        self._outside = np.asarray(inside, dtype=np.uint8) == 0
+        self._outside = np.where(np.asarray(inside) == 0, 255, 0).astype(np.uint8)
         self._signature = self._sign(pixels)
 
-    def _sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    def _sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Shrink the green channel, or the only one, to the cells."""
         few = pixels[:: self._step, :: self._step]
         few = np.ascontiguousarray(few if few.ndim == 2 else few[..., 1])
-        return np.asarray(cv2.resize(few, self._size, interpolation=cv2.INTER_AREA), dtype=np.int16)
+        return np.asarray(cv2.resize(few, self._size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
     def has_changed(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether enough changed outside the region for a closer look; sizes must agree."""
-        changed = np.abs(self._sign(pixels) - self._signature) > CHANGED_LEVEL
-        return bool(np.count_nonzero(changed & self._outside) > CHANGED_SHARE * changed.size)
+        difference = cv2.absdiff(self._sign(pixels), self._signature)
+        changed = cv2.threshold(difference, CHANGED_LEVEL, 255, cv2.THRESH_BINARY)[1]
+        outside = cv2.countNonZero(cv2.bitwise_and(changed, self._outside))
+        return outside > CHANGED_SHARE * self._outside.size
 
     def learn(self, pixels: NDArray[np.uint8]) -> None:
         """Take what lies outside the region now as what belongs there."""

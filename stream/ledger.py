@@ -1,5 +1,8 @@
 """Which sampled frames are accounted for: those up to a number, and some beyond it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class Ledger:
     """Counts `seq` numbers that come nearly in order, each once."""
@@ -28,3 +31,25 @@ class Ledger:
     def describe(self) -> dict[str, object]:
         """Return what `engine-off` tells the capture process: who needs no counting any more."""
         return {"next_seq": self.next_seq, "answered": sorted(self._beyond)}
+
+
+def count_frames(
+    end: Mapping[str, Any], decoded: int, displayed: int, used: int, skipped: Mapping[str, int]
+) -> tuple[dict[str, Any], bool]:
+    """Return `frames` of `exam.json`, and whether they add up to what capture counted.
+
+    `end` is capture's last word, empty where it said none: then what came of it is all there was.
+    """
+    decoded = int(end.get("decoded", decoded))
+    sampled = int(end.get("sampled", used + sum(skipped.values())))
+    dropped = decoded - displayed
+    counted = {
+        "decoded": decoded,
+        "displayed": displayed,
+        "dropped": dropped,
+        "sampled": sampled,
+        "used": used,
+        "skipped": dict(skipped),
+    }
+    whole = end.get("dropped") in (None, dropped)
+    return counted, whole and sampled == used + sum(skipped.values())

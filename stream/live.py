@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import zmq
 
 from engine.bundle import Bundle
@@ -19,6 +20,7 @@ from engine.exam import Exam
 from stream.channel import (
     Endpoints,
     Inlet,
+    await_any,
     make_socket_folder,
     open_socket,
     remove_socket_folder,
@@ -57,11 +59,14 @@ def run_live(
     `exam` is one to go on with: its session was killed, and its journal gave it back.
     Raises `InputError` where source, bundle or engine cannot be used at all.
     """
+    cv2.setNumThreads(1)  # the other cores belong to decoding and the network
     bundle = Bundle.load(options.bundle)
+    student = options.load_student(bundle)
     folder = make_socket_folder()
     try:
         with zmq.Context() as context:
-            return Live(options, bundle, stage, record, exam).run(context, folder, stopped)
+            live = Live(options, bundle, stage, record, exam, student)
+            return live.run(context, folder, stopped)
     finally:
         remove_socket_folder(folder)
 
@@ -76,12 +81,15 @@ class Live:
         stage: Stage,
         record: Record,
         exam: Exam | None,
+        student: Bundle | None = None,
     ) -> None:
         self._options, self._bundle = options, bundle
         self._stage, self._record = stage, record
         self._watches = {role: Watch(patience) for role, patience in PATIENCE.items()}
         self._exam = LiveExam(
-            bundle, stage, record, self.begin_exam, exam, second_read=options.second_read
+            *(bundle, stage, record, self.begin_exam, exam),
+            second_read=options.second_read,
+            student=student,
         )
         self._viewer = self._exam.viewer
         self._engine: dict[str, Any] = {}
@@ -118,6 +126,7 @@ class Live:
         self._pictures.tell(Event("new-exam", {}))
 
     def _step(self) -> None:
+        await_any(POLL_MS, self._results, self._pictures)
         self._hear_results()
         self._hear_pictures()
         for command in self._stage.commands():
@@ -129,7 +138,7 @@ class Live:
         self._judge_signal(now_ns)
         for role in self._watches:
             self._watch(role, now_ns)
-        if now_ns - self._said_ns >= STATUS_EVERY_NS:
+        if self._exam.has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
             self._said_ns = now_ns
             self._exam.say(now_ns)
         if self._engine:
@@ -149,6 +158,7 @@ class Live:
         self._pictures.tell(Event("finish"))
         deadline_ns = time.monotonic_ns() + FINISH_NS
         while time.monotonic_ns() < deadline_ns and not self._is_accounted_for():
+            await_any(POLL_MS, self._results, self._pictures)
             self._hear_results()
             self._hear_pictures()
         now_ns = time.monotonic_ns()
@@ -197,7 +207,7 @@ class Live:
         self._children.start("live-capture" if role == "capture" else role, told)
 
     def _hear_pictures(self) -> None:
-        received = self._pictures.receive(POLL_MS)
+        received = self._pictures.receive(0)
         if received is None:
             return
         self._watches["capture"].hear(time.monotonic_ns())
@@ -210,6 +220,7 @@ class Live:
             case Event(name="alive" | "end" as name, fields=fields):
                 self._captured[-1] = self._exam.source = {**self._captured[-1], **fields}
                 self._ended = name == "end"
+                self._pictures.tell(Event("recorded", {"next_seq": self._exam.ledger.next_seq}))
             case Event(name="hello"):
                 self._pictures.begin_again()
             case Event(name=name, fields=fields):
@@ -234,6 +245,9 @@ class Live:
                     self._viewer.turn_on("{backend} {precision} x{members}".format(**fields))
                     self._pictures.tell(Event("engine-on"))
                     self._record.event("ready", fields)
+                case Event(name="ensemble-ready" | "ensemble-failed" as name, fields=fields):
+                    self._engine = {**self._engine, "ensemble": fields}
+                    self._record.event(name, fields)
                 case Event(name="exam-begun"):
                     self._record.next_exam(self._exam.count())
                     self._exam.begin()

@@ -103,7 +103,8 @@ def _follow(
                 sender.send(taken)
         if now_ns - told_ns >= ALIVE_EVERY_NS:
             told_ns = now_ns
-            sender.tell(Event("alive", {**source.counts.__dict__, **sender.counts.__dict__}))
+            counts = {**source.counts.__dict__, **sender.counts.__dict__}
+            sender.tell(Event("alive", {**counts, "unanswered": sender.unanswered}))
 
 
 if __name__ == "__main__":

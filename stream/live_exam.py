@@ -12,6 +12,7 @@ from engine.bundle import Bundle
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.result import Result
 from engine.exam import Exam
+from engine.pair import PairedExam, open_exam
 from stream.desk import Desk
 from stream.heatmap import paint_heatmap
 from stream.highlights import Highlights
@@ -35,13 +36,20 @@ class LiveExam:
         exam: Exam | None,
         *,
         second_read: bool,
+        student: Bundle | None = None,
     ) -> None:
-        """`ask_new_exam` is called when a person asks for another exam; `exam` is to go on with."""
+        """`ask_new_exam` is called when a person asks for another exam; `exam` is to go on with.
+
+        `student` judges every frame where it is given, `bundle` as many as time allows.
+        """
+        self._student = student
         self._bundle, self._stage, self._record = bundle, stage, record
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
         self._before = (0, 0)
         self._over = False
+        self.has_news = False
+        """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer = Viewer(self._labels, realtime=True)
         self.ledger = Ledger()
         self.desk = Desk(stage, record, ask_new_exam, blind=second_read)
@@ -51,7 +59,9 @@ class LiveExam:
 
     def begin(self, exam: Exam | None = None) -> None:
         """Begin an exam at nothing, or where `exam` stands."""
-        self.exam = exam or Exam(self._labels, self._bundle.calibration)
+        self.exam = exam or open_exam(self._bundle, self._student)
+        carried = self.exam.snapshot().carried
+        self._carrier = None if carried is None else carried.by
         self._highlights = Highlights(self._labels)
         self._planes: Counter[str] = Counter()
         self._before = (self.viewer.decoded, self.viewer.displayed)
@@ -61,6 +71,7 @@ class LiveExam:
     def show(self, picture: DisplayFrame) -> None:
         """Show a picture."""
         now_ns = time.monotonic_ns()
+        self.has_news = False
         self.viewer.see(picture)
         self.desk.see(picture)
         state = self.viewer.state(picture.pts_s, now_ns)
@@ -72,6 +83,7 @@ class LiveExam:
 
     def say(self, now_ns: int) -> None:
         """Say how things stand, without a picture."""
+        self.has_news = False
         state = self.viewer.state(self._last_pts_s(), now_ns)
         self._stage.publish_status(self._describe(state, now_ns))
         self.measures.add_all("screen", self._stage.painted_ages_ms())
@@ -91,9 +103,11 @@ class LiveExam:
             self.exam.skip(result.skip_reason)
         elif result.member_probabilities is not None:
             self.exam.update(result.member_probabilities)
+            self.has_news = True
             if result.plane is not None:
                 self._planes[result.plane] += 1
             self.measures.add("answer", (time.monotonic_ns() - result.captured_ns) / 1e6)
+        self._follow_ensemble(result)
         own = self.viewer.own_region(result.seq)
         before = self.viewer.heatmap
         if result.skip_reason != SkipReason.ENGINE_OFF:
@@ -103,6 +117,15 @@ class LiveExam:
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)
+
+    def _follow_ensemble(self, result: Result) -> None:
+        if result.ensemble is not None and isinstance(self.exam, PairedExam):
+            self.exam.follow(result.ensemble)
+        carried = self.exam.snapshot().carried
+        if carried is not None and carried.by is not self._carrier:
+            self._carrier = carried.by
+            fields = {"by": str(carried.by), "judged": carried.judged}
+            self._record.event("carried-by", fields)
 
     def take_unjudged(self, frame: Frame) -> None:
         """Enter a frame that no engine was there to judge."""

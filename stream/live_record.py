@@ -42,12 +42,15 @@ class LiveRecord:
         clips: Clips | None = None,
         resume: str | None = None,
         recorder: Recorder | None = None,
+        student: Bundle | None = None,
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
-        `resume` is the exam to go on with, whose session was killed; `recorder` films it.
+        `resume` is the exam to go on with, whose session was killed; `recorder` films it;
+        `student` judges beside `bundle`.
         """
-        self._journal, self._bundle, self._clips = journal, bundle, clips
+        self._journal, self._clips = journal, clips
+        self._models = describe_bundle(bundle, student)
         self._recorder, self._filming, self._failed = recorder, False, False
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
@@ -146,7 +149,7 @@ class LiveRecord:
         """Return the exam, begun now if it was not: a session without a frame leaves no trace."""
         if self._exam is None:
             about = {"mode": "live", "release": __version__, **self._engine}
-            self._exam = self._journal.begin(describe_bundle(self._bundle) | about, self._id)
+            self._exam = self._journal.begin(self._models | about, self._id)
             for word, fields in self._waiting:
                 self._say(word, fields)
             self._waiting.clear()

@@ -49,6 +49,10 @@ FLAT_REACH_PX = (41, 9)
 """Width and height, working pixels, of the gaps in a bar, where other text stands, to be closed."""
 
 
+_EDGE_OF = np.asarray(cv2.multiply(np.arange(256, dtype=np.uint8), EDGE_SHARE)).ravel()
+"""`EDGE_SHARE` of every level, as OpenCV rounds it."""
+
+
 @dataclass(frozen=True)
 class Marks:
     """What a few pictures of one layout show, each `(h, w)` uint8 at working scale.
@@ -73,10 +77,10 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Marks:
         np.maximum(brightest, grey, out=brightest)
     scale, size = working_size(brightest)
     black = background_of(brightest)
-    lit = shrink(brightest > black + LIT_LEVEL, size)
-    bright = shrink(brightest > black + DIM_LEVELS[1], size)
+    lit = shrink(above(brightest, black + LIT_LEVEL), size)
+    bright = shrink(above(brightest, black + DIM_LEVELS[1]), size)
     peak = cv2.dilate(cv2.resize(brightest, size, interpolation=cv2.INTER_AREA), box(9))
-    dim = shrink(brightest > black + DIM_LEVELS[0], size)
+    dim = shrink(above(brightest, black + DIM_LEVELS[0]), size)
     dim = np.where(peak > black + DIM_LEVELS[1], 0, dim).astype(np.uint8)
     faint = cv2.blur(dim, (11, 11)) > 255 * DIM_SHARE
     dense = np.where((cv2.blur(lit, (7, 7)) > 255 * DENSE_SHARE) | faint, 255, 0).astype(np.uint8)
@@ -94,10 +98,14 @@ def working_size(grey: NDArray[np.uint8]) -> tuple[float, tuple[int, int]]:
     return scale, (max(2, round(width * scale)), max(2, round(height * scale)))
 
 
-def shrink(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the share of a mask that is set, 0 to 255, at another `(width, height)`."""
-    full = mask.astype(np.uint8) * np.uint8(255)
-    return np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+def above(levels: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+    """Return 255 where `levels` are higher, else 0; ten times faster than NumPy's own masks."""
+    return np.asarray(cv2.threshold(levels, level, 255, cv2.THRESH_BINARY)[1], dtype=np.uint8)
+
+
+def shrink(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the share of a mask of 0 and 255 that is set, 0 to 255, at another width, height."""
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def box(side: int) -> NDArray[np.uint8]:
@@ -110,22 +118,34 @@ def background_of(grey: NDArray[np.uint8]) -> int:
 
     A level over 16 must be common, as an even background is: tissue has none such.
     """
-    few = grey[::4, ::4]
-    level = int(np.percentile(few, 1))
-    common = float(np.mean(np.abs(few.astype(np.int16) - level) <= EVEN_LEVEL))
+    few = np.ascontiguousarray(grey[::4, ::4])
+    counts = np.asarray(cv2.calcHist([few], [0], None, [256], [0, 256])).ravel()
+    level = _percentile(counts, 0.01)
+    near = counts[max(0, level - EVEN_LEVEL) : level + EVEN_LEVEL + 1]
+    common = float(np.sum(near)) / few.size
     return level if level <= VIDEO_BLACK or common > EVEN_SHARE else VIDEO_BLACK
+
+
+def _percentile(counts: NDArray[np.float32], share: float) -> int:
+    """Return a quantile of levels given how often each occurs, as `np.percentile` has it."""
+    upto = np.cumsum(counts)
+    place = share * (float(upto[-1]) - 1)
+    low, high = np.searchsorted(upto, [int(place) + 1, min(int(place) + 2, int(upto[-1]))])
+    return int(low + (high - low) * (place - int(place)))
 
 
 def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return where letters stand: many edges that fall to the background within a pixel or two."""
     row, column = np.ones((1, 3), dtype=np.uint8), np.ones((3, 1), dtype=np.uint8)
-    across = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, row)
-    along = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, column)
+    # OpenCV's own gradient of these gives the same, six times slower
+    across = cv2.subtract(cv2.dilate(grey, row), cv2.erode(grey, row))
+    along = cv2.subtract(cv2.dilate(grey, column), cv2.erode(grey, column))
     step = np.asarray(cv2.max(across, along), dtype=np.uint8)
     nearby = np.asarray(cv2.dilate(grey, box(5)), dtype=np.uint8)
-    steep = (step > EDGE_LEVEL) & (step > cv2.multiply(nearby, EDGE_SHARE))
-    share = cv2.blur(shrink(steep, size), (9, 9))
-    text = np.where(share > 255 * TEXT_SHARE, 255, 0).astype(np.uint8)
+    fall = np.asarray(cv2.LUT(nearby, _EDGE_OF), dtype=np.uint8)
+    steep = cv2.bitwise_and(above(step, EDGE_LEVEL), cv2.compare(step, fall, cv2.CMP_GT))
+    share = cv2.blur(shrink(np.asarray(steep, dtype=np.uint8), size), (9, 9))
+    text = above(np.asarray(share, dtype=np.uint8), int(255 * TEXT_SHARE))
     if cv2.countNonZero(text) <= LARGEST_TEXT_SHARE * text.size:
         return text  # no piece of it can be larger: the pieces need not be told apart
     _, labels, stats, _ = cv2.connectedComponentsWithStats(text, connectivity=4)

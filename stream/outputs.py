@@ -83,6 +83,9 @@ class Outputs:
             )
         self.shown += 1
 
+    def refresh(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Do nothing: a video has each picture once, and the next one tells the answer."""
+
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]
     ) -> dict[str, Any]:

@@ -133,6 +133,9 @@ class Panel:
         self._write(canvas, words, str(state.ai), 1.3, ink, BOLD)
         on = state.ai is AiState.ON
         said = state.engine if on else state.ai_reason
+        result = state.shown_result
+        if result is not None and result.exam.carried is not None:
+            said = result.exam.carried.sum_up(result.exam.used)
         colour = palette.TEXT_SOFT if on else palette.TEXT
         self._write(canvas, self._inside.reason, said, 0.8, colour)
 

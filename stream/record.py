@@ -9,9 +9,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from engine.bundle import Bundle
 from engine.contracts.errors import OutputError
 from engine.contracts.notice import NOTICE
 from engine.contracts.result import ExamSnapshot, Result
+from engine.exam import average_members, measure_disagreement
 from stream.ledger import Ledger
 
 EXAM_SCHEMA = "neurosono-exam/1"
@@ -176,8 +178,21 @@ class FramesWriter:
             "gate": result.gate,
             "unfamiliarity": result.unfamiliarity,
             "plane": result.plane,
+            **self._describe_ensemble(result),
             "ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
         }
+
+    def _describe_ensemble(self, result: Result) -> dict[str, Any]:
+        """Return what the ensemble said meanwhile: of which frame, its plain mean."""
+        answer = result.ensemble
+        if answer is None:
+            return {}
+        members = answer.probabilities
+        said = None if members is None else average_members(members, len(self._labels))
+        told: dict[str, Any] = {"seq": answer.seq, "mean": name_values(self._labels, said)}
+        if members is not None:
+            told["disagreement"] = measure_disagreement(members)
+        return {"ensemble": told}
 
 
 def name_values(
@@ -210,6 +225,27 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "effective_frames": round(exam.effective_frames, 3),
         "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
         "alarm": exam.alarm,
+    } | ({} if exam.carried is None else {"carried_by": _describe_carried(exam)})
+
+
+def _describe_carried(exam: ExamSnapshot) -> dict[str, Any]:
+    assert exam.carried is not None
+    return {
+        "carrier": str(exam.carried.by),
+        "ensemble_frames": exam.carried.judged,
+        "student_frames": exam.used,
+        "both_lead_with_the_same_class": exam.carried.agrees,
+        "ensemble_failed": exam.carried.failed,
+        "words": exam.carried.describe(exam.used),
+    }
+
+
+def describe_models(bundle: Bundle, student: Bundle | None) -> dict[str, Any]:
+    """Return what `exam.json` says of the bundle, and of the student beside it."""
+    named = {"bundle": bundle} | ({} if student is None else {"student": student})
+    return {
+        role: {"name": each.manifest.name, "sha256": each.manifest.digest}
+        for role, each in named.items()
     }
 
 

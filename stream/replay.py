@@ -3,57 +3,19 @@
 This is the display process: it starts the capture and the engine process and ends with them.
 """
 
-import signal
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+import cv2
 import zmq
 
 from engine.bundle import Bundle
-from engine.contracts.errors import (
-    ERRORS_BY_NAME,
-    EngineFailedError,
-    InputError,
-    NeurosonoError,
-    ProcessFailedError,
-    RunError,
-    StoppedError,
-)
-from engine.contracts.frame import DisplayFrame, Frame, SkipReason
-from engine.contracts.result import ExamSnapshot, Result
-from engine.exam import Exam
-from stream.channel import (
-    Endpoints,
-    Inlet,
-    make_socket_folder,
-    open_socket,
-    remove_socket_folder,
-)
+from engine.contracts.errors import InputError
+from stream.channel import make_socket_folder, remove_socket_folder
 from stream.outputs import open_outputs
 from stream.replay_options import ReplayOptions
+from stream.replay_session import Progress, ReplaySession
 from stream.sink import Sink
-from stream.supervisor import Supervisor
-from stream.viewer import Viewer
-from stream.wire import Event
-
-POLL_MS = 20
-PICTURES_WINDOW = 4
-"""Pictures on their way to the display at once: enough that decoding and drawing overlap."""
-
-STUCK_S = 60.0
-"""A lossless replay waits for every answer, but for none longer than this."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a replay is: for whoever shows it."""
-
-    decoded: int
-    sampled: int
-    exam: ExamSnapshot | None
 
 
 def replay(
@@ -67,224 +29,18 @@ def replay(
     what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
     """
     options.check_sources()
+    cv2.setNumThreads(1)  # the other cores belong to decoding and the network
     bundle = Bundle.load(options.bundle)
+    student = options.load_student(bundle)
     outputs = open_sink(options, bundle)
     folder = make_socket_folder()
     try:
+        session = ReplaySession(options, bundle, student, outputs, on_progress)
         with zmq.Context() as context:
-            return _Replay(options, bundle, outputs, on_progress).run(context, folder)
+            return session.run(context, folder)
     except InputError:
         outputs.abort()
         raise
     finally:
         outputs.close_files()
         remove_socket_folder(folder)
-
-
-class _Replay:
-    def __init__(
-        self,
-        options: ReplayOptions,
-        bundle: Bundle,
-        outputs: Sink,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        self._options, self._bundle, self._outputs = options, bundle, outputs
-        self._on_progress = on_progress
-        self._viewer = Viewer(bundle.manifest.labels, options.realtime)
-        self._opened: Mapping[str, Any] = {}
-        self._ready: Mapping[str, Any] = {}
-        self._end: Mapping[str, Any] | None = None
-        self._failure: NeurosonoError | None = None
-        self._unjudged: dict[str, int] = {}
-        self._heard_ns = time.monotonic_ns()
-
-    def run(self, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> dict[str, Any]:
-        endpoints = Endpoints.in_folder(folder)
-        capture_options, engine_options = self._options.split(self._bundle)
-        with (
-            open_socket(context, endpoints.results, bind=True) as results,
-            open_socket(context, endpoints.display, bind=False) as pictures,
-            Supervisor(endpoints) as self._children,
-        ):
-            self._results = Inlet(results)
-            self._pictures = Inlet(pictures, PICTURES_WINDOW)
-            self._children.start("engine", engine_options.__dict__)
-            self._children.start("capture", capture_options.to_json())
-            interrupted = False
-            try:
-                self._follow()
-            except KeyboardInterrupt:
-                interrupted = True
-                # once is enough: a second Ctrl-C must not tear what is being finished
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if interrupted and not self._outputs.shown:
-            self._outputs.abort()
-            raise StoppedError("stopped before the first picture: nothing was written")
-        return self._conclude(interrupted)
-
-    def _follow(self) -> None:
-        """Show pictures until the capture has ended and every sampled frame is accounted for."""
-        while not self._is_accounted_for():
-            received = self._pictures.receive(POLL_MS)
-            self._hear_results()
-            if received is None:
-                self._check_capture()
-                self._check_engine()
-                continue
-            self._heard_ns = time.monotonic_ns()
-            match received.message:
-                case DisplayFrame() as picture:
-                    self._show(picture)
-                    self._pictures.give_credit()
-                case Frame() as unjudged:
-                    self._outputs.write(self._describe_unjudged(unjudged))
-                case Event(name="opened", fields=fields):
-                    self._opened = fields
-                    self._outputs.open(float(fields["rate_hz"]))
-                case Event(name="end", fields=fields):
-                    self._end = fields
-
-    def _show(self, picture: DisplayFrame) -> None:
-        self._viewer.see(picture)
-        if picture.seq is not None and not self._options.realtime:
-            self._await_result(picture.seq)
-        state = self._viewer.state(picture.pts_s, time.monotonic_ns())
-        self._outputs.show(picture, state)
-        exam = None if self._viewer.result is None else self._viewer.result.exam
-        self._on_progress(Progress(self._viewer.decoded, self._viewer.sampled, exam))
-
-    def _await_result(self, seq: int) -> None:
-        deadline_ns = time.monotonic_ns() + int(STUCK_S * 1e9)
-        while self._viewer.off_reason is None:
-            if self._viewer.result is not None and self._viewer.result.seq >= seq:
-                return
-            if time.monotonic_ns() > deadline_ns:
-                self._turn_off(EngineFailedError(f"the engine gave no answer for {STUCK_S:.0f} s"))
-            self._hear_results(POLL_MS)
-            self._check_engine()
-
-    def _hear_results(self, timeout_ms: int = 0) -> None:
-        while (received := self._results.receive(timeout_ms)) is not None:
-            timeout_ms = 0
-            match received.message:
-                case Result() as result if self._viewer.off_reason is None:
-                    self._viewer.hear(result)
-                    self._outputs.write(result)
-                case Event(name="ready", fields=fields):
-                    self._ready = fields
-                    self._viewer.engine = "{backend} {precision} x{members}".format(**fields)
-                case Event(name="failed", fields=fields):
-                    self._hear_failure(fields)
-
-    def _hear_failure(self, fields: Mapping[str, Any]) -> None:
-        error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
-        if isinstance(error, InputError) or fields["role"] == "capture":
-            raise error
-        self._turn_off(error)
-
-    def _check_engine(self) -> None:
-        code = self._children.exit_code("engine")
-        if code is None or self._viewer.off_reason is not None:
-            return
-        self._hear_results(POLL_MS)  # what it said before it ended comes first
-        if self._viewer.off_reason is None and not self._is_accounted_for():
-            self._turn_off(EngineFailedError(f"the engine process died ({_describe_exit(code)})"))
-
-    def _check_capture(self) -> None:
-        silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
-        if silent_s > STUCK_S and not self._options.realtime and self._end is None:
-            self._children.kill("capture")
-        code = self._children.exit_code("capture")
-        if code is None or self._end is not None:
-            return
-        self._hear_results(POLL_MS)
-        received = self._pictures.receive(POLL_MS)
-        if received is None:
-            self._failure = ProcessFailedError(f"the capture process died ({_describe_exit(code)})")
-            self._end = {"sampled": self._outputs.ledger.recorded}
-        elif isinstance(received.message, DisplayFrame):
-            self._show(received.message)
-        elif isinstance(received.message, Event) and received.message.name == "end":
-            self._end = received.message.fields
-
-    def _turn_off(self, error: NeurosonoError) -> None:
-        self._failure = error
-        self._viewer.turn_off(str(error))
-        self._children.kill("engine")
-        self._pictures.tell(Event("engine-off", self._outputs.ledger.describe()))
-
-    def _is_accounted_for(self) -> bool:
-        return self._end is not None and self._outputs.ledger.recorded >= int(self._end["sampled"])
-
-    def _describe_unjudged(self, frame: Frame) -> Result:
-        """Return the result of a frame that no engine was there to judge, and count it."""
-        reason = frame.skip_reason or SkipReason.ENGINE_OFF
-        self._unjudged[reason] = self._unjudged.get(reason, 0) + 1
-        exam = self._viewer.result.exam if self._viewer.result else self._empty_exam()
-        return Result(
-            *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s, exam, reason),
-            stage_ms=frame.stage_ms,
-        )
-
-    def _empty_exam(self) -> ExamSnapshot:
-        return Exam(self._bundle.manifest.labels, self._bundle.calibration).snapshot()
-
-    def _conclude(self, interrupted: bool) -> dict[str, Any]:
-        exam = self._empty_exam() if self._viewer.result is None else self._viewer.result.exam
-        skipped = dict(exam.skipped)
-        for reason, count in self._unjudged.items():
-            skipped[reason] = skipped.get(reason, 0) + count
-        failure = self._failure
-        broken = (self._end or {}).get("error")
-        if interrupted:
-            failure = StoppedError(
-                f"stopped after {self._outputs.shown} pictures: what was done up to there is kept"
-            )
-        elif failure is None and broken is not None:
-            failure = RunError(broken)
-        record = self._outputs.finish(
-            replace(exam, skipped=skipped),
-            {
-                "source": self._opened.get("source"),
-                "complete": failure is None,
-                "error": None if failure is None else str(failure),
-                "broken_at_frame": (self._end or {}).get("frame"),
-                "repaired_timestamps": (self._end or {}).get("repaired_timestamps"),
-                "bundle": {
-                    "name": self._bundle.manifest.name,
-                    "sha256": self._bundle.manifest.digest,
-                },
-                "engine": dict(self._ready),
-            },
-            self._count_frames(exam, skipped, interrupted),
-        )
-        if failure is not None:
-            raise failure
-        return record
-
-    def _count_frames(
-        self, exam: ExamSnapshot, skipped: Mapping[str, int], interrupted: bool
-    ) -> dict[str, Any]:
-        """Return `frames` of `exam.json`; raises `RunError` where they do not add up."""
-        end = self._end or {}
-        decoded = int(end.get("decoded", self._viewer.decoded))
-        sampled = int(end.get("sampled", exam.used + sum(skipped.values())))
-        displayed = self._outputs.shown
-        dropped = decoded - displayed
-        counted = {
-            "decoded": decoded,
-            "displayed": displayed,
-            "dropped": dropped,
-            "sampled": sampled,
-            "used": exam.used,
-            "skipped": dict(skipped),
-        }
-        whole = end.get("dropped") in (None, dropped)
-        if not interrupted and (not whole or sampled != exam.used + sum(skipped.values())):
-            self._failure = self._failure or RunError(f"the frames do not add up: {counted}")
-        return counted
-
-
-def _describe_exit(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

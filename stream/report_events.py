@@ -134,6 +134,9 @@ def _say(value: Any) -> str:
 
 _WORDS = {
     "ready": "the engine was ready ({backend} {precision}, {members} members)",
+    "ensemble-ready": "the ensemble was ready ({backend} {precision}, {members} members)",
+    "ensemble-failed": "the ensemble failed ({error}): the student went on alone",
+    "carried-by": "from here on the {by} carried the result (ensemble: {judged} frames)",
     "resumed": "the exam was taken up again after its process had ended",
     "failed": "the {role} process reported {error}",
     "restarted": "the {role} process was started again",

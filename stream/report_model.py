@@ -15,6 +15,8 @@ def set_model(report: Report) -> str:
     about, manifest = report.exam.about, report.manifest
     digest = about["bundle_sha256"]
     facts: dict[str, Any] = {"Bundle": about.get("bundle") or "-", "Digest": digest}
+    if "student_sha256" in about:
+        facts["Student"] = f"{about.get('student') or '-'}, digest {about['student_sha256']}"
     if manifest is None:
         facts["Classes"] = ", ".join(report.exam.labels)
         return list_facts(facts) + (
@@ -36,6 +38,14 @@ def set_model(report: Report) -> str:
     items = "".join(f"<li>{escape(str(each))}</li>" for each in limits)
     known = {name: value for name, value in facts.items() if value is not None}
     return f"{list_facts(known)}<p><b>Limits</b></p><ul>{items}</ul>"
+
+
+def say_carrier(report: Report) -> str:
+    """Return, as HTML, which of student and ensemble the result is; nothing where there is one."""
+    last = report.exam.last
+    if last is None or last.carried is None:
+        return ""
+    return f"<p>Carried by: <b>{escape(last.carried.describe(last.used))}</b>.</p>"
 
 
 def _describe_training(data: Any) -> str | None:

@@ -18,7 +18,7 @@ from engine.contracts.result import ExamState
 from stream.heatmap import Heatmap, paint_heatmap
 from stream.planes import CAUTION, SEEN_FRAMES, STANDARD
 from stream.report import Report, ReportPicture
-from stream.report_model import list_facts, set_model
+from stream.report_model import list_facts, say_carrier, set_model
 from stream.report_plots import draw_bars, draw_curve, draw_timeline, name_clock
 
 LONGEST_PX = 640
@@ -151,9 +151,9 @@ def _result(report: Report) -> str:
     chosen = ", ".join(last.prediction_set) or "empty: no class fits well enough"
     said = (
         f'<p class="result">Prediction set: <b>{escape(chosen)}</b></p>'
-        f"<p>{escape(STATES[last.state])}</p>{_alarm(report)}{bars}"
+        f"<p>{escape(STATES[last.state])}</p>{_alarm(report)}{say_carrier(report)}{bars}"
         '<p class="soft">Bar: mean probability over the used frames. Whisker: its 95 % interval, '
-        f"with {last.used} used frames counted as {last.effective_frames:.1f} independent ones. "
+        f"with {last.judged} frames counted as {last.effective_frames:.1f} independent ones. "
         "Probabilities are the model's, not the patient's risk.</p>"
     )
     return _section("Result", said, whole=True)

@@ -26,6 +26,9 @@ class Sink(Protocol):
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and pass it on."""
 
+    def refresh(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Show the latest picture anew, for more is known now; a sink that need not may pass."""
+
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]
     ) -> dict[str, Any]:

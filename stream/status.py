@@ -34,12 +34,19 @@ def describe_status(
         "prediction_set": list(shown.prediction_set) if known and shown else [],
         "state": str(shown.state) if shown else None,
         "alarm": bool(known and shown and shown.alarm),
+        "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,
         "skip_reason": None if state.skip_reason is None else str(state.skip_reason),
         "frozen_by_scanner": state.skip_reason == "frozen",
         "engine": state.engine,
         "notice": NOTICE,
     }
+
+
+def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:
+    if exam is None or exam.carried is None:
+        return None
+    return {"carrier": str(exam.carried.by), "words": exam.carried.describe(exam.used)}
 
 
 def _listed(values: NDArray[np.float64]) -> list[float]:

@@ -7,7 +7,7 @@ A single part, because ZeroMQ's CONFLATE keeps one part of a multipart message.
 import json
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.errors import NeurosonoError, WireError
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from engine.contracts.pair import Carried, Carrier, EnsembleAnswer
 from engine.contracts.result import ExamSnapshot, ExamState, Result
 
 MAGIC = b"NSNO"
@@ -189,6 +190,7 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "gate": result.gate,
         "unfamiliarity": result.unfamiliarity,
         "plane": result.plane,
+        "ensemble": _describe_answer(result.ensemble),
         "ms": result.stage_ms,
         "exam": {
             "probabilities": exam.probabilities.tolist(),
@@ -201,8 +203,33 @@ def _describe_result(result: Result) -> dict[str, Any]:
             "skipped": exam.skipped,
             "mean": _listed(exam.mean),
             "alarm": exam.alarm,
+            "carried": describe_carried(exam.carried),
         },
     }
+
+
+def describe_carried(carried: Carried | None) -> dict[str, Any] | None:
+    """Return which of student and ensemble carries an exam, as JSON."""
+    return None if carried is None else asdict(carried)
+
+
+def build_carried(found: dict[str, Any] | None) -> Carried | None:
+    """Read what `describe_carried` gave."""
+    return None if found is None else Carried(**{**found, "by": Carrier(found["by"])})
+
+
+def _describe_answer(answer: EnsembleAnswer | None) -> list[Any] | None:
+    if answer is None:
+        return None
+    return [answer.seq, _listed(answer.probabilities), answer.network_ms]
+
+
+def _build_answer(found: list[Any] | None) -> EnsembleAnswer | None:
+    if found is None:
+        return None
+    seq, members, network_ms = found
+    said = None if members is None else np.array(members, dtype=np.float32)
+    return EnsembleAnswer(int(seq), said, float(network_ms))
 
 
 def _build_result(
@@ -220,6 +247,7 @@ def _build_result(
         {str(reason): int(count) for reason, count in exam["skipped"].items()},
         None if exam["mean"] is None else np.array(exam["mean"], dtype=np.float64),
         bool(exam["alarm"]),
+        build_carried(exam.get("carried")),
     )
     return Result(
         *clock,
@@ -233,4 +261,5 @@ def _build_result(
         meta["gate"],
         meta["unfamiliarity"],
         meta["plane"],
+        _build_answer(meta.get("ensemble")),
     )

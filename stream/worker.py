@@ -2,20 +2,29 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine.backends import Backend
 from engine.bundle import Bundle
 from engine.cam import combine_cams
-from engine.choice import open_engine
+from engine.choice import Choice, open_engine
 from engine.contracts.frame import Frame, SkipReason
+from engine.contracts.pair import EnsembleAnswer
 from engine.contracts.result import Result
 from engine.exam import Exam, measure_disagreement
 from engine.gate import Gate
+from engine.pair import PairedExam, open_exam
 from stream.channel import Inlet, open_socket
 from stream.child import Stop, run_child
+from stream.ensemble import AtOnce, Beside, SecondOpinion, count_threads
+from stream.read_ahead import STREAMS, ReadAhead
 from stream.wire import Event, pack
 
 if TYPE_CHECKING:
@@ -45,6 +54,9 @@ class EngineOptions:
     """The state of an exam that an engine before this one had begun."""
     avoid: tuple[str, ...] = ()
     """Engines that failed in this session: the best other one takes over."""
+    student: str | None = None
+    """A bundle that judges every frame; `bundle` then judges as many as time allows. `engine`,
+    `precision` and `members` are said of `bundle`: the student takes the best that it has."""
 
 
 class CamThrottle:
@@ -70,13 +82,32 @@ class Worker:
     """Judges frames, one after the other, and keeps the exam.
 
     With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
+    With a `second` opinion, `backend` is the student, and `exam` that of the two.
     """
 
     def __init__(
-        self, backend: Backend, exam: Exam, cam_hz: float, gate: Gate | None = None
+        self,
+        backend: Backend,
+        exam: Exam,
+        cam_hz: float,
+        gate: Gate | None = None,
+        second: SecondOpinion | None = None,
     ) -> None:
         self._backend, self.exam, self._gate = backend, exam, gate
+        self._second = second
         self._throttle = CamThrottle(cam_hz)
+        self._lets_pass = True
+
+    def warm_up(self, size_px: int) -> None:
+        """Judge nothing once, as many runtimes compile only when they are first asked."""
+        nothing = np.zeros((size_px, size_px), dtype=np.uint8)
+        self._backend.infer(nothing[None])
+        if self._gate is not None:
+            self._gate.judge(nothing)
+
+    def lets_pass(self) -> bool:
+        """Whether the gate let the last frame pass, and so most likely the next one."""
+        return self._lets_pass
 
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
@@ -86,12 +117,14 @@ class Worker:
         if frame.pixels is None or reason is not None:
             if reason is not None:
                 self.exam.skip(reason)
+            said["ensemble"] = self._follow_ensemble(None, stage_ms)
             return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
         members = answer.probabilities[0]
         probabilities = self.exam.update(members)
+        said["ensemble"] = self._follow_ensemble(frame, stage_ms)
         wants_cam = self._throttle.passes(frame.pts_s)
         cam = combine_cams(answer.cams[0]) if wants_cam else None
         snapshot = self.exam.snapshot()
@@ -108,6 +141,28 @@ class Worker:
             **said,
         )
 
+    def _follow_ensemble(
+        self, frame: Frame | None, stage_ms: dict[str, float]
+    ) -> EnsembleAnswer | None:
+        """Put the frame forward, and enter into the exam what the ensemble has said meanwhile."""
+        if self._second is None or not isinstance(self.exam, PairedExam):
+            return None
+        answer = self._second.exchange(frame)
+        if answer is not None:
+            self.exam.follow(answer)
+            stage_ms["ensemble"] = answer.network_ms
+        return answer
+
+    def begin_exam(self, exam: Exam) -> None:
+        """Go over to another exam."""
+        self.exam = exam
+        if self._second is not None:
+            self._second.begin_again()
+
+    def events(self) -> list[Event]:
+        """Return what the ensemble has to tell, beside its answers."""
+        return [] if self._second is None else self._second.events()
+
     def _ask_gate(
         self, frame: Frame, stage_ms: dict[str, float]
     ) -> tuple[SkipReason | None, dict[str, Any]]:
@@ -116,6 +171,7 @@ class Worker:
             return frame.skip_reason, {}
         begun_ns = time.monotonic_ns()
         found = self._gate.judge(frame.pixels)
+        self._lets_pass = found.refusal is None
         stage_ms["gate"] = (time.monotonic_ns() - begun_ns) / 1e6
         said = {"gate": found.score, "unfamiliarity": found.unfamiliarity, "plane": found.plane}
         return found.refusal, said
@@ -131,16 +187,25 @@ def work(
         # before the engine loads, so that the capture process has somewhere to send to
         open_socket(context, endpoints["frames"], bind=False) as frames_socket,
         open_socket(context, endpoints["results"], bind=False) as results,
+        ExitStack() as stack,
     ):
         bundle = Bundle.load(Path(options.bundle))
-        wanted = (options.engine, options.precision, options.members, options.threads)
-        choice = open_engine(bundle, *wanted, avoid=options.avoid)
-        exam = _begin_exam(bundle, options.exam)
-        worker = Worker(choice.backend, exam, options.cam_hz, Gate.open(bundle))
+        student = None if options.student is None else Bundle.load(Path(options.student))
+        gate = Gate.open(bundle)
+        # live, one frame on all cores is soonest done
+        streams = 1 if options.realtime or options.threads == 1 else STREAMS
+        choice = _open_first(options, bundle, student, streams)
+        exam = open_exam(bundle, student, options.exam)
+        second = stack.enter_context(_open_second(options, bundle))
+        worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
+        worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        ahead = ReadAhead(inlet, choice.backend, streams, worker.lets_pass)
         while not stop():
-            received = inlet.receive(POLL_MS)
+            for event in worker.events():
+                results.send(pack(event))
+            received = ahead.receive(POLL_MS)
             if received is None:
                 results.send(pack(Event("alive")))
                 continue
@@ -153,7 +218,7 @@ def work(
                 case Event(name="hello"):
                     inlet.begin_again()
                 case Event(name="new-exam", fields=fields):
-                    worker.exam = _begin_exam(bundle, None)
+                    worker.begin_exam(open_exam(bundle, student))
                     results.send(pack(Event("exam-begun", fields)))
                 case Event(name="end"):
                     return
@@ -161,10 +226,35 @@ def work(
                     results.send(pack(Event("ignored", {"kind": type(other).__name__})))
 
 
-def _begin_exam(bundle: Bundle, state: dict[str, Any] | None) -> Exam:
-    if state is None:
-        return Exam(bundle.manifest.labels, bundle.calibration)
-    return Exam.restore(state, bundle.calibration)
+def _open_first(
+    options: EngineOptions, bundle: Bundle, student: Bundle | None, streams: int
+) -> Choice:
+    """Open the engine that judges every frame, `streams` of them at once."""
+    how = (options.threads, options.avoid, streams)
+    if student is not None:
+        return open_engine(student, "auto", None, None, *how)
+    return open_engine(bundle, options.engine, options.precision, options.members, *how)
+
+
+@contextmanager
+def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpinion | None]:
+    """Open the ensemble behind its student, if there is one."""
+    if options.student is None:
+        yield None
+        return
+    wanted = (options.engine, options.precision, options.members)
+    classes = len(bundle.manifest.labels)
+    second: SecondOpinion
+    if options.realtime:
+        threads = count_threads()
+        second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
+    else:
+        choice = open_engine(bundle, *wanted, options.threads, options.avoid)
+        second = AtOnce(choice, classes)
+    try:
+        yield second
+    finally:
+        second.close()
 
 
 if __name__ == "__main__":

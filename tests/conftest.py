@@ -35,3 +35,11 @@ def bundle_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support.bundles import make_bundle
 
     return make_bundle(tmp_path_factory.mktemp("bundles") / "small")
+
+
+@pytest.fixture(scope="session")
+def student_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of one member, other weights, that goes with `bundle_root`."""
+    from tests.support.bundles import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "student", members=1, seed=1)

@@ -65,7 +65,7 @@ class Tasting:
             "It is bad: do not use it." if self.is_bad else "Compare it on unseen patients first."
         )
         return (
-            f"A weight average of members that share no start; of {self.frames} frames of "
+            f"A weight average of the members; of {self.frames} frames of "
             f"{self.of} it judges {self.soup:.1%} rightly, the ensemble {self.ensemble:.1%}. "
             f"{verdict}"
         )
@@ -183,8 +183,8 @@ def make_soup(
     details["members"] = [names[n] for n in taken]
     tasting = _taste(soup, networks, training, held_out, rows)
     limit = (
-        "A weight average of members that share no start, which was never measured: expect "
-        "nothing of it."
+        "A weight average of the members, which was never measured: where they share no start, "
+        "expect nothing of it."
     )
     if tasting is not None:
         details["tasting"] = vars(tasting) | {"is_bad": tasting.is_bad}

@@ -1,7 +1,7 @@
 """One file a backend, all behind one protocol."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,14 @@ class Backend(Protocol):
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 grey pictures."""
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A backend that judges several pictures at once if it is told of them beforehand."""
+
+    def begin(self, picture: NDArray[np.uint8]) -> None:
+        """Start on a `(size, size)` uint8 picture that `infer` is asked for later, in order."""
 
 
 def name_precision(precision: str) -> str:

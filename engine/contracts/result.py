@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.frame import SkipReason
+from engine.contracts.pair import Carried, Carrier, EnsembleAnswer
 
 
 class ExamState(StrEnum):
@@ -29,7 +30,8 @@ class ExamSnapshot:
     and `high` bound it, `(C,)`, at the level of `engine.exam`. `effective_frames` is how many
     independent frames the used ones are worth. `mean` is the paper's plain mean, `(C,)`, where the
     bundle calibrates whole exams and so differs from it; `alarm` says that the operating point for
-    "any anomaly" is reached and held.
+    "any anomaly" is reached and held. `carried` tells, where a student judges beside its ensemble,
+    whose exam this is; `used` and `skipped` are the student's, who judges every frame.
     """
 
     probabilities: NDArray[np.float64]
@@ -42,6 +44,14 @@ class ExamSnapshot:
     skipped: dict[str, int] = field(default_factory=dict)
     mean: NDArray[np.float64] | None = None
     alarm: bool = False
+    carried: Carried | None = None
+
+    @property
+    def judged(self) -> int:
+        """Return how many frames the result rests on: of those used, what its carrier judged."""
+        if self.carried is None or self.carried.by is Carrier.STUDENT:
+            return self.used
+        return self.carried.judged
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ class Result:
     `gate` is the score, 0 to 1, that the frame is a view of a fetal head or spine, and
     `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where
     the bundle has no gate or the frame never reached it. `plane` is the view that the gate takes it
-    for, one of the bundle's, None where it says none.
+    for, one of the bundle's, None where it says none. `ensemble` is what the ensemble has said
+    meanwhile where a student judges beside it, as a rule of an earlier frame.
     """
 
     stream_id: str
@@ -71,6 +82,7 @@ class Result:
     gate: float | None = None
     unfamiliarity: float | None = None
     plane: str | None = None
+    ensemble: EnsembleAnswer | None = None
 
     @property
     def used(self) -> bool:

@@ -1,6 +1,7 @@
 """Runs the real three processes over a clip, with a sink that measures."""
 
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -144,15 +145,24 @@ def measure_glass_ages_ms(pictures: list[Shown]) -> list[float]:
 
 def measure_answer_ages_ms(trace: Trace) -> list[float]:
     """Return how old each used frame was when an overlay first knew its result, or a newer one."""
-    ages = []
+    ages: list[float] = []
     pending: list[tuple[int, int]] = []
+    refreshed = deque(trace.refreshed)
+
+    def settle(known: int, done_ns: int) -> None:
+        ages.extend((done_ns - due_ns) / 1e6 for seq, due_ns in pending if seq <= known)
+        pending[:] = [(seq, due_ns) for seq, due_ns in pending if seq > known]
+
     for each in trace.measured:
+        while refreshed and refreshed[0][1] <= each.done_ns:
+            settle(*refreshed.popleft())
         judged = None if each.seq is None else trace.judged.get(each.seq)
         if each.due_ns is not None and judged is not None and judged.skip_reason is None:
             pending.append((judged.seq, each.due_ns))
         known = -1 if each.result_seq is None or not each.ai_on else each.result_seq
-        ages += [(each.done_ns - due_ns) / 1e6 for seq, due_ns in pending if seq <= known]
-        pending = [(seq, due_ns) for seq, due_ns in pending if seq > known]
+        settle(known, each.done_ns)
+    for known, done_ns in refreshed:
+        settle(known, done_ns)
     return ages
 
 

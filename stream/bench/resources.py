@@ -1,5 +1,6 @@
 """What the processes of a session cost: CPU time and memory, read from Linux's /proc."""
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ class Usage:
     """One process at one moment.
 
     `cpu_s` is user and system time of all its threads since its start; `resident_mib` and
-    `peak_mib` count shared pages in full, `own_mib` (PSS) only its share of them.
+    `peak_mib` count shared pages in full, `own_mib` (PSS) only its share of them; not a number
+    where that was not asked for.
     """
 
     cpu_s: float
@@ -49,23 +51,27 @@ def find_processes() -> dict[str, int]:
     return found
 
 
-def read_usage(pid: int) -> Usage | None:
-    """Read one process; None where it is gone or this is no Linux."""
+def read_usage(pid: int, *, share: bool = True) -> Usage | None:
+    """Read one process; None where it is gone or this is no Linux.
+
+    Its `share` of common pages is dear: the kernel walks all of its memory, for 1 to 4 ms.
+    """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
         status: dict[str, str] = dict(_KB.findall((PROC / str(pid) / "status").read_text()))
-        rollup: dict[str, str] = dict(_KB.findall((PROC / str(pid) / "smaps_rollup").read_text()))
+        walked = (PROC / str(pid) / "smaps_rollup").read_text() if share else ""
     except (OSError, IndexError):
         return None
     if "VmRSS" not in status:  # a zombie has no memory left
         return None
+    rollup: dict[str, str] = dict(_KB.findall(walked))
     ticks = int(fields[11]) + int(fields[12])
     resident = int(status["VmRSS"]) / MIB
     return Usage(
         cpu_s=ticks / os.sysconf("SC_CLK_TCK"),
         resident_mib=resident,
         peak_mib=int(status.get("VmHWM", status["VmRSS"])) / MIB,
-        own_mib=int(rollup["Pss"]) / MIB if "Pss" in rollup else resident,
+        own_mib=int(rollup["Pss"]) / MIB if "Pss" in rollup else resident if share else math.nan,
     )
 
 
@@ -77,10 +83,10 @@ class Reading:
     usages: Mapping[str, Usage]
 
 
-def read_all(pids: Mapping[str, int], shown: int) -> Reading:
-    """Read every process that still runs."""
-    usages = {role: usage for role, pid in pids.items() if (usage := read_usage(pid)) is not None}
-    return Reading(shown, usages)
+def read_all(pids: Mapping[str, int], shown: int, *, share: bool = True) -> Reading:
+    """Read every process that still runs; `share` as in `read_usage`."""
+    found = {role: read_usage(pid, share=share) for role, pid in pids.items()}
+    return Reading(shown, {role: usage for role, usage in found.items() if usage is not None})
 
 
 def describe_usage(runs: Sequence[Sequence[Reading]]) -> dict[str, Any]:
@@ -120,9 +126,11 @@ def describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
     """Return the most that all processes took together, and each one's resident and peak MiB."""
     if not readings:
         return None
-    found: dict[str, Any] = {
-        "together": round(max(sum(u.own_mib for u in r.usages.values()) for r in readings), 1)
-    }
+    sums = [sum(usage.own_mib for usage in reading.usages.values()) for reading in readings]
+    known = [together for together in sums if not math.isnan(together)]
+    # too short a run to have asked for shares: what each holds, shared pages counted twice
+    known = known or [sum(usage.resident_mib for usage in r.usages.values()) for r in readings]
+    found: dict[str, Any] = {"together": round(max(known), 1)}
     for name in ("resident", "peak"):
         found[name] = {
             role: round(

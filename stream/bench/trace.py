@@ -49,6 +49,8 @@ class Trace:
     rate_hz: float = 0.0
     shown: list[Shown] = field(default_factory=list)
     judged: dict[int, Judged] = field(default_factory=dict)
+    refreshed: list[tuple[int, int]] = field(default_factory=list)
+    """The newest result's `seq` on each overlay that was drawn for an answer, and when."""
     readings: list[Reading] = field(default_factory=list)
     glass: GlassLog | None = None
     frames: dict[str, Any] = field(default_factory=dict)

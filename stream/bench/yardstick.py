@@ -1,6 +1,7 @@
 """Runs the floor as a process of its own, on the clip and the engine that are being measured."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from stream.bench.settings import BenchSettings
 from stream.find import find_region
 from stream.screen import WARMUP_PICTURES
 from stream.sources import open_source
+from stream.supervisor import HEAP
 
 LIMIT_S = 4000.0
 """Longer than any clip that a bench plays; a floor that hangs is ended."""
@@ -56,6 +58,7 @@ class Yardstick:
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
+            env=os.environ | HEAP,
             check=False,
         )
         if done.returncode != 0:

@@ -19,7 +19,8 @@ OTHER_CREDIT = 6
 """Heatmap, status and thumbnails under way; a page acknowledges these at once."""
 
 STATUS_GAP_NS = 100_000_000
-"""A viewer without credit for pictures still hears how things stand, ten times a second."""
+"""A viewer that is behind still hears how things stand, ten times a second; one that keeps up hears
+each word at once, for it may be an answer."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Mailbox:
         if parcel.kind is Kind.PICTURE:
             return pictures < PICTURE_CREDIT
         if parcel.kind is Kind.STATUS and now_ns - self._status_ns < STATUS_GAP_NS:
-            return False
+            return pictures < PICTURE_CREDIT and len(self._underway) == pictures
         return len(self._underway) - pictures < OTHER_CREDIT
 
     def _send(self, parcel: Parcel, now_ns: int) -> bytes:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -78,8 +78,15 @@ class FrameConverter:
         pixels = np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
         if target == "bgra":
             pixels = _lay_over_black(pixels)
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
-        return pixels if matrix is None else _apply_turn(pixels, bytes(matrix))
+        matrix = _read_display_matrix(frame)
+        return pixels if matrix is None else _apply_turn(pixels, matrix)
+
+
+def _read_display_matrix(frame: VideoFrame) -> bytes | None:
+    # Not by `frame.side_data`: the frame keeps that, and that keeps the frame, so each decoded
+    # picture would lie in memory until the garbage collector comes by, hundreds of them at a time.
+    found = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg]
+    return None if found is None else bytes(found)
 
 
 def _is_neutral(frame: VideoFrame) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from engine.alarm import AlarmLatch
 from engine.contracts.calibration import Alarm, Calibration, ExamCalibration, OperatingPoint
 from engine.contracts.errors import InputError
+from engine.contracts.result import ExamState
 from engine.exam import Exam
 
 LABELS = ("a", "normal")
@@ -41,15 +42,15 @@ def test_it_waits_for_evidence_and_stays_until_clearly_normal() -> None:
 def test_the_running_exam_sounds_and_goes_on_after_a_restart() -> None:
     calibration = Calibration(alarm=RULE, exam=ExamCalibration(0.0, 0.5, 20.0, 0.5, 20.0))
     whole = Exam(LABELS, calibration)
-    expected = show(whole, 0.95, 12) + show(whole, 0.05, 60)
-    assert True in expected[:12]
+    expected = show(whole, 0.95, 80) + show(whole, 0.05, 400)
+    assert True in expected[:80]
     assert not expected[0]
     assert not expected[-1], "the mean came down: it goes off"
-    for cut in (3, 12):
+    for cut in (3, 80):
         first = Exam(LABELS, calibration)
         heard = show(first, 0.95, cut)
         again = Exam.restore(json.loads(json.dumps(first.to_json())), calibration)
-        heard += show(again, 0.95, 12 - cut) + show(again, 0.05, 60)
+        heard += show(again, 0.95, 80 - cut) + show(again, 0.05, 400)
         assert heard == expected
 
 
@@ -132,3 +133,16 @@ def test_a_damaged_calibration_is_refused(change: dict[str, object]) -> None:
 def test_a_calibration_of_other_classes_begins_no_exam(calibration: Calibration) -> None:
     with pytest.raises(InputError, match="neurosono calibrate"):
         Exam(LABELS, calibration)
+
+
+def test_no_alarm_sounds_while_the_exam_is_collecting() -> None:
+    exam = Exam(("hole", "normal"), Calibration(alarm=Alarm("normal", 0.8, 0.6)))
+    rng, sounded = np.random.default_rng(0), []
+    for _ in range(20):
+        share = rng.uniform(0.9, 1.0)
+        exam.update(np.array([[share, 1 - share]], dtype=np.float32))
+        shown = exam.snapshot()
+        sounded.append(shown.alarm)
+        assert shown.alarm is (shown.state is not ExamState.COLLECTING)
+    assert sounded[0] is False
+    assert sounded[-1] is True

@@ -142,3 +142,26 @@ def test_the_compiled_graph_is_kept_and_gives_the_same_bits(
     for answer in (first, again):
         assert np.array_equal(answer.probabilities, plain.probabilities)
         assert np.array_equal(answer.cams, plain.cams)
+
+
+def test_pictures_begun_beforehand_give_the_same_numbers(
+    folder: Path, pictures: np.ndarray
+) -> None:
+    plain = OpenVinoBackend(folder / "model.xml", "f32")
+    ahead = OpenVinoBackend(folder / "model.xml", "f32", streams=2)
+    for passed_over in ((), (0, 3)):  # what was begun and is never asked for is let go
+        for turn in (range(3), range(3, 6)):
+            for place in turn:
+                ahead.begin(pictures[place])
+            for place in turn:
+                if place not in passed_over:
+                    found = ahead.infer(pictures[place][None])
+                    exact = plain.infer(pictures[place][None])
+                    np.testing.assert_array_equal(found.probabilities, exact.probabilities)
+                    np.testing.assert_array_equal(found.cams, exact.cams)
+
+
+def test_every_operation_has_a_name_of_its_own(folder: Path) -> None:
+    model = ov.Core().read_model(folder / "model.xml")
+    names = [op.get_friendly_name() for op in model.get_ops()]
+    assert len(names) == len(set(names)), "NNCF tells operations apart by name alone"

@@ -1,5 +1,6 @@
 """A live session on real processes, while they are killed, stopped and starved."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ from stream.clips import Clips, clip_folder
 from stream.display.protocol import Command
 from stream.journal import Journal
 from stream.journal_rebuild import rebuild_exam
-from stream.live import Ended, run_live
+from stream.live import run_live
 from stream.live_options import SessionOptions
 from stream.live_record import LiveRecord
 from stream.phantom.exam import PhantomSpec, exam_frames
-from tests.support.commands import count_pictures, run, start, wait_until
+from stream.stage import Ended
+from tests.support.commands import count_pictures, start, wait_until
 
 SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
 
@@ -97,8 +100,9 @@ class Session:
     def child(self, module: str) -> psutil.Process:
         def find() -> psutil.Process | None:
             for process in psutil.Process(os.getpid()).children():
-                if process.is_running() and module in process.cmdline():
-                    return process
+                with contextlib.suppress(psutil.Error):  # it may just have ended
+                    if module in process.cmdline():
+                        return process
             return None
 
         found: psutil.Process = wait_until(find)
@@ -197,6 +201,27 @@ def test_a_killed_capture_is_no_signal_and_comes_back(session: Session) -> None:
     assert rebuilt.to_json() == ended.exam.to_json()
 
 
+def test_an_answer_is_said_without_waiting_for_the_next_picture(session: Session) -> None:
+    session.wait_for_evidence(25)
+    session.finish()
+    said = [status for _, status in session.screen.said if not status["over"]]
+    news = [
+        after
+        for before, after in pairwise(said)
+        if after["frames"]["used"] > before["frames"]["used"]
+    ]
+    alone = sum("index" not in each for each in news)
+    assert len(news) >= 10
+    assert alone > len(news) / 2
+
+
+def test_capture_forgets_the_frames_that_are_on_record(session: Session) -> None:
+    session.wait_for_evidence(50)
+    wait_until(lambda: session.screen.last["source"]["unanswered"] < 25)
+    assert session.screen.last["source"]["sampled"] > 50
+    session.finish()
+
+
 def test_another_exam_begins_at_nothing(session: Session) -> None:
     first = session.record.exam_id
     session.screen.asked.append(Command("new-exam"))
@@ -278,7 +303,15 @@ class TestFreeze:
 
 def test_a_killed_session_is_taken_up_again(bundle_root: Path, tmp_path: Path) -> None:
     place = tmp_path / "exams.db"
-    options = ["live", SOURCE, "--bundle", bundle_root, "--journal", place, "--no-page"]
+    options: list[str | Path] = [
+        "live",
+        SOURCE,
+        "--bundle",
+        bundle_root,
+        "--journal",
+        place,
+        "--no-page",
+    ]
     process = start(*options)
 
     def count_used() -> int:
@@ -295,9 +328,12 @@ def test_a_killed_session_is_taken_up_again(bundle_root: Path, tmp_path: Path) -
     with Journal.open(place).read() as reader:
         (before,) = reader.exams()
     assert not before.ended
-    done = run(*options, "--resume", before.exam_id, "--seconds", "5", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    after = json.loads(done.stdout)
+    process = start(*options, "--resume", before.exam_id, "--json", "-")
+    wait_until(lambda: count_used() > before.used)
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    after = json.loads(out)
     assert after["exam"] == before.exam_id
     assert after["frames"]["used"] > before.used
     with Journal.open(place).read() as reader:

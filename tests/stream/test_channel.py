@@ -13,6 +13,7 @@ from stream.channel import (
     Endpoints,
     Inlet,
     Outlet,
+    await_any,
     make_socket_folder,
     open_socket,
     remove_socket_folder,
@@ -126,6 +127,20 @@ def test_what_the_receiver_says_is_heard(
     inlet.tell(Event("engine-off"))
     outlet.pump(2000)
     assert heard == [Event("engine-off")]
+
+
+def test_whichever_of_two_comes_first_ends_the_wait(
+    folder: Path, sockets: tuple[zmq.Socket[bytes], zmq.Socket[bytes]]
+) -> None:
+    endpoint = Endpoints.in_folder(folder).results
+    with zmq.Context() as context, open_socket(context, endpoint, bind=True) as other:
+        quiet, inlet = Inlet(other), Inlet(sockets[1])
+        await_any(0, quiet, inlet)
+        assert inlet.receive(0) is None
+        Outlet(sockets[0], print).send_always(Event("here"))
+        await_any(5000, quiet, inlet)
+        assert inlet.receive(0) is not None
+        assert quiet.receive(0) is None
 
 
 def test_a_stranger_on_the_socket_is_refused(

@@ -106,7 +106,8 @@ def test_a_journal_of_before_the_gate_opens_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     make_journal(path, 3)
     with closing(sqlite3.connect(path)) as connection:
-        for column in ("gate", "unfamiliarity", "plane", "exam_mean", "exam_alarm"):
+        gone = ("gate", "unfamiliarity", "plane", "exam_mean", "exam_alarm")
+        for column in (*gone, "ensemble_seq", "ensemble_members", "exam_carried"):
             connection.execute(f"ALTER TABLE result DROP COLUMN {column}")
     set_version(path, 1)
     with Journal.open(path) as journal:

@@ -1,5 +1,6 @@
 """Running the real command, as a user would."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -56,8 +57,9 @@ def child(parent: subprocess.Popen[str], module: str) -> psutil.Process:
 
     def find() -> psutil.Process | None:
         for process in psutil.Process(parent.pid).children():
-            if module in process.cmdline():
-                return process
+            with contextlib.suppress(psutil.Error):  # one that was only looked up has ended already
+                if module in process.cmdline():
+                    return process
         return None
 
     found: psutil.Process = wait_until(find)

@@ -72,7 +72,7 @@ class Page {
     this.clock.hear(head, nowMs);
     if (kind === KIND.picture) this.picture.take(head, about, jpeg);
     else this.link.acknowledge(head);
-    if (kind === KIND.picture || kind === KIND.status) this.learn(head, about, nowMs);
+    if (kind === KIND.picture || kind === KIND.status) this.learn(head, about);
     else if (kind === KIND.heatmap) this.heatmap.take(head, about, jpeg, this.bars.labels);
     else if (this.isOfThisExam(about)) (kind === KIND.evidence ? this.evidence : this.kept).take(about, jpeg);
   }
@@ -105,7 +105,7 @@ class Page {
     this.evidence.name(labels);
   }
 
-  learn(head, status, nowMs) {
+  learn(head, status) {
     const madeMs = head.sent_ms - head.held_ms;
     if (madeMs < this.madeMs) return; // a picture that was encoded while a newer status overtook it
     this.madeMs = madeMs;
@@ -116,14 +116,24 @@ class Page {
     }
     this.status = status;
     if (status.labels) this.name(status.labels);
-    this.look(nowMs);
+    this.lookSoon();
+  }
+
+  // Once before the next paint, however many messages came: more looks than paints nobody sees.
+  lookSoon() {
+    if (this.looking) return;
+    this.looking = true;
+    requestAnimationFrame(() => {
+      this.looking = false;
+      this.look();
+    });
   }
 
   silentMs(nowMs) {
     return this.status ? Math.max(0, nowMs + this.clock.offsetMs - this.madeMs) : Infinity;
   }
 
-  // Shows what is true now, and nothing else. Called by every status and by the page's own timer.
+  // Shows what is true now, and nothing else. Called after every status and by the page's own timer.
   look(nowMs = performance.now()) {
     const silentMs = this.silentMs(nowMs);
     const standing = judge(this.status, silentMs, this.lateMs, this.choice);

@@ -44,10 +44,11 @@ export class Bars {
     const track = make("div", "track", reading);
     const fill = make("div", "fill", track);
     const whisker = make("div", "whisker", track);
-    return { row, reading, tag, value, fill, whisker };
+    return { row, reading, tag, value, fill, whisker, shown: "" };
   }
 
-  // `status` null blanks every row.
+  // `status` null blanks every row. Writes only the rows that changed: the page asks 20 times a second
+  // and more, and each row that is written is laid out and painted anew.
   show(status) {
     const probabilities = status?.probabilities;
     const set = new Set(status?.prediction_set ?? []);
@@ -56,13 +57,17 @@ export class Bars {
       const probability = probabilities?.[place];
       const known = typeof probability === "number";
       const inSet = known && set.has(this.labels[place]);
+      const [low, high] = [status?.low?.[place], status?.high?.[place]];
+      const shown = JSON.stringify([probability, inSet, place === winner, low, high]);
+      if (parts.shown === shown) return;
+      parts.shown = shown;
       parts.row.classList.toggle("known", known);
       parts.row.classList.toggle("in-set", inSet);
       parts.row.classList.toggle("winner", known && place === winner);
       parts.tag.textContent = inSet ? "in set" : "";
       parts.value.textContent = known ? percentage(probability) : "";
       parts.fill.style.width = known ? percent(probability) : "0";
-      drawWhisker(parts.whisker, known, status?.low?.[place], status?.high?.[place]);
+      drawWhisker(parts.whisker, known, low, high);
       parts.row.setAttribute(
         "aria-label",
         `${readable(this.labels[place])}: ${known ? percentage(probability) : "no result"}${inSet ? ", in the prediction set" : ""}`,

@@ -4,6 +4,8 @@ import { clockTime, STATE_WORDS } from "./words.js";
 
 const SIGNS = { "AI ON": "on", "AI OFF": "off", "AI STARTING": "starting", "NO SIGNAL": "no-signal", "EXAM ENDED": "over" };
 
+const CARRIER_NEWS_MS = 10000;
+
 export class Panel {
   constructor(byId) {
     this.byId = byId;
@@ -42,10 +44,24 @@ export class Panel {
     this.write("state-words", known ? words : "");
     this.byId("state").dataset.state = known ? status.state : "none";
     this.byId("alarm").hidden = !(standing.lit && status.alarm);
+    this.showCarrier(standing.lit ? status.carried_by : null);
     this.showPlanes(standing.lit ? status.planes : null);
     this.showRecording(standing.lost ? null : status?.recording);
     this.write("exam-words", status?.ended ? "Exam ended" : `Exam ${status?.exam ?? "so far"}`);
     if (status && !standing.lost) this.write("clock", clockTime(status.pts_s ?? 0));
+  }
+
+  // Whose result this is, student's or ensemble's; a change stands out for as long as it is news.
+  showCarrier(told) {
+    const line = this.byId("carrier");
+    line.hidden = !told;
+    if (!told) return;
+    const before = this.carrier;
+    if (before && before !== told.carrier) this.carrierNewUntil = performance.now() + CARRIER_NEWS_MS;
+    this.carrier = told.carrier;
+    const news = performance.now() < (this.carrierNewUntil ?? 0);
+    line.classList.toggle("news", news);
+    this.write("carrier", `${news ? "now carried by " : "carried by "}${told.words}`);
   }
 
   // Only where a gate named any: a filled mark and a count for a plane that was seen.
@@ -80,7 +96,8 @@ export class Panel {
     const frames = status?.frames ?? {};
     const skipped = Object.entries(frames.skipped ?? {}).filter(([, count]) => count > 0);
     const total = skipped.reduce((sum, [, count]) => sum + count, 0);
-    const worth = status?.effective_frames;
+    // what the ensemble's frames are worth is not what the used ones are
+    const worth = status?.carried_by?.carrier === "ensemble" ? null : status?.effective_frames;
     this.write("worth", typeof worth === "number" ? `, worth ${Math.round(worth)}` : "");
     for (const name of ["used", "sampled", "dropped"]) this.write(name, count(frames[name]));
     this.write("skipped", status ? count(total) : "–");

@@ -90,6 +90,14 @@ def test_an_answer_is_as_old_as_the_first_overlay_that_knows_it() -> None:
     assert measure_answer_ages_ms(trace) == [48.0, 48.0, 48.0, 8.0]
 
 
+def test_an_answer_that_was_drawn_between_two_pictures_is_younger() -> None:
+    shown = [show(i, knows=k) for i, k in enumerate([None, 0, 0, 2])]
+    trace = make_trace([*[show(i) for i in (-3, -2, -1)], *shown])
+    between_ns = shown[1].done_ns + 12_000_000  # picture 1 was 8 ms old when it was shown
+    trace.refreshed = [(0, shown[0].done_ns + 5_000_000), (1, between_ns)]
+    assert measure_answer_ages_ms(trace) == [13.0, 20.0, 48.0]
+
+
 def test_drops_are_told_apart_from_those_at_the_start() -> None:
     shown = [show(i) for i in (*range(5), *range(5, 9), 11, 12)]
     trace = make_trace(shown, superseded=(1, 7))

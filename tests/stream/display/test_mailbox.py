@@ -80,10 +80,26 @@ def test_a_viewer_without_credit_for_pictures_still_hears_how_things_stand():
 
 def test_a_status_newer_than_the_picture_is_not_swallowed_by_it():
     box = mailbox()
+    box.put(parcel(Kind.PICTURE, 0))
+    assert numbers(box, 0) == [0]
     box.put(parcel(Kind.PICTURE, 1))
     box.put(parcel(Kind.STATUS, 2))
     assert numbers(box, 0) == [1]
     assert numbers(box, STATUS_GAP_NS) == [2]
+
+
+def test_a_viewer_that_keeps_up_hears_an_answer_at_once():
+    box = mailbox()
+    for number in range(0, 10, 2):
+        now_ns = number * MS
+        box.put(parcel(Kind.PICTURE, number))
+        assert numbers(box, now_ns) == [number]
+        box.put(parcel(Kind.STATUS, number + 1))
+        assert numbers(box, now_ns) == [number + 1]
+        box.put(parcel(Kind.STATUS, number + 1))
+        assert numbers(box, now_ns) == [], "it has not even said that it had the one before"
+        for sent in (number + 1, number + 2):
+            box.answer(sent, 0.0, now_ns)
 
 
 def test_the_page_can_tell_how_long_a_message_was_held():

@@ -1,0 +1,105 @@
+"""What capture remembers of the frames that it sent: those that may still have to be counted."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import zmq
+
+from engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from stream.capture import Capture
+from stream.channel import (
+    Endpoints,
+    Inlet,
+    Outlet,
+    make_socket_folder,
+    open_socket,
+    remove_socket_folder,
+)
+from stream.child import Stop
+from stream.intake import Taken
+from stream.wire import Event
+from tests.support.commands import wait_until
+
+PIXELS = np.zeros((4, 4), np.uint8)
+
+
+def take(seq: int) -> Taken:
+    reason = SkipReason.FROZEN if seq % 3 else None
+    frame = Frame("s", seq, seq, seq / 25, PIXELS if reason is None else None, reason)
+    return Taken(DisplayFrame("s", seq, seq, seq / 25, PIXELS, seq, reason), frame)
+
+
+class Session:
+    """A capture between an engine and a display that are played by the test."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoints: Endpoints) -> None:
+        self.sockets = [
+            open_socket(context, endpoint, bind=bind)
+            for endpoint in (endpoints.frames, endpoints.display)
+            for bind in (True, False)
+        ]
+        frames, engine, display, screen = self.sockets
+        outlets = Outlet(frames, self.hear), Outlet(display, self.hear)
+        self.engine, self.screen = Inlet(engine, 1), Inlet(screen, 1)
+        self.capture = Capture(*outlets, Stop(), realtime=True, paced=False)
+
+    def hear(self, event: Event) -> None:
+        self.capture.hear(event)
+
+    def send(self, first_seq: int, count: int) -> None:
+        for seq in range(first_seq, first_seq + count):
+            self.capture.send(take(seq))
+
+    def read_unjudged(self) -> list[int]:
+        """Return the frames that come before the word that ends them."""
+        self.capture.tell(Event("that-was-all"))
+        found: list[int] = []
+
+        def is_all() -> bool:
+            self.capture.pump()  # what was sent before the peer had come goes now
+            while (received := self.screen.receive(0)) is not None:
+                if isinstance(received.message, Event):
+                    return True
+                if isinstance(received.message, Frame):
+                    found.append(received.message.seq)
+            return False
+
+        wait_until(is_all)
+        return found
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    folder = make_socket_folder()
+    with zmq.Context() as context:
+        made = Session(context, Endpoints.in_folder(folder))
+        yield made
+        for socket in made.sockets:
+            socket.close(linger=0)
+    remove_socket_folder(folder)
+
+
+def test_what_is_recorded_is_forgotten_however_long_a_session_lasts(session: Session) -> None:
+    for first_seq in range(0, 2000, 100):
+        session.send(first_seq, 100)
+        session.capture.hear(Event("recorded", {"next_seq": first_seq + 95}))
+        assert session.capture.unanswered == 5
+
+
+def test_a_dead_engines_frames_are_told_but_for_those_on_record(session: Session) -> None:
+    session.send(0, 10)
+    session.capture.hear(Event("recorded", {"next_seq": 4}))
+    session.capture.hear(Event("engine-off", {"next_seq": 6, "answered": [8]}))
+    assert session.read_unjudged() == [6, 7, 9]
+
+
+def test_a_word_of_the_display_that_comes_by_its_socket_is_heard(session: Session) -> None:
+    session.send(0, 10)
+    session.screen.tell(Event("recorded", {"next_seq": 10}))
+
+    def is_forgotten() -> bool:
+        session.capture.pump()
+        return session.capture.unanswered == 0
+
+    wait_until(is_forgotten)
