@@ -15,7 +15,7 @@ def run(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
     recipe: Annotated[
-        str | None, typer.Option(help="A TOML file, or a shipped recipe: paper, demo.")
+        str | None, typer.Option(help="A TOML file, or a shipped recipe; see `train recipes`.")
     ] = "paper",
     folds: Annotated[str | None, typer.Option(help="A number of folds, or lopo.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -83,20 +83,24 @@ def run(
 
 def recipes() -> None:
     """Explain what a recipe may say, and what the shipped ones do."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from scripts.console import console
     from training.recipe import RECIPES_PATH, Recipe, load_recipe
 
+    for key, meaning in Recipe.meanings().items():
+        console.print(f"[bold]{key}[/bold]: {meaning}", highlight=False)
     names = sorted(path.stem for path in RECIPES_PATH.glob("*.toml"))
-    table = Table("key", "meaning", "default", *names)
+    table = Table(Column("", no_wrap=True), "default", *names)
     values = [load_recipe(name).to_json() for name in names]
-    for key, default in Recipe().to_json().items():
-        shown = (
-            f"{value[key]:.4g}" if isinstance(value[key], float) else str(value[key])
-            for value in values
+    for key in Recipe.meanings():
+        table.add_row(
+            key,
+            *(
+                f"{value[key]:.4g}" if isinstance(value[key], float) else str(value[key])
+                for value in (Recipe().to_json(), *values)
+            ),
         )
-        table.add_row(key, Recipe.meanings()[key], str(default), *shown)
     console.print(table)
 
 
