@@ -134,10 +134,12 @@ def test_whichever_of_two_comes_first_ends_the_wait(
 ) -> None:
     endpoint = Endpoints.in_folder(folder).results
     with zmq.Context() as context, open_socket(context, endpoint, bind=True) as other:
-        quiet, inlet = Inlet(other), Inlet(sockets[1])
+        quiet, inlet = Inlet(other), Inlet(sockets[1], 1)
         await_any(0, quiet, inlet)
         assert inlet.receive(0) is None
-        Outlet(sockets[0], print).send_always(Event("here"))
+        outlet = Outlet(sockets[0], print)
+        outlet.pump(5000)  # until the credit is here: the two are connected
+        outlet.send_always(Event("here"))
         await_any(5000, quiet, inlet)
         assert inlet.receive(0) is not None
         assert quiet.receive(0) is None

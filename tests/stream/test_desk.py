@@ -41,7 +41,7 @@ def record(bundle_root: Path, tmp_path: Path) -> Iterator[LiveRecord]:
 def show(desk: Desk, record: LiveRecord, seconds: int) -> list[Result]:
     """Show an exam at 30 Hz, each frame with its result; every one of them has a heatmap."""
     results = list(make_results(make_exam(), 30 * seconds))
-    desk.open_exam(record._bundle.manifest.labels)
+    desk.open_exam(make_exam().labels)
     for result in results:
         at_ns = result.captured_ns
         desk.see(DisplayFrame(STREAM, result.seq, at_ns, result.pts_s, PICTURE, result.seq))
@@ -64,7 +64,7 @@ def test_what_is_offered_is_kept_and_shown(record: LiveRecord) -> None:
     assert [each.key_frame_id for each in found] == [each["name"] for each in hub.told]
     assert {each["kept_by"] for each in hub.told} == {"auto"}
     assert {each["verdict"] for each in hub.told} == {"proposed"}
-    labels = record._bundle.manifest.labels
+    labels = make_exam().labels
     for each in found:
         own = results[each.seq]
         assert own.probabilities is not None
@@ -110,6 +110,6 @@ def test_what_was_kept_in_the_exam_before_is_not_reviewed_in_the_next(record: Li
     desk = Desk(hub, record, lambda: None)
     show(desk, record, 3)
     name = hub.told[0]["name"]
-    desk.open_exam(record._bundle.manifest.labels)
+    desk.open_exam(make_exam().labels)
     desk.obey(Command("review", {"key_frame_id": name, "verdict": "reject"}))
     assert hub.told[-1]["verdict"] == "proposed"
