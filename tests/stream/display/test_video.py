@@ -3,6 +3,7 @@
 import itertools
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -143,17 +144,22 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> No
         VideoWriter(tmp_path / "a_file" / "overlay.mp4", CANVAS_PX, 25.0)
 
 
-@pytest.fixture
-def full_disk() -> Iterator[int]:
-    """Let no file of this process grow past 20 kB: writing then fails as on a full disk."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow past 20 kB: writing then fails as on a full disk.
+
+    Not longer than the block: pytest's own output may go to a file, too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield 20_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("count", [3, 80])
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk: int, count: int) -> None:
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, count: int) -> None:
     writer = VideoWriter(tmp_path / "overlay.mp4", CANVAS_PX, 25.0)
 
     def fill() -> None:
@@ -161,7 +167,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk: int, 
             writer.write(noise(place), place / 25)
         writer.close()
 
-    with pytest.raises(OutputError, match=r"cannot write .*overlay\.mp4: .*room$"):
+    with full_disk(), pytest.raises(OutputError, match=r"cannot write .*overlay\.mp4: .*room$"):
         fill()
     assert list(tmp_path.iterdir()) == []
 
