@@ -24,6 +24,12 @@ DatasetArgument = Annotated[
 ]
 EveryOption = Annotated[int, typer.Option(min=1, help="Keep one frame in N of each clip.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Also write the result there; - for stdout.")]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out files that cannot be used, and say so.")
+]
+AllowCopiesOption = Annotated[
+    bool, typer.Option("--allow-copies", help="Let pictures pass that stand under two patients.")
+]
 
 
 def prepare(
@@ -35,13 +41,8 @@ def prepare(
         str | None,
         typer.Option(help="The labels that there may be, in their order: a,b,c. Others stop it."),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out files that cannot be used, and say so.")
-    ] = False,
-    allow_copies: Annotated[
-        bool,
-        typer.Option("--allow-copies", help="Let pictures pass that stand under two patients."),
-    ] = False,
+    skip_bad: SkipBadOption = False,
+    allow_copies: AllowCopiesOption = False,
     json: JsonOption = None,
 ) -> None:
     """Extract a dataset into a frame cache, once; with the very pixels that a replay sees.
@@ -57,7 +58,14 @@ def prepare(
     write_json_report(json, _report(cache))
 
 
-def open_cache(dataset: Path, cache: Path | None, out: Path, every: int) -> "Cache":
+def open_cache(
+    dataset: Path,
+    cache: Path | None,
+    out: Path,
+    every: int,
+    skip_bad: bool = False,
+    allow_copies: bool = False,
+) -> "Cache":
     """Open a cache, or make it; an old one is used only if it is of this very dataset."""
     from engine.contracts.cache import SUMMARY_NAME, Cache
     from engine.contracts.errors import InputError
@@ -67,7 +75,7 @@ def open_cache(dataset: Path, cache: Path | None, out: Path, every: int) -> "Cac
         return Cache.load(dataset)
     where = cache or out.with_name(out.name + ".cache")
     if not where.exists():
-        return _extract(dataset, where, every)
+        return _extract(dataset, where, every, skip_bad=skip_bad, allow_copies=allow_copies)
     found = Cache.load(where)
     # Labels of a table may have been named by hand when the cache was made.
     now = find_dataset(dataset, found.labels if dataset.is_file() else None)

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.train_prepare import PAPER_EVERY, DatasetArgument, EveryOption, JsonOption, open_cache
+from scripts.train_prepare import (
+    PAPER_EVERY,
+    AllowCopiesOption,
+    DatasetArgument,
+    EveryOption,
+    JsonOption,
+    SkipBadOption,
+    open_cache,
+)
 
 if TYPE_CHECKING:
     from training.member import Step, Watch
@@ -32,6 +40,8 @@ def run(
         Path | None, typer.Option(help="Where to extract to; by default beside --out.")
     ] = None,
     every: EveryOption = PAPER_EVERY,
+    skip_bad: SkipBadOption = False,
+    allow_copies: AllowCopiesOption = False,
     card: Annotated[
         str | None, typer.Option(help="What the bundle is, for what, its limits: a TOML file.")
     ] = None,
@@ -41,7 +51,7 @@ def run(
     ] = 0,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Train on a Ray cluster: HOST:PORT, or local. Needs neurosono[cluster]."),
+        typer.Option(help="Train on a Ray cluster: HOST:PORT, or local. Needs the extra cluster."),
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -65,7 +75,7 @@ def run(
         seed=seed,
     )
     text = load_card(card)
-    data = open_cache(dataset, cache, out, every)
+    data = open_cache(dataset, cache, out, every, skip_bad, allow_copies)
     job = Run(data, chosen, out, name or out.name, workers or _count_workers(), text, cluster)
     with _Progress(chosen.epochs) as progress:
         metrics = job.train(progress)

@@ -55,7 +55,7 @@ def tell_bad_files(bad: Sequence[BadFile], total: int) -> str:
     more = f" and {len(bad) - NAMED_FILES} more" if len(bad) > NAMED_FILES else ""
     return (
         f"{len(bad)} of {total} files cannot be used: {named}{more}; mend or remove them, or leave "
-        "them out with `neurosono train prepare --skip-bad`"
+        "them out with `--skip-bad`"
     )
 
 

@@ -118,6 +118,12 @@ def test_bad_files_and_copies_stop_it_unless_allowed(phantoms: Path, tmp_path: P
     cache = Cache.load(out)
     assert cache.summary["copies_allowed"] is True
     audit(cache)
+    words = (data, "--out", tmp_path / "b", "--recipe", "demo", "--every", 5)
+    code, said = _run(*words)
+    assert (code, "1 of 7 files cannot be used" in said) == (2, True), said
+    code, said = _run(*words, "--skip-bad", "--allow-copies")
+    assert (code, "has one patient only" in said) == (2, True), said
+    assert Cache.load(tmp_path / "b.cache").frames.tobytes() == cache.frames.tobytes()
 
 
 @pytest.mark.parametrize(
