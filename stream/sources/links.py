@@ -24,6 +24,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
+
 from engine.contracts.errors import SourceError
 
 
@@ -124,6 +126,19 @@ def parse_link(argument: str) -> Link:
     if kind is Kind.UDP:
         _check_address(host)
     return Link(kind, argument, host, port or 0)
+
+
+def check_srt() -> None:
+    """Raise `SourceError` where the FFmpeg at hand was built without SRT."""
+    try:
+        av.open("srt://127.0.0.1:1", options={"connect_timeout": "1"}, timeout=0.1).close()
+    except av.error.ProtocolNotFoundError as error:
+        raise SourceError(
+            "the FFmpeg inside PyAV was built without SRT: let the encoder send MPEG-TS over UDP, "
+            "or install a PyAV that has it"
+        ) from error
+    except (av.error.FFmpegError, OSError):
+        return  # nobody is there, but it would have been spoken to
 
 
 def _parse_device(argument: str) -> Link:

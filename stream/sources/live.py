@@ -14,7 +14,7 @@ from stream.sources.exam_source import open_source
 from stream.sources.feed import Feed, FeedInfo, FeedOptions, Shot, StreamFeed, Tally
 from stream.sources.keeper import Keeper
 from stream.sources.latest import Latest
-from stream.sources.links import LOOP_PREFIX, Kind, Link, parse_link
+from stream.sources.links import LOOP_PREFIX, Kind, Link, check_srt, parse_link
 from stream.sources.live_clock import Jump, LiveClock
 from stream.sources.loop import LoopFeed
 from stream.sources.reconnect import FIRST_DELAY_S, LONGEST_DELAY_S, Backoff
@@ -265,5 +265,7 @@ def open_live(argument: str, *, options: LiveOptions | None = None) -> LiveSourc
     if link.kind is Kind.LOOP:
         open_source([argument.removeprefix(LOOP_PREFIX)], frame_threads=False)
         return LiveSource(link, options, lambda _: LoopFeed(link))
+    if link.kind is Kind.SRT:
+        check_srt()
     waits = FeedOptions(options.open_timeout_s, options.read_timeout_s, options.wish)
     return LiveSource(link, options, lambda tally: StreamFeed(link, waits, tally))
