@@ -137,7 +137,7 @@ def load_recipe(where: str | Path | None, **overrides: Any) -> Recipe:
         try:
             found = tomllib.loads(path.read_text())
         except FileNotFoundError as error:
-            names = sorted(each.stem for each in RECIPES_PATH.glob("*.toml"))
+            names = ", ".join(sorted(each.stem for each in RECIPES_PATH.glob("*.toml")))
             raise InputError(f"no recipe {where}: name a TOML file, or one of {names}") from error
         except (OSError, ValueError) as error:
             raise InputError(f"recipe {path} cannot be read: {error}") from error

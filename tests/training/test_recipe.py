@@ -92,7 +92,7 @@ def test_a_bad_value_is_one_sentence(tmp_path: Path, line: str, said: str) -> No
 
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(InputError, match="'demo', 'paper'"):
+    with pytest.raises(InputError, match="demo, fine-tune, paper, student"):
         load_recipe("nothing-of-the-sort")
 
 
