@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from engine.contracts.frame import SkipReason
 from engine.preprocess import to_grey
+from stream.aside import Aside
 from stream.colour import has_doppler
 from stream.echo import has_echoes
 from stream.trace import has_trace
@@ -24,7 +25,7 @@ SAME_CONTENT_MEAN = 10.0
 looked at closely did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a rule; tissue, a menu,
 a trace and air differ from each other by 15 and more."""
 SAME_CONTENT_FRAMES = 8
-"""Frames until the closer look is taken again all the same: a slow fade to air adds no more."""
+"""Frames until the closer look is taken again all the same: a slow fade to air adds few more."""
 CHANGED_SHARE = 0.01
 """Of a square's pixels: as many may differ by more, where a cursor moved or a caliper was set."""
 
@@ -38,6 +39,7 @@ class EvidenceGate:
         self._used: NDArray[np.uint8] | None = None
         self._tissue: NDArray[np.uint8] | None = None
         self._since_look = 0
+        self._aside: Aside[tuple[NDArray[np.uint8], SkipReason | None]] = Aside()
 
     def judge(
         self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], clip: int
@@ -66,13 +68,18 @@ class EvidenceGate:
         """Judge what is seen: colours in every frame, the rest where the picture is another."""
         if has_doppler(pixels):
             return SkipReason.DOPPLER
+        if (seen := self._aside.take()) is not None:
+            self._tissue = seen[0] if seen[1] is None else None
+        if before is None or self._tissue is None or not _is_alike(self._tissue, grey):
+            self._aside.drop()
+            reason = _look_closely(pixels, grey)
+            self._tissue, self._since_look = grey if reason is None else None, 0
+            return reason
         self._since_look += 1
-        known = self._tissue if self._since_look < SAME_CONTENT_FRAMES else None
-        if before is not None and known is not None and _is_alike(known, grey):
-            return None
-        reason = _look_closely(pixels, grey)
-        self._tissue, self._since_look = grey if reason is None else None, 0
-        return reason
+        if self._since_look >= SAME_CONTENT_FRAMES:
+            self._since_look = 0
+            self._aside.begin(lambda: (grey, _look_closely(pixels, grey)))
+        return None
 
 
 def content_of(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:

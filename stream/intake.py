@@ -89,7 +89,7 @@ class Intake:
             index=picture.index,
             captured_ns=captured_ns,
             pts_s=picture.pts_s,
-            pixels=picture.pixels if self._show_screen else screened.pixels,
+            pixels=screened.shown,
             region_px=_box(screened) if self._show_screen else None,
             seq=None if sampled is None else sampled.seq,
             skip_reason=None if sampled is None else sampled.skip_reason,
@@ -132,7 +132,7 @@ def _hides_colour(picture: Picture, region: Region) -> bool:
     letters = tuple(box for box in region.text if box[2] * box[3] <= least)
     if letters == region.text:
         return False
-    return has_doppler(replace(region, text=letters).crop(picture.pixels))
+    return has_doppler(picture.crop(replace(region, text=letters)))
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

@@ -7,6 +7,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.colour import drop_colour
+from stream.region import Region
+
+
+class Chroma(Protocol):
+    """The colour of a picture whose `pixels` are grey, looked at only where somebody asks."""
+
+    def is_neutral(self, region: Region | None) -> bool:
+        """Whether `region`, or the whole picture, carries no colour that an eye sees."""
+
+    def paint(self) -> NDArray[np.uint8]:
+        """Return the whole picture, `(H, W, 3)` BGR uint8."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -14,7 +27,8 @@ class Picture:
 
     `index` counts pictures over the whole exam, `clip` the clip (or still) it came from, both from
     0. `pts_s` is its time in the exam: strictly rising from 0 on, over all clips. `pixels` is
-    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright. `decode_ms` is what decoding it took.
+    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; where `chroma` is given, `pixels` is grey and
+    `chroma` knows the colours. `decode_ms` is what decoding it took.
 
     Live sources also say when it arrived (`received_ns`, on `time.monotonic_ns`), and whether it is
     `damaged`: it was decoded from data that were cut, or after such data and before the next whole
@@ -28,6 +42,19 @@ class Picture:
     decode_ms: float = 0.0
     received_ns: int | None = None
     damaged: bool = False
+    chroma: Chroma | None = None
+
+    def crop(self, region: Region) -> NDArray[np.uint8]:
+        """Copy a region out, 0 outside its outline: `(h, w)` grey, or `(h, w, 3)` if coloured."""
+        if self.chroma is None or self.chroma.is_neutral(region):
+            return drop_colour(region.crop(self.pixels))
+        return drop_colour(region.crop(self.chroma.paint()))
+
+    def whole(self) -> NDArray[np.uint8]:
+        """Return the whole screen, `(H, W)` grey or `(H, W, 3)` BGR."""
+        if self.chroma is None or self.chroma.is_neutral(None):
+            return self.pixels
+        return self.chroma.paint()
 
 
 class Source(Protocol):

@@ -54,6 +54,23 @@ class Region:
             mask[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)] = 0
         return mask
 
+    @cached_property
+    def _chroma_masks(self) -> dict[tuple[int, int], NDArray[np.uint8]]:
+        return {}
+
+    def chroma_mask(self, across: int, down: int) -> NDArray[np.uint8]:
+        """Return `mask` at a chroma plane's scale, from the plane's row `y // down` on.
+
+        `across` and `down` are screen pixels a chroma sample, 1 or 2.
+        """
+        if (across, down) not in self._chroma_masks:
+            padded = cv2.copyMakeBorder(
+                self.mask, self.y % down, 0, self.x % across, 0, cv2.BORDER_CONSTANT, value=0
+            )
+            few = np.ascontiguousarray(padded[::down, ::across])
+            self._chroma_masks[across, down] = few
+        return self._chroma_masks[across, down]
+
     def fits(self, height_px: int, width_px: int) -> bool:
         """Whether the whole rectangle lies on a screen of this size."""
         return self.x + self.w <= width_px and self.y + self.h <= height_px

@@ -4,12 +4,13 @@ Nothing outside the region passes: while the region is not known, the pixels are
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.contracts.errors import InputError
-from stream.colour import drop_colour
+from stream.aside import Aside
 from stream.find import find_region, with_text
 from stream.layout import LayoutCheck, is_same_place
 from stream.picture import Picture
@@ -48,6 +49,23 @@ class Screened:
     shown: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A look at one picture: the region `found` anew, and the known one, `kept` if it holds.
+
+    `kept` has the letters that stand on it in this picture.
+    """
+
+    picture: Picture
+    found: Region | None
+    kept: Region | None
+
+
+def _look(picture: Picture, region: Region, check: LayoutCheck) -> _Look:
+    found = find_region([picture.pixels])
+    return _Look(picture, found, with_text(region, picture.pixels) if check.holds(found) else None)
+
+
 class Screen:
     """Follows one exam's screens, in order.
 
@@ -73,6 +91,7 @@ class Screen:
         self._check: LayoutCheck | None = None
         self._looks: list[tuple[Region, NDArray[np.uint8]]] = []
         self._count = 0
+        self._aside: Aside[_Look] = Aside()
 
     def push(self, picture: Picture) -> list[Screened]:
         """Take the next picture; return those whose region is now known, in order.
@@ -118,27 +137,35 @@ class Screen:
         self._region = region
         self._check = None if region is None else LayoutCheck(region, pixels)
         self._looks, self._count = [], 0
+        self._aside.drop()
 
     def _follow(self, picture: Picture) -> Screened:
         """Cut one picture by the known region, or look for where it went."""
         self._count += 1
         if self._region is None or self._check is None:
             return self._search(picture)
-        changed = self._check.has_changed(picture.pixels)
         due = self._count % (LOOK_AGAIN if self._looks else LOOK_EVERY) == 0
-        if not changed and not due:
+        if self._check.has_changed(picture.pixels):
+            self._aside.drop()
+            look = _look(picture, self._region, self._check)
+            if look.kept is None:
+                self._settle(None, picture.pixels)
+                return self._search(picture)
+            self._heed(look, due)
             return self._cut(picture, self._region)
-        found = find_region([picture.pixels])
-        holds = self._check.holds(found)
-        if changed and not holds:
-            self._settle(None, picture.pixels)
-            return self._search(picture)
-        if holds:
-            self._check.learn(picture.pixels)
-            self._region = with_text(self._region, picture.pixels)
         if due:
-            self._watch(found, picture)
+            self._aside.begin(partial(_look, picture, self._region, self._check))
+        if (aside := self._aside.take()) is not None:
+            self._heed(aside, due=True)
         return self._cut(picture, self._region)
+
+    def _heed(self, look: "_Look", due: bool) -> None:
+        """Learn from a look, be it of this picture or of one a little before."""
+        if look.kept is not None and self._check is not None:
+            self._check.learn(look.picture.pixels)
+            self._region = look.kept
+        if due:
+            self._watch(look.found, look.picture)
 
     def _watch(self, found: Region | None, picture: Picture) -> None:
         """Take another region over once a few looks in a row, well apart, agree on it."""
@@ -175,6 +202,6 @@ class Screen:
             cut = full_region(*picture.pixels.shape[:2])
             pixels = np.zeros_like(picture.pixels)
         else:
-            cut, pixels = region, drop_colour(region.crop(picture.pixels))
-        shown = picture.pixels if self._show_screen else pixels
+            cut, pixels = region, picture.crop(region)
+        shown = picture.whole() if self._show_screen else pixels
         return Screened(picture, cut, pixels, region is None, shown)

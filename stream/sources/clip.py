@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.picture import Chroma
+
 STILL_S = 0.5
 """How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of
 an exam of stills moves on at a pace at which they can be looked at."""
@@ -23,12 +25,13 @@ class ClipPicture:
     """One picture of one clip.
 
     `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `pixels` is
-    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright.
+    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
     """
 
     pts_s: float | None
     pixels: NDArray[np.uint8]
     decode_ms: float
+    chroma: Chroma | None = None
 
 
 class Clip(Protocol):

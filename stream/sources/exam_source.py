@@ -78,7 +78,14 @@ class ExamSource:
                 try:
                     for found in pictures:
                         pts_s = clock.stamp(found.pts_s)
-                        yield Picture(index, number, pts_s, found.pixels, found.decode_ms)
+                        yield Picture(
+                            index,
+                            number,
+                            pts_s,
+                            found.pixels,
+                            found.decode_ms,
+                            chroma=found.chroma,
+                        )
                         index += 1
                 except SourceBrokenError as error:
                     raise self._tell_break(error, number, index) from error

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from engine.contracts.errors import SourceError
+from stream.picture import Chroma
 from stream.sources.backlog import Backlog, MediaAge, Verdict, device_age_ms
 from stream.sources.clip import FALLBACK_RATE_HZ
 from stream.sources.device_modes import ModeWish, choose_mode
@@ -46,6 +47,7 @@ class Shot:
     decode_ms: float
     damaged: bool
     stands_alone: bool
+    chroma: Chroma | None = None
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ class StreamFeed:
     ) -> Shot:
         assert self._video is not None
         begun_ns = time.monotonic_ns()
-        pixels = converter.convert(
+        pixels, chroma = converter.convert(
             frame,
             self._video.sample_aspect_ratio or self._video.codec_context.sample_aspect_ratio,
         )
@@ -279,6 +281,7 @@ class StreamFeed:
             decode_ms=decoded_ms + (time.monotonic_ns() - begun_ns) / 1e6,
             damaged=was_damaged or self._is_damaged,
             stands_alone=bool(frame.key_frame),
+            chroma=chroma,
         )
 
 

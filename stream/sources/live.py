@@ -213,6 +213,7 @@ class LiveSource:
             decode_ms=shot.decode_ms,
             received_ns=shot.received_ns,
             damaged=shot.damaged,
+            chroma=shot.chroma,
         )
         self._index += 1
         self._slot.put(picture)

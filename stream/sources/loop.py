@@ -42,7 +42,15 @@ class LoopFeed:
                 elif self._stopped.wait(max(0.0, -late_s)):
                     return
                 self.progress_ns = now_ns = time.monotonic_ns()
-                yield Shot(picture.pixels, end_s, now_ns, picture.decode_ms, False, False)
+                yield Shot(
+                    picture.pixels,
+                    end_s,
+                    now_ns,
+                    picture.decode_ms,
+                    damaged=False,
+                    stands_alone=False,
+                    chroma=picture.chroma,
+                )
             round_s = end_s + interval_s
 
     def interrupt(self) -> None:

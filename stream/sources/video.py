@@ -78,9 +78,9 @@ class VideoClip:
             ) as frames:
                 began_s = time.perf_counter()
                 for frame in frames:
-                    pixels = converter.convert(frame, _find_aspect(video))
+                    pixels, chroma = converter.convert(frame, _find_aspect(video))
                     decode_ms = (time.perf_counter() - began_s) * 1e3
-                    yield ClipPicture(_find_time(frame, video), pixels, decode_ms)
+                    yield ClipPicture(_find_time(frame, video), pixels, decode_ms, chroma)
                     began_s = time.perf_counter()
 
 

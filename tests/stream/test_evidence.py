@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from engine.contracts.frame import SkipReason
 from engine.contracts.preprocessing import PreprocessingSpec
 from engine.preprocess import preprocess
+from stream.aside import LATER
 from stream.colour import flow_shares, has_doppler
-from stream.evidence import EvidenceGate, content_of
+from stream.evidence import SAME_CONTENT_FRAMES, EvidenceGate, content_of
 from stream.find import find_region
 from stream.phantom.exam import PhantomSpec, exam_frames
 from stream.trace import has_trace
@@ -165,6 +166,21 @@ def test_electronic_noise_is_no_ultrasound() -> None:
     noise = np.clip(depth * noise, 0, 255)
     noise[:12] = 180
     assert content(noise.astype(np.uint8)) is SkipReason.NOT_ULTRASOUND
+
+
+def test_a_slow_fade_to_noise_is_noticed_within_a_few_frames() -> None:
+    rng = np.random.default_rng(2)
+    gate, reasons = EvidenceGate(), []
+    for k in range(60):  # each step is far less than what calls for a look at once
+        share = min(1.0, k / 40)
+        noise = cv2.GaussianBlur(rng.gamma(2.0, 0.5, SHAPE), (0, 0), 0.8)
+        air = np.linspace(25, 60, SHAPE[0])[:, None] * noise
+        mixed = (1 - share) * speckle(SHAPE, 0) + share * air
+        reasons.append(judge(gate, np.clip(mixed, 0, 255).astype(np.uint8)))
+    assert reasons[0] is None
+    bare = [content(np.clip(np.linspace(25, 60, SHAPE[0])[:, None] * noise, 0, 255).astype("u1"))]
+    assert bare == [SkipReason.NOT_ULTRASOUND]
+    assert set(reasons[40 + SAME_CONTENT_FRAMES + LATER :]) == {SkipReason.NOT_ULTRASOUND}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16), (3, 200), (40, 7, 3)])

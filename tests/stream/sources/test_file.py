@@ -253,8 +253,8 @@ def test_a_picture_with_a_little_colour_keeps_it(tmp_path):
     grey, coloured = read(path)
     assert grey.pixels.shape == (48, 64)
     assert int(grey.pixels[5, 5]) == pytest.approx(90, abs=2)
-    assert coloured.pixels.shape == (48, 64, 3)
-    blue, green, red = coloured.pixels[25, 25].astype(int)
+    assert coloured.whole().shape == (48, 64, 3)
+    blue, green, red = coloured.whole()[25, 25].astype(int)
     assert blue + 25 < green < red - 25
 
 
