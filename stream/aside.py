@@ -1,10 +1,21 @@
 """Work that no picture waits for: done beside them, and its answer taken a few pictures later."""
 
+import os
+import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+NICE = 10
+"""Of the thread, where age counts."""
+
+GRACE_S = 0.015
+"""After which the work begins where age counts: one picture has been prepared by then, and is
+being judged or was, and the next has not come."""
 
 LATER = 2
 """Pictures after which an answer is taken: 67 ms at 30 Hz, for work that takes 5 to 20."""
@@ -17,7 +28,9 @@ class Aside(Generic[T]):
     one exam takes the same decisions. Whoever would have it sooner waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, realtime: bool = False) -> None:
+        """In real time the work waits until the picture at hand is on its way, and gives way."""
+        self._realtime = realtime
         self._threads: ThreadPoolExecutor | None = None
         self._begun: Future[T] | None = None
         self._left = 0
@@ -25,8 +38,14 @@ class Aside(Generic[T]):
     def begin(self, work: Callable[[], T]) -> None:
         """Begin on `work` with this picture, in place of what is under way."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, "aside")
-        self._begun, self._left = self._threads.submit(work), LATER
+            self._threads = ThreadPoolExecutor(1, "aside", _step_back if self._realtime else None)
+        self._begun = self._threads.submit(_do, work, GRACE_S if self._realtime else 0.0)
+        self._left = LATER
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is still to be taken."""
+        return self._begun is not None
 
     def take(self) -> T | None:
         """Return the answer where it is due with this picture; asked once a picture.
@@ -44,3 +63,14 @@ class Aside(Generic[T]):
     def drop(self) -> None:
         """Forget what is under way: its answer is about how things were."""
         self._begun = None
+
+
+def _do(work: Callable[[], T], grace_s: float) -> T:
+    time.sleep(grace_s)
+    return work()
+
+
+def _step_back() -> None:
+    """Let the network go first where both want a core."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -237,9 +237,9 @@ def capture(
         interval_s = 1.0 / source.nominal_rate_hz
         intake = Intake(
             PacedSource(source, interval_s, sender.wait_until_due) if options.realtime else source,
-            screen=Screen(user_region, show_screen=options.show_screen),
+            screen=Screen(user_region, show_screen=options.show_screen, realtime=options.realtime),
             sampler=Sampler(options.every, options.rate_hz),
-            gate=EvidenceGate(),
+            gate=EvidenceGate(realtime=options.realtime),
             spec=options.preprocessing,
             stream_id=options.stream_id,
             show_screen=options.show_screen,

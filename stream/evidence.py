@@ -24,7 +24,7 @@ SAME_CONTENT_MEAN = 10.0
 """Mean difference, grey levels, under which a square shows the kind of thing that the last one
 looked at closely did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a rule; tissue, a menu,
 a trace and air differ from each other by 15 and more."""
-SAME_CONTENT_FRAMES = 8
+SAME_CONTENT_FRAMES = 16
 """Frames until the closer look is taken again all the same: a slow fade to air adds few more."""
 CHANGED_SHARE = 0.01
 """Of a square's pixels: as many may differ by more, where a cursor moved or a caliper was set."""
@@ -33,13 +33,14 @@ CHANGED_SHARE = 0.01
 class EvidenceGate:
     """Judges an exam's sampled frames in order: no picture counts twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, realtime: bool = False) -> None:
+        """`realtime` tells whether age counts, as in `Aside`."""
         self._clip: int | None = None
         self._before: NDArray[np.uint8] | None = None
         self._used: NDArray[np.uint8] | None = None
         self._tissue: NDArray[np.uint8] | None = None
         self._since_look = 0
-        self._aside: Aside[tuple[NDArray[np.uint8], SkipReason | None]] = Aside()
+        self._aside: Aside[tuple[NDArray[np.uint8], SkipReason | None]] = Aside(realtime)
 
     def judge(
         self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], clip: int
@@ -70,13 +71,16 @@ class EvidenceGate:
             return SkipReason.DOPPLER
         if (seen := self._aside.take()) is not None:
             self._tissue = seen[0] if seen[1] is None else None
-        if before is None or self._tissue is None or not _is_alike(self._tissue, grey):
+        self._since_look += 1
+        tissue = None if before is None else self._tissue
+        is_same = _is_alike(tissue, grey)
+        drifted = not is_same and tissue is not None and _is_alike(before, grey)
+        if not is_same and not drifted:
             self._aside.drop()
             reason = _look_closely(pixels, grey)
             self._tissue, self._since_look = grey if reason is None else None, 0
             return reason
-        self._since_look += 1
-        if self._since_look >= SAME_CONTENT_FRAMES:
+        if (drifted or self._since_look >= SAME_CONTENT_FRAMES) and not self._aside.is_busy:
             self._since_look = 0
             self._aside.begin(lambda: (grey, _look_closely(pixels, grey)))
         return None
@@ -106,8 +110,12 @@ def is_same(
     return int(np.count_nonzero(difference > level)) <= CHANGED_SHARE * difference.size
 
 
-def _is_alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    return one.shape == other.shape and _mean_difference(one, other) < SAME_CONTENT_MEAN
+def _is_alike(one: NDArray[np.uint8] | None, other: NDArray[np.uint8]) -> bool:
+    return (
+        one is not None
+        and one.shape == other.shape
+        and _mean_difference(one, other) < SAME_CONTENT_MEAN
+    )
 
 
 def _mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

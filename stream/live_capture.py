@@ -73,9 +73,10 @@ def _make_intake(source: LiveSource, options: LiveCaptureOptions) -> Intake:
         screen=Screen(
             None if options.region is None else parse_region(options.region),
             show_screen=options.show_screen,
+            realtime=True,
         ),
         sampler=Sampler(options.every, options.rate_hz),
-        gate=EvidenceGate(),
+        gate=EvidenceGate(realtime=True),
         spec=options.preprocessing,
         stream_id=options.stream_id,
         show_screen=options.show_screen,

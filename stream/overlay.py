@@ -4,6 +4,7 @@ Nothing is ever drawn over the region itself. The canvas keeps its size for a wh
 always carries the notice.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -29,6 +30,11 @@ _ALARMS: dict[AiState, Colour] = {
 }
 
 
+LARGEST_REGION_PX = 6_000_000
+"""Pixels of a region that are shown one for one: with the panel beside it, what is larger would
+pass the 9.4 million that H.264's common levels allow. Twice what fits a 1080p screen."""
+
+
 class Overlay:
     """Draws canvases for one exam.
 
@@ -48,7 +54,9 @@ class Overlay:
         if not 0.0 < heatmap_life_s <= 0.5:
             raise InputError(f"a heatmap lives up to 0.5 s, found {heatmap_life_s}")
         names = validate_labels(labels)
-        self._layout = arrange(region_px, len(names))
+        shrink = min(1.0, math.sqrt(LARGEST_REGION_PX / (region_px[0] * region_px[1])))
+        shown_px = max(1, int(shrink * region_px[0])), max(1, int(shrink * region_px[1]))
+        self._layout = arrange(shown_px, len(names))
         self._type = Typeface()
         self._panel = Panel(self._layout, names, spec, heatmap_life_s, self._type)
         self._canvas = np.zeros((*self.canvas_px, 3), dtype=np.uint8)
@@ -64,7 +72,8 @@ class Overlay:
         """Return the canvas for one frame, `(H, W, 3)` BGR uint8.
 
         `pixels` is the region, `(H, W)` grey or `(H, W, 3)` BGR uint8. A region of the exam's first
-        size is copied pixel by pixel; another is fitted into the same place. The canvas is one
+        size is copied pixel by pixel, up to `LARGEST_REGION_PX`; another is fitted into the same
+        place. The canvas is one
         buffer, drawn anew by the next call: whoever keeps it copies it.
         """
         grey_or_bgr = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import zmq
 
 POLL_MS = 20
-PICTURES_WINDOW = 4
+PICTURES_WINDOW = 8
 """Pictures on their way to the display at once: enough that decoding and drawing overlap."""
 
 RECORDED_EVERY = 256

@@ -79,6 +79,8 @@ class Screen:
         user_region: Region | None = None,
         warmup: int = WARMUP_PICTURES,
         show_screen: bool = False,
+        *,
+        realtime: bool = False,
     ) -> None:
         if warmup < 1:
             raise InputError(f"the warm-up needs at least one picture, found {warmup}")
@@ -91,13 +93,13 @@ class Screen:
         self._check: LayoutCheck | None = None
         self._looks: list[tuple[Region, NDArray[np.uint8]]] = []
         self._count = 0
-        self._aside: Aside[_Look] = Aside()
+        self._aside: Aside[_Look] = Aside(realtime)
 
     def push(self, picture: Picture) -> list[Screened]:
         """Take the next picture; return those whose region is now known, in order.
 
-        Raises `InputError` where the user's region lies outside the very first picture; later
-        pictures on which nothing of it lies are blanked.
+        Raises `InputError` where the user's region does not lie on the very first picture; later
+        ones are cut to what of it lies on them, and blanked where nothing does.
         """
         if self._user_region is not None:
             return [self._cut(picture, self._clip_user_region(picture))]
@@ -124,9 +126,16 @@ class Screen:
 
     def _clip_user_region(self, picture: Picture) -> Region | None:
         assert self._user_region is not None
-        first, self._layout = self._layout is None, (picture.clip, picture.pixels.shape[:2])
+        height, width = picture.pixels.shape[:2]
+        first, self._layout = self._layout is None, (picture.clip, (height, width))
         try:
-            return self._user_region.clip(*picture.pixels.shape[:2])
+            clipped = self._user_region.clip(height, width)
+            if first and clipped is not self._user_region:
+                raise InputError(
+                    f"the region reaches beyond the picture, which is {width} x {height} pixels: "
+                    f"give {clipped.x},{clipped.y},{clipped.w},{clipped.h}, or another on it"
+                )
+            return clipped
         except InputError:
             if first:
                 raise

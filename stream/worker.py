@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 POLL_MS = 100
 
-LOSSLESS_WINDOW = 4
+LOSSLESS_WINDOW = 6
 """Frames on their way in a replay: enough that decoding and the network overlap."""
 
 LIVE_WINDOW = 1

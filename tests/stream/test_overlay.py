@@ -15,7 +15,7 @@ from engine.contracts.preprocessing import PreprocessingSpec
 from engine.contracts.result import ExamSnapshot, ExamState, Result
 from stream import overlay as overlay_module
 from stream import palette
-from stream.overlay import AiState, Heatmap, Overlay, OverlayState
+from stream.overlay import LARGEST_REGION_PX, AiState, Heatmap, Overlay, OverlayState
 from stream.overlay_layout import Box, arrange
 
 SPEC = PreprocessingSpec()
@@ -111,6 +111,16 @@ def test_a_tiny_first_region_is_not_enlarged_and_a_later_large_one_uses_the_room
     assert np.count_nonzero(small.min(axis=-1) == 200) == 40 * 60
     large = cut(overlay.draw(np.full((600, 800), 200, np.uint8), state()), area)
     assert np.ptp(np.nonzero(large.min(axis=-1) == 200)[1]) + 1 == area.w
+
+
+def test_a_region_too_large_for_video_is_shown_smaller() -> None:
+    overlay = Overlay((5000, 6000), DEFAULT_LABELS, SPEC)
+    canvas = overlay.draw(np.full((5000, 6000), 200, np.uint8), state())
+    height, width = canvas.shape[:2]
+    assert height % 2 == width % 2 == 0
+    assert height / 16 * (width / 16) < 36_864, "macroblocks of H.264's level 5.1"
+    shown = np.count_nonzero(canvas.min(axis=-1) == 200)
+    assert 0.99 * LARGEST_REGION_PX < shown <= LARGEST_REGION_PX
 
 
 @pytest.mark.parametrize("ai", NOT_ON)

@@ -177,6 +177,8 @@ def test_region_of_the_user_wins_at_once() -> None:
 def test_region_of_the_user_must_lie_on_the_first_picture() -> None:
     with pytest.raises(InputError, match="outside the picture"):
         Screen(Region(900, 0, 10, 10, "user")).push(clip_of(SECTOR, 1)[0])
+    with pytest.raises(InputError, match=r"beyond the picture.*give 700,10,100,590"):
+        Screen(Region(700, 10, 101, 700, "user")).push(clip_of(SECTOR, 1)[0])
 
 
 def test_later_picture_without_the_region_of_the_user_is_blanked() -> None:
