@@ -16,16 +16,14 @@ cores, and the network need not wait for what is done with its answer."""
 class ReadAhead:
     """Hands on what an inlet receives, in order, while the backend works on what comes next."""
 
-    def __init__(
-        self, inlet: Inlet, backend: Backend, streams: int, is_wanted: Callable[[], bool]
-    ) -> None:
-        """Read `streams` messages ahead; a single stream, or another engine, reads none.
+    def __init__(self, inlet: Inlet, backend: Backend, is_wanted: Callable[[], bool]) -> None:
+        """Read as many messages ahead as `backend` takes; most take none.
 
         While `is_wanted` says no, nothing is begun: it would most likely be in vain.
         """
         self._inlet, self._is_wanted = inlet, is_wanted
-        self._backend = backend if isinstance(backend, Ahead) and streams > 1 else None
-        self._depth = streams + 1 if self._backend is not None else 1
+        self._backend = backend if isinstance(backend, Ahead) and backend.ahead else None
+        self._depth = 1 if self._backend is None else self._backend.ahead
         self._held: deque[Received] = deque()
 
     def receive(self, timeout_ms: int) -> Received | None:

@@ -201,7 +201,7 @@ def work(
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
-        ahead = ReadAhead(inlet, choice.backend, streams, worker.lets_pass)
+        ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
         while not stop():
             for event in worker.events():
                 results.send(pack(event))

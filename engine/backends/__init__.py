@@ -51,8 +51,14 @@ class Backend(Protocol):
 class Ahead(Protocol):
     """A backend that judges several pictures at once if it is told of them beforehand."""
 
-    def begin(self, picture: NDArray[np.uint8]) -> None:
-        """Start on a `(size, size)` uint8 picture that `infer` is asked for later, in order."""
+    ahead: int
+    """How many pictures may be begun before the first of them is asked for; 0: none."""
+
+    def begin(self, picture: NDArray[np.uint8]) -> bool:
+        """Start on a `(size, size)` uint8 picture that `infer` is asked for later, in order.
+
+        Returns False where as many are begun already.
+        """
 
 
 def name_precision(precision: str) -> str:

@@ -133,21 +133,24 @@ class OpenVinoBackend:
         self.classes = int(compiled.output("probabilities").partial_shape[2].get_length())
         self.size_px = int(compiled.input(INPUT).partial_shape[3].get_length())
         # one more than run at once, so that no stream waits while an answer is taken
-        ahead = streams + 1 if streams > 1 else 1
-        self._idle = [compiled.create_infer_request() for _ in range(ahead)]
+        self.ahead = streams + 1 if streams > 1 else 0
+        # and one for a picture that was not begun
+        self._idle = [compiled.create_infer_request() for _ in range(self.ahead + 1)]
         self._begun: deque[tuple[NDArray[np.uint8], ov.InferRequest]] = deque()
 
-    def begin(self, picture: NDArray[np.uint8]) -> None:
-        """Start on a `(size, size)` picture that `infer` is asked for later, if a stream is free.
+    def begin(self, picture: NDArray[np.uint8]) -> bool:
+        """Start on a `(size, size)` picture that `infer` is asked for later; False if it cannot.
 
         `infer` is asked in the same order, with the same memory; what it passes over was begun in
         vain.
         """
-        if len(self._idle) > 1:
-            check_pictures(picture[None], self.size_px)
-            request = self._idle.pop()
-            request.start_async({INPUT: np.ascontiguousarray(picture)[None, None]})
-            self._begun.append((picture, request))
+        if len(self._begun) >= self.ahead:
+            return False
+        check_pictures(picture[None], self.size_px)
+        request = self._idle.pop()
+        request.start_async({INPUT: np.ascontiguousarray(picture)[None, None]})
+        self._begun.append((picture, request))
+        return True
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 pictures; a picture's answer does not depend on the others.

@@ -152,7 +152,8 @@ def test_pictures_begun_beforehand_give_the_same_numbers(
     for passed_over in ((), (0, 3)):  # what was begun and is never asked for is let go
         for turn in (range(3), range(3, 6)):
             for place in turn:
-                ahead.begin(pictures[place])
+                assert ahead.begin(pictures[place]), "two run, and one stands in line"
+            assert not ahead.begin(pictures[turn[0]])
             for place in turn:
                 if place not in passed_over:
                     found = ahead.infer(pictures[place][None])
