@@ -42,11 +42,6 @@ class Aside(Generic[T]):
         self._begun = self._threads.submit(_do, work, GRACE_S if self._realtime else 0.0)
         self._left = LATER
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether an answer is still to be taken."""
-        return self._begun is not None
-
     def take(self) -> T | None:
         """Return the answer where it is due with this picture; asked once a picture.
 

@@ -7,9 +7,10 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
+import zmq
 
 from engine.contracts.errors import SourceBrokenError
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
@@ -24,9 +25,6 @@ from stream.sampler import Sampler
 from stream.screen import Screen
 from stream.sources import open_source
 from stream.wire import Event
-
-if TYPE_CHECKING:
-    import zmq
 
 MAX_UNANSWERED = 65536
 """Sampled frames remembered (without pixels) in case the engine dies before it answers: 18 minutes
@@ -138,8 +136,17 @@ class Capture:
             stage_ms["send"] = (time.monotonic_ns() - begun_ns) / 1e6
         self._send_picture(replace(taken.display, stage_ms=stage_ms))
 
-    def pump(self) -> None:
-        """Take in credits and words while there is no picture."""
+    def wait(self, timeout_ms: int, news: int | None = None) -> None:
+        """Take in credits and words, each as it comes, for at most `timeout_ms`.
+
+        A credit lets a held frame go at once. `news` is a file descriptor that ends the wait.
+        """
+        poller = zmq.Poller()
+        for outlet in (self._frames, self._display):
+            poller.register(outlet.socket, zmq.POLLIN)
+        if news is not None:
+            poller.register(news, zmq.POLLIN)
+        poller.poll(timeout_ms)
         self._frames.pump(0)
         self._display.pump(0)
 
@@ -168,9 +175,7 @@ class Capture:
         while (left_ms := (self._begun_ns + int(pts_s * 1e9) - time.monotonic_ns()) / 1e6) > 0:
             if self._stop():
                 return
-            # Credits that come while we wait let a held frame go at once.
-            self._frames.pump(0)
-            self._display.pump(max(1, min(10, int(left_ms))))
+            self.wait(max(1, min(10, int(left_ms))))
 
     def _pump_and_ask(self) -> bool:
         # the display may be waiting for the answer to a frame that has not left yet

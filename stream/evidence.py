@@ -21,9 +21,9 @@ DUPLICATE_MEAN = 0.3
 DUPLICATE_LEVEL = 4
 """The same as `FROZEN_LEVEL` for the last frame used."""
 SAME_CONTENT_MEAN = 10.0
-"""Mean difference, grey levels, under which a square shows the kind of thing that the last one
-looked at closely did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a rule; tissue, a menu,
-a trace and air differ from each other by 15 and more."""
+"""Mean difference, grey levels, under which a square shows the kind of thing that the one before,
+or the last one looked at closely, did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a
+rule; tissue, a menu, a trace and air differ from each other by 15 and more."""
 SAME_CONTENT_FRAMES = 16
 """Frames until the closer look is taken again all the same: a slow fade to air adds few more."""
 CHANGED_SHARE = 0.01
@@ -72,15 +72,13 @@ class EvidenceGate:
         if (seen := self._aside.take()) is not None:
             self._tissue = seen[0] if seen[1] is None else None
         self._since_look += 1
-        tissue = None if before is None else self._tissue
-        is_same = _is_alike(tissue, grey)
-        drifted = not is_same and tissue is not None and _is_alike(before, grey)
-        if not is_same and not drifted:
+        known = before is not None and self._tissue is not None
+        if not known or not (_is_alike(self._tissue, grey) or _is_alike(before, grey)):
             self._aside.drop()
             reason = _look_closely(pixels, grey)
             self._tissue, self._since_look = grey if reason is None else None, 0
             return reason
-        if (drifted or self._since_look >= SAME_CONTENT_FRAMES) and not self._aside.is_busy:
+        if self._since_look >= SAME_CONTENT_FRAMES:
             self._since_look = 0
             self._aside.begin(lambda: (grey, _look_closely(pixels, grey)))
         return None

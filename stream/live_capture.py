@@ -23,8 +23,8 @@ from stream.wire import Event
 if TYPE_CHECKING:
     import zmq
 
-TAKE_S = 0.02
-"""How long we wait for a picture before credits and words of the display process are looked at."""
+TAKE_MS = 50
+"""How long we wait for a picture, a credit or a word before the stop is asked for again."""
 
 ALIVE_EVERY_NS = 200_000_000
 
@@ -93,10 +93,10 @@ def _follow(
 ) -> None:
     told_ns = 0
     while not stop():
-        picture = source.take(TAKE_S)
+        picture = source.take(0)
         now_ns = time.monotonic_ns()
         if picture is None:
-            sender.pump()
+            sender.wait(TAKE_MS, source.fileno())
         else:
             came_ns = now_ns if picture.received_ns is None else picture.received_ns
             counted = replace(picture, index=first_index + picture.index)

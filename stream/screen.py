@@ -23,7 +23,9 @@ SETTLED_PICTURES = 3
 """Looks in a row that must show the same region before a moved layout is believed."""
 LONGEST_TRANSITION = 12
 """Pictures after which the latest region found is taken as it is: half a second at 25 fps."""
-LOOK_EVERY = 25
+TEXT_EVERY = 25
+"""Pictures between two looks for letters that have come to stand on the ultrasound."""
+LOOK_EVERY = 75
 """Pictures between two looks at whether a region that seemed to hold has become smaller."""
 LOOK_AGAIN = 10
 """Pictures until the next look where the last one found another region, or none yet."""
@@ -53,17 +55,23 @@ class Screened:
 class _Look:
     """A look at one picture: the region `found` anew, and the known one, `kept` if it holds.
 
-    `kept` has the letters that stand on it in this picture.
+    `kept` has the letters that stand on it in this picture. A look that is not `whole` was for
+    those letters alone.
     """
 
     picture: Picture
     found: Region | None
     kept: Region | None
+    whole: bool = True
 
 
 def _look(picture: Picture, region: Region, check: LayoutCheck) -> _Look:
     found = find_region([picture.pixels])
     return _Look(picture, found, with_text(region, picture.pixels) if check.holds(found) else None)
+
+
+def _read(picture: Picture, region: Region) -> _Look:
+    return _Look(picture, None, with_text(region, picture.pixels), whole=False)
 
 
 class Screen:
@@ -164,15 +172,18 @@ class Screen:
             return self._cut(picture, self._region)
         if due:
             self._aside.begin(partial(_look, picture, self._region, self._check))
+        elif self._count % TEXT_EVERY == 0:
+            self._aside.begin(partial(_read, picture, self._region))
         if (aside := self._aside.take()) is not None:
-            self._heed(aside, due=True)
+            self._heed(aside, aside.whole)
         return self._cut(picture, self._region)
 
     def _heed(self, look: "_Look", due: bool) -> None:
         """Learn from a look, be it of this picture or of one a little before."""
         if look.kept is not None and self._check is not None:
-            self._check.learn(look.picture.pixels)
             self._region = look.kept
+            if look.whole:
+                self._check.learn(look.picture.pixels)
         if due:
             self._watch(look.found, look.picture)
 

@@ -160,6 +160,10 @@ class LiveSource:
             raise SourceBrokenError(self._keeper.failure, frame=self._index)
         return picture
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once `take` has something to say."""
+        return self._slot.fileno()
+
     def pictures(self) -> Generator[Picture]:
         """Yield the newest picture again and again, until `close`."""
         try:
@@ -177,6 +181,7 @@ class LiveSource:
         self._slot.wake()
         self._keeper.join()
         self._tell_events()
+        self._slot.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,8 @@
 """What capture remembers of the frames that it sent: those that may still have to be counted."""
 
+import select
+import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +21,7 @@ from stream.channel import (
 )
 from stream.child import Stop
 from stream.intake import Taken
+from stream.sources.latest import Latest
 from stream.wire import Event
 from tests.support.commands import wait_until
 
@@ -57,7 +61,7 @@ class Session:
         found: list[int] = []
 
         def is_all() -> bool:
-            self.capture.pump()  # what was sent before the peer had come goes now
+            self.capture.wait(0)  # what was sent before the peer had come goes now
             while (received := self.screen.receive(0)) is not None:
                 if isinstance(received.message, Event):
                     return True
@@ -99,7 +103,44 @@ def test_a_word_of_the_display_that_comes_by_its_socket_is_heard(session: Sessio
     session.screen.tell(Event("recorded", {"next_seq": 10}))
 
     def is_forgotten() -> bool:
-        session.capture.pump()
+        session.capture.wait(0)
         return session.capture.unanswered == 0
 
     wait_until(is_forgotten)
+
+
+def test_a_held_frame_goes_as_soon_as_the_engine_is_free(session: Session) -> None:
+    def receive() -> int | None:
+        session.capture.wait(0)
+        received = session.engine.receive(0)
+        return received.message.seq if received and isinstance(received.message, Frame) else None
+
+    session.capture.send(take(0))
+    session.capture.send(take(3))  # the engine asked for one: this one is held
+    assert wait_until(lambda: receive() == 0)
+    wait_until(lambda: not session.capture.wait(20) and session.screen.receive(0) is None)
+    begun_s = time.monotonic()
+    free = threading.Timer(0.05, session.engine.give_credit)
+    free.start()
+    session.capture.wait(30_000)
+    received = session.engine.receive(5_000)
+    free.join()
+    assert received is not None
+    assert isinstance(received.message, Frame)
+    assert received.message.seq == 3
+    assert time.monotonic() - begun_s < 20, "the credit ended the wait"
+
+
+def test_a_new_picture_ends_the_wait(session: Session) -> None:
+    slot: Latest[int] = Latest()
+    came = threading.Timer(0.05, slot.put, (7,))
+    came.start()
+    begun_s = time.monotonic()
+    wait_until(lambda: not session.capture.wait(30_000, slot.fileno()) and slot.take(0) == 7)
+    came.join()
+    assert time.monotonic() - begun_s < 20
+    assert select.select([slot], [], [], 0)[0] == [], "what was taken calls nobody any more"
+    slot.wake()
+    assert select.select([slot], [], [], 5)[0] == [slot]
+    slot.close()
+    slot.put(8)

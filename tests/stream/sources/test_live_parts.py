@@ -24,6 +24,7 @@ def test_the_newest_wins_and_the_others_are_counted() -> None:
     assert slot.take(0) is None
     slot.put(5)
     assert slot.counts == SlotCounts(put=6, taken=1, overrun=4, waiting=1)
+    slot.close()
 
 
 def test_a_taker_is_woken_by_news_of_another_kind() -> None:
@@ -32,6 +33,7 @@ def test_a_taker_is_woken_by_news_of_another_kind() -> None:
     waker.start()
     assert slot.take(60) is None
     waker.join()
+    slot.close()
 
 
 def test_delays_double_up_to_a_cap() -> None:
