@@ -25,8 +25,11 @@ LONGEST_TRANSITION = 12
 """Pictures after which the latest region found is taken as it is: half a second at 25 fps."""
 TEXT_EVERY = 25
 """Pictures between two looks for letters that have come to stand on the ultrasound."""
+FIRST_LOOK = 25
+"""Pictures until the first look at whether a region that was just found is all there is: a probe
+that was being set down left some of it dark."""
 LOOK_EVERY = 75
-"""Pictures between two looks at whether a region that seemed to hold has become smaller."""
+"""Pictures between two such looks later on."""
 LOOK_AGAIN = 10
 """Pictures until the next look where the last one found another region, or none yet."""
 SMALLER_LOOKS = 4
@@ -162,6 +165,7 @@ class Screen:
         if self._region is None or self._check is None:
             return self._search(picture)
         due = self._count % (LOOK_AGAIN if self._looks else LOOK_EVERY) == 0
+        due = due or self._count == FIRST_LOOK
         if self._check.has_changed(picture.pixels):
             self._aside.drop()
             look = _look(picture, self._region, self._check)

@@ -161,7 +161,7 @@ def test_black_screen_stays_blanked_until_something_shows() -> None:
 
 def test_region_that_shrinks_within_itself_is_taken_over_in_time() -> None:
     smaller = sector_mask(SHAPE, apex=(400, 120), radii=(90, 400), half_angle_deg=33)
-    done = run(Screen(), [*clip_of(SECTOR, 8), *clip_of(smaller, 120, begin=8)])
+    done = run(Screen(), [*clip_of(SECTOR, 8), *clip_of(smaller, 100, begin=8)])
     assert not any(s.unsettled for s in done)
     assert overlap(mask_of(done[-1]), smaller) > 0.93
 
