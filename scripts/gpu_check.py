@@ -13,11 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.backends import Backend
 from engine.backends.tensorrt import ENGINE_NAME, TensorRtBackend
@@ -97,6 +99,19 @@ def attempt(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found | {"memory_mb": held_mb, "whole_s": time.perf_counter() - begun_s}
 
 
+def check_engine(
+    name: str,
+    precision: str,
+    ensemble: Ensemble,
+    folder: Path,
+    frames: NDArray[np.uint8],
+    exact: NDArray[np.float32],
+) -> dict[str, Any]:
+    """Build and open one engine in `folder`, and measure it."""
+    own = copy.deepcopy(ensemble)  # backends move and change what they are given
+    return measure(open_backend(name, precision, own, folder, frames), frames, exact)
+
+
 def main() -> int:
     """Run the plan; exit code 1 where an engine did not run or is over its limits."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,15 +132,8 @@ def main() -> int:
         for name, precision in PLAN:
             torch.cuda.empty_cache()
             with tempfile.TemporaryDirectory() as folder:
-
-                def run(
-                    name: str = name, precision: str = precision, folder: str = folder
-                ) -> dict[str, Any]:
-                    own = copy.deepcopy(ensemble)  # noqa: B023 (called at once)
-                    backend = open_backend(name, precision, own, Path(folder), frames)
-                    return measure(backend, frames, exact)  # noqa: B023
-
-                found = attempt(run)
+                engine = (name, precision, ensemble, Path(folder))
+                found = attempt(partial(check_engine, *engine, frames, exact))
             report["engines"].append(
                 {"engine": name, "precision": precision, "members": members, **found}
             )

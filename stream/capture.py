@@ -7,15 +7,14 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import zmq
 
 from engine.contracts.errors import SourceBrokenError
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.preprocessing import PreprocessingSpec
-from stream.channel import POLL_MS, Outlet, open_socket
+from stream.channel import POLL_MS, Outlet, await_any, open_socket
 from stream.child import Stop, run_child
 from stream.evidence import EvidenceGate
 from stream.intake import Intake, Taken
@@ -25,6 +24,9 @@ from stream.sampler import Sampler
 from stream.screen import Screen
 from stream.sources import open_source
 from stream.wire import Event
+
+if TYPE_CHECKING:
+    import zmq
 
 MAX_UNANSWERED = 65536
 """Sampled frames remembered (without pixels) in case the engine dies before it answers: 18 minutes
@@ -141,12 +143,7 @@ class Capture:
 
         A credit lets a held frame go at once. `news` is a file descriptor that ends the wait.
         """
-        poller = zmq.Poller()
-        for outlet in (self._frames, self._display):
-            poller.register(outlet.socket, zmq.POLLIN)
-        if news is not None:
-            poller.register(news, zmq.POLLIN)
-        poller.poll(timeout_ms)
+        await_any(timeout_ms, self._frames, self._display, news=news)
         self._frames.pump(0)
         self._display.pump(0)
 

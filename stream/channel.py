@@ -77,11 +77,16 @@ def open_socket(
     return socket
 
 
-def await_any(timeout_ms: int, *inlets: "Inlet") -> None:
-    """Wait until a message is there in any of `inlets`, for at most `timeout_ms`."""
+def await_any(timeout_ms: int, *ends: "Inlet | Outlet", news: int | None = None) -> None:
+    """Wait until a message is there in any of `ends`, for at most `timeout_ms`.
+
+    `news` is a file descriptor that ends the wait, too.
+    """
     poller = zmq.Poller()
-    for inlet in inlets:
-        poller.register(inlet.socket, zmq.POLLIN)
+    for end in ends:
+        poller.register(end.socket, zmq.POLLIN)
+    if news is not None:
+        poller.register(news, zmq.POLLIN)
     poller.poll(timeout_ms)
 
 
