@@ -26,6 +26,7 @@ export function duration(ms) {
 
 export const STATE_WORDS = {
   collecting: () => "too few independent frames yet",
-  ambiguous: (set) => (set.length ? `${set.length} classes remain` : "no class remains"),
+  // a set is never empty: where no class passed, the likeliest alone is named
+  ambiguous: (set) => (set.length > 1 ? `${set.length} classes remain` : "no class stands out"),
   stable: () => "one class remains",
 };
