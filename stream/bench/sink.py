@@ -18,7 +18,7 @@ from stream.record import OVERLAY_NAME, FramesWriter
 
 READ_EVERY_NS = 500_000_000
 """Pause between two readings of CPU and memory; one takes 0.3 ms."""
-SHARE_EVERY = 8
+SHARE_EVERY = 16
 """Readings to one that also reads what memory is shared, which takes 4 to 12 ms."""
 
 
@@ -136,5 +136,5 @@ class MeasuringSink:
         if self._pids is None:
             self._pids = find_processes()
         count = len(self.trace.readings)
-        share = count < SHARE_EVERY // 2 or count % SHARE_EVERY == 0
+        share = count % SHARE_EVERY == 1  # not the first: the network may not be all there yet
         self.trace.readings.append(read_all(self._pids, self.shown, share=share))
