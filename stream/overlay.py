@@ -58,8 +58,9 @@ class Overlay:
         shown_px = max(1, int(shrink * region_px[0])), max(1, int(shrink * region_px[1]))
         self._layout = arrange(shown_px, len(names))
         self._type = Typeface()
-        self._panel = Panel(self._layout, names, spec, heatmap_life_s, self._type)
         self._canvas = np.zeros((*self.canvas_px, 3), dtype=np.uint8)
+        canvas, layout = self._canvas, self._layout
+        self._panel = Panel(canvas, layout, names, spec, heatmap_life_s, self._type)
         self._draw_footer()
         self._around: tuple[Box, Colour | None, bool] | None = None
 
@@ -84,7 +85,7 @@ class Overlay:
         box = self._place(pixels.shape[0], pixels.shape[1])
         self._draw_around(box, _ALARMS.get(state.ai), state.shown_frame_used)
         self._copy(pixels, box)
-        self._panel.draw(self._canvas, state)
+        self._panel.draw(state)
         return self._canvas
 
     def _place(self, height: int, width: int) -> Box:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,21 @@ def percentage(probability: float) -> str:
     return f"{probability * 100:.0f}%"
 
 
+@dataclass(frozen=True)
+class Row:
+    """What one class's row shows: two that are equal look the same, pixel by pixel.
+
+    `length`, and the interval's ends and its `middle`, are columns of the bar, from 0 on;
+    `length` is None where there is no evidence yet, the others where there is no interval.
+    """
+
+    value: str = _NO_VALUE
+    length: int | None = None
+    whisker: tuple[int, int, int] | None = None
+    in_set: bool = False
+    wins: bool = False
+
+
 class ClassBars:
     """Draws the rows of all classes; without evidence they are names and dashes, never bars."""
 
@@ -39,20 +55,56 @@ class ClassBars:
         self._layout = layout
         self._labels = tuple(labels)
         self._type = type_
+        unit, boxes = layout.unit_px, layout.inside.bars
+        self._above = round(0.1 * unit)
+        self._tracks = [
+            Box(box.x, box.y + round(1.12 * unit), box.w, max(4, round(0.34 * unit)))
+            for box in boxes
+        ]
+        self._inset = round(0.45 * unit)
 
-    def draw(self, canvas: NDArray[np.uint8], exam: ExamSnapshot | None) -> None:
-        """Draw the exam so far onto `canvas`, `(H, W, 3)` BGR uint8; None draws it blank.
+    def place(self, place: int) -> Box:
+        """Return all that row `place` draws on."""
+        box = self._layout.inside.bars[place]
+        return Box(box.x - self._inset, box.y - self._above, box.w + 2 * self._inset, box.h)
+
+    def rows(self, exam: ExamSnapshot | None) -> list[Row]:
+        """Return what the rows of the exam so far show; None leaves them blank.
 
         Raises `InputError` where the exam has another number of classes.
         """
-        if exam is not None:
-            self._check(exam)
+        if exam is None:
+            return [Row()] * len(self._labels)
+        self._check(exam)
         winner = _winner(exam, self._labels)
-        for place, box in enumerate(self._layout.inside.bars):
-            if exam is None or not math.isfinite(exam.probabilities[place]):
-                self._draw_blank(canvas, place, box)
-            else:
-                self._draw_row(canvas, place, box, exam, place == winner)
+        values = zip(
+            exam.probabilities.tolist(), exam.low.tolist(), exam.high.tolist(), strict=True
+        )
+        return [
+            self._row(place, exam, value, wins=place == winner)
+            for place, value in enumerate(values)
+        ]
+
+    def _row(
+        self, place: int, exam: ExamSnapshot, value: tuple[float, float, float], *, wins: bool
+    ) -> Row:
+        probability, low, high = value
+        if not math.isfinite(probability):
+            return Row()
+        track, whisker = self._tracks[place], None
+        if math.isfinite(low) and math.isfinite(high):
+            room = track.w - _line_of(track)
+            whisker = (
+                *(round(room * _clamp(low)), round(room * _clamp(probability))),
+                round(room * _clamp(high)),
+            )
+        return Row(
+            percentage(probability),
+            round(track.w * _clamp(probability)),
+            whisker,
+            self._labels[place] in exam.prediction_set,
+            wins,
+        )
 
     def _check(self, exam: ExamSnapshot) -> None:
         expected = (len(self._labels),)
@@ -61,31 +113,29 @@ class ClassBars:
             if found != expected:
                 raise InputError(f"the exam's {name} must be {expected}, found {found}")
 
-    def _draw_blank(self, canvas: NDArray[np.uint8], place: int, box: Box) -> None:
-        self._draw_name(canvas, place, box, palette.TEXT_DIM, REGULAR)
-        self._draw_value(canvas, box, _NO_VALUE, palette.TEXT_DIM, REGULAR)
-        _swatch(canvas, self._swatch_box(box), palette.RULE, filled=False)
-
-    def _draw_row(
-        self, canvas: NDArray[np.uint8], place: int, box: Box, exam: ExamSnapshot, wins: bool
-    ) -> None:
-        unit = self._layout.unit_px
+    def draw(self, canvas: NDArray[np.uint8], place: int, row: Row) -> None:
+        """Draw one row onto `canvas`, `(H, W, 3)` BGR uint8, where it is bare."""
+        box = self._layout.inside.bars[place]
+        if row.length is None:
+            self._draw_name(canvas, place, box, palette.TEXT_DIM, REGULAR)
+            self._draw_value(canvas, box, row.value, palette.TEXT_DIM, REGULAR)
+            _swatch(canvas, self._swatch_box(box), palette.RULE, filled=False)
+            return
         colour = palette.class_colour(place)
-        in_set = self._labels[place] in exam.prediction_set
-        if wins:
-            _draw_winner(canvas, box, unit, colour)
-        ink = palette.TEXT if in_set else palette.TEXT_SOFT
-        weight = SEMIBOLD if in_set else REGULAR
-        probability = float(exam.probabilities[place])
+        if row.wins:
+            whole, unit = self.place(place), self._layout.unit_px
+            whole.fill(canvas, palette.RAISED)
+            Box(whole.x, whole.y, max(3, round(0.16 * unit)), whole.h).fill(canvas, colour)
+        ink = palette.TEXT if row.in_set else palette.TEXT_SOFT
+        weight = SEMIBOLD if row.in_set else REGULAR
         self._draw_name(canvas, place, box, ink, weight)
-        self._draw_value(canvas, box, percentage(probability), ink, weight)
-        _swatch(canvas, self._swatch_box(box), colour, filled=in_set)
-        track = Box(box.x, box.y + round(1.12 * unit), box.w, max(4, round(0.34 * unit)))
+        self._draw_value(canvas, box, row.value, ink, weight)
+        _swatch(canvas, self._swatch_box(box), colour, filled=row.in_set)
+        track = self._tracks[place]
         track.fill(canvas, palette.TRACK)
-        length = round(track.w * min(1.0, max(0.0, probability)))
-        Box(track.x, track.y, length, track.h).fill(canvas, colour)
-        interval = float(exam.low[place]), float(exam.high[place])
-        _whisker(canvas, track, probability, interval)
+        Box(track.x, track.y, row.length, track.h).fill(canvas, colour)
+        if row.whisker is not None:
+            _whisker(canvas, track, row.whisker)
 
     def _draw_name(
         self, canvas: NDArray[np.uint8], place: int, box: Box, ink: Colour, weight: int
@@ -124,30 +174,24 @@ def _winner(exam: ExamSnapshot | None, labels: tuple[str, ...]) -> int | None:
     return place if labels[place] in exam.prediction_set else None
 
 
-def _draw_winner(canvas: NDArray[np.uint8], box: Box, unit: float, colour: Colour) -> None:
-    inset = round(0.45 * unit)
-    top = box.y - round(0.1 * unit)
-    Box(box.x - inset, top, box.w + 2 * inset, box.h).fill(canvas, palette.RAISED)
-    Box(box.x - inset, top, max(3, round(0.16 * unit)), box.h).fill(canvas, colour)
-
-
 def _swatch(canvas: NDArray[np.uint8], box: Box, colour: Colour, filled: bool) -> None:
     box.fill(canvas, colour)
     if not filled:
         box.grown(-max(1, round(box.w * 0.15))).fill(canvas, palette.PANEL)
 
 
-def _whisker(
-    canvas: NDArray[np.uint8], track: Box, probability: float, interval: tuple[float, float]
-) -> None:
+def _clamp(share: float) -> float:
+    return min(1.0, max(0.0, share))
+
+
+def _line_of(track: Box) -> int:
+    return max(1, round(track.h * 0.2))
+
+
+def _whisker(canvas: NDArray[np.uint8], track: Box, columns: tuple[int, int, int]) -> None:
     """Draw the interval over the bar: dark where it lies on the bar, light on the track."""
-    if not all(math.isfinite(end) for end in interval):
-        return
-    line = max(1, round(track.h * 0.2))
-    left, middle, right = (
-        track.x + round((track.w - line) * min(1.0, max(0.0, end)))
-        for end in (interval[0], probability, interval[1])
-    )
+    line = _line_of(track)
+    left, middle, right = (track.x + column for column in columns)
     y = track.y + (track.h - line) // 2
     Box(left, y, middle - left, line).fill(canvas, palette.OUTLINE)
     Box(middle, y, right - middle, line).fill(canvas, palette.WHITE)

@@ -303,3 +303,30 @@ def test_an_overlay_of_nothing_or_of_an_immortal_heatmap_is_refused() -> None:
         Overlay((0, 640), DEFAULT_LABELS, SPEC)
     with pytest.raises(InputError, match=r"up to 0\.5 s"):
         Overlay((480, 640), DEFAULT_LABELS, SPEC, heatmap_life_s=2.0)
+
+
+@pytest.mark.parametrize("size_px", SIZES_PX)
+def test_a_canvas_shows_nothing_of_the_pictures_before(size_px: tuple[int, int]) -> None:
+    random = np.random.default_rng(11)
+    pixels, old = noise(size_px), Overlay(size_px, DEFAULT_LABELS, SPEC)
+    maps = [heatmap(0.9), heatmap(1.0, "normal", seed=6), heatmap(1.0, "no such class"), None]
+    for step in range(60):
+        shares = random.dirichlet(np.ones(5))
+        snapshot = exam(
+            tuple(shares) if step % 7 else (math.nan,) * 5,
+            tuple(random.choice(DEFAULT_LABELS, random.integers(1, 6), replace=False)),
+            random.choice(list(ExamState)),
+        )
+        shown = state(
+            random.choice([AiState.ON, AiState.ON, AiState.ON, *NOT_ON]),
+            ai_reason=str(random.choice(["", "the engine gives no sign of life"])),
+            result=random.choice([result(snapshot), None]),
+            heatmap=maps[random.integers(4)],
+            skip_reason=random.choice([None, *SkipReason]),
+            used=int(random.integers(0, 10 ** random.integers(1, 12))),
+            dropped=int(random.integers(0, 3)),
+            pts_s=float(random.choice([1.0, 1.1, 1.3])),
+            engine=str(random.choice(["openvino int8 x3", "torch f32 x1 on a device"])),
+        )
+        fresh = Overlay(size_px, DEFAULT_LABELS, SPEC)
+        np.testing.assert_array_equal(old.draw(pixels, shown), fresh.draw(pixels, shown))
