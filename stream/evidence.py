@@ -24,8 +24,10 @@ SAME_CONTENT_MEAN = 10.0
 """Mean difference, grey levels, under which a square shows the kind of thing that the one before,
 or the last one looked at closely, did. Pictures of one sweep 1/3 s apart differ by 3 to 9 as a
 rule; tissue, a menu, a trace and air differ from each other by 15 and more."""
-SAME_CONTENT_FRAMES = 16
+SAME_CONTENT_FRAMES = 20
 """Frames until the closer look is taken again all the same: a slow fade to air adds few more."""
+HELD_CONTENT_FRAMES = 60
+"""The same while the square is alike to the very one last looked at, not only to the one before."""
 CHANGED_SHARE = 0.01
 """Of a square's pixels: as many may differ by more, where a cursor moved or a caliper was set."""
 
@@ -73,12 +75,13 @@ class EvidenceGate:
             self._tissue = seen[0] if seen[1] is None else None
         self._since_look += 1
         known = before is not None and self._tissue is not None
-        if not known or not (_is_alike(self._tissue, grey) or _is_alike(before, grey)):
+        held = _is_alike(self._tissue, grey)
+        if not known or not (held or _is_alike(before, grey)):
             self._aside.drop()
             reason = _look_closely(pixels, grey)
             self._tissue, self._since_look = grey if reason is None else None, 0
             return reason
-        if self._since_look >= SAME_CONTENT_FRAMES:
+        if self._since_look >= (HELD_CONTENT_FRAMES if held else SAME_CONTENT_FRAMES):
             self._since_look = 0
             self._aside.begin(lambda: (grey, _look_closely(pixels, grey)))
         return None

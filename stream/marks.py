@@ -40,6 +40,8 @@ LARGEST_TEXT_SHARE = 0.025
 of settings seen takes 0.01."""
 FLAT_LEVEL = 1.2
 """Standard deviation along a row, grey levels, under which a lit patch is a drawn panel."""
+FLAT_RUN_PX = 15
+"""Of a row: over so many working pixels it is judged whether it is flat."""
 FLAT_GREY = 20
 """Grey levels over the background from which a flat patch is a panel: receiver noise, smoothed flat
 by a video codec, was found at 13 to 18, panels at 25 and more."""
@@ -155,11 +157,11 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
 
 def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8], black: int) -> NDArray[np.uint8]:
     """Return where panels and bars were drawn, with the text that stands in them or alone."""
-    levels = small.astype(np.float32)
-    mean = cv2.blur(levels, (15, 1))
-    spread = cv2.blur(cv2.blur(levels * levels, (15, 1)) - mean * mean, (3, 3))
-    even = (spread < FLAT_LEVEL**2) & (small > black + FLAT_GREY)
-    flat = even.astype(np.uint8) * np.uint8(255)
+    mean = cv2.boxFilter(small, cv2.CV_32F, (FLAT_RUN_PX, 1))
+    squares = cv2.sqrBoxFilter(small, cv2.CV_32F, (FLAT_RUN_PX, 1))
+    spread = cv2.blur(cv2.subtract(squares, cv2.multiply(mean, mean)), (3, 3))
+    even = cv2.compare(spread, FLAT_LEVEL**2, cv2.CMP_LT)
+    flat = cv2.bitwise_and(even, above(small, black + FLAT_GREY))
     bar = cv2.getStructuringElement(cv2.MORPH_RECT, FLAT_SIZE_PX)
     flat = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, bar), dtype=np.uint8)
     if not cv2.countNonZero(flat) and not cv2.countNonZero(text):
@@ -172,11 +174,11 @@ def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8], black: int) ->
 def drawn_share(grey: NDArray[np.uint8]) -> float:
     """Return which share of a picture, `(H, W)` grey, is panels, bars and letters, 0 to 1.
 
-    Looks at every k-th pixel only: letters keep their sharp edges, and it costs a quarter.
+    Looks at single pixels of it, at working scale: letters keep their sharp edges.
     """
     if min(grey.shape) < 2:
         return 0.0
-    step = max(1, round(max(grey.shape) / WORK_PX))
-    small = np.ascontiguousarray(grey[::step, ::step])
+    _, size = working_size(grey)
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
     text = find_text(small, small.shape[::-1])
     return float(np.mean(find_drawn(small, text, background_of(small)) > 0))

@@ -171,7 +171,7 @@ def test_electronic_noise_is_no_ultrasound() -> None:
 def test_a_slow_fade_to_noise_is_noticed_within_a_few_frames() -> None:
     rng = np.random.default_rng(2)
     gate, reasons = EvidenceGate(), []
-    for k in range(60):  # each step is far less than what calls for a look at once
+    for k in range(80):  # each step is far less than what calls for a look at once
         share = min(1.0, k / 40)
         noise = cv2.GaussianBlur(rng.gamma(2.0, 0.5, SHAPE), (0, 0), 0.8)
         air = np.linspace(25, 60, SHAPE[0])[:, None] * noise
