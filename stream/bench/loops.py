@@ -51,9 +51,15 @@ def describe_closed_loop(traces: Sequence[Trace]) -> dict[str, Any]:
         "measured": sum(len(trace.measured) for trace in traces),
         "startup_s": round(median(measure_startup_s(trace) for trace in traces), 3),
         "stages": summarise_stages(gather_stages(traces)),
-        **describe_usage([trace.measured_readings for trace in traces]),
+        **_describe_usage(traces),
         "glass": merge_glass(traces),
     }
+
+
+def _describe_usage(traces: Sequence[Trace]) -> dict[str, Any]:
+    return describe_usage(
+        [trace.readings for trace in traces], [trace.measured_readings for trace in traces]
+    )
 
 
 def measure_startup_s(trace: Trace) -> float:
@@ -108,7 +114,7 @@ def describe_open_loop(traces: Sequence[Trace]) -> dict[str, Any]:
         "jitter_ms": summarise([gap for trace in traces for gap in measure_jitter_ms(trace)]),
         "drops": _add_up([count_drops(trace) for trace in traces]),
         "frames": [trace.frames for trace in traces],
-        **describe_usage([trace.measured_readings for trace in traces]),
+        **_describe_usage(traces),
         "glass": merge_glass(traces),
         "cdf": {"age": cumulate(_join(ages)), "answer": cumulate(_join(answers))},
     }

@@ -89,14 +89,17 @@ def read_all(pids: Mapping[str, int], shown: int, *, share: bool = True) -> Read
     return Reading(shown, {role: usage for role, usage in found.items() if usage is not None})
 
 
-def describe_usage(runs: Sequence[Sequence[Reading]]) -> dict[str, Any]:
+def describe_usage(
+    runs: Sequence[Sequence[Reading]], measured: Sequence[Sequence[Reading]]
+) -> dict[str, Any]:
     """Return CPU milliseconds a picture and memory, of each process and of all together.
 
-    CPU is that between the first and the last reading of a run, so start-up is not in it: the
-    median of the runs, null where none has two readings. Memory is the most that any run took.
+    CPU is that between the first and the last `measured` reading of a run, so start-up is not in
+    it: the median of the runs, null where none has two readings. Memory is the most that any of
+    the `runs` took, from their first reading to their last.
     """
     whole = [[reading for reading in run if reading.usages] for run in runs]
-    costs = [cost for run in whole if (cost := measure_cpu_ms(run)) is not None]
+    costs = [cost for run in measured if (cost := measure_cpu_ms(run)) is not None]
     cpu = {
         role: round(median(cost[role] for cost in costs if role in cost), 3)
         for role in (costs[0] if costs else ())
@@ -109,6 +112,7 @@ def describe_usage(runs: Sequence[Sequence[Reading]]) -> dict[str, Any]:
 
 def measure_cpu_ms(readings: Sequence[Reading]) -> dict[str, float] | None:
     """Return CPU milliseconds a picture between the first and the last reading of one run."""
+    readings = [reading for reading in readings if reading.usages]
     if len(readings) < 2 or readings[-1].shown <= readings[0].shown:
         return None
     first, last = readings[0], readings[-1]

@@ -136,5 +136,5 @@ class MeasuringSink:
         if self._pids is None:
             self._pids = find_processes()
         count = len(self.trace.readings)
-        share = count % SHARE_EVERY == 1  # not the first: the network may not be all there yet
+        share = count % SHARE_EVERY == 0  # the first comes before anything is measured
         self.trace.readings.append(read_all(self._pids, self.shown, share=share))
