@@ -70,6 +70,8 @@ def misses_tissue(outline: NDArray[np.uint8], marks: Marks) -> bool:
 def text_boxes(text: NDArray[np.uint8], scale: float) -> tuple[tuple[int, int, int, int], ...]:
     """Return the boxes `x, y, w, h` around what is written, screen pixels."""
     words = cv2.dilate(text, np.ones((3, 7), dtype=np.uint8))
+    if cv2.countNonZero(words) < SMALLEST_TEXT_PX:
+        return ()  # as a rule: to tell the pieces apart takes as long with few as with many
     count, _, stats, _ = cv2.connectedComponentsWithStats(words, connectivity=8)
     found = []
     for x, y, w, h, area in stats[1:count].tolist():

@@ -81,7 +81,8 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Marks:
     black = background_of(brightest)
     lit = shrink(above(brightest, black + LIT_LEVEL), size)
     bright = shrink(above(brightest, black + DIM_LEVELS[1]), size)
-    peak = cv2.dilate(cv2.resize(brightest, size, interpolation=cv2.INTER_AREA), box(9))
+    small = shrink(brightest, size)
+    peak = cv2.dilate(small, box(9))
     dim = shrink(above(brightest, black + DIM_LEVELS[0]), size)
     dim = np.where(peak > black + DIM_LEVELS[1], 0, dim).astype(np.uint8)
     faint = cv2.blur(dim, (11, 11)) > 255 * DIM_SHARE
@@ -89,7 +90,7 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Marks:
     text = find_text(greys[-1], size)
     if len(greys) > 1:
         text &= find_text(greys[0], size)
-    small = np.asarray(cv2.resize(greys[-1], size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        small = shrink(greys[-1], size)
     return Marks(bright, dense, text, find_drawn(small, text, black), scale)
 
 
@@ -105,9 +106,9 @@ def above(levels: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.threshold(levels, level, 255, cv2.THRESH_BINARY)[1], dtype=np.uint8)
 
 
-def shrink(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the share of a mask of 0 and 255 that is set, 0 to 255, at another width, height."""
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+def shrink(levels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the mean of levels, or of a mask's 0 and 255 its share, at another width, height."""
+    return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def box(side: int) -> NDArray[np.uint8]:
