@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from engine.contracts.errors import InputError
 from engine.contracts.preprocessing import Fit, PreprocessingSpec
 
+HALVED_FROM = 4
+"""Times the size asked for, along both sides, from which a picture is halved first."""
+
 
 def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return `(H, W)` grey for `(H, W)` grey or `(H, W, 3)` BGR, uint8."""
@@ -33,7 +36,16 @@ def preprocess(pixels: NDArray[np.uint8], spec: PreprocessingSpec) -> NDArray[np
     return _center_crop(grey, spec.resize_px, spec.size_px)
 
 
-def _resize(grey: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:
+def resize(grey: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Bring `(H, W)` uint8 to another size: shrinks by area averaging, grows bilinearly.
+
+    Much larger pictures are halved first, over whole blocks of four pixels: that is a third of the
+    work, and what is left to average is still `HALVED_FROM` / 2 pixels wide.
+    """
+    while grey.shape[0] >= HALVED_FROM * height_px and grey.shape[1] >= HALVED_FROM * width_px:
+        half = grey.shape[1] // 2, grey.shape[0] // 2
+        even = grey[: 2 * half[1], : 2 * half[0]]
+        grey = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     shrinks = height_px < grey.shape[0] or width_px < grey.shape[1]
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (width_px, height_px), interpolation=way), dtype=np.uint8)
@@ -45,14 +57,14 @@ def _letterbox(grey: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
     square = np.zeros((size_px, size_px), dtype=np.uint8)
     top, left = (size_px - inner_h) // 2, (size_px - inner_w) // 2
-    square[top : top + inner_h, left : left + inner_w] = _resize(grey, inner_h, inner_w)
+    square[top : top + inner_h, left : left + inner_w] = resize(grey, inner_h, inner_w)
     return square
 
 
 def _center_crop(grey: NDArray[np.uint8], resize_px: int, size_px: int) -> NDArray[np.uint8]:
     height, width = grey.shape
     scale = resize_px / min(height, width)
-    scaled = _resize(grey, max(size_px, round(height * scale)), max(size_px, round(width * scale)))
+    scaled = resize(grey, max(size_px, round(height * scale)), max(size_px, round(width * scale)))
     top, left = (scaled.shape[0] - size_px) // 2, (scaled.shape[1] - size_px) // 2
     return np.ascontiguousarray(scaled[top : top + size_px, left : left + size_px])
 

@@ -9,8 +9,8 @@ from stream.region import Region
 CELLS_PX = 96
 """Longer side of the signature, in cells."""
 SAMPLES = 3
-"""Pixels of the screen, along each side of a cell, that the cell is the mean of: a third of those of
-800 x 600, and whole blocks of them, for OpenCV averages these twenty times faster than others."""
+"""Pixels of the screen, along each side of a cell, that the cell is the mean of: every third of
+800 x 600. Whole blocks of them, for OpenCV averages these twenty times faster than others."""
 CHANGED_LEVEL = 24
 """Grey levels by which a cell must differ to have changed: text that comes or goes."""
 CHANGED_SHARE = 0.02

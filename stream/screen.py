@@ -115,7 +115,7 @@ class Screen:
         if self._user_region is not None:
             return [self._cut(picture, self._clip_user_region(picture))]
         done: list[Screened] = []
-        layout = (picture.clip, picture.pixels.shape[:2])
+        layout = (picture.clip, picture.decoded.shape[:2])
         if layout != self._layout:
             done = self.flush()
             self._layout, self._waiting = layout, []
@@ -132,12 +132,12 @@ class Screen:
         if not waiting:
             return []
         region = find_region([picture.pixels for picture in waiting])
-        self._settle(region, waiting[-1].pixels)
+        self._settle(region, waiting[-1].decoded)
         return [self._cut(picture, region) for picture in waiting]
 
     def _clip_user_region(self, picture: Picture) -> Region | None:
         assert self._user_region is not None
-        height, width = picture.pixels.shape[:2]
+        height, width = picture.decoded.shape[:2]
         first, self._layout = self._layout is None, (picture.clip, (height, width))
         try:
             clipped = self._user_region.clip(height, width)
@@ -166,11 +166,11 @@ class Screen:
             return self._search(picture)
         due = self._count % (LOOK_AGAIN if self._looks else LOOK_EVERY) == 0
         due = due or self._count == FIRST_LOOK
-        if self._check.has_changed(picture.pixels):
+        if self._check.has_changed(picture.decoded):
             self._aside.drop()
             look = _look(picture, self._region, self._check)
             if look.kept is None:
-                self._settle(None, picture.pixels)
+                self._settle(None, picture.decoded)
                 return self._search(picture)
             self._heed(look, due)
             return self._cut(picture, self._region)
@@ -187,21 +187,21 @@ class Screen:
         if look.kept is not None and self._check is not None:
             self._region = look.kept
             if look.whole:
-                self._check.learn(look.picture.pixels)
+                self._check.learn(look.picture.decoded)
         if due:
             self._watch(look.found, look.picture)
 
     def _watch(self, found: Region | None, picture: Picture) -> None:
         """Take another region over once a few looks in a row, well apart, agree on it."""
-        shape = picture.pixels.shape
+        shape = picture.decoded.shape
         if found is None or self._region is None or is_same_place(found, self._region, shape):
             self._looks = []
         elif self._agree(found, picture) >= SMALLER_LOOKS:
-            self._settle(found, picture.pixels)
+            self._settle(found, picture.decoded)
 
     def _agree(self, found: Region, picture: Picture) -> int:
         """Add a look; return how many in a row have found this same place."""
-        shape = picture.pixels.shape
+        shape = picture.decoded.shape
         same = all(is_same_place(found, region, shape) for region, _ in self._looks)
         self._looks = [*(self._looks if same else []), (found, picture.pixels)]
         return len(self._looks)
@@ -217,14 +217,14 @@ class Screen:
             return self._cut(picture, None)
         if self._agree(found, picture) >= SETTLED_PICTURES or late:
             found = find_region([pixels for _, pixels in self._looks]) or found
-            self._settle(found, picture.pixels)
+            self._settle(found, picture.decoded)
             return self._cut(picture, found)
         return self._cut(picture, None)
 
     def _cut(self, picture: Picture, region: Region | None) -> Screened:
         if region is None:
-            cut = full_region(*picture.pixels.shape[:2])
-            pixels = np.zeros_like(picture.pixels)
+            cut = full_region(*picture.decoded.shape[:2])
+            pixels = np.zeros_like(picture.decoded)
         else:
             cut, pixels = region, picture.crop(region)
         shown = picture.whole() if self._show_screen else pixels

@@ -23,6 +23,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from engine.backends.openvino import HINTS, INPUT, take_members
+from engine.preprocess import resize
 from stream.heatmap import HEAT_TABLE
 
 WARMUP = 30
@@ -90,7 +91,7 @@ class Floor:
         width, height = self.inner
         top, left = (self.size - height) // 2, (self.size - width) // 2
         spot = self.inputs[slot][0, 0, top : top + height, left : left + width]
-        cv2.resize(luma[y : y + h, x : x + w], self.inner, dst=spot, interpolation=cv2.INTER_AREA)
+        spot[:] = resize(luma[y : y + h, x : x + w], height, width)
 
     def draw(self, luma: NDArray[np.uint8], slot: int) -> None:
         """Draw the full frame, the heatmap over the region, and a bar a class."""

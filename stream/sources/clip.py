@@ -24,12 +24,12 @@ Region = tuple[int, int, int, int]
 class ClipPicture:
     """One picture of one clip.
 
-    `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `pixels` is
-    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
+    `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `decoded`
+    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
     """
 
     pts_s: float | None
-    pixels: NDArray[np.uint8]
+    decoded: NDArray[np.uint8]
     decode_ms: float
     chroma: Chroma | None = None
 

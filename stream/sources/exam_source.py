@@ -82,7 +82,7 @@ class ExamSource:
                             index,
                             number,
                             pts_s,
-                            found.pixels,
+                            found.decoded,
                             found.decode_ms,
                             chroma=found.chroma,
                         )

@@ -39,9 +39,12 @@ _NAL_SEARCH_BYTES = 4096
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture as it came: `raw_s` is its sender's time, `received_ns` ours."""
+    """One picture as it came: `raw_s` is its sender's time, `received_ns` ours.
 
-    pixels: NDArray[np.uint8]
+    `decoded` and `chroma` are as in `Picture`.
+    """
+
+    decoded: NDArray[np.uint8]
     raw_s: float | None
     received_ns: int
     decode_ms: float
@@ -266,7 +269,7 @@ class StreamFeed:
     ) -> Shot:
         assert self._video is not None
         begun_ns = time.monotonic_ns()
-        pixels, chroma = converter.convert(
+        decoded, chroma = converter.convert(
             frame,
             self._video.sample_aspect_ratio or self._video.codec_context.sample_aspect_ratio,
         )
@@ -275,7 +278,7 @@ class StreamFeed:
             self._is_damaged = False
         base = frame.time_base or self._video.time_base
         return Shot(
-            pixels=pixels,
+            decoded=decoded,
             raw_s=None if frame.pts is None or base is None else float(frame.pts * base),
             received_ns=received_ns,
             decode_ms=decoded_ms + (time.monotonic_ns() - begun_ns) / 1e6,

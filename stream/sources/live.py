@@ -214,7 +214,7 @@ class LiveSource:
             index=self._index,
             clip=self._clip,
             pts_s=pts_s,
-            pixels=shot.pixels,
+            decoded=shot.decoded,
             decode_ms=shot.decode_ms,
             received_ns=shot.received_ns,
             damaged=shot.damaged,
@@ -238,7 +238,7 @@ class LiveSource:
         self._tell("stream-restart" if has_restarted else "clock-jump", fields)
 
     def _note_shape(self, shot: Shot, pts_s: float) -> None:
-        shape, last = shot.pixels.shape, self._last_shape
+        shape, last = shot.decoded.shape, self._last_shape
         self._last_shape = shape
         if last is None or shape == last:
             return

@@ -43,7 +43,7 @@ class LoopFeed:
                     return
                 self.progress_ns = now_ns = time.monotonic_ns()
                 yield Shot(
-                    picture.pixels,
+                    picture.decoded,
                     end_s,
                     now_ns,
                     picture.decode_ms,

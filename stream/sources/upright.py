@@ -64,11 +64,13 @@ def square_size(width_px: int, height_px: int, aspect: Fraction | None) -> tuple
 
 
 class FrameChroma:
-    """The colours of a planar YUV frame (`Chroma`); holds the frame until nobody asks any more."""
+    """Colours and range of a planar YUV frame (`Chroma`); holds it until nobody asks any more."""
 
     def __init__(self, frame: VideoFrame, painter: VideoReformatter) -> None:
         """`painter` is used by `paint` alone: another thread may convert frames meanwhile."""
         self._frame, self._painter = frame, painter
+        full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+        self._is_full_range = full
 
     def is_neutral(self, region: Region | None) -> bool:
         """Whether no chroma of `region`, or of the whole frame, is off neutral by more."""
@@ -91,6 +93,10 @@ class FrameChroma:
         """Return the frame, `(H, W, 3)` BGR uint8."""
         return _reformat(self._painter, self._frame, self._frame.width, self._frame.height, "bgr24")
 
+    def expand(self, luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return levels of the frame's luma at full range, as FFmpeg's own scaler has them."""
+        return luma if self._is_full_range else np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8)
+
 
 class FrameConverter:
     """Converts the frames of one clip, with one conversion a frame.
@@ -106,8 +112,9 @@ class FrameConverter:
     ) -> tuple[NDArray[np.uint8], FrameChroma | None]:
         """Return the picture, upright, square, over black if clear, and its colours.
 
-        The picture is `(H, W)` grey uint8 where it has no colours or `FrameChroma` has them, else
-        `(H, W, 3)` BGR uint8. B-mode is in the luma already; colour is worked out where asked for.
+        The picture is `(H, W)` grey uint8 where it has no colours, the frame's own luma where
+        `FrameChroma` has them, else `(H, W, 3)` BGR uint8. B-mode is in the luma already; colour is
+        worked out where asked for.
         """
         width_px, height_px = square_size(frame.width, frame.height, aspect)
         clear = any(component.is_alpha for component in frame.format.components)
@@ -127,13 +134,10 @@ class FrameConverter:
 
 
 def _take_luma(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return the luma of a planar YUV frame at full range, as FFmpeg's own scaler has it."""
+    """Return the luma of a planar YUV frame, `(H, W)`, without a copy."""
     plane = frame.planes[0]
     levels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    luma = levels[: plane.height, : plane.width]
-    if frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG:
-        return luma.copy()
-    return np.asarray(cv2.LUT(luma, _FULL_RANGE), dtype=np.uint8)
+    return levels[: plane.height, : plane.width]
 
 
 def _reformat(

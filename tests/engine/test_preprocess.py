@@ -25,7 +25,7 @@ GOLDEN_PATH = Path(__file__).parents[1] / "golden" / "preprocess.npz"
 
 
 @pytest.mark.parametrize("fit", list(Fit))
-@pytest.mark.parametrize("shape", [(300, 400), (90, 60)])
+@pytest.mark.parametrize("shape", [(300, 400), (90, 60), (1023, 1301)])
 def test_the_input_is_the_golden_one(
     fit: Fit, shape: tuple[int, int], refresh_golden: bool
 ) -> None:
@@ -37,6 +37,18 @@ def test_the_input_is_the_golden_one(
         np.savez_compressed(GOLDEN_PATH, **{**held, name: square})
     golden = np.load(GOLDEN_PATH)[name].astype(np.int16)
     assert np.abs(golden - square).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(1080, 1440), (1023, 1301), (2160, 3840)])
+def test_large_regions_are_averaged_over_their_area_all_the_same(shape: tuple[int, int]) -> None:
+    grain = np.random.default_rng(4).normal(0, 24, shape)
+    region = np.clip(make_region(*shape) / 2 + 60 + cv2.GaussianBlur(grain, (0, 0), 1.5), 0, 255)
+    region = region.astype(np.uint8)
+    x, y, w, h = letterbox_box(*shape, 224)
+    exact = cv2.resize(region, (w, h), interpolation=cv2.INTER_AREA).astype(int)
+    away = np.abs(preprocess(region, LETTERBOX)[y : y + h, x : x + w] - exact)
+    assert away.max() <= 10
+    assert away.mean() < 2
 
 
 def test_letterbox_keeps_the_whole_region_and_its_proportions() -> None:
