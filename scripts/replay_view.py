@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stream.replay_options import ReplayOptions
-    from stream.replay_session import Progress
+    from stream.sink import Progress
 
 REFRESH_HZ = 8
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-NICE = 10
+NICE = 19
 """Of the thread, where age counts."""
 
 GRACE_S = 0.015

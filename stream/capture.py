@@ -172,7 +172,10 @@ class Capture:
         while (left_ms := (self._begun_ns + int(pts_s * 1e9) - time.monotonic_ns()) / 1e6) > 0:
             if self._stop():
                 return
-            self.wait(max(1, min(10, int(left_ms))))
+            if left_ms < 1:  # a wait on sockets is of whole milliseconds
+                time.sleep(left_ms / 1e3)
+            else:
+                self.wait(min(10, int(left_ms)))
 
     def _pump_and_ask(self) -> bool:
         # the display may be waiting for the answer to a frame that has not left yet

@@ -14,8 +14,8 @@ from engine.contracts.errors import InputError
 from stream.channel import make_socket_folder, remove_socket_folder
 from stream.outputs import open_outputs
 from stream.replay_options import ReplayOptions
-from stream.replay_session import Progress, ReplaySession
-from stream.sink import Sink
+from stream.replay_session import ReplaySession
+from stream.sink import Progress, Sink
 
 
 def replay(

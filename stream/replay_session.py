@@ -4,7 +4,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,13 @@ from engine.contracts.errors import (
 from engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from engine.contracts.result import ExamSnapshot, Result
 from engine.pair import open_exam
-from stream.channel import (
-    Endpoints,
-    Inlet,
-    await_any,
-    open_socket,
-)
+from stream.channel import Endpoints, Inlet, await_any, open_socket
 from stream.ledger import count_frames
+from stream.patience import Patience
 from stream.record import describe_models
 from stream.replay_options import ReplayOptions
-from stream.sink import Sink
-from stream.supervisor import Supervisor
+from stream.sink import Progress, Sink
+from stream.supervisor import Supervisor, describe_exit
 from stream.viewer import Viewer
 from stream.wire import Event, Received
 
@@ -47,15 +43,6 @@ RECORDED_EVERY = 256
 
 STUCK_S = 60.0
 """A lossless replay waits for every answer, but for none longer than this."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a replay is: for whoever shows it."""
-
-    decoded: int
-    sampled: int
-    exam: ExamSnapshot | None
 
 
 class ReplaySession:
@@ -83,6 +70,7 @@ class ReplaySession:
         self._heard_ns = time.monotonic_ns()
         self._latest: DisplayFrame | None = None
         self._has_news = False
+        self._patience = Patience()
         self._early: deque[Result] = deque()
 
     def run(self, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> dict[str, Any]:
@@ -156,10 +144,13 @@ class ReplaySession:
         return received
 
     def _show(self, picture: DisplayFrame) -> None:
-        self._latest, self._has_news = picture, False
+        self._latest = picture
         self._viewer.see(picture)
-        if picture.seq is not None and not self._options.realtime:
+        if picture.seq is not None and self._options.realtime:
+            self._await_soon(picture.seq)
+        elif picture.seq is not None:
             self._await_result(picture.seq)
+        self._has_news = False
         state = self._viewer.state(picture.pts_s, time.monotonic_ns())
         self._outputs.show(picture, state)
         exam = None if self._viewer.result is None else self._viewer.result.exam
@@ -176,6 +167,16 @@ class ReplaySession:
             self._hear_results(POLL_MS)
             self._check_engine()
 
+    def _await_soon(self, seq: int) -> None:
+        self._patience.see(seq, time.monotonic_ns())
+        while self._viewer.off_reason is None:
+            self._hear_results()
+            known = self._viewer.result is not None and self._viewer.result.seq >= seq
+            left_ms = 0 if known else self._patience.left_ms(time.monotonic_ns())
+            if not left_ms:
+                return
+            await_any(left_ms, self._results)
+
     def _hear_results(self, timeout_ms: int = 0) -> None:
         while (received := self._results.receive(timeout_ms)) is not None:
             timeout_ms = 0
@@ -184,6 +185,7 @@ class ReplaySession:
                     self._outputs.write(result)
                     self._early.append(result)
                     if self._options.realtime:
+                        self._patience.hear(result.seq, time.monotonic_ns())
                         self._catch_up(result.seq)
                     self._has_news = result.probabilities is not None
                 case Event(name="ready", fields=fields):
@@ -215,7 +217,7 @@ class ReplaySession:
             return
         self._hear_results(POLL_MS)  # what it said before it ended comes first
         if self._viewer.off_reason is None and not self._is_accounted_for():
-            self._turn_off(EngineFailedError(f"the engine process died ({_describe_exit(code)})"))
+            self._turn_off(EngineFailedError(f"the engine process died ({describe_exit(code)})"))
 
     def _check_capture(self) -> None:
         silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
@@ -227,7 +229,7 @@ class ReplaySession:
         self._hear_results(POLL_MS)
         received = self._pictures.receive(POLL_MS)
         if received is None:
-            self._failure = ProcessFailedError(f"the capture process died ({_describe_exit(code)})")
+            self._failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
             self._end = {"sampled": self._outputs.ledger.recorded}
         elif isinstance(received.message, DisplayFrame):
             self._show(received.message)
@@ -293,7 +295,3 @@ class ReplaySession:
         if failure is not None:
             raise failure
         return record
-
-
-def _describe_exit(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,11 +1,21 @@
 """Where a replay's pictures and results go: files that are kept, or a bench that only measures."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.contracts.frame import DisplayFrame
 from engine.contracts.result import ExamSnapshot, Result
 from stream.ledger import Ledger
 from stream.overlay_state import OverlayState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a replay is: for whoever shows it."""
+
+    decoded: int
+    sampled: int
+    exam: ExamSnapshot | None
 
 
 class Sink(Protocol):

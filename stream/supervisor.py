@@ -96,3 +96,8 @@ class Supervisor:
                 child.wait()
             if child.stdin is not None:
                 child.stdin.close()
+
+
+def describe_exit(code: int) -> str:
+    """Return how a child ended, by its exit code, in words."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -69,7 +69,7 @@ class Floor:
             "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": HINTS[job.precision],
             "NUM_STREAMS": str(streams),
-            "ENABLE_CPU_PINNING": False,
+            "ENABLE_CPU_PINNING": streams == 1 and not job.threads,
         }
         if job.threads:
             config["INFERENCE_NUM_THREADS"] = job.threads

@@ -39,10 +39,7 @@ _NAL_SEARCH_BYTES = 4096
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture as it came: `raw_s` is its sender's time, `received_ns` ours.
-
-    `decoded` and `chroma` are as in `Picture`.
-    """
+    """One `Picture` as it came: `raw_s` is its sender's time, `received_ns` ours."""
 
     decoded: NDArray[np.uint8]
     raw_s: float | None
