@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.backends.torch import TorchBackend, TorchCudaBackend, fold_batch_norm
-from engine.contracts.errors import EngineUnavailableError, InputError
+from engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
 from engine.network import Ensemble
 from engine.parity import LIMITS
 from tests.support.bundles import make_ensemble
@@ -50,6 +50,20 @@ def test_the_steps_of_the_gpu_give_the_references_answers(
 def test_no_gpu_is_one_sentence(ensemble: Ensemble) -> None:
     with pytest.raises(EngineUnavailableError, match="no NVIDIA GPU or driver"):
         TorchCudaBackend(copy.deepcopy(ensemble), 64)
+
+
+def test_out_of_memory_is_one_sentence_and_ends_the_engine(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_out(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the manual")
+
+    backend = TorchCudaBackend(copy.deepcopy(ensemble), 64, "f32", device="cpu")
+    monkeypatch.setattr(Ensemble, "forward", give_out)
+    with pytest.raises(EngineFailedError, match=r"^the GPU failed: CUDA out of memory[^\n]*$"):
+        backend.infer(PICTURES)
+    with pytest.raises(EngineUnavailableError, match=r"^torch cannot put 2 members[^\n]*--members"):
+        TorchCudaBackend(copy.deepcopy(ensemble), 64, "f32", device="cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU: graph and pins not run")
