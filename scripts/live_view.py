@@ -24,6 +24,7 @@ from stream.clips import Clips
 from stream.display.access import is_loopback
 from stream.display.hub import Hub
 from stream.display.web import WebServer
+from stream.display.words import percentage
 from stream.journal import Journal
 from stream.journal_rebuild import rebuild_exam
 from stream.live import run_live
@@ -194,7 +195,7 @@ def _tabulate(hub: Hub) -> Table:
     table.add_column("probability", justify="right")
     known = status.get("probabilities") or [None] * len(status.get("labels", []))
     for label, value in zip(status.get("labels", []), known, strict=True):
-        table.add_row(label, "-" if value is None else f"{100 * value:.0f} %")
+        table.add_row(label, "-" if value is None else percentage(value))
     frames = status.get("frames", {})
     table.add_row("state", str(status.get("state") or "-"))
     if told := status.get("carried_by"):

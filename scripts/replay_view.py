@@ -12,6 +12,7 @@ from rich.table import Table
 from engine.contracts.errors import RunError
 from engine.contracts.notice import NOTICE
 from scripts.console import check_json_place, console, write_json_report
+from stream.display.words import percentage
 from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from stream.replay import replay
 
@@ -67,8 +68,8 @@ def describe(record: dict[str, Any]) -> Table:
         low, high = (record["intervals_95"] or {}).get(label, (None, None))
         table.add_row(
             label,
-            f"{100 * probabilities[label]:.1f} %" if probabilities else "-",
-            f"{100 * low:.0f} to {100 * high:.0f} %" if low is not None else "-",
+            percentage(probabilities[label]) if probabilities else "-",
+            f"{percentage(low)} to {percentage(high)}" if low is not None else "-",
             "yes" if label in record["prediction_set"] else "",
             style="bold" if winner else None,
         )

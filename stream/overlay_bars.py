@@ -10,27 +10,15 @@ from numpy.typing import NDArray
 from engine.contracts.errors import InputError
 from engine.contracts.result import ExamSnapshot, ExamState
 from stream import palette
+from stream.display.words import NO_VALUE, percentage
 from stream.overlay_layout import Box, OverlayLayout
 from stream.typeface import REGULAR, SEMIBOLD, Align, Colour, Typeface
-
-_NO_VALUE = "—"
 
 
 def readable(label: str) -> str:
     """Return a label as it stands on the screen: a capital first, spaces between words."""
     words = label.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
-
-
-def percentage(probability: float) -> str:
-    """Return a probability in words that never claim 0 or 100 % where it is neither."""
-    if not math.isfinite(probability):
-        return _NO_VALUE
-    if 0.0 < probability < 0.005:
-        return "<1%"
-    if 0.995 <= probability < 1.0:
-        return ">99%"
-    return f"{probability * 100:.0f}%"
 
 
 @dataclass(frozen=True)
@@ -41,7 +29,7 @@ class Row:
     `length` is None where there is no evidence yet, the others where there is no interval.
     """
 
-    value: str = _NO_VALUE
+    value: str = NO_VALUE
     length: int | None = None
     whisker: tuple[int, int, int] | None = None
     in_set: bool = False

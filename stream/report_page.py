@@ -15,6 +15,7 @@ from engine.contracts.errors import OutputError
 from engine.contracts.notice import NOTICE
 from engine.contracts.preprocessing import PreprocessingSpec
 from engine.contracts.result import ExamState
+from stream.display.words import percentage
 from stream.heatmap import Heatmap, paint_heatmap
 from stream.planes import CAUTION, SEEN_FRAMES, STANDARD
 from stream.report import Report, ReportPicture
@@ -193,7 +194,7 @@ def _picture(picture: ReportPicture, number: int, spec: PreprocessingSpec | None
     pixels = _shrink(key.pixels)
     judged = "not judged by the model"
     if picture.label is not None and picture.probability is not None:
-        judged = f"model on this frame: {picture.label} {picture.probability:.0%}"
+        judged = f"model on this frame: {picture.label} {percentage(picture.probability)}"
     status = f"{key.status} to {key.label}" if key.status == "reassigned" else key.status
     if key.status == "proposed":
         status = "not reviewed"

@@ -9,6 +9,7 @@ from html import escape
 
 import numpy as np
 
+from stream.display.words import percentage
 from stream.palette import CLASS_COLOURS
 from stream.report import Point, Report
 from stream.report_events import Stretch
@@ -65,7 +66,7 @@ def draw_bars(report: Report) -> str:
         parts.append(_line(x_low, y + 9, x_high, y + 9, "#15191d", 'stroke-width="1.6"'))
         parts.append(_line(x_low, y + 4, x_low, y + 14, "#15191d", 'stroke-width="1.6"'))
         parts.append(_line(x_high, y + 4, x_high, y + 14, "#15191d", 'stroke-width="1.6"'))
-        said = f"{value:.1%}  ({low:.0%} to {high:.0%})"
+        said = f"{percentage(value)}  ({percentage(low)} to {percentage(high)})"
         parts.append(_text(right + 14, y + 14, said, "start", "#15191d", weight))
     return _svg(height, "Probabilities with 95 % intervals", parts)
 

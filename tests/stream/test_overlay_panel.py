@@ -1,12 +1,12 @@
 """Numbers as the panel words them."""
 
-from stream.overlay_bars import percentage
+from stream.display.words import percentage
 from stream.overlay_panel import clock
 
 
 def test_percentages_never_claim_certainty() -> None:
     found = [percentage(p) for p in (0.0, 0.001, 0.0051, 0.426, 0.994, 0.9999, 1.0)]
-    assert found == ["0%", "<1%", "1%", "43%", "99%", ">99%", "100%"]
+    assert found == ["<1%", "<1%", "1%", "43%", "99%", ">99%", ">99%"]
     assert percentage(float("nan")) not in {"0%", "nan%"}
 
 

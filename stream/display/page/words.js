@@ -5,11 +5,11 @@ export function readable(label) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-// Never claims 0 or 100 % where it is neither.
+// Never claims 0 or 100 %: no model is that certain.
 export function percentage(probability) {
   if (typeof probability !== "number") return "—";
-  if (probability > 0 && probability < 0.005) return "<1%";
-  if (probability >= 0.995 && probability < 1) return ">99%";
+  if (probability < 0.005) return "<1%";
+  if (probability >= 0.995) return ">99%";
   return `${Math.round(probability * 100)}%`;
 }
 
