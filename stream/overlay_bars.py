@@ -25,8 +25,9 @@ def readable(label: str) -> str:
 class Row:
     """What one class's row shows: two that are equal look the same, pixel by pixel.
 
-    `length`, and the interval's ends and its `middle`, are columns of the bar, from 0 on;
-    `length` is None where there is no evidence yet, the others where there is no interval.
+    `length` of the bar is in pixels, None where there is no evidence yet. `whisker` is the
+    interval's lower end, the probability and the upper end, columns of the bar from 0 on; None
+    where there is no interval.
     """
 
     value: str = NO_VALUE
