@@ -18,7 +18,7 @@ GRACE_S = 0.015
 being judged or was, and the next has not come."""
 
 LATER = 2
-"""Pictures after which an answer is taken: 67 ms at 30 Hz, for work of 2 to 10, more where it waits."""
+"""Pictures after which an answer is taken: 67 ms at 30 Hz, for work of 2 to 10 when undisturbed."""
 
 
 class Aside(Generic[T]):
