@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.exams import Trace
-from engine.alarm import AlarmLatch
-from engine.contracts.calibration import Alarm, Calibration, OperatingPoint
-from engine.contracts.errors import InputError
-from engine.exam import MIN_EFFECTIVE_FRAMES
+from neurosono.calibration.exams import Trace
+from neurosono.engine.contracts.calibration import Alarm, Calibration, OperatingPoint
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.exam.alarm import AlarmLatch
+from neurosono.engine.exam.exam import MIN_EFFECTIVE_FRAMES
 
 NORMAL = "normal"
 """The class whose absence is an anomaly; a bundle without it has no alarm."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 
 @dataclass(frozen=True)

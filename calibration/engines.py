@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.parity import compare, describe_limits, measure_cost
-from calibration.quantise import draw_rows, quantise
-from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
-from engine.backends.torch import TorchBackend
-from engine.build import enter_engine
-from engine.bundle import Bundle, file_of, write_manifest
-from engine.choice import open_engine
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.manifest import EngineEntry
-from engine.contracts.predictions import Predictions
-from engine.judgement import judge
-from engine.members import load_ensemble
-from engine.parity import LIMITS, check_limits
+from neurosono.calibration.parity import compare, describe_limits, measure_cost
+from neurosono.calibration.quantise import draw_rows, quantise
+from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.build import enter_engine
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.judgement import judge
+from neurosono.engine.members import load_ensemble
+from neurosono.engine.parity import LIMITS, check_limits
 
 INT8_FOLDER = "engines/openvino-int8"
 

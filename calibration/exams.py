@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from calibration.folds import deal
-from calibration.scaling import HIGH, Contest, lose
-from engine.contracts.calibration import Calibration, ExamCalibration
-from engine.contracts.predictions import Predictions
-from engine.exam import Exam
+from neurosono.calibration.folds import deal
+from neurosono.calibration.scaling import HIGH, Contest, lose
+from neurosono.engine.contracts.calibration import Calibration, ExamCalibration
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.exam.exam import Exam
 
 WHOLE = 0.5
 """Share of an exam's weight that its end has in the fit; the running numbers on the way there share

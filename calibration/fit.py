@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from calibration.alarms import NORMAL, fit_alarm, fit_points
-from calibration.conformal import fit_thresholds
-from calibration.exams import Trace, compare_biases, fit_exams, replay
-from calibration.scaling import Contest, compare_methods, fit_scaling
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.calibration.alarms import NORMAL, fit_alarm, fit_points
+from neurosono.calibration.conformal import fit_thresholds
+from neurosono.calibration.exams import Trace, compare_biases, fit_exams, replay
+from neurosono.calibration.scaling import Contest, compare_methods, fit_scaling
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 AUTO = "auto"
 

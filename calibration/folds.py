@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.predictions import Predictions
 
 FOLDS = 10
 """Nine tenths of the patients still fit nearly what all of them would: a calibration has few

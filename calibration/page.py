@@ -5,9 +5,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import OutputError
-from engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.notice import NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

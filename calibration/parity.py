@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from calibration.conformal import choose_sets
-from calibration.exams import replay
-from calibration.fit import apply, whole
-from calibration.reliability import measure
-from engine.contracts.calibration import Calibration
-from engine.contracts.predictions import Predictions
-from engine.parity import LIMITS, EngineParity, compare_answers
+from neurosono.calibration.conformal import choose_sets
+from neurosono.calibration.exams import replay
+from neurosono.calibration.fit import apply, whole
+from neurosono.calibration.reliability import measure
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.parity import LIMITS, EngineParity, compare_answers
 
 
 def compare(reference: Predictions, found: Predictions) -> EngineParity:

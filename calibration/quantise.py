@@ -7,10 +7,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.backends.openvino import INPUT, convert
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError
-from engine.network import Ensemble
+from neurosono.engine.backends.openvino import INPUT, convert
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.network import Ensemble
 
 FRAMES = 600
 """Frames that set the ranges of activations. On the demo bundle the largest change of probability

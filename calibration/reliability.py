@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.scaling import lose
-from engine.contracts.predictions import Predictions
-from engine.interval import bound_share
+from neurosono.calibration.scaling import lose
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.exam.interval import bound_share
 
 BINS = 15
 """Bins of confidence (Guo et al. 2017, arXiv 1706.04599, section 2)."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.alarms import NORMAL
-from calibration.exams import replay
-from calibration.fit import (
+from neurosono.calibration.alarms import NORMAL
+from neurosono.calibration.exams import replay
+from neurosono.calibration.fit import (
     Form,
     Wishes,
     apply,
@@ -18,11 +18,11 @@ from calibration.fit import (
     fit_calibration,
     whole,
 )
-from calibration.reliability import describe, draw_diagram, expect_ece, measure
-from calibration.unseen import Unseen, judge_unseen_patients
-from engine.contracts.calibration import Calibration
-from engine.contracts.predictions import Predictions
-from engine.interval import bound_share
+from neurosono.calibration.reliability import describe, draw_diagram, expect_ece, measure
+from neurosono.calibration.unseen import Unseen, judge_unseen_patients
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.exam.interval import bound_share
 
 REPEATS = 5
 """Deals of the patients into folds: shares are means over them, so that no single deal decides."""

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from calibration.fit import Wishes, apply
-from calibration.page import write_page
-from calibration.report import Fitted, fit, shorten
-from engine.backends import Backend
-from engine.bundle import Bundle, write_calibration, write_json, write_manifest
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError
-from engine.contracts.notice import NOTICE
-from engine.contracts.predictions import Predictions
-from engine.judgement import check_unseen, judge
+from neurosono.calibration.fit import Wishes, apply
+from neurosono.calibration.page import write_page
+from neurosono.calibration.report import Fitted, fit, shorten
+from neurosono.engine.backends import Backend
+from neurosono.engine.bundle import Bundle, write_calibration, write_json, write_manifest
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.judgement import check_unseen, judge
 
 PREDICTIONS_PATH = Path("report") / "predictions.csv"
 REPORT_PATH = Path("report") / "calibration.json"

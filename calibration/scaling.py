@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
-from calibration.folds import deal
-from engine.contracts.calibration import SMALLEST, Calibration
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.calibration.folds import deal
+from neurosono.engine.contracts.calibration import SMALLEST, Calibration
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 METHODS = ("temperature", "vector")
 

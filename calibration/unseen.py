@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.alarms import NORMAL, follow_all
-from calibration.conformal import choose_sets
-from calibration.exams import Trace, replay
-from calibration.fit import Form, Wishes, apply, fit_calibration, whole
-from calibration.folds import deal
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.calibration.alarms import NORMAL, follow_all
+from neurosono.calibration.conformal import choose_sets
+from neurosono.calibration.exams import Trace, replay
+from neurosono.calibration.fit import Form, Wishes, apply, fit_calibration, whole
+from neurosono.calibration.folds import deal
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 EARLY = (1, 2, 4, 8, 16, 32, 64)
 """Used frames after which the running number is looked at."""

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends import Inference, name_precision
-from engine.backends.openvino import MODEL_NAME, OpenVinoBackend, convert, save
-from engine.backends.torch import TorchBackend
-from engine.builders import Built
-from engine.bundle import Bundle, file_of, write_manifest
-from engine.contracts.errors import EngineUnavailableError, InputError, OutputError
-from engine.contracts.manifest import EngineEntry
-from engine.members import load_ensemble
-from engine.network import Ensemble
-from engine.parity import check_limits, compare_answers
+from neurosono.engine.backends import Inference, name_precision
+from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, convert, save
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.builders import Built
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.contracts.errors import EngineUnavailableError, InputError, OutputError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.members import load_ensemble
+from neurosono.engine.network import Ensemble
+from neurosono.engine.parity import check_limits, compare_answers
 
 OPENVINO_PRECISIONS = ("f32", "fp16", "bf16")
 
@@ -76,7 +76,7 @@ def build_engine(
             parity = compare_answers(exact, found, check.exams)
             check_limits(parity, precision)
             if engine != "openvino":
-                from engine.backends.serialized import write_probe
+                from neurosono.engine.backends.serialized import write_probe
 
                 write_probe(folder, check.frames, exact)
             shutil.rmtree(bundle.root / name, ignore_errors=True)
@@ -135,11 +135,11 @@ def _compile(
 ) -> Built:
     size_px = bundle.manifest.preprocessing.size_px
     if engine == "tensorrt":
-        from engine.builders.tensorrt import compile_tensorrt
+        from neurosono.engine.builders.tensorrt import compile_tensorrt
 
         return compile_tensorrt(ensemble, size_px, precision, folder, check.frames)
     if engine == "tensorrt-rtx":
-        from engine.builders.tensorrt_rtx import compile_rtx
+        from neurosono.engine.builders.tensorrt_rtx import compile_rtx
 
         return compile_rtx(ensemble, size_px, precision, folder)
     if precision not in OPENVINO_PRECISIONS:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import BundleError, InputError, OutputError
-from engine.contracts.manifest import BundleFile, EngineEntry, Manifest
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import BundleError, InputError, OutputError
+from neurosono.engine.contracts.manifest import BundleFile, EngineEntry, Manifest
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.backends import Backend, name_precision
-from engine.bundle import Bundle
-from engine.contracts.errors import BundleError, EngineUnavailableError
-from engine.contracts.manifest import EngineEntry
-from engine.gpu import find_gpu
-from engine.parity import LIMITS
+from neurosono.engine.backends import Backend, name_precision
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.gpu import find_gpu
+from neurosono.engine.parity import LIMITS
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
 """What `auto` tries, fastest first."""
@@ -116,7 +116,7 @@ def _open_openvino(
     bundle: Bundle, entry: EngineEntry, members: int | None, cores: tuple[int, int]
 ) -> Backend:
     """Open an OpenVINO engine; `cores` are its threads and how many pictures it judges at once."""
-    from engine.backends.openvino import OpenVinoBackend
+    from neurosono.engine.backends.openvino import OpenVinoBackend
 
     graph = next((file for file in entry.files if file.path.endswith(".xml")), None)
     listed = {file.path for file in entry.files}
@@ -144,9 +144,9 @@ def _open_serialized(
     bundle: Bundle, entry: EngineEntry, members: int | None, _cores: tuple[int, int], *, rtx: bool
 ) -> Backend:
     """Open a TensorRT engine and let it judge the frames that it was built with."""
-    from engine.backends.serialized import PROBE_NAME, check_probe
-    from engine.backends.tensorrt import TensorRtBackend
-    from engine.backends.tensorrt_rtx import TensorRtRtxBackend
+    from neurosono.engine.backends.serialized import PROBE_NAME, check_probe
+    from neurosono.engine.backends.tensorrt import TensorRtBackend
+    from neurosono.engine.backends.tensorrt_rtx import TensorRtRtxBackend
 
     if members not in (None, entry.members):
         raise EngineUnavailableError(
@@ -176,16 +176,16 @@ def _open_torch(bundle: Bundle, precision: str | None, members: int | None) -> B
     if precision not in (None, "f32"):
         raise EngineUnavailableError(f"the torch engine computes in f32, not {precision}")
     _require_torch()
-    from engine.backends.torch import TorchBackend
-    from engine.members import load_ensemble
+    from neurosono.engine.backends.torch import TorchBackend
+    from neurosono.engine.members import load_ensemble
 
     return TorchBackend(load_ensemble(bundle, members))
 
 
 def _open_torch_cuda(bundle: Bundle, precision: str | None, members: int | None) -> Backend:
     _require_torch()
-    from engine.backends.torch import TorchCudaBackend
-    from engine.members import load_ensemble
+    from neurosono.engine.backends.torch import TorchCudaBackend
+    from neurosono.engine.members import load_ensemble
 
     size_px = bundle.manifest.preprocessing.size_px
     return TorchCudaBackend(load_ensemble(bundle, members), size_px, precision or "fp16")

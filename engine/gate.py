@@ -11,10 +11,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.bundle import Bundle
-from engine.contracts.errors import BundleError, EngineFailedError, InputError
-from engine.contracts.frame import SkipReason
-from engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, GateEntry, GateVerdict
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, GateEntry, GateVerdict
 
 INPUT = "grey"
 OUTPUTS = ("score", "planes", "features")

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.bundle import Bundle, file_of, hash_file, write_json, write_manifest
-from engine.contracts.errors import BundleError, OutputError
-from engine.contracts.gate import (
+from neurosono.engine.bundle import Bundle, file_of, hash_file, write_json, write_manifest
+from neurosono.engine.contracts.errors import BundleError, OutputError
+from neurosono.engine.contracts.gate import (
     GATE_FOLDER,
     GRAPH_NAME,
     STATISTICS_NAME,
     WEIGHTS_NAME,
     GateEntry,
 )
-from engine.gate import Gate
+from neurosono.engine.gate import Gate
 
 ENTRY_NAME = "gate.json"
 SCHEMA = "neurosono-gate/1"

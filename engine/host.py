@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.bundle import Bundle
-from engine.choice import BY_PREFERENCE, open_engine
-from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
-from engine.gpu import Gpu, find_gpu
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.choice import BY_PREFERENCE, open_engine
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
+from neurosono.engine.gpu import Gpu, find_gpu
 
 PACKAGES = (
     "neurosono",
@@ -146,13 +146,13 @@ def _probe_library(load: Callable[[], Any]) -> tuple[bool, str]:
 
 
 def _probe_tensorrt() -> tuple[bool, str]:
-    from engine.backends.tensorrt import load_library
+    from neurosono.engine.backends.tensorrt import load_library
 
     return _probe_library(load_library)
 
 
 def _probe_tensorrt_rtx() -> tuple[bool, str]:
-    from engine.backends.tensorrt_rtx import load_library
+    from neurosono.engine.backends.tensorrt_rtx import load_library
 
     return _probe_library(load_library)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends import Backend
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.engine.backends import Backend
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 BATCH = 64
 """Frames read at a time: 3 MB of pixels; a picture's answer does not depend on the others."""

@@ -2,10 +2,10 @@
 
 from safetensors.torch import load_file
 
-from engine.bundle import Bundle
-from engine.contracts.errors import BundleError
-from engine.contracts.manifest import Member
-from engine.network import Ensemble, ResNet34
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.manifest import Member
+from neurosono.engine.network import Ensemble, ResNet34
 
 
 def load_member(bundle: Bundle, member: Member) -> ResNet34:

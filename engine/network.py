@@ -11,8 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from engine.contracts.errors import InputError
-from engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 BLOCKS = (3, 4, 6, 3)
 """Residual blocks a stage: what makes it 34 layers."""

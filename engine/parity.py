@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 
 @dataclass(frozen=True)

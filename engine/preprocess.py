@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
-from engine.contracts.preprocessing import Fit, PreprocessingSpec
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.preprocessing import Fit, PreprocessingSpec
 
 HALVED_FROM = 4
 """Times the size asked for, along both sides, from which a picture is halved first."""

@@ -44,15 +44,15 @@ def bench(
     ] = False,
 ) -> None:
     """Measure throughput, age and cost of the real pipeline; everything beside its own floor."""
-    from engine.contracts.errors import InputError, RunError
-    from scripts.bench_view import describe, describe_sweep, watch_steps
-    from scripts.console import console, write_json_report
-    from stream.bench.budget import check_budget, read_budget
-    from stream.bench.compare import compare_reports, read_report
-    from stream.bench.page import write_page
-    from stream.bench.run import SCHEMA, run_bench
-    from stream.bench.settings import BenchSettings
-    from stream.bench.sweep import read_axes, run_sweep
+    from neurosono.engine.contracts.errors import InputError, RunError
+    from neurosono.scripts.bench_view import describe, describe_sweep, watch_steps
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.bench.budget import check_budget, read_budget
+    from neurosono.stream.bench.compare import compare_reports, read_report
+    from neurosono.stream.bench.page import write_page
+    from neurosono.stream.bench.run import SCHEMA, run_bench
+    from neurosono.stream.bench.settings import BenchSettings
+    from neurosono.stream.bench.sweep import read_axes, run_sweep
 
     settings = BenchSettings(
         source=source,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from engine.contracts.notice import NOTICE
-from scripts.console import console
-from stream.bench.page import list_headlines, say_ratio
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.console import console
+from neurosono.stream.bench.page import list_headlines, say_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

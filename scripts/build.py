@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from engine.build import CheckFrames
-    from engine.bundle import Bundle
-    from engine.contracts.cache import Cache
+    from neurosono.engine.build import CheckFrames
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.cache import Cache
 
 EXAM_FRAMES = 8
 """Frames of each class's phantom exam that an engine is compared on, one a second."""
@@ -41,14 +41,14 @@ def build(
     """Compile an engine, compare it with the float32 reference, and keep it if near enough."""
     import shutil
 
-    from engine.bundle import Bundle
-    from engine.contracts.cache import Cache
-    from scripts.console import console, write_json_report
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.cache import Cache
+    from neurosono.scripts.console import console, write_json_report
 
     loaded = Bundle.load(bundle)
     frames = None if cache is None else Cache.load(cache)
     if out is not None:
-        from engine.build import copy_bundle
+        from neurosono.engine.build import copy_bundle
 
         loaded = copy_bundle(loaded, out)
     try:
@@ -73,18 +73,18 @@ def _build(
     cache: "Cache | None",
     on_step: "Callable[[str], None]",
 ) -> "dict[str, Any]":
-    from engine.contracts.errors import InputError
+    from neurosono.engine.contracts.errors import InputError
 
     if precision == "int8" and engine in ("openvino", "tensorrt") and cache is None:
         raise InputError("int8 takes held-out frames that set its ranges: name their --cache")
     if precision == "int8" and engine == "openvino" and cache is not None:
         if members is not None:
             raise InputError("an OpenVINO int8 engine takes all members: leave --members out")
-        from calibration.engines import add_int8
+        from neurosono.calibration.engines import add_int8
 
         parity = add_int8(bundle, cache)
         return {"precision": precision, "parity": parity, "target": {"device": "CPU"}}
-    from engine.build import build_engine
+    from neurosono.engine.build import build_engine
 
     check = _check_frames(bundle, cache)
     entry = build_engine(bundle, engine, precision, members, check, on_step)
@@ -95,9 +95,9 @@ def _check_frames(bundle: "Bundle", cache: "Cache | None") -> "CheckFrames":
     """Return what to compare on: held-out frames where there are any, or phantoms."""
     import numpy as np
 
-    from engine.build import CheckFrames
-    from engine.preprocess import preprocess
-    from stream.phantom.exam import PhantomSpec, exam_frames
+    from neurosono.engine.build import CheckFrames
+    from neurosono.engine.preprocess import preprocess
+    from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 
     if cache is not None:
         chosen = np.unique(np.linspace(0, len(cache.rows) - 1, CACHE_FRAMES).astype(int))

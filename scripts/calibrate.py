@@ -8,9 +8,9 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from calibration.report import Fitted
-    from engine.backends import Backend
-    from engine.bundle import Bundle
+    from neurosono.calibration.report import Fitted
+    from neurosono.engine.backends import Backend
+    from neurosono.engine.bundle import Bundle
 
 
 def calibrate(
@@ -45,13 +45,13 @@ def calibrate(
     ] = None,
 ) -> None:
     """Calibrate frames and exams, fit prediction sets and the alarm on held-out patients."""
-    from calibration.fit import Wishes
-    from calibration.run import calibrate_bundle, judge_unseen, read_out_of_fold
-    from engine.bundle import Bundle
-    from engine.contracts.cache import Cache
-    from engine.contracts.errors import InputError
-    from scripts.console import check_json_place, console, write_json_report
-    from training.metrics import describe_both, shorten
+    from neurosono.calibration.fit import Wishes
+    from neurosono.calibration.run import calibrate_bundle, judge_unseen, read_out_of_fold
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.cache import Cache
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.scripts.console import check_json_place, console, write_json_report
+    from neurosono.training.metrics.metrics import describe_both, shorten
 
     check_json_place(json)
     wishes = Wishes(alpha, method, _read_shares(sensitivity), false_alarms)
@@ -70,7 +70,7 @@ def calibrate(
         fitted = calibrate_bundle(loaded, frames, wishes, of, measure)
     parities: dict[str, dict[str, float]] = {}
     if held_out is not None:
-        from calibration.engines import add_int8, check_engines
+        from neurosono.calibration.engines import add_int8, check_engines
 
         with console.status("comparing engines with float32"):
             if backend.precision == "f32":
@@ -78,7 +78,7 @@ def calibrate(
             if int8:
                 parities["int8"] = add_int8(Bundle.load(bundle), held_out)
     if engine_only:
-        from calibration.engines import drop_members
+        from neurosono.calibration.engines import drop_members
 
         drop_members(bundle, "the engines hold them; the float32 weights would not fit")
     _print(fitted, parities)
@@ -88,7 +88,7 @@ def calibrate(
 
 
 def _read_shares(text: str) -> tuple[float, ...]:
-    from engine.contracts.errors import InputError
+    from neurosono.engine.contracts.errors import InputError
 
     try:
         return tuple(float(each) for each in text.split(","))
@@ -100,7 +100,7 @@ def _read_shares(text: str) -> tuple[float, ...]:
 
 def _open_reference(bundle: "Bundle") -> "Backend":
     """Open the members in float32, or, where only engines carry them, the best of those."""
-    from engine.choice import open_engine
+    from neurosono.engine.choice import open_engine
 
     carried = all(member.file is not None for member in bundle.manifest.members)
     return open_engine(bundle, "torch" if carried else "openvino").backend
@@ -109,8 +109,8 @@ def _open_reference(bundle: "Bundle") -> "Backend":
 def _print(fitted: "Fitted", parities: dict[str, dict[str, float]]) -> None:
     from rich.table import Table
 
-    from engine.contracts.notice import NOTICE
-    from scripts.console import console
+    from neurosono.engine.contracts.notice import NOTICE
+    from neurosono.scripts.console import console
 
     checked = fitted.report["cross_checked"]
     where = "on the exams it was fitted on" if checked is None else "on patients left out"

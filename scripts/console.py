@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from engine.contracts.errors import OutputError
+from neurosono.engine.contracts.errors import OutputError
 
 console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""

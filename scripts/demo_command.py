@@ -17,7 +17,7 @@ def demo(
     ] = None,
 ) -> None:
     """Replay a phantom exam through the real pipeline with the bundle that ships."""
-    from scripts.replay_view import run_replay
-    from stream.replay_options import ReplayOptions
+    from neurosono.scripts.replay_view import run_replay
+    from neurosono.stream.replay.options import ReplayOptions
 
     run_replay(ReplayOptions(sources=(DEMO_SOURCE,), out=out), json)

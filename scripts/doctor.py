@@ -14,8 +14,8 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from engine.host import describe_host, explain_auto, probe_engines
-    from scripts.console import console, write_json_report
+    from neurosono.engine.host import describe_host, explain_auto, probe_engines
+    from neurosono.scripts.console import console, write_json_report
 
     host, engines, auto = describe_host(), probe_engines(bundle), explain_auto(bundle)
     packages = Table(title="Host", title_justify="left", show_header=False)

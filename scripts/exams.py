@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stream.journal import Journal
+    from neurosono.stream.journal.journal import Journal
 
 exams_app = typer.Typer(no_args_is_help=True, help="The exams that were recorded on this machine.")
 
@@ -24,10 +24,10 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 @exams_app.command("list")
 def list_exams(journal: JournalOption = None, json: JsonOption = None) -> None:
     """List the recorded exams, the newest first."""
-    from scripts.console import console, write_json_report
-    from scripts.exams_view import tabulate
-    from stream.journal_record import describe_summary
-    from stream.journal_schema import default_path
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.exams_view import tabulate
+    from neurosono.stream.journal.describe import describe_summary
+    from neurosono.stream.journal.schema import default_path
 
     found = []
     if journal is not None or default_path().exists():
@@ -40,11 +40,11 @@ def list_exams(journal: JournalOption = None, json: JsonOption = None) -> None:
 @exams_app.command()
 def show(exam: ExamArgument, journal: JournalOption = None, json: JsonOption = None) -> None:
     """Show one exam: its result, what was skipped, its events and key frames."""
-    from scripts.console import console, write_json_report
-    from scripts.exams_view import tabulate_record
-    from scripts.replay_view import describe
-    from stream.journal_record import describe_record
-    from stream.report import resolve_exam
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.exams_view import tabulate_record
+    from neurosono.scripts.replay_view import describe
+    from neurosono.stream.journal.describe import describe_record
+    from neurosono.stream.report.gather import resolve_exam
 
     with _open(journal) as opened, opened.read() as reader:
         record = describe_record(reader, resolve_exam(reader, exam))
@@ -71,9 +71,9 @@ def export(
     journal: JournalOption = None,
 ) -> None:
     """Write one exam as JSON, CSV or Parquet."""
-    from scripts.console import console
-    from stream.journal_export import export_exam
-    from stream.report import resolve_exam
+    from neurosono.scripts.console import console
+    from neurosono.stream.journal.export import export_exam
+    from neurosono.stream.report.gather import resolve_exam
 
     with _open(journal) as opened:
         with opened.read() as reader:
@@ -85,7 +85,7 @@ def export(
 @exams_app.command()
 def delete(exam: ExamArgument, yes: YesOption = False, journal: JournalOption = None) -> None:
     """Delete one exam wholly, its pictures and films too; what was stored is overwritten."""
-    from stream.report import resolve_exam
+    from neurosono.stream.report.gather import resolve_exam
 
     with _open(journal) as opened:
         with opened.read() as reader:
@@ -105,8 +105,8 @@ def prune(
     """Delete every exam that ended longer ago than this; never one that runs."""
     import time
 
-    from scripts.console import console, write_json_report
-    from stream.journal_retention import find_older, parse_age
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.journal.retention import find_older, parse_age
 
     age_ns = parse_age(older_than)
     with _open(journal) as opened:
@@ -136,12 +136,12 @@ def replay(
     """Compute an exam again from its record; exit code 1 unless every bit comes out the same."""
     from dataclasses import asdict
 
-    from engine.bundle import Bundle
-    from engine.contracts.errors import InputError
-    from scripts.console import console, write_json_report
-    from scripts.exams_view import tabulate_verdict
-    from stream.journal_rebuild import verify_exam
-    from stream.report import resolve_exam
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.exams_view import tabulate_verdict
+    from neurosono.stream.journal.rebuild import verify_exam
+    from neurosono.stream.report.gather import resolve_exam
 
     if student is not None and bundle is None:
         raise InputError("--student stands beside its --bundle: name that too")
@@ -158,10 +158,10 @@ def replay(
 
 
 def _open(path: Path | None) -> "Journal":
-    from engine.contracts.errors import InputError
-    from scripts.console import console
-    from stream.journal import Journal
-    from stream.journal_schema import default_path
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.scripts.console import console
+    from neurosono.stream.journal.journal import Journal
+    from neurosono.stream.journal.schema import default_path
 
     where = path or default_path()
     if not where.exists():
@@ -175,7 +175,7 @@ def _open(path: Path | None) -> "Journal":
 def _ask(question: str, yes: bool) -> None:
     import sys
 
-    from engine.contracts.errors import InputError
+    from neurosono.engine.contracts.errors import InputError
 
     if yes:
         return
@@ -185,10 +185,10 @@ def _ask(question: str, yes: bool) -> None:
 
 
 def _delete(journal: "Journal", exam_ids: list[str]) -> None:
-    from scripts.console import console
-    from stream.clips import delete_clips
-    from stream.journal_retention import delete_exams
-    from stream.recording import delete_recordings
+    from neurosono.scripts.console import console
+    from neurosono.stream.journal.retention import delete_exams
+    from neurosono.stream.keep.clips import delete_clips
+    from neurosono.stream.keep.recording import delete_recordings
 
     done = delete_exams(journal, exam_ids)
     delete_clips(journal.path, done.exam_ids)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.notice import NOTICE
 
 if TYPE_CHECKING:
-    from stream.journal_rebuild import Verdict
+    from neurosono.stream.journal.rebuild import Verdict
 
 
 def tabulate(exams: list[dict[str, Any]]) -> Table:

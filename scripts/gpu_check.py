@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.backends import Backend
-from engine.backends.tensorrt import ENGINE_NAME, TensorRtBackend
-from engine.backends.tensorrt_rtx import TensorRtRtxBackend
-from engine.backends.torch import TorchBackend, TorchCudaBackend
-from engine.builders.tensorrt import compile_tensorrt
-from engine.builders.tensorrt_rtx import compile_rtx
-from engine.contracts.errors import NeurosonoError
-from engine.contracts.labels import DEFAULT_LABELS
-from engine.contracts.preprocessing import PreprocessingSpec
-from engine.host import describe_host
-from engine.network import Ensemble, ResNet34
-from engine.parity import LIMITS, compare_answers
+from neurosono.engine.backends import Backend
+from neurosono.engine.backends.tensorrt import ENGINE_NAME, TensorRtBackend
+from neurosono.engine.backends.tensorrt_rtx import TensorRtRtxBackend
+from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend
+from neurosono.engine.builders.tensorrt import compile_tensorrt
+from neurosono.engine.builders.tensorrt_rtx import compile_rtx
+from neurosono.engine.contracts.errors import NeurosonoError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.host import describe_host
+from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.parity import LIMITS, compare_answers
 
 SIZE_PX = 224
 FRAMES = 64

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scripts import options
+from neurosono.scripts import options
 
 SOURCE_HELP = (
     "/dev/video0, rtsp://..., udp://HOST:PORT, srt://..., http://..., "
@@ -63,9 +63,9 @@ def live(
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
     judging = options.pick_judging(locals())
-    from scripts.live_view import LiveView, run_live_view
-    from stream.live_options import SessionOptions
-    from stream.recording import Film
+    from neurosono.scripts.live_view import LiveView, run_live_view
+    from neurosono.stream.keep.recording import Film
+    from neurosono.stream.live.options import SessionOptions
 
     asked = SessionOptions(source=source, second_read=second_read, **judging)
     view = LiveView(

@@ -14,30 +14,30 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 
-from engine.bundle import Bundle
-from engine.contracts.errors import InputError
-from engine.contracts.notice import NOTICE
-from scripts.console import check_json_place, console, write_json_report
-from scripts.replay_view import describe
-from stream.audience import Audience
-from stream.clips import Clips
-from stream.display.access import is_loopback
-from stream.display.hub import Hub
-from stream.display.web import WebServer
-from stream.display.words import percentage
-from stream.journal import Journal
-from stream.journal_rebuild import rebuild_exam
-from stream.live import run_live
-from stream.live_record import LiveRecord
-from stream.record import describe_exam, describe_models
-from stream.recording import Film, Recorder, recording_folder
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.console import check_json_place, console, write_json_report
+from neurosono.scripts.replay_view import describe
+from neurosono.stream.journal.journal import Journal
+from neurosono.stream.journal.rebuild import rebuild_exam
+from neurosono.stream.keep.clips import Clips
+from neurosono.stream.keep.recording import Film, Recorder, recording_folder
+from neurosono.stream.live.record import LiveRecord
+from neurosono.stream.live.session import run_live
+from neurosono.stream.page.access import is_loopback
+from neurosono.stream.page.audience import Audience
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.page.web import WebServer
+from neurosono.stream.view.summary import describe_exam, describe_models
+from neurosono.stream.view.words import percentage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from stream.live_options import SessionOptions
-    from stream.stage import Ended
+    from neurosono.stream.live.options import SessionOptions
+    from neurosono.stream.live.stage import Ended
 
 SETTLE_S = 3.0
 """The page's address is printed once nothing refused to start, but no later than this."""

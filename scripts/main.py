@@ -9,22 +9,22 @@ from typing import Annotated
 
 import typer
 
-from engine import __version__
-from engine.contracts.errors import NeurosonoError, StoppedError
-from engine.contracts.notice import NOTICE
-from scripts.bench import bench
-from scripts.build import build
-from scripts.calibrate import calibrate
-from scripts.demo_command import demo
-from scripts.doctor import doctor
-from scripts.exams import exams_app
-from scripts.live import live
-from scripts.phantom import phantom
-from scripts.replay import replay
-from scripts.report import report
-from scripts.simulate import simulate
-from scripts.sources import sources
-from scripts.train import train_app
+from neurosono.engine import __version__
+from neurosono.engine.contracts.errors import NeurosonoError, StoppedError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.bench import bench
+from neurosono.scripts.build import build
+from neurosono.scripts.calibrate import calibrate
+from neurosono.scripts.demo_command import demo
+from neurosono.scripts.doctor import doctor
+from neurosono.scripts.exams import exams_app
+from neurosono.scripts.live import live
+from neurosono.scripts.phantom import phantom
+from neurosono.scripts.replay import replay
+from neurosono.scripts.report import report
+from neurosono.scripts.simulate import simulate
+from neurosono.scripts.sources import sources
+from neurosono.scripts.train.app import train_app
 
 TRAINING_PACKAGES = {"torch", "torchvision", "nncf", "safetensors"}
 """What the base install does without; only `train`, `calibrate` and `build` need them."""

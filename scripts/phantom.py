@@ -33,10 +33,10 @@ def phantom(
     """Generate labelled synthetic exams. They look like ultrasound and prove nothing about it."""
     from rich.progress import Progress
 
-    from engine.contracts.errors import InputError
-    from engine.contracts.labels import DEFAULT_LABELS
-    from scripts.console import console, write_json_report
-    from stream.phantom.cohort import write_cohort
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.contracts.labels import DEFAULT_LABELS
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.phantom.cohort import write_cohort
 
     if counts is not None and exams is not None:
         raise InputError("give --counts or --exams, one of the two: --counts says how many exams")
@@ -57,7 +57,7 @@ def phantom(
 
 def parse_counts(text: str) -> dict[str, int]:
     """Return how many exams of each label `label=number,label=number` asks for."""
-    from engine.contracts.errors import InputError
+    from neurosono.engine.contracts.errors import InputError
 
     found: dict[str, int] = {}
     for piece in text.split(","):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import options
+from neurosono.scripts import options
 
 SOURCE_HELP = (
     "Clips, stills, DICOM files, folders of them (all together one exam), "
@@ -37,11 +37,11 @@ def replay(
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
     judging = options.pick_judging(locals())
-    from stream.replay_options import ReplayOptions
+    from neurosono.stream.replay.options import ReplayOptions
 
     asked = ReplayOptions(
         sources=tuple(sources), out=out, realtime=realtime, video=video, **judging
     )
-    from scripts.replay_view import run_replay
+    from neurosono.scripts.replay_view import run_replay
 
     run_replay(asked, json)

@@ -9,18 +9,18 @@ from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engine.contracts.errors import RunError
-from engine.contracts.notice import NOTICE
-from scripts.console import check_json_place, console, write_json_report
-from stream.display.words import percentage
-from stream.record import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
-from stream.replay import replay
+from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.console import check_json_place, console, write_json_report
+from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
+from neurosono.stream.replay.run import replay
+from neurosono.stream.view.words import percentage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stream.replay_options import ReplayOptions
-    from stream.sink import Progress
+    from neurosono.stream.replay.options import ReplayOptions
+    from neurosono.stream.replay.sink import Progress
 
 REFRESH_HZ = 8
 

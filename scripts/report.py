@@ -23,13 +23,13 @@ def report(
     ] = None,
 ) -> None:
     """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
-    from engine.bundle import Bundle
-    from engine.contracts.errors import InputError, OutputError
-    from scripts.console import console
-    from stream.journal import Journal
-    from stream.journal_schema import default_path
-    from stream.report import describe_report
-    from stream.report_page import write_report
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.errors import InputError, OutputError
+    from neurosono.scripts.console import console
+    from neurosono.stream.journal.journal import Journal
+    from neurosono.stream.journal.schema import default_path
+    from neurosono.stream.report.gather import describe_report
+    from neurosono.stream.report.page import write_report
 
     where = journal or default_path()
     if not where.exists():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stream.transmit import TcpTransmitter, UdpTransmitter
+    from neurosono.stream.simulate.transmit import TcpTransmitter, UdpTransmitter
 
 
 def simulate(
@@ -42,9 +42,9 @@ def simulate(
     import signal
     import threading
 
-    from scripts.console import console, write_json_report
-    from stream.simulate import Scanner, SimulateOptions
-    from stream.sources import open_source
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.simulate.scanner import Scanner, SimulateOptions
+    from neurosono.stream.sources import open_source
 
     options = SimulateOptions(
         loop=loop, seconds=seconds, jitter_ms=jitter_ms, states_lengths=lengths
@@ -79,8 +79,8 @@ def simulate(
 def _open_transmitter(
     udp: str | None, tcp: str | None, drop_every: int
 ) -> "UdpTransmitter | TcpTransmitter":
-    from engine.contracts.errors import InputError
-    from stream.transmit import TcpTransmitter, UdpTransmitter, parse_address
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.stream.simulate.transmit import TcpTransmitter, UdpTransmitter, parse_address
 
     if udp is not None and tcp is None:
         return UdpTransmitter(*parse_address(udp, "--udp"), drop_every=drop_every)

@@ -12,10 +12,10 @@ def sources(
     """List the capture cards of this machine with their modes, and the other kinds of source."""
     from rich.table import Table
 
-    from scripts.console import console, write_json_report
-    from stream.sources.device_modes import ModeWish, choose_mode
-    from stream.sources.devices import list_cards
-    from stream.sources.links import EXAMPLES, Kind
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
+    from neurosono.stream.sources.live.devices import list_cards
+    from neurosono.stream.sources.live.links import EXAMPLES, Kind
 
     cards = list_cards()
     found = []

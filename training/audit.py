@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError
 
 ALLOWED_KEY = "copies_allowed"
 """In `cache.json`: true where who made the cache allowed copies across patients by name."""

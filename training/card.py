@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import InputError
-from engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.notice import NOTICE
 
 CARDS_PATH = Path(__file__).parent / "cards"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 RECIPES_PATH = Path(__file__).parent / "recipes"
 LOPO = "lopo"

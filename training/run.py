@@ -12,25 +12,25 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-import engine
-from engine.backends.torch import TorchBackend
-from engine.bundle import file_of, write_json, write_manifest
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.manifest import Manifest, Member
-from engine.contracts.notice import NOTICE
-from engine.contracts.predictions import Predictions
-from engine.judgement import judge
-from engine.network import Ensemble, ResNet34
-from training.audit import audit
-from training.card import CardText
-from training.checkpoint import MemberState
-from training.logs import LOGS_NAME, TensorBoardLogs
-from training.member import Step, Watch
-from training.metrics import describe_both, shorten
-from training.recipe import PAPER, Recipe
-from training.splits import Fold, make_folds
-from training.workers import Task, train_members
+from neurosono import engine
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.bundle import file_of, write_json, write_manifest
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.manifest import Manifest, Member
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.judgement import judge
+from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.training.audit import audit
+from neurosono.training.card import CardText
+from neurosono.training.fit.checkpoint import MemberState
+from neurosono.training.fit.logs import LOGS_NAME, TensorBoardLogs
+from neurosono.training.fit.member import Step, Watch
+from neurosono.training.fit.workers import Task, train_members
+from neurosono.training.metrics.metrics import describe_both, shorten
+from neurosono.training.recipe import PAPER, Recipe
+from neurosono.training.splits import Fold, make_folds
 
 RECIPE_NAME = "recipe.json"
 REPORT_NAME = "report"
@@ -84,7 +84,7 @@ class Run:
 
             if self.cluster is None:
                 return train_members(tasks, min(self.workers, len(tasks)), hear)
-            from training.cluster import train_on_cluster
+            from neurosono.training.fit.cluster import train_on_cluster
 
             return train_on_cluster(tasks, self.cluster, self.workers, hear)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.contracts.errors import InputError
-from engine.contracts.labels import NORMAL_LABEL
-from training.recipe import INNER, LOPO, Recipe
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.labels import NORMAL_LABEL
+from neurosono.training.recipe import INNER, LOPO, Recipe
 
 NORMAL_PIECES = 5
 """Patient-disjoint pieces of the normal patients in lopo (Qi et al. 2025, "Dividing dataset")."""

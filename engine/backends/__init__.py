@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 INPUT = "grey"
 """The graph's one input: (1, 1, S, S) uint8."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engine.contracts.errors import EngineFailedError, EngineUnavailableError
+from neurosono.engine.contracts.errors import EngineFailedError, EngineUnavailableError
 
 try:
     from cuda.bindings import runtime

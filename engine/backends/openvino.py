@@ -8,13 +8,13 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.backends import INPUT as INPUT
-from engine.backends import OUTPUTS as OUTPUTS
-from engine.backends import Inference, check_pictures, name_precision
-from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
+from neurosono.engine.backends import INPUT as INPUT
+from neurosono.engine.backends import OUTPUTS as OUTPUTS
+from neurosono.engine.backends import Inference, check_pictures, name_precision
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
 if TYPE_CHECKING:
-    from engine.network import Ensemble
+    from neurosono.engine.network import Ensemble
 
 MODEL_NAME = "model.xml"
 
@@ -32,7 +32,7 @@ def convert(ensemble: "Ensemble", size_px: int) -> ov.Model:
     """
     import torch
 
-    from engine.network import answer
+    from neurosono.engine.network import answer
 
     class Normalisation(torch.nn.Module):
         def forward(self, grey: torch.Tensor) -> torch.Tensor:

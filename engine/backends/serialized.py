@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends import OUTPUTS, Inference, check_pictures
-from engine.contracts.errors import (
+from neurosono.engine.backends import OUTPUTS, Inference, check_pictures
+from neurosono.engine.contracts.errors import (
     BundleError,
     EngineFailedError,
     EngineUnavailableError,
     InputError,
 )
-from engine.parity import check_limits, compare_answers
+from neurosono.engine.parity import check_limits, compare_answers
 
 PROBE_NAME = "probe.npz"
 PROBE_FRAMES = 8
@@ -32,7 +32,7 @@ class SerializedEngine:
 
         Raises `EngineUnavailableError` where the GPU has no room or cannot run it.
         """
-        from engine.backends import cuda_memory as cuda
+        from neurosono.engine.backends import cuda_memory as cuda
 
         self.precision = precision
         self._cuda, self._context, self._engine = cuda, context, engine

@@ -4,9 +4,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from engine.backends.serialized import SerializedEngine, make_logger
-from engine.contracts.errors import EngineUnavailableError
-from engine.gpu import Gpu, find_gpu
+from neurosono.engine.backends.serialized import SerializedEngine, make_logger
+from neurosono.engine.contracts.errors import EngineUnavailableError
+from neurosono.engine.gpu import Gpu, find_gpu
 
 ENGINE_NAME = "model.engine"
 

@@ -8,9 +8,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from engine.backends.serialized import SerializedEngine, make_logger
-from engine.contracts.errors import BundleError, EngineUnavailableError, OutputError
-from engine.gpu import Gpu, find_gpu
+from neurosono.engine.backends.serialized import SerializedEngine, make_logger
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, OutputError
+from neurosono.engine.gpu import Gpu, find_gpu
 
 TURING = "turing.engine"
 AMPERE = "ampere.engine"

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.backends import Inference, check_pictures, name_precision
-from engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
-from engine.network import Ensemble
+from neurosono.engine.backends import Inference, check_pictures, name_precision
+from neurosono.engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
+from neurosono.engine.network import Ensemble
 
 DTYPES = {"f32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

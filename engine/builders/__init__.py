@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends import Inference
+from neurosono.engine.backends import Inference
 
 
 @dataclass(frozen=True)

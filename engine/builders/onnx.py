@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from engine.backends import INPUT, OUTPUTS, name_precision
-from engine.backends.torch import DTYPES, fold_batch_norm
-from engine.contracts.errors import EngineUnavailableError
-from engine.network import Ensemble
+from neurosono.engine.backends import INPUT, OUTPUTS, name_precision
+from neurosono.engine.backends.torch import DTYPES, fold_batch_norm
+from neurosono.engine.contracts.errors import EngineUnavailableError
+from neurosono.engine.network import Ensemble
 
 OPSET = 19
 """The first whose convolutions and casts take bfloat16."""

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.backends.tensorrt import (
+from neurosono.engine.backends.tensorrt import (
     ENGINE_NAME,
     EXTRA,
     TensorRtBackend,
     load_library,
     require_gpu,
 )
-from engine.backends.torch import DTYPES, fold_batch_norm
-from engine.builders import Built
-from engine.contracts.errors import EngineUnavailableError
-from engine.network import Ensemble
+from neurosono.engine.backends.torch import DTYPES, fold_batch_norm
+from neurosono.engine.builders import Built
+from neurosono.engine.contracts.errors import EngineUnavailableError
+from neurosono.engine.network import Ensemble
 
 PRECISIONS = ("f32", "fp16", "bf16", "int8")
 

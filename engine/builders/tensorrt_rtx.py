@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from engine.backends.openvino import OpenVinoBackend
-from engine.backends.serialized import make_logger
-from engine.backends.tensorrt_rtx import AMPERE, TURING, load_library, read_header
-from engine.builders import Built
-from engine.builders.onnx import export_onnx
-from engine.contracts.errors import EngineUnavailableError
-from engine.network import Ensemble
+from neurosono.engine.backends.openvino import OpenVinoBackend
+from neurosono.engine.backends.serialized import make_logger
+from neurosono.engine.backends.tensorrt_rtx import AMPERE, TURING, load_library, read_header
+from neurosono.engine.builders import Built
+from neurosono.engine.builders.onnx import export_onnx
+from neurosono.engine.contracts.errors import EngineUnavailableError
+from neurosono.engine.network import Ensemble
 
 PRECISIONS = ("f32", "fp16", "bf16")
 

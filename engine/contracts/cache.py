@@ -18,17 +18,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.cache_index import (
+from neurosono.engine.contracts.cache_index import (
     COLUMNS,
     CachedFrame,
     check_one_label_each,
     format_index,
     read_index,
 )
-from engine.contracts.errors import InputError, NeurosonoError, OutputError
-from engine.contracts.labels import validate_labels
-from engine.contracts.notice import NOTICE
-from engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
+from neurosono.engine.contracts.labels import validate_labels
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 __all__ = ["COLUMNS", "Cache", "CacheWriter", "CachedFrame", "check_one_label_each", "pseudonym"]
 

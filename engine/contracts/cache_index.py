@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 SCHEMA = "neurosono-calibration/2"
 

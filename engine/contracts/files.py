@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from engine.contracts.errors import BundleError
+from neurosono.engine.contracts.errors import BundleError
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

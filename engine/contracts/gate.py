@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.contracts.errors import BundleError
-from engine.contracts.files import BundleFile, read_files
-from engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.files import BundleFile, read_files
+from neurosono.engine.contracts.frame import SkipReason
 
 GATE_FOLDER = "gate"
 GRAPH_NAME, WEIGHTS_NAME, STATISTICS_NAME = "gate.xml", "gate.bin", "statistics.npz"

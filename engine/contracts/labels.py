@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 DEFAULT_LABELS: tuple[str, ...] = (
     "anencephaly",

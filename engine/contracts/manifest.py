@@ -5,14 +5,14 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.contracts.errors import BundleError, InputError
-from engine.contracts.files import SHA256 as SHA256
-from engine.contracts.files import BundleFile as BundleFile
-from engine.contracts.files import read_files
-from engine.contracts.gate import GateEntry
-from engine.contracts.labels import validate_labels
-from engine.contracts.notice import NOTICE
-from engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.files import SHA256 as SHA256
+from neurosono.engine.contracts.files import BundleFile as BundleFile
+from neurosono.engine.contracts.files import read_files
+from neurosono.engine.contracts.gate import GateEntry
+from neurosono.engine.contracts.labels import validate_labels
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 SCHEMA = "neurosono-bundle/1"
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 
 class Carrier(StrEnum):

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError, OutputError
 
 FIXED_COLUMNS = ("row", "fold", "patient", "exam", "label", "gestational_weeks", "site")
 

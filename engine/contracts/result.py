@@ -6,8 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.frame import SkipReason
-from engine.contracts.pair import Carried, Carrier, EnsembleAnswer
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.pair import Carried, Carrier, EnsembleAnswer
 
 
 class ExamState(StrEnum):

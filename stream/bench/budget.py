@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError
 
 PARTS = ("closed_loop", "open_loop", "stages", "network_floor", "floor", "ratios")
 """Parts of a report on which a limit can be set."""

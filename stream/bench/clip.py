@@ -10,10 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
-from stream.bench.glass import COUNT, ROW_PX, draw_number
-from stream.phantom.cohort import write_clip
-from stream.phantom.exam import PhantomSpec, exam_frames
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.glass import COUNT, ROW_PX, draw_number
+from neurosono.stream.phantom.cohort import write_clip
+from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 
 LABEL, SEED = "holoprosencephaly", 9
 """A scanner that shows grey, as four in five phantoms and most real ones; seed 7's is tinted, and

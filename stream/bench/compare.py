@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import InputError
-from stream.bench.measures import MIN_PAIRS, Ratio, compare_groups, compare_pairs
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.measures import MIN_PAIRS, Ratio, compare_groups, compare_pairs
 
 MARGIN = 0.03
 """A difference below 3 % is not called one: less than a change of the code's alignment makes."""

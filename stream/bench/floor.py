@@ -22,9 +22,9 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.backends.openvino import HINTS, INPUT, take_members
-from engine.preprocess import resize
-from stream.heatmap import HEAT_TABLE
+from neurosono.engine.backends.openvino import HINTS, INPUT, take_members
+from neurosono.engine.preprocess import resize
+from neurosono.stream.view.heatmap import HEAT_TABLE
 
 WARMUP = 30
 PROBE_PICTURES = 90

@@ -7,20 +7,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engine.bundle import Bundle
-from engine.contracts.errors import RunError
-from stream.bench.clip import BenchClip
-from stream.bench.measures import cumulate, measure_jitter, summarise, summarise_stages
-from stream.bench.resources import describe_usage
-from stream.bench.settings import BenchSettings
-from stream.bench.sink import MeasuringSink
-from stream.bench.trace import Shown, Trace
-from stream.replay import replay
-from stream.replay_options import ReplayOptions
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import RunError
+from neurosono.stream.bench.clip import BenchClip
+from neurosono.stream.bench.measures import cumulate, measure_jitter, summarise, summarise_stages
+from neurosono.stream.bench.resources import describe_usage
+from neurosono.stream.bench.settings import BenchSettings
+from neurosono.stream.bench.sink import MeasuringSink
+from neurosono.stream.bench.trace import Shown, Trace
+from neurosono.stream.replay.options import ReplayOptions
+from neurosono.stream.replay.run import replay
 
 
 def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) -> Trace:
-    """Replay `clip` once, lossless or in real time; raises as `stream.replay.replay` does."""
+    """Replay `clip` once, lossless or in real time; raises as `stream.replay.run.replay` does."""
     made: list[MeasuringSink] = []
 
     def open_sink(options: ReplayOptions, bundle: Bundle) -> MeasuringSink:

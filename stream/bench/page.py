@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import OutputError
-from stream.bench.charts import Curve, draw_cdf, draw_timeline
+from neurosono.engine.contracts.errors import OutputError
+from neurosono.stream.bench.charts import Curve, draw_cdf, draw_timeline
 
 _LEVELS = ("p50", "p95", "p99", "p99_9", "max")
 _STYLE = """

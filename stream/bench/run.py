@@ -9,21 +9,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engine.bundle import Bundle
-from engine.contracts.notice import NOTICE
-from engine.host import describe_host
-from stream.bench.clip import BenchClip, render_clip
-from stream.bench.loops import (
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.host import describe_host
+from neurosono.stream.bench.clip import BenchClip, render_clip
+from neurosono.stream.bench.loops import (
     describe_closed_loop,
     describe_open_loop,
     gather_stages,
     run_pipeline,
 )
-from stream.bench.measures import compare_pairs, cumulate, summarise, summarise_stages
-from stream.bench.settings import BenchSettings
-from stream.bench.timeline import draw_up_timeline
-from stream.bench.trace import Trace
-from stream.bench.yardstick import Yardstick
+from neurosono.stream.bench.measures import compare_pairs, cumulate, summarise, summarise_stages
+from neurosono.stream.bench.settings import BenchSettings
+from neurosono.stream.bench.timeline import draw_up_timeline
+from neurosono.stream.bench.trace import Trace
+from neurosono.stream.bench.yardstick import Yardstick
 
 SCHEMA = "neurosono-bench/1"
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import InputError
-from stream.bench.clip import HEIGHT_PX, RATE_HZ, WIDTH_PX, BenchClip
-from stream.replay_options import ReplayOptions
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.clip import HEIGHT_PX, RATE_HZ, WIDTH_PX, BenchClip
+from neurosono.stream.replay.options import ReplayOptions
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.frame import DisplayFrame
-from engine.contracts.manifest import Manifest
-from engine.contracts.result import ExamSnapshot, Result
-from stream.bench.glass import GlassLog
-from stream.bench.resources import find_processes, read_all
-from stream.bench.trace import Judged, Shown, Trace
-from stream.display.video import VideoWriter
-from stream.ledger import Ledger
-from stream.overlay import Overlay
-from stream.overlay_state import AiState, OverlayState
-from stream.record import OVERLAY_NAME, FramesWriter
+from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.manifest import Manifest
+from neurosono.engine.contracts.result import ExamSnapshot, Result
+from neurosono.stream.bench.glass import GlassLog
+from neurosono.stream.bench.resources import find_processes, read_all
+from neurosono.stream.bench.trace import Judged, Shown, Trace
+from neurosono.stream.overlay.canvas import Overlay
+from neurosono.stream.overlay.video import VideoWriter
+from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.replay.files import OVERLAY_NAME, FramesWriter
+from neurosono.stream.view.state import AiState, OverlayState
 
 READ_EVERY_NS = 500_000_000
 """Pause between two readings of CPU and memory; one takes 0.3 ms."""

@@ -6,16 +6,16 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from engine.bundle import Bundle
-from engine.contracts.errors import InputError
-from engine.contracts.notice import NOTICE
-from engine.host import describe_host
-from stream.bench.measures import compare_pairs
-from stream.bench.run import Rounds, draw_up, open_clip, open_yardstick, run_round
-from stream.bench.settings import BenchSettings
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.host import describe_host
+from neurosono.stream.bench.measures import compare_pairs
+from neurosono.stream.bench.run import Rounds, draw_up, open_clip, open_yardstick, run_round
+from neurosono.stream.bench.settings import BenchSettings
 
 if TYPE_CHECKING:
-    from stream.bench.clip import BenchClip
+    from neurosono.stream.bench.clip import BenchClip
 
 SCHEMA = "neurosono-bench-sweep/1"
 LARGEST = 64

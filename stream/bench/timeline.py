@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stream.bench.trace import Shown, Trace
+from neurosono.stream.bench.trace import Shown, Trace
 
 PICTURES = 4
 """Pictures in a row that are laid out: enough to see the beat, in a tenth of a second."""

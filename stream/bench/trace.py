@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.bench.glass import GlassLog
-from stream.bench.resources import Reading
+from neurosono.stream.bench.glass import GlassLog
+from neurosono.stream.bench.resources import Reading
 
 WARMUP_PICTURES = 30
 """Pictures that are not measured: while they pass the region is found, and caches are cold."""

@@ -9,15 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine.bundle import Bundle
-from engine.contracts.errors import InputError, RunError
-from stream.bench.clip import BenchClip
-from stream.bench.floor import FloorJob
-from stream.bench.settings import BenchSettings
-from stream.find import find_region
-from stream.screen import WARMUP_PICTURES
-from stream.sources import open_source
-from stream.supervisor import HEAP
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.stream.bench.clip import BenchClip
+from neurosono.stream.bench.floor import FloorJob
+from neurosono.stream.bench.settings import BenchSettings
+from neurosono.stream.processes.supervisor import HEAP
+from neurosono.stream.screen.find import find_region
+from neurosono.stream.screen.follow import WARMUP_PICTURES
+from neurosono.stream.sources import open_source
 
 LIMIT_S = 4000.0
 """Longer than any clip that a bench plays; a floor that hangs is ended."""
@@ -53,7 +53,7 @@ class Yardstick:
         streams = self._streams if kind == "closed" else 1
         job = replace(self._job, kind=kind, streams=streams)
         done = subprocess.run(
-            [sys.executable, "-m", "stream.bench.floor"],
+            [sys.executable, "-m", "neurosono.stream.bench.floor"],
             input=json.dumps(job.to_json()),
             capture_output=True,
             text=True,

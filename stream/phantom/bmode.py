@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.canvas import CANVAS_PX, HALF_EXTENT
-from stream.phantom.patient import Patient
-from stream.phantom.probe import LINES, SAMPLES, Geometry
-from stream.phantom.surroundings import Plane, Surroundings, tone_to_amplitude
+from neurosono.stream.phantom.canvas import CANVAS_PX, HALF_EXTENT
+from neurosono.stream.phantom.patient import Patient
+from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
+from neurosono.stream.phantom.surroundings import Plane, Surroundings, tone_to_amplitude
 
 _TEXTURES = 4
 _TEXTURES_PER_UNIT = 9.0

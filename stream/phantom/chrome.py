@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.patient import random_stream
-from stream.phantom.probe import Geometry
-from stream.phantom.scanner import Scanner
+from neurosono.stream.phantom.patient import random_stream
+from neurosono.stream.phantom.probe import Geometry
+from neurosono.stream.phantom.scanner import Scanner
 
 _GREY = (190, 190, 190)
 _DIM = (120, 120, 120)

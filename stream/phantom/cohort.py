@@ -12,10 +12,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.labels import DEFAULT_LABELS
-from stream.phantom.exam import PhantomSpec, exam_frames, exam_site, gestational_weeks
-from stream.phantom.patient import random_stream
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.phantom.exam import PhantomSpec, exam_frames, exam_site, gestational_weeks
+from neurosono.stream.phantom.patient import random_stream
 
 SCREENS_PX = ((800, 600), (640, 480), (720, 576), (768, 576))
 """Frame sizes met in recordings of scanners; dealt without regard to the label."""

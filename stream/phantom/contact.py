@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.exam import PhantomFrame
+from neurosono.stream.phantom.exam import PhantomFrame
 
 
 def tile_frames(

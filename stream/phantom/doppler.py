@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.probe import LINES, SAMPLES, Geometry
+from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
 
 Picture = NDArray[np.uint8]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from stream.phantom.patient import draw_patient, draw_weeks
-from stream.phantom.scanner import draw_scanner
-from stream.phantom.spec import PhantomFrame, PhantomSpec
-from stream.phantom.studio import Studio
-from stream.phantom.sweep import plan_exam
+from neurosono.stream.phantom.patient import draw_patient, draw_weeks
+from neurosono.stream.phantom.scanner import draw_scanner
+from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
+from neurosono.stream.phantom.studio import Studio
+from neurosono.stream.phantom.sweep import plan_exam
 
 __all__ = ["PhantomFrame", "PhantomSpec", "exam_frames", "exam_site", "gestational_weeks"]
 

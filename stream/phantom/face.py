@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
-from stream.phantom.patient import Malformation, Patient
+from neurosono.stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
+from neurosono.stream.phantom.patient import Malformation, Patient
 
 
 def draw_face(canvas: Canvas, patient: Patient, wrong: Malformation, depth: float) -> None:

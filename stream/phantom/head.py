@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from stream.phantom.canvas import FLUID, Canvas, arc, paint
-from stream.phantom.patient import Malformation, Patient
-from stream.phantom.skull import (
+from neurosono.stream.phantom.canvas import FLUID, Canvas, arc, paint
+from neurosono.stream.phantom.patient import Malformation, Patient
+from neurosono.stream.phantom.skull import (
     bump,
     draw_bone,
     draw_sac,

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.phantom.bmode import Controls
-from stream.phantom.patient import Patient, random_stream
-from stream.phantom.probe import Box, Geometry
+from neurosono.stream.phantom.bmode import Controls
+from neurosono.stream.phantom.patient import Patient, random_stream
+from neurosono.stream.phantom.probe import Box, Geometry
 
 SITES = ("A", "B", "C")
 """Invented hospitals. A site owns its scanners' look; patients of every class go to every site."""

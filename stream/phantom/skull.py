@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
-from stream.phantom.patient import Malformation, Patient
+from neurosono.stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
+from neurosono.stream.phantom.patient import Malformation, Patient
 
 OUTLINE_POINTS = 84
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.errors import InputError
-from engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
 
 NAMESPACES = ("single", "cohort")
 _SMALLEST_PX = (320, 240)

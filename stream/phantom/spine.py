@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
-from stream.phantom.patient import Malformation, Patient
+from neurosono.stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
+from neurosono.stream.phantom.patient import Malformation, Patient
 
 _PITCH = 0.20
 """Distance from one vertebra to the next, in half-BPD units: some 4 to 5 mm at 20 weeks."""

@@ -4,21 +4,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.bmode import Beamformer, Pose
-from stream.phantom.canvas import Canvas, Growth
-from stream.phantom.chrome import Chrome
-from stream.phantom.doppler import FlowBox, draw_spectrum
-from stream.phantom.face import draw_face
-from stream.phantom.head import draw_head
-from stream.phantom.patient import draw_malformation, draw_patient, random_stream
-from stream.phantom.probe import SAMPLES, Geometry
-from stream.phantom.scanner import Scanner, draw_scanner
-from stream.phantom.skull import aim
-from stream.phantom.spec import PhantomFrame, PhantomSpec
-from stream.phantom.spine import draw_spine_axial, draw_spine_sagittal
-from stream.phantom.surroundings import Surroundings, build_surroundings
-from stream.phantom.sweep import Motion, Stretch, plane_name
-from stream.phantom.torso import draw_abdomen, draw_femur
+from neurosono.stream.phantom.bmode import Beamformer, Pose
+from neurosono.stream.phantom.canvas import Canvas, Growth
+from neurosono.stream.phantom.chrome import Chrome
+from neurosono.stream.phantom.doppler import FlowBox, draw_spectrum
+from neurosono.stream.phantom.face import draw_face
+from neurosono.stream.phantom.head import draw_head
+from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
+from neurosono.stream.phantom.probe import SAMPLES, Geometry
+from neurosono.stream.phantom.scanner import Scanner, draw_scanner
+from neurosono.stream.phantom.skull import aim
+from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
+from neurosono.stream.phantom.spine import draw_spine_axial, draw_spine_sagittal
+from neurosono.stream.phantom.surroundings import Surroundings, build_surroundings
+from neurosono.stream.phantom.sweep import Motion, Stretch, plane_name
+from neurosono.stream.phantom.torso import draw_abdomen, draw_femur
 
 _VIEWS = {
     "head": draw_head,

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.phantom.canvas import FLUID_TONE
-from stream.phantom.patient import Patient
-from stream.phantom.probe import LINES, SAMPLES, Geometry
+from neurosono.stream.phantom.canvas import FLUID_TONE
+from neurosono.stream.phantom.patient import Patient
+from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
 
 DB_PER_TONE = 60 / 255
 """The 8-bit backscatter scale spans 60 dB, about what a scanner's screen can show."""

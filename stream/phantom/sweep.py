@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.phantom.head import PLANE_LEVELS
-from stream.phantom.patient import random_stream
+from neurosono.stream.phantom.head import PLANE_LEVELS
+from neurosono.stream.phantom.patient import random_stream
 
 VIEW_SHARES: dict[str, dict[str, float]] = {
     "anencephaly": {"head": 0.46, "face": 0.42, "spine-sagittal": 0.08, "spine-axial": 0.04},

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stream.phantom.canvas import FLUID, Canvas, arc, paint
-from stream.phantom.patient import Patient
+from neurosono.stream.phantom.canvas import FLUID, Canvas, arc, paint
+from neurosono.stream.phantom.patient import Patient
 
 
 def draw_abdomen(canvas: Canvas, patient: Patient, off: float) -> None:

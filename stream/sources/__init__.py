@@ -1,5 +1,5 @@
 """Where pictures come from: clips, stills, DICOM, folders of them, and the phantom, as one exam."""
 
-from stream.sources.exam_source import ExamSource, open_source
+from neurosono.stream.sources.exam_source import ExamSource, open_source
 
 __all__ = ["ExamSource", "open_source"]

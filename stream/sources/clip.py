@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.picture import Chroma
+from neurosono.stream.pictures.picture import Chroma
 
 STILL_S = 0.5
 """How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of

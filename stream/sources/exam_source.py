@@ -5,13 +5,13 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from engine.contracts.errors import SourceBrokenError, SourceError
-from stream.picture import Picture
-from stream.sources.clip import Clip, Region
-from stream.sources.clock import ExamClock
-from stream.sources.folder import list_media
-from stream.sources.kinds import Kind, find_kind, read_head
-from stream.sources.phantom_source import PREFIX, open_phantom
+from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
+from neurosono.stream.pictures.picture import Picture
+from neurosono.stream.sources.clip import Clip, Region
+from neurosono.stream.sources.clock import ExamClock
+from neurosono.stream.sources.files.folder import list_media
+from neurosono.stream.sources.files.kinds import Kind, find_kind, read_head
+from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
 _NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
 
@@ -133,13 +133,13 @@ def _open_file(path: Path, frame_threads: bool) -> Clip:
     kind = find_kind(read_head(path), path.suffix)
     if kind is Kind.DICOM:
         # Only an exam with DICOM in it pays for the import of its readers.
-        from stream.sources.dicom import open_dicom
+        from neurosono.stream.sources.dicom.clip import open_dicom
 
         return open_dicom(path)
     if kind is Kind.STILL:
-        from stream.sources.still import open_still
+        from neurosono.stream.sources.files.still import open_still
 
         return open_still(path)
-    from stream.sources.video import open_video
+    from neurosono.stream.sources.files.video import open_video
 
     return open_video(path, frame_threads=frame_threads)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from engine.contracts.errors import InputError, SourceError
-from engine.contracts.labels import DEFAULT_LABELS
-from stream.sources.clip import ClipPicture, Region
+from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.sources.clip import ClipPicture, Region
 
 if TYPE_CHECKING:
-    from stream.phantom.exam import PhantomSpec
+    from neurosono.stream.phantom.exam import PhantomSpec
 
 PREFIX = "phantom:"
 
@@ -39,7 +39,7 @@ class PhantomClip:
 
     def pictures(self) -> Generator[ClipPicture]:
         """Generate the exam from its start, always the same."""
-        from stream.phantom.exam import exam_frames
+        from neurosono.stream.phantom.exam import exam_frames
 
         began_s = time.perf_counter()
         for frame in exam_frames(self.spec):
@@ -89,7 +89,7 @@ def _parse_value(name: str, text: str) -> float:
 
 
 def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
-    from stream.phantom.exam import PhantomSpec
+    from neurosono.stream.phantom.exam import PhantomSpec
 
     try:
         return PhantomSpec(

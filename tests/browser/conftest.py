@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.display.hub import Hub
-from stream.display.web import WebServer
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import Publisher, draw_regions
 from tests.browser.screen import Screen
 

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.labels import DEFAULT_LABELS
-from engine.contracts.notice import NOTICE
-from engine.contracts.preprocessing import PreprocessingSpec
-from stream.display.hub import Hub
-from stream.heatmap import Heatmap, paint_heatmap
-from stream.phantom.exam import PhantomSpec, exam_frames
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
+from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 
 RATE_HZ = 25.0
 

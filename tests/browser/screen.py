@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from stream.display.hub import Command, Hub
-from stream.display.web import WebServer
+from neurosono.stream.page.hub import Command, Hub
+from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import Publisher
 
 SIZES = ((1920, 1080), (1024, 768))

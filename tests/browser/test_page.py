@@ -5,7 +5,7 @@ Screenshots of every state lie in the test's temporary folder, at both sizes, fo
 
 import pytest
 
-from stream.display.web import WebServer
+from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import make_status
 from tests.browser.screen import WAIT_MS
 

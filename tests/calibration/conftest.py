@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.bundle import Bundle, file_of, write_manifest
-from engine.contracts.cache import Cache, CachedFrame, CacheWriter
-from engine.contracts.manifest import Manifest, Member
-from engine.contracts.preprocessing import PreprocessingSpec
-from engine.network import ResNet34
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter
+from neurosono.engine.contracts.manifest import Manifest, Member
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.network import ResNet34
 
 LABELS = ("dark", "bright")
 SPEC = PreprocessingSpec(size_px=64, resize_px=64)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.predictions import Predictions
 
 LABELS = ("a", "b", "c")
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.alarms import LOWEST_OFF, fit_alarm, fit_points, follow, follow_all
-from calibration.exams import Trace
-from engine.contracts.calibration import Alarm, Calibration
-from engine.contracts.errors import InputError
+from neurosono.calibration.alarms import LOWEST_OFF, fit_alarm, fit_points, follow, follow_all
+from neurosono.calibration.exams import Trace
+from neurosono.engine.contracts.calibration import Alarm, Calibration
+from neurosono.engine.contracts.errors import InputError
 from tests.calibration.simulation import table
 
 

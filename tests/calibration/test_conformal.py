@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from calibration.conformal import choose_sets, fit_thresholds
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.calibration.conformal import choose_sets, fit_thresholds
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 from tests.calibration.simulation import simulate, table
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from calibration.exams import Trace, compare_biases, fit_exams, replay
-from calibration.reliability import expect_ece, measure_ece
-from engine.contracts.calibration import Calibration
-from engine.contracts.predictions import Predictions
-from engine.exam import Exam
+from neurosono.calibration.exams import Trace, compare_biases, fit_exams, replay
+from neurosono.calibration.reliability import expect_ece, measure_ece
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.exam.exam import Exam
 from tests.calibration.simulation import table
 
 

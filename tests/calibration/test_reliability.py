@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
-from calibration.reliability import describe, draw_diagram, expect_ece, measure, measure_ece
-from calibration.scaling import fit_scaling
-from engine.contracts.calibration import Calibration
+from neurosono.calibration.reliability import (
+    describe,
+    draw_diagram,
+    expect_ece,
+    measure,
+    measure_ece,
+)
+from neurosono.calibration.scaling import fit_scaling
+from neurosono.engine.contracts.calibration import Calibration
 from tests.calibration.simulation import simulate, table
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.fit import Wishes
-from calibration.page import write_page
-from calibration.report import fit, shorten
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.notice import NOTICE
-from engine.contracts.predictions import Predictions
+from neurosono.calibration.fit import Wishes
+from neurosono.calibration.page import write_page
+from neurosono.calibration.report import fit, shorten
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.predictions import Predictions
 from tests.calibration.simulation import table
 from tests.calibration.test_exams import shy_exams
 

@@ -6,22 +6,22 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from calibration.engines import add_int8, check_engines, drop_members
-from calibration.fit import Wishes
-from calibration.parity import compare, describe_limits, measure_cost
-from calibration.quantise import draw_rows
-from calibration.run import calibrate_bundle, judge_unseen
-from engine.backends.openvino import convert, save
-from engine.backends.torch import TorchBackend
-from engine.build import enter_engine
-from engine.bundle import Bundle, file_of, write_manifest
-from engine.choice import open_engine
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError, NeurosonoError
-from engine.contracts.manifest import EngineEntry
-from engine.members import load_ensemble
-from engine.parity import LIMITS, Limits
-from scripts.calibrate import calibrate
+from neurosono.calibration.engines import add_int8, check_engines, drop_members
+from neurosono.calibration.fit import Wishes
+from neurosono.calibration.parity import compare, describe_limits, measure_cost
+from neurosono.calibration.quantise import draw_rows
+from neurosono.calibration.run import calibrate_bundle, judge_unseen
+from neurosono.engine.backends.openvino import convert, save
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.build import enter_engine
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.members import load_ensemble
+from neurosono.engine.parity import LIMITS, Limits
+from neurosono.scripts.calibrate import calibrate
 
 
 def _judge(bundle: Bundle, cache: Cache):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from calibration.folds import deal
-from calibration.scaling import compare_methods, fit_scaling, fit_temperature, fit_vector
-from engine.contracts.calibration import Calibration
-from engine.contracts.errors import InputError
+from neurosono.calibration.folds import deal
+from neurosono.calibration.scaling import compare_methods, fit_scaling, fit_temperature, fit_vector
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.errors import InputError
 from tests.calibration.simulation import simulate, table
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stream.record import lock_folder
-from stream.replay import replay
-from stream.replay_options import ReplayOptions
+from neurosono.stream.replay.files import lock_folder
+from neurosono.stream.replay.options import ReplayOptions
+from neurosono.stream.replay.run import replay
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, read_record, run
 

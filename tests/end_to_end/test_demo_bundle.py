@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.bundle import DEMO_PATH, Bundle
-from engine.contracts.labels import DEFAULT_LABELS
-from stream.replay import replay
-from stream.replay_options import ReplayOptions
+from neurosono.engine.bundle import DEMO_PATH, Bundle
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.replay.options import ReplayOptions
+from neurosono.stream.replay.run import replay
 from tests.support.commands import assert_adds_up, run
 
 MAX_BYTES = 20 * 1000 * 1000

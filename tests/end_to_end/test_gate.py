@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.bundle import Bundle
-from engine.gate import Gate
-from engine.gate_folder import add_gate
-from engine.preprocess import preprocess
-from stream.region import full_region
-from stream.sources import open_source
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.gate import Gate
+from neurosono.engine.gate_folder import add_gate
+from neurosono.engine.preprocess import preprocess
+from neurosono.stream.pictures.region import full_region
+from neurosono.stream.sources import open_source
 from tests.support.bundles import make_bundle
 from tests.support.commands import run
 from tests.support.gates import make_gate

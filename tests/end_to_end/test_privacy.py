@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.contracts.preprocessing import PreprocessingSpec
-from stream.evidence import EvidenceGate
-from stream.intake import Intake
-from stream.sampler import Sampler
-from stream.screen import Screen
-from stream.sources import open_source
-from stream.wire import pack
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.stream.intake.evidence import EvidenceGate
+from neurosono.stream.intake.intake import Intake
+from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.processes.wire import pack
+from neurosono.stream.screen.follow import Screen
+from neurosono.stream.sources import open_source
 from tests.support.clips import make_screen
 from tests.support.commands import run
 

@@ -7,8 +7,8 @@ import av
 import pydicom
 import pytest
 
-from stream.replay import replay
-from stream.replay_options import ReplayOptions
+from neurosono.stream.replay.options import ReplayOptions
+from neurosono.stream.replay.run import replay
 from tests.support.commands import assert_adds_up
 
 DATA = Path(os.environ.get("NEUROSONO_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -70,11 +70,19 @@ def test_a_replay_imports_no_torch(bundle_root: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
-    assert {"openvino", "stream.capture", "stream.worker", "stream.replay"} <= imported | {
-        "stream.capture",
-        "stream.worker",
+    assert {
+        "openvino",
+        "neurosono.stream.capture.replay",
+        "neurosono.stream.judge.worker",
+        "neurosono.stream.replay.run",
+    } <= imported | {
+        "neurosono.stream.capture.replay",
+        "neurosono.stream.judge.worker",
     }
-    assert {"stream.screen", "engine.backends.openvino"} <= imported  # the children report too
+    assert {
+        "neurosono.stream.screen.follow",
+        "neurosono.engine.backends.openvino",
+    } <= imported  # the children report too
     assert not {name for name in imported if name.split(".")[0] in ("torch", "torchvision", "nncf")}
 
 

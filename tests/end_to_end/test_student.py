@@ -4,8 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from engine.bundle import Bundle, write_manifest
-from engine.contracts.preprocessing import Fit, PreprocessingSpec
+from neurosono.engine.bundle import Bundle, write_manifest
+from neurosono.engine.contracts.preprocessing import Fit, PreprocessingSpec
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, read_lines, run
 

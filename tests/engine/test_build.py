@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.build import CheckFrames, build_engine, copy_bundle
-from engine.bundle import Bundle
-from engine.choice import open_engine
-from engine.contracts.errors import EngineUnavailableError, InputError
+from neurosono.engine.build import CheckFrames, build_engine, copy_bundle
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.errors import EngineUnavailableError, InputError
 
 FRAMES = np.random.default_rng(3).integers(0, 256, (6, 64, 64), dtype=np.uint8)
 CHECK = CheckFrames(FRAMES, np.array([0, 0, 0, 1, 1, 1]))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from engine.bundle import Bundle, write_manifest
-from engine.choice import open_engine
-from engine.contracts.errors import BundleError, EngineUnavailableError
-from engine.contracts.labels import DEFAULT_LABELS
-from engine.members import load_ensemble
+from neurosono.engine.bundle import Bundle, write_manifest
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.members import load_ensemble
 
 
 @pytest.fixture

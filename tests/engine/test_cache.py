@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.contracts.cache import Cache, CachedFrame, CacheWriter, pseudonym
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.notice import NOTICE
-from engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter, pseudonym
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 SPEC = PreprocessingSpec(size_px=32, resize_px=32)
 

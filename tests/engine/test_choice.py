@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.bundle import Bundle, write_manifest
-from engine.choice import find_cache, open_engine
-from engine.contracts.errors import BundleError, EngineUnavailableError
-from engine.contracts.manifest import EngineEntry
-from engine.gpu import find_gpu
+from neurosono.engine.bundle import Bundle, write_manifest
+from neurosono.engine.choice import find_cache, open_engine
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.gpu import find_gpu
 
 no_gpu = pytest.mark.skipif(find_gpu() is not None, reason="this host has a GPU")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.bundle import Bundle, file_of, write_manifest
-from engine.contracts.errors import BundleError, InputError
-from engine.contracts.files import BundleFile
-from engine.contracts.frame import SkipReason
-from engine.contracts.gate import GateEntry
-from engine.gate import Familiarity, Gate
-from engine.gate_folder import add_gate, read_entry
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.files import BundleFile
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.gate import GateEntry
+from neurosono.engine.gate import Familiarity, Gate
+from neurosono.engine.gate_folder import add_gate, read_entry
 from tests.support.gates import make_gate
 
 NOISE = np.random.default_rng(5).integers(0, 256, (64, 64), dtype=np.uint8)

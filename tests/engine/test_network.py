@@ -5,10 +5,10 @@ import pytest
 import torch
 import torchvision
 
-from engine.cam import combine_cams, normalise_cam
-from engine.contracts.errors import InputError
-from engine.contracts.preprocessing import PreprocessingSpec
-from engine.network import Ensemble, ResNet34
+from neurosono.engine.cam import combine_cams, normalise_cam
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.network import Ensemble, ResNet34
 from tests.support.bundles import make_ensemble
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from engine.backends.openvino import INPUT, OpenVinoBackend, convert, save
-from engine.backends.torch import TorchBackend
-from engine.contracts.errors import BundleError, EngineUnavailableError, InputError
-from engine.network import Ensemble
+from neurosono.engine.backends.openvino import INPUT, OpenVinoBackend, convert, save
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
+from neurosono.engine.network import Ensemble
 from tests.support.bundles import make_ensemble
 
 

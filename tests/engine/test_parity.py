@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine.contracts.errors import InputError
-from engine.parity import EngineParity, check_limits, compare_answers
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.parity import EngineParity, check_limits, compare_answers
 
 EXACT = np.array([[[0.6, 0.4]], [[0.2, 0.8]], [[0.7, 0.3]]], dtype=np.float32)
 EXAMS = np.array([0, 0, 1])

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 
 def _make() -> Predictions:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contracts.errors import InputError
-from engine.contracts.preprocessing import Fit, PreprocessingSpec
-from engine.preprocess import letterbox_box, preprocess
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.preprocessing import Fit, PreprocessingSpec
+from neurosono.engine.preprocess import letterbox_box, preprocess
 
 LETTERBOX = PreprocessingSpec()
 CROP = PreprocessingSpec(fit=Fit.CENTER_CROP)

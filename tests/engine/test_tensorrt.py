@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.serialized import check_probe, check_shapes, write_probe
-from engine.backends.tensorrt import TensorRtBackend, check_target
-from engine.backends.torch import TorchBackend
-from engine.builders.tensorrt import compile_tensorrt
-from engine.contracts.errors import BundleError, EngineUnavailableError
-from engine.gpu import Gpu, find_gpu
+from neurosono.engine.backends.serialized import check_probe, check_shapes, write_probe
+from neurosono.engine.backends.tensorrt import TensorRtBackend, check_target
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.builders.tensorrt import compile_tensorrt
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
+from neurosono.engine.gpu import Gpu, find_gpu
 from tests.support.bundles import make_ensemble
 
 HERE = Gpu("NVIDIA RTX 4000", "8.9", "13.0")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.backends.openvino import OpenVinoBackend
-from engine.backends.serialized import make_logger
-from engine.backends.tensorrt_rtx import (
+from neurosono.engine.backends.openvino import OpenVinoBackend
+from neurosono.engine.backends.serialized import make_logger
+from neurosono.engine.backends.tensorrt_rtx import (
     AMPERE,
     TURING,
     TensorRtRtxBackend,
@@ -20,12 +20,12 @@ from engine.backends.tensorrt_rtx import (
     load_library,
     read_header,
 )
-from engine.backends.torch import TorchBackend
-from engine.builders.onnx import export_onnx
-from engine.builders.tensorrt_rtx import compile_rtx, describe_layers
-from engine.contracts.errors import BundleError, EngineUnavailableError
-from engine.gpu import Gpu, find_gpu
-from engine.network import Ensemble
+from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.builders.onnx import export_onnx
+from neurosono.engine.builders.tensorrt_rtx import compile_rtx, describe_layers
+from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
+from neurosono.engine.gpu import Gpu, find_gpu
+from neurosono.engine.network import Ensemble
 from tests.support.bundles import make_ensemble
 
 pytest.importorskip("tensorrt_rtx")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.backends.torch import TorchBackend, TorchCudaBackend, fold_batch_norm
-from engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
-from engine.network import Ensemble
-from engine.parity import LIMITS
+from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend, fold_batch_norm
+from neurosono.engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
+from neurosono.engine.network import Ensemble
+from neurosono.engine.parity import LIMITS
 from tests.support.bundles import make_ensemble
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, 64, 64), dtype=np.uint8)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.bundle import Bundle, file_of, write_manifest
-from stream.live_options import SessionOptions
+from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.stream.live.options import SessionOptions
 from tests.reliability.test_live import SOURCE, Session
 from tests.support.bundles import make_bundle
 from tests.support.commands import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream.channel import make_socket_folder, remove_socket_folder
+from neurosono.stream.processes.channel import make_socket_folder, remove_socket_folder
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, child, start, wait_until
 
@@ -36,7 +36,10 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
-    children = [child(process, "stream.capture"), child(process, "stream.worker")]
+    children = [
+        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.judge.worker"),
+    ]
     wait_for_pictures(out)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=GRACE_S)
@@ -54,7 +57,7 @@ def test_a_killed_engine_is_ai_off_and_exit_1(
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     source = "phantom:normal?seed=4&seconds=6"
     process = start("replay", source, "--bundle", bundle_root, "--out", out, env=env)
-    engine = child(process, "stream.worker")
+    engine = child(process, "neurosono.stream.judge.worker")
     wait_for_pictures(out)
     engine.kill()
     _, said = process.communicate(timeout=GRACE_S)
@@ -70,7 +73,7 @@ def test_a_killed_capture_keeps_what_came(bundle_root: Path, tmp_path: Path, run
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
-    capture = child(process, "stream.capture")
+    capture = child(process, "neurosono.stream.capture.replay")
     wait_for_pictures(out)
     capture.kill()
     _, said = process.communicate(timeout=GRACE_S)
@@ -83,7 +86,10 @@ def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: P
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(tmp_path)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
-    children = [child(process, "stream.capture"), child(process, "stream.worker")]
+    children = [
+        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.judge.worker"),
+    ]
     wait_for_pictures(out)
     process.kill()
     process.communicate(timeout=GRACE_S)
@@ -102,10 +108,10 @@ def test_an_engine_that_comes_late_to_a_still_clip_is_waited_for(
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     out = tmp_path / "out"
     process = start("replay", clip, "--bundle", bundle_root, "--out", out, env=env)
-    engine = child(process, "stream.worker")
+    engine = child(process, "neurosono.stream.judge.worker")
     engine.suspend()
     wait_until(lambda: (out / ".frames.jsonl.partial").is_file())
-    capture, spent_s = child(process, "stream.capture"), list[float]()
+    capture, spent_s = child(process, "neurosono.stream.capture.replay"), list[float]()
 
     def waits_for_the_engine() -> bool:
         spent_s.append(sum(capture.cpu_times()[:2]))

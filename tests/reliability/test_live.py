@@ -19,17 +19,17 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from engine.bundle import Bundle
-from engine.contracts.frame import SkipReason
-from stream.clips import Clips, clip_folder
-from stream.display.protocol import Command
-from stream.journal import Journal
-from stream.journal_rebuild import rebuild_exam
-from stream.live import run_live
-from stream.live_options import SessionOptions
-from stream.live_record import LiveRecord
-from stream.phantom.exam import PhantomSpec, exam_frames
-from stream.stage import Ended
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.stream.journal.journal import Journal
+from neurosono.stream.journal.rebuild import rebuild_exam
+from neurosono.stream.keep.clips import Clips, clip_folder
+from neurosono.stream.live.options import SessionOptions
+from neurosono.stream.live.record import LiveRecord
+from neurosono.stream.live.session import run_live
+from neurosono.stream.live.stage import Ended
+from neurosono.stream.page.protocol import Command
+from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 from tests.support.commands import count_pictures, start, wait_until
 
 SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
@@ -155,7 +155,7 @@ def assert_nothing_stale(screen: Screen, begin: float) -> None:
 def test_a_killed_engine_is_off_at_once_and_comes_back_with_the_exam(session: Session) -> None:
     used = session.screen.last["frames"]["used"]
     moment = time.monotonic()
-    session.child("stream.worker").kill()
+    session.child("neurosono.stream.judge.worker").kill()
     wait_until(lambda: session.screen.since(moment, "AI OFF") is not None)
     assert (session.screen.since(moment, "AI OFF") or 9) < 0.5
     session.wait_for_evidence()
@@ -170,7 +170,7 @@ def test_a_killed_engine_is_off_at_once_and_comes_back_with_the_exam(session: Se
 
 
 def test_a_stuck_engine_is_late_then_restarted(session: Session) -> None:
-    engine = session.child("stream.worker")
+    engine = session.child("neurosono.stream.judge.worker")
     moment = time.monotonic()
     engine.send_signal(signal.SIGSTOP)
     wait_until(lambda: session.screen.since(moment, "AI OFF") is not None)
@@ -185,7 +185,7 @@ def test_a_stuck_engine_is_late_then_restarted(session: Session) -> None:
 def test_a_killed_capture_is_no_signal_and_comes_back(session: Session) -> None:
     decoded = session.screen.last["frames"]["decoded"]
     moment = time.monotonic()
-    capture = session.child("stream.live_capture")
+    capture = session.child("neurosono.stream.capture.live")
     capture.send_signal(signal.SIGSTOP)
     wait_until(lambda: session.screen.since(moment, "NO SIGNAL") is not None)
     assert (session.screen.since(moment, "NO SIGNAL") or 9) < 1.0

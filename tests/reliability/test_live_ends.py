@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from stream.journal import Journal
+from neurosono.stream.journal.journal import Journal
 from tests.end_to_end.test_privacy import HEIGHT, NAME_AT, WIDTH, draw_name, find_name
 from tests.support.clips import make_screen
 from tests.support.commands import COMMAND, child, run, start, wait_until
@@ -204,8 +204,8 @@ def test_a_display_that_stood_still_blames_nobody(bundle_root: Path, tmp_path: P
     told = ("live", SOURCE, "--bundle", bundle_root, "--journal", journal, "--no-page")
     process = start(*told, "--json", "-")
     wait_until(lambda: count_used(journal) >= 3)
-    engine = child(process, "stream.worker")
-    capture = child(process, "stream.live_capture")
+    engine = child(process, "neurosono.stream.judge.worker")
+    capture = child(process, "neurosono.stream.capture.live")
     process.send_signal(signal.SIGSTOP)
     begun_s = time.monotonic()
     wait_until(lambda: time.monotonic() - begun_s > 6.0)  # longer than any child may be silent

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import __version__
+from neurosono.engine import __version__
 from tests.support.commands import run
 
 

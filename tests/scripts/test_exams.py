@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engine.contracts.errors import BundleError, InputError, NeurosonoError
-from engine.contracts.notice import NOTICE
-from scripts.exams import exams_app
-from stream.clips import clip_folder
-from stream.journal import Clock, Journal
+from neurosono.engine.contracts.errors import BundleError, InputError, NeurosonoError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.exams import exams_app
+from neurosono.stream.journal.journal import Clock, Journal
+from neurosono.stream.keep.clips import clip_folder
 from tests.support.records import ABOUT, STREAM, make_exam, make_results
 
 FRAMES = 40

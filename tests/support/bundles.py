@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from engine.backends.openvino import convert, save
-from engine.bundle import file_of, write_calibration, write_manifest
-from engine.contracts.calibration import Calibration
-from engine.contracts.labels import DEFAULT_LABELS
-from engine.contracts.manifest import EngineEntry, Manifest, Member
-from engine.contracts.preprocessing import PreprocessingSpec
-from engine.network import Ensemble, ResNet34
+from neurosono.engine.backends.openvino import convert, save
+from neurosono.engine.bundle import file_of, write_calibration, write_manifest
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.network import Ensemble, ResNet34
 
 
 def make_ensemble(

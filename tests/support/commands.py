@@ -13,7 +13,7 @@ from typing import Any
 import av
 import psutil
 
-COMMAND = [sys.executable, "-m", "scripts.main"]
+COMMAND = [sys.executable, "-m", "neurosono.scripts.main"]
 TIMEOUT_S = 240
 
 

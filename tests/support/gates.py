@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.contracts.gate import STATISTICS_NAME
-from engine.gate import Familiarity
-from engine.gate_folder import write_entry
-from training.gate_build import judge_built, write_graph
-from training.gate_network import GateNetwork
-from training.gate_train import PLANES
+from neurosono.engine.contracts.gate import STATISTICS_NAME
+from neurosono.engine.gate import Familiarity
+from neurosono.engine.gate_folder import write_entry
+from neurosono.training.gate.build import judge_built, write_graph
+from neurosono.training.gate.network import GateNetwork
+from neurosono.training.gate.train import PLANES
 
 
 def make_gate(folder: Path, size_px: int = 64, **changes: object) -> Path:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.contracts.calibration import Calibration
-from engine.contracts.frame import SkipReason
-from engine.contracts.labels import DEFAULT_LABELS
-from engine.contracts.result import Result
-from engine.exam import Exam, measure_disagreement
+from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.result import Result
+from neurosono.engine.exam.exam import Exam, measure_disagreement
 
 STREAM = "0123456789abcdef" * 2
 CALIBRATION = Calibration(temperature=1.5, conformal_threshold=0.6)
@@ -57,7 +57,7 @@ def make_results(exam: Exam, count: int, seed: int = 0, first: int = 0) -> Itera
 
 def record_for_ever(path: Path) -> None:
     """Record results, and say after each that it is recorded, as a screen would show it."""
-    from stream.journal import Journal
+    from neurosono.stream.journal.journal import Journal
 
     journal = Journal.open(path)
     exam = journal.begin(ABOUT)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.picture import Picture
-from stream.simulate import Scanner, SimulateOptions
-from stream.transmit import TcpTransmitter, UdpTransmitter
+from neurosono.stream.pictures.picture import Picture
+from neurosono.stream.simulate.scanner import Scanner, SimulateOptions
+from neurosono.stream.simulate.transmit import TcpTransmitter, UdpTransmitter
 from tests.support.clips import make_screen
 
 HOST = "127.0.0.1"

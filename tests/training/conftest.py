@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.contracts.cache import Cache, CachedFrame, CacheWriter
-from engine.contracts.preprocessing import PreprocessingSpec
-from training.recipe import Recipe
+from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.training.recipe import Recipe
 
 SPEC = PreprocessingSpec(size_px=64, resize_px=64)
 LABELS = ("blank", "rows", "columns")

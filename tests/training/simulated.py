@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.predictions import Predictions
 
 LABELS = ("anencephaly", "encephalocele", "holoprosencephaly", "rachischisis", "normal")
 

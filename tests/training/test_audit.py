@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.contracts.cache import Cache, CachedFrame, CacheWriter
-from engine.contracts.errors import InputError
-from engine.contracts.preprocessing import PreprocessingSpec
-from stream.dataset import find_dataset
-from stream.extract import extract
-from stream.phantom.cohort import write_cohort
-from training.audit import (
+from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.stream.dataset.extract import extract
+from neurosono.stream.dataset.listing import find_dataset
+from neurosono.stream.phantom.cohort import write_cohort
+from neurosono.training.audit import (
     ALLOWED_KEY,
     COPIES_KEY,
     HASH_PX,

@@ -7,13 +7,13 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError, NeurosonoError
-from engine.contracts.notice import NOTICE
-from scripts.phantom import phantom
-from scripts.train import train_app
-from training.audit import audit
-from training.card import load_card
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.phantom import phantom
+from neurosono.scripts.train.app import train_app
+from neurosono.training.audit import audit
+from neurosono.training.card import load_card
 
 
 def _run(*words: object) -> tuple[int, str]:

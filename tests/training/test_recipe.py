@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.contracts.errors import InputError
-from training.recipe import RECIPES_PATH, Recipe, load_recipe
+from neurosono.engine.contracts.errors import InputError
+from neurosono.training.recipe import RECIPES_PATH, Recipe, load_recipe
 
 
 def test_the_paper_recipe_is_the_papers_value_by_value() -> None:

@@ -11,22 +11,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.bundle import Bundle
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import (
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import (
     EngineUnavailableError,
     InputError,
     OutputError,
     RunError,
 )
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.fit.checkpoint import load_state
+from neurosono.training.fit.member import MemberTrainer, Step
+from neurosono.training.recipe import Recipe
+from neurosono.training.run import Run
+from neurosono.training.splits import make_folds
 from tests.support.commands import run, start, wait_until
 from tests.training.conftest import TINY
-from training.checkpoint import load_state
-from training.member import MemberTrainer, Step
-from training.recipe import Recipe
-from training.run import Run
-from training.splits import make_folds
 
 MakeCohort = Callable[..., Cache]
 

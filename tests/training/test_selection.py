@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.bundle import Bundle
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.predictions import Predictions
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.fit.checkpoint import MemberState
+from neurosono.training.fit.member import MemberTrainer, Step
+from neurosono.training.recipe import Recipe
+from neurosono.training.run import OPTIMISTIC_LIMIT, Run
+from neurosono.training.splits import make_folds
 from tests.training.conftest import TINY
-from training.checkpoint import MemberState
-from training.member import MemberTrainer, Step
-from training.recipe import Recipe
-from training.run import OPTIMISTIC_LIMIT, Run
-from training.splits import make_folds
 
 MakeCohort = Callable[..., Cache]
 

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contracts.errors import InputError
-from engine.contracts.labels import DEFAULT_LABELS
-from training.recipe import Recipe
-from training.splits import Fold, make_folds
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.training.recipe import Recipe
+from neurosono.training.splits import Fold, make_folds
 
 LABELS = ("a", "b")
 

@@ -1,6 +1,6 @@
 """The report of a bundle: how well it judges patients that it was not trained on."""
 
-from training.report.write import (
+from neurosono.training.report.write import (
     FOLDER,
     PAGE_NAME,
     REPORT_NAME,

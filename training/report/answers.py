@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 SUBJECTS = ("exam", "patient")
 NOTHING = "none"

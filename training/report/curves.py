@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.predictions import Predictions
 
 POINTS = 200
 """Points kept of a curve: at 400 px wide more cannot be seen."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.notice import NOTICE
 
 CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

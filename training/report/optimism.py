@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
-from training.metrics import count
-from training.resampling import Draws, set_interval
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.metrics.metrics import count
+from neurosono.training.metrics.resampling import Draws, set_interval
 
 
 def measure_optimism(nested: Predictions, paper: Predictions) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from training.report import plots
-from training.report.markup import (
+from neurosono.training.report import plots
+from neurosono.training.report.markup import (
     Raw,
     set_bounds,
     set_facts,
@@ -17,13 +17,13 @@ from training.report.markup import (
     set_soft,
     set_table,
 )
-from training.report.page_details import (
+from neurosono.training.report.page_details import (
     set_optimism,
     set_readers,
     set_subgroups,
     set_worst,
 )
-from training.report.pictures import FramePictures
+from neurosono.training.report.pictures import FramePictures
 
 STYLE = Path(__file__).with_name("report.css")
 

@@ -3,8 +3,8 @@
 from html import escape
 from typing import Any
 
-from training.report import plots
-from training.report.markup import (
+from neurosono.training.report import plots
+from neurosono.training.report.markup import (
     Raw,
     set_bounds,
     set_p,
@@ -14,7 +14,7 @@ from training.report.markup import (
     set_soft,
     set_table,
 )
-from training.report.pictures import FramePictures
+from neurosono.training.report.pictures import FramePictures
 
 SPLITS = {
     "trimester": ("By trimester (completed weeks)", "without gestational weeks"),

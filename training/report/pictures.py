@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from engine.backends import Backend
-from engine.bundle import Bundle
-from engine.cam import combine_cams
-from engine.choice import open_engine
-from engine.contracts.cache import Cache
-from engine.contracts.errors import BundleError
-from engine.contracts.predictions import Predictions
-from training.report.worst import WorstExam
+from neurosono.engine.backends import Backend
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.cam import combine_cams
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.report.worst import WorstExam
 
 OPACITY = 0.6
 """Of the hottest spot: anatomy stays visible under it."""
@@ -94,9 +94,9 @@ class _Opened:
 
 def _open_member(bundle: Bundle, fold: int) -> Backend | None:
     """Open the member of a fold, or return None where the bundle has not kept it."""
-    from engine.backends.torch import TorchBackend
-    from engine.members import load_member
-    from engine.network import Ensemble
+    from neurosono.engine.backends.torch import TorchBackend
+    from neurosono.engine.members import load_member
+    from neurosono.engine.network import Ensemble
 
     name = f"{fold:02d}"
     member = next((each for each in bundle.manifest.members if each.name == name), None)

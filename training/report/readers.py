@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from engine.contracts.labels import NORMAL_LABEL
-from engine.contracts.predictions import Predictions
-from training.report.answers import Answer
-from training.resampling import set_wilson
+from neurosono.engine.contracts.labels import NORMAL_LABEL
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.metrics.resampling import set_wilson
+from neurosono.training.report.answers import Answer
 
 Marks = NDArray[np.bool_]
 

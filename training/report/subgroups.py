@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, kruskal, mannwhitneyu
 
-from engine.contracts.predictions import Predictions
-from training.metrics import count
-from training.resampling import Draws, set_interval, set_wilson
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.metrics.metrics import count
+from neurosono.training.metrics.resampling import Draws, set_interval, set_wilson
 
 TRIMESTERS = (
     ("up to 12 weeks", 0.0, 13.0),

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.contracts.cache import Cache, pseudonym
-from engine.contracts.errors import InputError
-from engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.predictions import Predictions
 
 EXAMS_SHOWN = 6
 FRAMES_SHOWN = 2

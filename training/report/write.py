@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from engine.bundle import Bundle, write_json
-from engine.contracts.cache import Cache
-from engine.contracts.errors import InputError, OutputError
-from engine.contracts.notice import NOTICE
-from engine.contracts.predictions import Predictions
-from training.metrics import describe_fully
-from training.recipe import PAPER
-from training.report.answers import read_answers
-from training.report.curves import trace_curves
-from training.report.optimism import measure_optimism
-from training.report.page import render_page
-from training.report.pictures import FramePictures, draw_worst
-from training.report.published import PUBLISHED
-from training.report.readers import describe_readers
-from training.report.subgroups import describe_subgroups
-from training.report.worst import check_holds, choose_worst, holds, set_worst
-from training.resampling import Draws
-from training.run import PAPER_PREDICTIONS_NAME, PREDICTIONS_NAME
+from neurosono.engine.bundle import Bundle, write_json
+from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.predictions import Predictions
+from neurosono.training.metrics.metrics import describe_fully
+from neurosono.training.metrics.resampling import Draws
+from neurosono.training.recipe import PAPER
+from neurosono.training.report.answers import read_answers
+from neurosono.training.report.curves import trace_curves
+from neurosono.training.report.optimism import measure_optimism
+from neurosono.training.report.page import render_page
+from neurosono.training.report.pictures import FramePictures, draw_worst
+from neurosono.training.report.published import PUBLISHED
+from neurosono.training.report.readers import describe_readers
+from neurosono.training.report.subgroups import describe_subgroups
+from neurosono.training.report.worst import check_holds, choose_worst, holds, set_worst
+from neurosono.training.run import PAPER_PREDICTIONS_NAME, PREDICTIONS_NAME
 
 SCHEMA = "neurosono-report/1"
 SCOPE_OUT_OF_FOLD = "patients held out in training, each by the one member that never saw her"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.contracts.errors import InputError, RunError
-from scripts.bench import bench
-from stream.bench.page import draw_page
+from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.scripts.bench import bench
+from neurosono.stream.bench.page import draw_page
 from tests.support.clips import write_clip
 
 pytestmark = pytest.mark.slow

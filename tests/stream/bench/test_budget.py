@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.contracts.errors import InputError
-from stream.bench.budget import check_budget, read_budget
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.budget import check_budget, read_budget
 
 REPORT: dict[str, Any] = {
     "closed_loop": {"fps": 55.0, "memory_mib": {"together": 400.0}},

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.contracts.errors import InputError
-from stream.bench.clip import render_clip
-from stream.bench.glass import GlassLog
-from stream.sources import open_source
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.clip import render_clip
+from neurosono.stream.bench.glass import GlassLog
+from neurosono.stream.sources import open_source
 
 
 def test_every_picture_carries_its_number_at_its_time(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_every_picture_carries_its_number_at_its_time(tmp_path: Path) -> None:
 def test_a_long_clip_repeats_a_short_one_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.bench.clip.LONGEST_RENDERED_S", 0.5)
+    monkeypatch.setattr("neurosono.stream.bench.clip.LONGEST_RENDERED_S", 0.5)
     clip = render_clip(tmp_path, 1.5, rate_hz=20.0, size_px=(640, 480))
     log, times = GlassLog(clip.period), []
     for picture in open_source(clip.sources).pictures():

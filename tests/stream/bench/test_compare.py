@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.contracts.errors import InputError
-from stream.bench.compare import compare_reports, judge_ratio, read_report
-from stream.bench.measures import Ratio
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.compare import compare_reports, judge_ratio, read_report
+from neurosono.stream.bench.measures import Ratio
 
 
 def report(

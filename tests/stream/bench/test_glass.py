@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.bench.glass import COUNT, ROW_PX, GlassLog, draw_number, find_row, read_number
+from neurosono.stream.bench.glass import COUNT, ROW_PX, GlassLog, draw_number, find_row, read_number
 
 
 def speckle(seed: int, shape: tuple[int, ...] = (300, 500)) -> np.ndarray:

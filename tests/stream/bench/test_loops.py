@@ -2,8 +2,8 @@
 
 import pytest
 
-from stream.bench.glass import GlassLog
-from stream.bench.loops import (
+from neurosono.stream.bench.glass import GlassLog
+from neurosono.stream.bench.loops import (
     count_drops,
     describe_closed_loop,
     describe_open_loop,
@@ -12,9 +12,10 @@ from stream.bench.loops import (
     measure_glass_ages_ms,
     measure_rate_hz,
 )
-from stream.bench.resources import Reading, Usage
-from stream.bench.timeline import draw_up_timeline
-from stream.bench.trace import Judged, Shown, Trace
+from neurosono.stream.bench.resources import Reading
+from neurosono.stream.bench.timeline import draw_up_timeline
+from neurosono.stream.bench.trace import Judged, Shown, Trace
+from neurosono.stream.processes.usage import Usage
 
 MS = 1_000_000
 

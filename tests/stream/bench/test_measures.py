@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream.bench.measures import (
+from neurosono.stream.bench.measures import (
     Ratio,
     compare_groups,
     compare_pairs,

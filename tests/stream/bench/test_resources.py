@@ -7,14 +7,13 @@ import sys
 import psutil
 import pytest
 
-from stream.bench.resources import (
+from neurosono.stream.bench.resources import (
     Reading,
-    Usage,
     describe_memory,
     find_processes,
     measure_cpu_ms,
-    read_usage,
 )
+from neurosono.stream.processes.usage import Usage, read_usage
 
 
 def test_this_process_reads_as_others_read_it() -> None:
@@ -36,7 +35,7 @@ def test_a_process_that_is_gone_reads_as_none() -> None:
 
 def test_children_are_known_by_their_module() -> None:
     script = "import sys; sys.stdin.read()"
-    words = [sys.executable, "-c", script, "stream.worker"]
+    words = [sys.executable, "-c", script, "neurosono.stream.judge.worker"]
     with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
         assert find_processes() == {"display": os.getpid(), "engine": child.pid}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.contracts.errors import InputError
-from stream.bench.settings import BenchSettings
-from stream.bench.sweep import combine, describe_choice, read_axes, run_sweep
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.bench.settings import BenchSettings
+from neurosono.stream.bench.sweep import combine, describe_choice, read_axes, run_sweep
 
 
 def test_every_combination_once_the_last_axis_fastest() -> None:

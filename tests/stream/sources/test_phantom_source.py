@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from engine.contracts.errors import SourceError
-from stream.sources import open_source
+from neurosono.engine.contracts.errors import SourceError
+from neurosono.stream.sources import open_source
 
 SHORT = "phantom:normal?seed=7&seconds=0.4&fps=10&width=400&height=300"
 

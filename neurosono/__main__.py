@@ -1,0 +1,6 @@
+"""`python -m neurosono`: the command, where its script is not on the path."""
+
+from neurosono.scripts.main import main
+
+if __name__ == "__main__":
+    main()

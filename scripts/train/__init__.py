@@ -1,0 +1,1 @@
+"""`neurosono train`: one file a verb."""

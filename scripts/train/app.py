@@ -1,0 +1,34 @@
+"""`neurosono train`: from a folder of patients to a bundle, with its steps."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from neurosono.scripts.train.evaluate import evaluate
+from neurosono.scripts.train.gate import gate_app
+from neurosono.scripts.train.prepare import prepare
+from neurosono.scripts.train.report import report
+from neurosono.scripts.train.run import recipes, run
+from neurosono.scripts.train.sizes import compare, soup, student, top
+
+
+class _RunByDefault(TyperGroup):
+    """`train DATASET` is short for `train run DATASET`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+train_app = typer.Typer(
+    cls=_RunByDefault,
+    no_args_is_help=True,
+    help="Train members on patients: `train DATASET --out BUNDLE`, or one of the steps. "
+    "`train run --help` lists what may follow `train DATASET`.",
+)
+
+train_app.add_typer(gate_app, name="gate")
+for _command in (prepare, run, evaluate, report, recipes, top, soup, student, compare):
+    train_app.command()(_command)

@@ -1,0 +1,166 @@
+"""From real ultrasound and phantoms to what the gate learns from, through replay's own intake."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.preprocess import preprocess
+from neurosono.stream.intake.evidence import EvidenceGate
+from neurosono.stream.intake.intake import Intake
+from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.pictures.picture import Picture, Source
+from neurosono.stream.pictures.region import full_region
+from neurosono.stream.screen.follow import Screen
+from neurosono.stream.sources import open_source
+from neurosono.training.gate.data import PHANTOM, GateRow
+
+if TYPE_CHECKING:
+    from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec
+    from neurosono.stream.phantom.sweep import Stretch
+    from neurosono.training.gate.sources import SourceRule
+
+Square = NDArray[np.uint8]
+
+REFUSED_BUT_TAUGHT = (SkipReason.NOT_ULTRASOUND, SkipReason.DOPPLER, SkipReason.SPECTRUM)
+"""Skipped before they reach the gate, but good examples of what it must refuse."""
+
+PHANTOM_FPS = 2.0
+"""Half a second apart: neighbours differ, and every stretch of an exam is met."""
+PHANTOM_SECONDS = 10.0
+OTHER_VIEWS = ("abdomen", "femur", "mother")
+OTHER_FRAMES = 3
+"""Of each of these views, after the exam."""
+
+
+def take_real(
+    root: Path, files: list[tuple[str, "SourceRule"]], watch: Callable[[], None]
+) -> Iterator[tuple[Square, GateRow]]:
+    """Yield the squares of real files, cut out of the screen as a replay cuts them."""
+    for name, rule in files:
+        row = GateRow(name, rule.name, rule.patient_of(name), rule.label)
+        taught = REFUSED_BUT_TAUGHT if rule.label == "other" else ()
+        for square, _ in _walk(open_source([str(root / name)]), rule.every, taught, Screen()):
+            yield square, row
+        if rule.screen and rule.label == "other":
+            yield from _take_screen(root, name, row)
+        watch()
+
+
+def _take_screen(root: Path, name: str, row: GateRow) -> Iterator[tuple[Square, GateRow]]:
+    """Yield a still's whole picture, menus and all: what a wrong region would let through."""
+    for picture in open_source([str(root / name)]).pictures():
+        region = full_region(*picture.pixels.shape[:2])
+        yield preprocess(region.crop(picture.pixels), PreprocessingSpec()), row
+
+
+def take_phantoms(
+    exams: int, seed: int, watch: Callable[[], None]
+) -> Iterator[tuple[Square, GateRow]]:
+    """Yield squares of generated exams, the labels in turn, with the plane that each shows."""
+    from neurosono.stream.phantom.cohort import SCREENS_PX
+    from neurosono.stream.phantom.exam import PhantomSpec
+
+    for number in range(exams):
+        width, height = SCREENS_PX[number // len(DEFAULT_LABELS) % len(SCREENS_PX)]
+        spec = PhantomSpec(
+            DEFAULT_LABELS[number % len(DEFAULT_LABELS)],
+            seed=seed,
+            seconds=PHANTOM_SECONDS,
+            fps=PHANTOM_FPS,
+            width_px=width,
+            height_px=height,
+            patient=number,
+            namespace="cohort",
+        )
+        yield from take_phantom(spec)
+        watch()
+
+
+def take_phantom(spec: "PhantomSpec") -> Iterator[tuple[Square, GateRow]]:
+    """Yield the squares of one generated exam that a gate may learn from.
+
+    After the exam come views of the same fetus and mother that are no head or spine, for in the
+    exam they are few.
+    """
+    from neurosono.stream.phantom.sweep import plan_exam
+
+    plan = plan_exam(spec.label, spec.namespace, spec.seed, spec.patient, spec.seconds)
+    exam = _PhantomExam(spec, plan[-1])
+    patient = f"{PHANTOM}:{spec.seed}-{spec.patient}"
+    for square, index in _walk(exam, 1, REFUSED_BUT_TAUGHT, Screen()):
+        frame = exam.shown[index]
+        if frame.kind not in ("bmode", "nonfetal"):
+            continue
+        view = next((each.view for each in plan if frame.pts_s < each.end_s), plan[-1].view)
+        label = "spine" if view.startswith("spine") else "head"
+        label = "other" if frame.kind == "nonfetal" else label
+        path = f"{spec.label}/{spec.seed}-{spec.patient}"
+        yield square, GateRow(path, PHANTOM, patient, label, frame.plane)
+
+
+@dataclass
+class _PhantomExam:
+    """A generated exam as a source that remembers what each picture truly shows."""
+
+    spec: "PhantomSpec"
+    last: "Stretch"
+    shown: dict[int, "PhantomFrame"] = field(default_factory=dict)
+    description: str = PHANTOM
+
+    def pictures(self) -> Iterator[Picture]:
+        from neurosono.stream.phantom.exam import exam_frames
+
+        nothing = np.zeros((1, 1, 3), dtype=np.uint8)
+        for frame in chain(exam_frames(self.spec), self._shoot_others()):
+            self.shown[frame.index] = replace(frame, pixels=nothing)
+            yield Picture(frame.index, 0, frame.pts_s, frame.pixels)
+
+    def _shoot_others(self) -> "Iterator[PhantomFrame]":
+        from neurosono.stream.phantom.studio import Studio
+
+        studio, index = Studio(self.spec), self.spec.frame_count
+        for number, view in enumerate(OTHER_VIEWS):
+            begun_s = index / self.spec.fps
+            stretch = replace(
+                self.last,
+                start_s=begun_s,
+                end_s=begun_s + OTHER_FRAMES / self.spec.fps,
+                view=view,
+                mode="nonfetal",
+                at=(begun_s, begun_s + OTHER_FRAMES / self.spec.fps),
+                levels=(-0.5, 0.5),
+                setting=self.last.setting + 1 + number,
+            )
+            for _ in range(OTHER_FRAMES):
+                yield studio.shoot(index, index / self.spec.fps, stretch)
+                index += 1
+
+
+def _walk(
+    source: Source, every: int, taught: tuple[SkipReason, ...], screen: Screen
+) -> Iterator[tuple[Square, int]]:
+    """Yield the squares that reach the engine, and those skipped for a reason in `taught`."""
+    spec = PreprocessingSpec()
+    intake = Intake(
+        source,
+        screen=screen,
+        sampler=Sampler(every=every),
+        gate=EvidenceGate(),
+        spec=spec,
+        stream_id="gate",
+    )
+    for taken in intake.frames():
+        if taken.sampled is None:
+            continue
+        if taken.sampled.pixels is not None:
+            yield taken.sampled.pixels, taken.display.index
+        elif taken.sampled.skip_reason in taught:
+            yield preprocess(taken.display.pixels, spec), taken.display.index

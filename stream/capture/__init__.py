@@ -1,0 +1,1 @@
+"""The capture process: pictures in, frames and display pictures out."""

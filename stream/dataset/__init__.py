@@ -1,0 +1,1 @@
+"""Folders and tables of patients, and the frames extracted from them."""

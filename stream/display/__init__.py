@@ -1,1 +1,0 @@
-"""Where finished canvases go: a video file, a web page, or nowhere."""

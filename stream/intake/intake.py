@@ -1,0 +1,144 @@
+"""From decoded pictures to what travels: the one way in, for replay, live and training alike."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from neurosono.engine.contracts.errors import SourceBrokenError
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.preprocess import preprocess
+from neurosono.stream.intake.evidence import EvidenceGate
+from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.pictures.colour import has_doppler
+from neurosono.stream.pictures.picture import Picture, Source
+from neurosono.stream.pictures.region import Region
+from neurosono.stream.screen.follow import Screen, Screened
+
+LARGE_BOX_SHARE = 0.04
+"""Of the region's area: real letters covered up to 0.015, boxes of power Doppler 0.23 and more."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One decoded picture, for the screen, and for the engine where it was sampled."""
+
+    display: DisplayFrame
+    sampled: Frame | None
+
+
+class Intake:
+    """Find the region, sample, judge what may add evidence, and bring it to the model's scale."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        screen: Screen,
+        sampler: Sampler,
+        gate: EvidenceGate,
+        spec: PreprocessingSpec,
+        stream_id: str,
+        show_screen: bool = False,
+        first_seq: int = 0,
+    ) -> None:
+        self._source, self._screen, self._sampler = source, screen, sampler
+        self._gate, self._spec, self._stream_id = gate, spec, stream_id
+        self._show_screen = show_screen
+        self._seq = first_seq
+
+    def frames(self) -> Iterator[Taken]:
+        """Yield every decoded picture, in order.
+
+        Where the source breaks, the pictures that still wait for their region come first, and only
+        then is its error raised.
+        """
+        broken: SourceBrokenError | None = None
+        pictures = self._source.pictures()
+        while True:
+            try:
+                picture = next(pictures, None)
+            except SourceBrokenError as error:
+                broken, picture = error, None
+            if picture is None:
+                break
+            yield from self.take(picture, time.monotonic_ns())
+        yield from self.flush()
+        if broken is not None:
+            raise broken
+
+    def take(self, picture: Picture, captured_ns: int) -> list[Taken]:
+        """Take one picture; returns it and those that waited with it, once a region is known."""
+        begun_ns = time.monotonic_ns()
+        screened = self._screen.push(picture)
+        screen_ms = _since_ms(begun_ns) / max(1, len(screened))
+        return [self._take(each, captured_ns, screen_ms) for each in screened]
+
+    def flush(self) -> list[Taken]:
+        """Return the pictures that still wait for their region."""
+        return [self._take(each, time.monotonic_ns(), 0.0) for each in self._screen.flush()]
+
+    def _take(self, screened: Screened, captured_ns: int, screen_ms: float) -> Taken:
+        picture = screened.picture
+        stage_ms = {"decode": picture.decode_ms, "screen": screen_ms}
+        sampled = None
+        if self._sampler.take(picture.clip, picture.pts_s):
+            sampled = self._sample(picture, screened, captured_ns, stage_ms)
+        display = DisplayFrame(
+            stream_id=self._stream_id,
+            index=picture.index,
+            captured_ns=captured_ns,
+            pts_s=picture.pts_s,
+            pixels=screened.shown,
+            region_px=_box(screened) if self._show_screen else None,
+            seq=None if sampled is None else sampled.seq,
+            skip_reason=None if sampled is None else sampled.skip_reason,
+            stage_ms=stage_ms,
+        )
+        return Taken(display, sampled)
+
+    def _sample(
+        self, picture: Picture, screened: Screened, captured_ns: int, stage_ms: dict[str, float]
+    ) -> Frame:
+        begun_ns = time.monotonic_ns()
+        grey = preprocess(screened.pixels, self._spec)
+        preprocess_ms = _since_ms(begun_ns)
+        begun_ns = time.monotonic_ns()
+        reason: SkipReason | None
+        if screened.unsettled:
+            reason = SkipReason.LAYOUT_CHANGE
+        elif picture.damaged:
+            reason = SkipReason.DAMAGED
+        elif _hides_colour(picture, screened.region):
+            reason = SkipReason.DOPPLER
+        else:
+            reason = self._gate.judge(screened.pixels, grey, picture.clip)
+        stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
+        seq, self._seq = self._seq, self._seq + 1
+        return Frame(
+            stream_id=self._stream_id,
+            seq=seq,
+            captured_ns=captured_ns,
+            pts_s=picture.pts_s,
+            pixels=grey if reason is None else None,
+            skip_reason=reason,
+            stage_ms=stage_ms,
+        )
+
+
+def _hides_colour(picture: Picture, region: Region) -> bool:
+    """Whether what was blanked as letters is too large for them, and full of Doppler's colours."""
+    least = LARGE_BOX_SHARE * region.w * region.h
+    letters = tuple(box for box in region.text if box[2] * box[3] <= least)
+    if letters == region.text:
+        return False
+    return has_doppler(picture.crop(replace(region, text=letters)))
+
+
+def _box(screened: Screened) -> tuple[int, int, int, int]:
+    region = screened.region
+    return region.x, region.y, region.w, region.h
+
+
+def _since_ms(begun_ns: int) -> float:
+    return (time.monotonic_ns() - begun_ns) / 1e6

@@ -1,0 +1,1 @@
+"""The record of live exams, one SQLite file."""

@@ -1,0 +1,168 @@
+"""One thing said to the journal, as bytes for its notebook: never pickle."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.result import Result
+from neurosono.stream.journal.words import EXAM_ID, LABEL, PLAIN_WORD, SKIPS, STAGE, STREAM_ID
+from neurosono.stream.processes.wire import pack
+
+HEAD = struct.Struct("<BB22sqq")
+"""kind, flag, exam id (ASCII), monotonic_ns, wall_ns."""
+LENGTH = struct.Struct("<I")
+
+
+class EntryKind(IntEnum):
+    """What an entry says."""
+
+    BEGIN = 1
+    RESULT = 2
+    EVENT = 3
+    KEEP = 4
+    REVIEW = 5
+    END = 6
+    RESUME = 7
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind, an exam, the two times, and the bytes that follow; `flag` is `judged` of a result."""
+
+    kind: EntryKind
+    exam_id: str
+    monotonic_ns: int
+    wall_ns: int
+    body: bytes | memoryview = b""
+    flag: bool = False
+
+    def pack(self) -> tuple[bytes, bytes | memoryview]:
+        """Return the entry as bytes, in two parts: its body is not copied."""
+        head = HEAD.pack(
+            self.kind, self.flag, self.exam_id.encode("ascii"), self.monotonic_ns, self.wall_ns
+        )
+        return head, self.body
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Entry":
+        """Read what `pack` made; raises `ValueError` on anything else."""
+        if len(data) < HEAD.size:
+            raise ValueError("an entry is too short")
+        kind, flag, exam_id, monotonic_ns, wall_ns = HEAD.unpack_from(data)
+        name = exam_id.decode("ascii")
+        if EXAM_ID.fullmatch(name) is None:
+            raise ValueError("an entry names no exam")
+        body = memoryview(data)[HEAD.size :]
+        return cls(EntryKind(kind), name, monotonic_ns, wall_ns, body, bool(flag))
+
+
+def pack_json(content: Mapping[str, Any]) -> bytes:
+    """Return `content` as the body of an entry."""
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+class ResultCheck:
+    """Sees that a result holds only what may be written, and that an exam can be made of it."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._known = frozenset(labels)
+        self._stages: set[str] = set()
+
+    def pack(self, result: Result) -> bytes:
+        """Return a result as the body of an entry, without its heatmap; raises `InputError`."""
+        classes = len(self._labels)
+        members, exam = result.member_probabilities, result.exam
+        if result.used != (members is not None) or result.used != (
+            result.probabilities is not None
+        ):
+            raise InputError("a used frame has probabilities and a skipped one has none")
+        arrays = (exam.probabilities, exam.low, exam.high, exam.mean)
+        if any(array is not None and array.shape != (classes,) for array in arrays) or (
+            members is not None and (members.shape[1:] != (classes,) or members.dtype != np.float32)
+        ):
+            raise InputError(f"a result must hold {classes} classes, as its exam does")
+        said = None if result.ensemble is None else result.ensemble.probabilities
+        if said is not None and (said.shape[1:] != (classes,) or said.dtype != np.float32):
+            raise InputError(f"an ensemble's answer must be of {classes} classes, in float32")
+        if STREAM_ID.fullmatch(result.stream_id) is None:
+            raise InputError("a stream's id must be 32 hex digits")
+        if not self._known.issuperset(exam.prediction_set) or not SKIPS.issuperset(exam.skipped):
+            raise InputError("a result names a label or a reason that its exam does not have")
+        if result.plane is not None and PLAIN_WORD.fullmatch(result.plane) is None:
+            raise InputError(f"a plane's name must be like {PLAIN_WORD.pattern}")
+        if not self._stages.issuperset(result.stage_ms):
+            if any(STAGE.fullmatch(stage) is None for stage in result.stage_ms):
+                raise InputError(f"a stage's name must be like {STAGE.pattern}")
+            self._stages.update(result.stage_ms)
+        return pack(result if result.cam is None else replace(result, cam=None))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture that was kept: of which frame, why, and its pixels.
+
+    `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8: the ultrasound region and nothing beside
+    it. `heatmap` is `(h, w)` in 0 to 1, of this very frame, or None.
+    """
+
+    name: str
+    stream_id: str
+    seq: int
+    reason: str
+    label: str | None
+    pixels: NDArray[np.uint8]
+    heatmap: NDArray[np.float32] | None
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or not (
+            len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+        ):
+            raise InputError(
+                f"a key frame must be (H, W) or (H, W, 3) uint8, found {shape} {self.pixels.dtype}"
+            )
+        if self.heatmap is not None and self.heatmap.ndim != 2:
+            raise InputError(f"a heatmap must be (h, w), found {self.heatmap.shape}")
+        if STREAM_ID.fullmatch(self.stream_id) is None:
+            raise InputError("a stream's id must be 32 hex digits")
+        if self.label is not None and LABEL.fullmatch(self.label) is None:
+            raise InputError(f"a label must be like {LABEL.pattern}")
+
+    def pack(self) -> bytes:
+        """Return it as the body of an entry."""
+        arrays = [np.ascontiguousarray(self.pixels)]
+        if self.heatmap is not None:
+            grey = np.clip(np.nan_to_num(self.heatmap) * 255, 0, 255)
+            arrays.append(np.ascontiguousarray(np.rint(grey).astype(np.uint8)))
+        meta = pack_json(
+            {
+                "name": self.name,
+                "stream": self.stream_id,
+                "seq": self.seq,
+                "reason": self.reason,
+                "label": self.label,
+                "shapes": [list(array.shape) for array in arrays],
+            }
+        )
+        return b"".join((LENGTH.pack(len(meta)), meta, *(array.tobytes() for array in arrays)))
+
+
+def unpack_kept(body: bytes | memoryview) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
+    """Return what `Kept.pack` packed: what is said of the picture, and one or two pictures."""
+    (length,) = LENGTH.unpack_from(body)
+    at = LENGTH.size + length
+    meta = json.loads(bytes(body[LENGTH.size : at]))
+    arrays = []
+    for shape in meta["shapes"]:
+        count = int(np.prod(shape))
+        arrays.append(np.frombuffer(body, np.uint8, count, at).reshape(shape))
+        at += count
+    return meta, arrays

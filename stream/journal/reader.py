@@ -1,0 +1,296 @@
+"""Reading the exam record: for the commands, a report, and the rebuilding of an exam."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.pair import EnsembleAnswer
+from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
+from neurosono.stream.processes.wire import build_carried
+
+RESULT_COLUMNS = (
+    "seq, captured_ns, pts_s, skip_reason, probabilities, members, disagreement, stage_ms, "
+    "exam_arrays, exam_set, exam_state, exam_used, exam_effective, exam_skipped, judged, "
+    "monotonic_ns, wall_ns, gate, unfamiliarity, plane, exam_mean, exam_alarm, "
+    "ensemble_seq, ensemble_members, exam_carried, "
+    "(SELECT name FROM stream WHERE stream.id = result.stream)"
+)
+
+
+@dataclass(frozen=True)
+class ExamSummary:
+    """An exam as the record has it.
+
+    `about` is what `Journal.begin` was given, `ending` the counts of its end, None where it did not
+    end; `sampled` counts results; `last` is the exam after the last frame that was judged, None
+    before. Wall times are nanoseconds since 1970, UTC.
+    """
+
+    exam_id: str
+    about: dict[str, Any]
+    labels: tuple[str, ...]
+    begun_wall_ns: int
+    ended_wall_ns: int | None
+    ending: dict[str, Any] | None
+    running: bool
+    sampled: int
+    skipped: dict[str, int]
+    last: ExamSnapshot | None
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the exam came to its end, rather than to its process's."""
+        return self.ended_wall_ns is not None
+
+    @property
+    def used(self) -> int:
+        """Return how many frames added evidence."""
+        return self.sampled - sum(self.skipped.values())
+
+    @property
+    def condition(self) -> str:
+        """Return `running`, `ended`, `stopped` (on an error or by the user) or `interrupted`."""
+        if self.running:
+            return "running"
+        if not self.ended:
+            return "interrupted"
+        return "ended" if (self.ending or {}).get("complete", True) else "stopped"
+
+    @property
+    def label(self) -> str | None:
+        """Return the leading class, or None without evidence."""
+        if self.last is None or not np.isfinite(self.last.probabilities).all():
+            return None
+        return self.labels[int(np.argmax(self.last.probabilities))]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A result, whether an engine judged it, and when it was taken down."""
+
+    result: Result
+    judged: bool
+    monotonic_ns: int
+    wall_ns: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a result adds to an exam: `(M, C)` member probabilities or the reason why it was
+    skipped, and what the ensemble beside a student had said by then, if anything.
+    """
+
+    members: NDArray[np.float32] | None
+    skip_reason: str | None
+    ensemble: EnsembleAnswer | None
+
+
+@dataclass(frozen=True)
+class RecordedEvent:
+    """An event of `journal_words.EVENTS`, and when it was taken down."""
+
+    name: str
+    fields: dict[str, Any]
+    monotonic_ns: int
+    wall_ns: int
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A kept picture: `status` is `proposed`, `accepted`, `rejected` or `reassigned`.
+
+    `picture` and `heatmap` are PNG files: the ultrasound region, and that frame's heatmap as grey
+    levels, 255 for 1, at the size the network gave it.
+    """
+
+    key_frame_id: str
+    stream_id: str
+    seq: int
+    reason: str
+    label: str | None
+    status: str
+    wall_ns: int
+    picture: bytes
+    heatmap: bytes | None
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return the picture, `(H, W)` grey or `(H, W, 3)` BGR, uint8."""
+        return _decode_png(self.picture)
+
+    @property
+    def heat(self) -> NDArray[np.float32] | None:
+        """Return the heatmap, `(h, w)` in 0 to 1, or None."""
+        if self.heatmap is None:
+            return None
+        return (_decode_png(self.heatmap) / np.float32(255)).astype(np.float32)
+
+
+class Reader:
+    """The record as of one moment; `Journal.read` gives it."""
+
+    def __init__(self, connection: sqlite3.Connection, is_alive: Callable[[str], bool]) -> None:
+        """`is_alive` tells of a notebook's name whether its process still writes."""
+        self.connection, self._is_alive = connection, is_alive
+
+    def has(self, exam_id: str) -> bool:
+        """Return whether there is such an exam."""
+        found = self.connection.execute("SELECT 1 FROM exam WHERE name = ?", (exam_id,))
+        return found.fetchone() is not None
+
+    def exams(self) -> list[ExamSummary]:
+        """Return every exam, the newest first."""
+        names = self.connection.execute(
+            "SELECT name FROM exam ORDER BY begun_wall_ns DESC, id DESC"
+        )
+        return [self.exam(name) for (name,) in names.fetchall()]
+
+    def exam(self, exam_id: str) -> ExamSummary:
+        """Return one exam; raises `InputError` where there is none or more than one.
+
+        The beginning of an id will do, as long as it is the beginning of one only.
+        """
+        number, name, about, writer, begun, ended, ending = self._find(exam_id)
+        content = json.loads(about)
+        labels = tuple(content["labels"])
+        counts = dict(
+            self.connection.execute(
+                "SELECT skip_reason, count(*) FROM result WHERE exam = ? GROUP BY skip_reason",
+                (number,),
+            ).fetchall()
+        )
+        return ExamSummary(
+            exam_id=name,
+            about=content,
+            labels=labels,
+            begun_wall_ns=begun,
+            ended_wall_ns=ended,
+            ending=None if ending is None else json.loads(ending),
+            running=ended is None and self._is_alive(writer),
+            sampled=sum(counts.values()),
+            skipped={reason: count for reason, count in counts.items() if reason is not None},
+            last=self._read_last(number, labels),
+        )
+
+    def results(self, exam_id: str) -> Iterator[Recorded]:
+        """Yield an exam's results in the order in which they came."""
+        number, _, about, *_ = self._find(exam_id)
+        labels = tuple(json.loads(about)["labels"])
+        rows = self.connection.execute(
+            f"SELECT {RESULT_COLUMNS} FROM result WHERE exam = ? ORDER BY id",  # noqa: S608
+            (number,),
+        )
+        for row in rows:
+            yield _build_recorded(row, labels)
+
+    def evidence(self, exam_id: str) -> Iterator[Evidence]:
+        """Yield of each result, in that order, what an exam is made of."""
+        number, _, about, *_ = self._find(exam_id)
+        classes = len(json.loads(about)["labels"])
+        rows = self.connection.execute(
+            "SELECT members, skip_reason, ensemble_seq, ensemble_members FROM result "
+            "WHERE exam = ? ORDER BY id",
+            (number,),
+        )
+        for members, reason, seq, said in rows:
+            answer = _read_answer(seq, said, classes)
+            yield Evidence(_read_members(members, classes), reason, answer)
+
+    def events(self, exam_id: str) -> Iterator[RecordedEvent]:
+        """Yield an exam's events in the order in which they came."""
+        number, *_ = self._find(exam_id)
+        rows = self.connection.execute(
+            "SELECT name, fields, monotonic_ns, wall_ns FROM event WHERE exam = ? ORDER BY id",
+            (number,),
+        )
+        for name, fields, monotonic_ns, wall_ns in rows:
+            yield RecordedEvent(name, json.loads(fields), monotonic_ns, wall_ns)
+
+    def key_frames(self, exam_id: str) -> list[KeyFrame]:
+        """Return an exam's kept pictures in the order in which they were kept."""
+        number, *_ = self._find(exam_id)
+        rows = self.connection.execute(
+            "SELECT name, stream, seq, reason, label, status, wall_ns, picture, heatmap "
+            "FROM key_frame WHERE exam = ? ORDER BY id",
+            (number,),
+        )
+        return [KeyFrame(*row) for row in rows]
+
+    def _find(self, exam_id: str) -> tuple[Any, ...]:
+        found = self.connection.execute(
+            "SELECT id, name, about, writer, begun_wall_ns, ended_wall_ns, ending FROM exam "
+            "WHERE substr(name, 1, ?) = ?",
+            (len(exam_id), exam_id),
+        ).fetchall()
+        if len(found) != 1 or not exam_id:
+            many = f"{len(found)} exams begin" if found and exam_id else "no exam begins"
+            raise InputError(f"{many} with {exam_id!r}: see `neurosono exams list`")
+        row: tuple[Any, ...] = found[0]
+        return row
+
+    def _read_last(self, number: int, labels: tuple[str, ...]) -> ExamSnapshot | None:
+        row = self.connection.execute(
+            f"SELECT {RESULT_COLUMNS} FROM result "  # noqa: S608
+            "WHERE exam = ? AND judged ORDER BY id DESC LIMIT 1",
+            (number,),
+        ).fetchone()
+        return None if row is None else _build_recorded(row, labels).result.exam
+
+
+def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
+    seq, captured_ns, pts_s, reason, probabilities, members, disagreement, stage_ms, *rest = row
+    arrays, chosen, state, used, effective, skipped, judged, monotonic_ns, wall_ns, *more = rest
+    gate, unfamiliarity, plane, plain, alarm, seq_then, said, carried, stream = more
+    mean, low, high = np.frombuffer(arrays, "<f8").reshape(3, len(labels))
+    exam = ExamSnapshot(
+        probabilities=mean,
+        low=low,
+        high=high,
+        prediction_set=tuple(label for bit, label in enumerate(labels) if chosen >> bit & 1),
+        state=ExamState(state),
+        used=used,
+        effective_frames=effective,
+        skipped=json.loads(skipped),
+        mean=None if plain is None else np.frombuffer(plain, "<f8"),
+        alarm=bool(alarm),
+        carried=None if carried is None else build_carried(json.loads(carried)),
+    )
+    result = Result(
+        stream_id=stream,
+        seq=seq,
+        captured_ns=captured_ns,
+        pts_s=pts_s,
+        exam=exam,
+        skip_reason=None if reason is None else SkipReason(reason),
+        probabilities=None if probabilities is None else np.frombuffer(probabilities, "<f8"),
+        member_probabilities=_read_members(members, len(labels)),
+        disagreement=disagreement,
+        stage_ms=json.loads(stage_ms),
+        gate=gate,
+        unfamiliarity=unfamiliarity,
+        plane=plane,
+        ensemble=_read_answer(seq_then, said, len(labels)),
+    )
+    return Recorded(result, bool(judged), monotonic_ns, wall_ns)
+
+
+def _read_members(blob: bytes | None, classes: int) -> NDArray[np.float32] | None:
+    return None if blob is None else np.frombuffer(blob, "<f4").reshape(-1, classes)
+
+
+def _read_answer(seq: int | None, said: bytes | None, classes: int) -> EnsembleAnswer | None:
+    return None if seq is None else EnsembleAnswer(seq, _read_members(said, classes))
+
+
+def _decode_png(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8
+    )

@@ -1,0 +1,1 @@
+"""The engine process: frames in, results out."""

@@ -1,0 +1,241 @@
+"""The engine process: frames in, results out; it owns the running exam."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosono.engine.backends import Backend
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.cam import combine_cams
+from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.frame import Frame, SkipReason
+from neurosono.engine.contracts.pair import EnsembleAnswer
+from neurosono.engine.contracts.result import Result
+from neurosono.engine.exam.exam import Exam, measure_disagreement
+from neurosono.engine.exam.pair import PairedExam, open_exam
+from neurosono.engine.gate import Gate
+from neurosono.stream.judge.options import EngineOptions
+from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
+from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
+from neurosono.stream.processes.channel import Inlet, open_socket
+from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.wire import Event, pack
+
+if TYPE_CHECKING:
+    import zmq
+
+POLL_MS = 100
+
+LOSSLESS_WINDOW = 6
+"""Frames on their way in a replay: enough that decoding and the network overlap."""
+
+LIVE_WINDOW = 1
+"""Live, a frame waits in capture, where a newer one can still take its place."""
+
+
+class CamThrottle:
+    """Lets a heatmap through at most `rate_hz` times a second of source time (0: never).
+
+    Source time, not the clock on the wall, so that two replays give the same heatmaps.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period_s = 1.0 / rate_hz if rate_hz > 0 else float("inf")
+        self._last_s = float("-inf")
+
+    def passes(self, pts_s: float) -> bool:
+        """Return whether the frame shown at `pts_s` gets a heatmap."""
+        never = self._period_s == float("inf")
+        if never or pts_s - self._last_s < self._period_s - 1e-6:
+            return False
+        self._last_s = pts_s
+        return True
+
+
+class Worker:
+    """Judges frames, one after the other, and keeps the exam.
+
+    With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
+    With a `second` opinion, `backend` is the student, and `exam` that of the two.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        exam: Exam,
+        cam_hz: float,
+        gate: Gate | None = None,
+        second: SecondOpinion | None = None,
+    ) -> None:
+        self._backend, self.exam, self._gate = backend, exam, gate
+        self._second = second
+        self._throttle = CamThrottle(cam_hz)
+        self._lets_pass = True
+
+    def warm_up(self, size_px: int) -> None:
+        """Judge nothing once, as many runtimes compile only when they are first asked."""
+        nothing = np.zeros((size_px, size_px), dtype=np.uint8)
+        self._backend.infer(nothing[None])
+        if self._gate is not None:
+            self._gate.judge(nothing)
+
+    def lets_pass(self) -> bool:
+        """Whether the gate let the last frame pass, and so most likely the next one."""
+        return self._lets_pass
+
+    def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
+        """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
+        stage_ms = frame.stage_ms | {"wait": wait_ms}
+        clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
+        reason, said = self._ask_gate(frame, stage_ms)
+        if frame.pixels is None or reason is not None:
+            if reason is not None:
+                self.exam.skip(reason)
+            said["ensemble"] = self._follow_ensemble(None, stage_ms)
+            return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
+        begun_ns = time.monotonic_ns()
+        answer = self._backend.infer(frame.pixels[None])
+        network_ns = time.monotonic_ns()
+        members = answer.probabilities[0]
+        probabilities = self.exam.update(members)
+        said["ensemble"] = self._follow_ensemble(frame, stage_ms)
+        wants_cam = self._throttle.passes(frame.pts_s)
+        cam = combine_cams(answer.cams[0]) if wants_cam else None
+        snapshot = self.exam.snapshot()
+        stage_ms["network"] = (network_ns - begun_ns) / 1e6
+        stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
+        return Result(
+            *clock,
+            snapshot,
+            probabilities=probabilities,
+            member_probabilities=members,
+            cam=cam,
+            disagreement=measure_disagreement(members),
+            stage_ms=stage_ms,
+            **said,
+        )
+
+    def _follow_ensemble(
+        self, frame: Frame | None, stage_ms: dict[str, float]
+    ) -> EnsembleAnswer | None:
+        """Put the frame forward, and enter into the exam what the ensemble has said meanwhile."""
+        if self._second is None or not isinstance(self.exam, PairedExam):
+            return None
+        answer = self._second.exchange(frame)
+        if answer is not None:
+            self.exam.follow(answer)
+            stage_ms["ensemble"] = answer.network_ms
+        return answer
+
+    def begin_exam(self, exam: Exam) -> None:
+        """Go over to another exam."""
+        self.exam = exam
+        if self._second is not None:
+            self._second.begin_again()
+
+    def events(self) -> list[Event]:
+        """Return what the ensemble has to tell, beside its answers."""
+        return [] if self._second is None else self._second.events()
+
+    def _ask_gate(
+        self, frame: Frame, stage_ms: dict[str, float]
+    ) -> tuple[SkipReason | None, dict[str, Any]]:
+        """Return why the frame is skipped, and what of its `Result` the gate fills in."""
+        if self._gate is None or frame.pixels is None:
+            return frame.skip_reason, {}
+        begun_ns = time.monotonic_ns()
+        found = self._gate.judge(frame.pixels)
+        self._lets_pass = found.refusal is None
+        stage_ms["gate"] = (time.monotonic_ns() - begun_ns) / 1e6
+        said = {"gate": found.score, "unfamiliarity": found.unfamiliarity, "plane": found.plane}
+        return found.refusal, said
+
+
+def work(
+    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+) -> None:
+    """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
+    options = EngineOptions(**configuration["options"])
+    endpoints = configuration["endpoints"]
+    with (
+        # before the engine loads, so that the capture process has somewhere to send to
+        open_socket(context, endpoints["frames"], bind=False) as frames_socket,
+        open_socket(context, endpoints["results"], bind=False) as results,
+        ExitStack() as stack,
+    ):
+        bundle = Bundle.load(Path(options.bundle))
+        student = None if options.student is None else Bundle.load(Path(options.student))
+        gate = Gate.open(bundle)
+        # live, one frame on all cores is soonest done
+        streams = 1 if options.realtime or options.threads == 1 else STREAMS
+        choice = _open_first(options, bundle, student, streams)
+        exam = open_exam(bundle, student, options.exam)
+        second = stack.enter_context(_open_second(options, bundle))
+        worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
+        worker.warm_up(bundle.manifest.preprocessing.size_px)
+        results.send(pack(Event("ready", choice.describe())))
+        inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
+        while not stop():
+            for event in worker.events():
+                results.send(pack(event))
+            received = ahead.receive(POLL_MS)
+            if received is None:
+                results.send(pack(Event("alive")))
+                continue
+            match received.message:
+                case Frame() as frame:
+                    wait_ms = (time.monotonic_ns() - received.sent_ns) / 1e6
+                    results.send(pack(worker.judge(frame, wait_ms)))
+                    if frame.pixels is not None:
+                        inlet.give_credit()
+                case Event(name="hello"):
+                    inlet.begin_again()
+                case Event(name="new-exam", fields=fields):
+                    worker.begin_exam(open_exam(bundle, student))
+                    results.send(pack(Event("exam-begun", fields)))
+                case Event(name="end"):
+                    return
+                case other:
+                    results.send(pack(Event("ignored", {"kind": type(other).__name__})))
+
+
+def _open_first(
+    options: EngineOptions, bundle: Bundle, student: Bundle | None, streams: int
+) -> Choice:
+    """Open the engine that judges every frame, `streams` of them at once."""
+    how = (options.threads, options.avoid, streams)
+    if student is not None:
+        return open_engine(student, "auto", None, None, *how)
+    return open_engine(bundle, options.engine, options.precision, options.members, *how)
+
+
+@contextmanager
+def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpinion | None]:
+    """Open the ensemble behind its student, if there is one."""
+    if options.student is None:
+        yield None
+        return
+    wanted = (options.engine, options.precision, options.members)
+    classes = len(bundle.manifest.labels)
+    second: SecondOpinion
+    if options.realtime:
+        threads = count_threads()
+        second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
+    else:
+        choice = open_engine(bundle, *wanted, options.threads, options.avoid)
+        second = AtOnce(choice, classes)
+    try:
+        yield second
+    finally:
+        second.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(work))

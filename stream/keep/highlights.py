@@ -1,0 +1,76 @@
+"""The frames that moved the exam most, a few for each class."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.result import Result
+
+THUMBNAIL_PX = 160
+PER_CLASS = 3
+APART_S = 1.0
+"""Neighbours show the same view; a second apart they may not (design decision)."""
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """A frame that spoke for `label` by `evidence`: its probability less the exam's own."""
+
+    label: str
+    seq: int
+    pts_s: float
+    evidence: float
+    pixels: NDArray[np.uint8]
+
+
+class Highlights:
+    """Keeps the strongest frames of each class."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._best: dict[str, list[Highlight]] = {label: [] for label in labels}
+
+    def offer(self, result: Result, pixels: NDArray[np.uint8]) -> Highlight | None:
+        """Take a used frame, its region `(H, W)` or `(H, W, 3)`; returns it if it was kept."""
+        if result.probabilities is None:
+            return None
+        leading, evidence = measure_evidence(result)
+        label = self._labels[leading]
+        kept = self._best[label]
+        near = [each for each in kept if abs(each.pts_s - result.pts_s) < APART_S]
+        rivals = near or (kept if len(kept) >= PER_CLASS else [])
+        if rivals:
+            weakest = min(rivals, key=lambda each: each.evidence)
+            if evidence <= weakest.evidence:
+                return None
+            kept.remove(weakest)
+        highlight = Highlight(label, result.seq, result.pts_s, evidence, _shrink(pixels))
+        kept.append(highlight)
+        kept.sort(key=lambda each: -each.evidence)
+        return highlight
+
+    def of(self, label: str) -> list[Highlight]:
+        """Return the frames kept for `label`, strongest first."""
+        return list(self._best[label])
+
+
+def measure_evidence(result: Result) -> tuple[int, float]:
+    """Return the place of the class that a used frame speaks for, and by how much.
+
+    That is its probability less the exam's own, so -1 to 1; a skipped frame says nothing.
+    """
+    if result.probabilities is None:
+        raise InputError("a skipped frame has no evidence: ask for its `skip_reason` first")
+    gain = result.probabilities - np.nan_to_num(result.exam.probabilities)
+    leading = int(np.argmax(result.probabilities))
+    return leading, float(gain[leading])
+
+
+def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = THUMBNAIL_PX / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""An exam beside a scanner."""

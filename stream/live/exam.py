@@ -1,0 +1,182 @@
+"""The running exam of a live session, as the display process knows it and the screens show it.
+
+It is kept here result by result, so that no other process takes it along when it dies.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.result import Result
+from neurosono.engine.exam.exam import Exam
+from neurosono.engine.exam.pair import PairedExam, open_exam
+from neurosono.stream.keep.highlights import Highlights
+from neurosono.stream.live.desk import Desk
+from neurosono.stream.live.measures import Measures
+from neurosono.stream.live.stage import Record, Stage
+from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.view.heatmap import paint_heatmap
+from neurosono.stream.view.state import AiState, OverlayState
+from neurosono.stream.view.status import describe_status
+from neurosono.stream.view.viewer import Viewer
+
+
+class LiveExam:
+    """Takes pictures and results; shows them, writes them down, and counts them."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        stage: Stage,
+        record: Record,
+        ask_new_exam: Callable[[], None],
+        exam: Exam | None,
+        *,
+        second_read: bool,
+        student: Bundle | None = None,
+    ) -> None:
+        """`ask_new_exam` is called when a person asks for another exam; `exam` is to go on with.
+
+        `student` judges every frame where it is given, `bundle` as many as time allows.
+        """
+        self._student = student
+        self._bundle, self._stage, self._record = bundle, stage, record
+        self._labels = bundle.manifest.labels
+        self._mode = "second-read" if second_read else "concurrent"
+        self._before = (0, 0)
+        self._over = False
+        self.has_news = False
+        """Whether an answer came after the last picture: worth a word without the next one."""
+        self.viewer = Viewer(self._labels, realtime=True)
+        self.ledger = Ledger()
+        self.desk = Desk(stage, record, ask_new_exam, blind=second_read)
+        self.measures = Measures(time.monotonic_ns(), self.count)
+        self.source: dict[str, Any] = {}
+        self.begin(exam)
+
+    def begin(self, exam: Exam | None = None) -> None:
+        """Begin an exam at nothing, or where `exam` stands."""
+        self.exam = exam or open_exam(self._bundle, self._student)
+        carried = self.exam.snapshot().carried
+        self._carrier = None if carried is None else carried.by
+        self._highlights = Highlights(self._labels)
+        self._planes: Counter[str] = Counter()
+        self._before = (self.viewer.decoded, self.viewer.displayed)
+        self.viewer.begin_exam()
+        self.desk.open_exam(self._labels)
+
+    def show(self, picture: DisplayFrame) -> None:
+        """Show a picture."""
+        now_ns = time.monotonic_ns()
+        self.has_news = False
+        self.viewer.see(picture)
+        self.desk.see(picture)
+        state = self.viewer.state(picture.pts_s, now_ns)
+        self._record.film(picture, state)
+        status = self._describe(state, now_ns)
+        age_ms = (now_ns - picture.captured_ns) / 1e6
+        self._stage.publish(picture.pixels, {**status, "index": picture.index, "age_ms": age_ms})
+        self.measures.add("picture", age_ms)
+
+    def say(self, now_ns: int) -> None:
+        """Say how things stand, without a picture."""
+        self.has_news = False
+        state = self.viewer.state(self._last_pts_s(), now_ns)
+        self._stage.publish_status(self._describe(state, now_ns))
+        self.measures.add_all("screen", self._stage.painted_ages_ms())
+
+    def end(self, now_ns: int) -> None:
+        """Say the last word: the session is over, and this is how the exam ended."""
+        self._over = True
+        self.desk.ended = True
+        self.say(now_ns)
+
+    def take(self, result: Result) -> None:
+        """Enter a result once; the exam here is the engine's own, step by step."""
+        if not self.ledger.add(result.seq):
+            return
+        self._record.record(result)
+        if result.skip_reason is not None:
+            self.exam.skip(result.skip_reason)
+        elif result.member_probabilities is not None:
+            self.exam.update(result.member_probabilities)
+            self.has_news = True
+            if result.plane is not None:
+                self._planes[result.plane] += 1
+            self.measures.add("answer", (time.monotonic_ns() - result.captured_ns) / 1e6)
+        self._follow_ensemble(result)
+        own = self.viewer.own_region(result.seq)
+        before = self.viewer.heatmap
+        if result.skip_reason != SkipReason.ENGINE_OFF:
+            self.viewer.hear(result)
+        self._publish_heatmap(before, result.captured_ns)
+        self.desk.judge(result, own)
+        if own is not None and (kept := self._highlights.offer(result, own)) is not None:
+            about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
+            self._stage.publish_evidence(kept.label, kept.pixels, about)
+
+    def _follow_ensemble(self, result: Result) -> None:
+        if result.ensemble is not None and isinstance(self.exam, PairedExam):
+            self.exam.follow(result.ensemble)
+        carried = self.exam.snapshot().carried
+        if carried is not None and carried.by is not self._carrier:
+            self._carrier = carried.by
+            fields = {"by": str(carried.by), "judged": carried.judged}
+            self._record.event("carried-by", fields)
+
+    def take_unjudged(self, frame: Frame) -> None:
+        """Enter a frame that no engine was there to judge."""
+        self.take(
+            Result(
+                *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s),
+                *(self.exam.snapshot(), frame.skip_reason or SkipReason.ENGINE_OFF),
+                stage_ms=frame.stage_ms,
+            )
+        )
+
+    def count(self) -> dict[str, Any]:
+        """Return the frames of this exam, as in `exam.json`."""
+        exam = self.exam.snapshot()
+        decoded, displayed = self.viewer.decoded, self.viewer.displayed
+        decoded, displayed = decoded - self._before[0], displayed - self._before[1]
+        return {
+            "decoded": decoded,
+            "displayed": displayed,
+            "dropped": decoded - displayed,
+            "sampled": exam.used + sum(exam.skipped.values()),
+            "used": exam.used,
+            "skipped": exam.skipped,
+        }
+
+    def _describe(self, state: OverlayState, now_ns: int) -> dict[str, Any]:
+        self._record.note_ai(state.ai)
+        self.measures.note_ai(state.ai, state.ai_reason, now_ns)
+        about = {
+            "exam": self._record.exam_id,
+            "frames": self.count(),
+            "ended": self.desk.ended,
+            "over": self._over,
+            "mode": self._mode,
+            "seq": self.ledger.next_seq,
+            "source": dict(self.source),
+            "planes": dict(self._planes) if state.ai is AiState.ON else {},
+            "recording": self._record.recording(),
+            "viewers": self._stage.viewers(),
+        }
+        return describe_status(self._labels, state, self.exam.snapshot(), about)
+
+    def _publish_heatmap(self, before: object, captured_ns: int) -> None:
+        heatmap = self.viewer.heatmap
+        if heatmap is None or heatmap is before:
+            return
+        height, width = heatmap.pixels.shape[:2]
+        painted = paint_heatmap(heatmap, (height, width), self._bundle.manifest.preprocessing)
+        age_ms = (time.monotonic_ns() - captured_ns) / 1e6
+        about = {"label": heatmap.label, "seq": heatmap.seq, "age_ms": age_ms}
+        self._stage.publish_heatmap(painted, about)
+
+    def _last_pts_s(self) -> float:
+        return 0.0 if self.viewer.result is None else self.viewer.result.pts_s

@@ -1,0 +1,165 @@
+"""A live exam's way into the journal: what happened, in the journal's own words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine import __version__
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.result import Result
+from neurosono.stream.journal.journal import ExamJournal, Journal
+from neurosono.stream.journal.words import EVENTS, describe_bundle
+from neurosono.stream.keep.clips import Clips
+from neurosono.stream.keep.proposals import Proposal
+from neurosono.stream.keep.recording import Film, Recorder
+from neurosono.stream.view.state import AiState, OverlayState
+
+_NAMES = {"resolution-change": "size-change", "connected": "opened"}
+"""Where a source's word for what happened is not the journal's."""
+
+MAX_WAITING = 200
+"""Events remembered from before the first frame: a source that tries and tries is not an exam."""
+
+_AI_WORDS = {
+    AiState.ON: "on",
+    AiState.OFF: "off",
+    AiState.STARTING: "starting",
+    AiState.NO_SIGNAL: "no-signal",
+}
+
+
+class LiveRecord:
+    """Writes one exam after the other into a journal."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        bundle: Bundle,
+        clips: Clips | None = None,
+        resume: str | None = None,
+        recorder: Recorder | None = None,
+        student: Bundle | None = None,
+    ) -> None:
+        """`clips` takes what was seen before each kept frame; without it no clip is made.
+
+        `resume` is the exam to go on with, whose session was killed; `recorder` films it;
+        `student` judges beside `bundle`.
+        """
+        self._journal, self._clips = journal, clips
+        self._models = describe_bundle(bundle, student)
+        self._recorder, self._filming, self._failed = recorder, False, False
+        self._engine: dict[str, Any] = {}
+        self._ai: AiState | None = None
+        self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
+        self._id = journal.make_exam_id() if resume is None else resume
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def exam_id(self) -> str:
+        """The id of the exam that runs."""
+        return self._id
+
+    @property
+    def begun(self) -> bool:
+        """Whether the exam stands in the journal: from its first sampled frame on."""
+        return self._exam is not None
+
+    def record(self, result: Result) -> None:
+        """Write down a result, before it is shown; the first one begins the exam."""
+        # what passed through the engine has waited for it; the rest was never counted by it
+        self._open().record(result, judged="wait" in result.stage_ms)
+
+    def event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Write down an event; of its fields only those that the journal has a place for."""
+        word = _NAMES.get(name, name)
+        places = EVENTS.get(word)
+        if places is None:
+            return
+        kept = {key: value for key, value in fields.items() if key in places}
+        if word == "ready":
+            self._engine = kept
+        self._say(word, kept)
+
+    def state(self, part: str, value: str) -> None:
+        """Write down that `part` is now `value`."""
+        self._say("state", {"part": part, "value": value})
+
+    def note_ai(self, ai: AiState) -> None:
+        """Write down what the screen says of the AI, when that changes."""
+        if ai is not self._ai:
+            self._ai = ai
+            self.state("ai", _AI_WORDS[ai])
+
+    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+        """Take the region that is shown now, where clips are wanted."""
+        if self._clips is not None:
+            self._clips.see(pixels, captured_ns)
+
+    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Film what is shown now, region only, once the exam stands in the journal."""
+        if self._recorder is None or self._exam is None:
+            return
+        if not self._filming:
+            self._filming = True
+            self._say("recording-begun", {"overlay": self._recorder.film is Film.OVERLAY})
+        if self._recorder.failure is not None:
+            if not self._failed:
+                self._failed = True
+                self.state("recording", "off")
+            return
+        self._recorder.take(self._id, picture.region, picture.captured_ns, state)
+
+    def recording(self) -> dict[str, Any] | None:
+        """Return how the recording stands, or None where none is made."""
+        return None if self._recorder is None else self._recorder.describe()
+
+    def keep(self, frame: Proposal) -> str | None:
+        """Keep a frame; returns its id, or None where nothing can be kept."""
+        seq, pixels, reason = frame.seq, frame.pixels, frame.reason
+        name = self._open().keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
+        if name is not None and self._clips is not None:
+            self._clips.keep(self.exam_id, name, frame.captured_ns)
+        return name
+
+    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
+        """Write down what a person said of a kept picture."""
+        self._open().review(key_frame_id, verdict, label)
+
+    def next_exam(self, counts: Mapping[str, Any]) -> None:
+        """End the exam and begin another."""
+        self.end(counts)
+        if self._clips is not None:
+            self._clips.begin_exam()
+        self._exam, self._id = None, self._journal.make_exam_id()
+
+    def end(self, counts: Mapping[str, Any]) -> None:
+        """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""
+        if self._exam is not None:
+            if self._recorder is not None and self._filming:
+                told = self._recorder.describe()
+                self._say("recording-ended", {key: told[key] for key in ("segments", "pictures")})
+            self._filming = False
+            self._exam.end({"complete": True, "frames": dict(counts)})
+
+    def _open(self) -> ExamJournal:
+        """Return the exam, begun now if it was not: a session without a frame leaves no trace."""
+        if self._exam is None:
+            about = {"mode": "live", "release": __version__, **self._engine}
+            self._exam = self._journal.begin(self._models | about, self._id)
+            for word, fields in self._waiting:
+                self._say(word, fields)
+            self._waiting.clear()
+        return self._exam
+
+    def _say(self, word: str, fields: dict[str, Any]) -> None:
+        if self._exam is None:
+            self._waiting = [*self._waiting[-MAX_WAITING:], (word, fields)]
+            return
+        try:
+            self._exam.event(word, fields)
+        except InputError:  # a value that the journal has no word for: that it happened is kept
+            self._exam.event(word)

@@ -1,0 +1,98 @@
+"""Where a live exam goes: to whoever watches it, and into the record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.result import Result
+from neurosono.engine.exam.exam import Exam
+from neurosono.stream.keep.proposals import Proposal
+from neurosono.stream.page.protocol import Command
+from neurosono.stream.view.state import AiState, OverlayState
+
+
+class Stage(Protocol):
+    """Where a live exam is shown: the web page's hub, or a terminal."""
+
+    def publish(self, pixels: NDArray[np.uint8], status: dict[str, Any]) -> None:
+        """Show a picture and what is known with it."""
+
+    def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
+        """Show a heatmap, already over its own frame."""
+
+    def publish_evidence(
+        self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """Show a frame that moved the exam."""
+
+    def publish_status(self, status: dict[str, Any]) -> None:
+        """Say how things stand without a picture."""
+
+    def publish_key_frame(
+        self, key_frame_id: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """List a kept picture, or say anew what became of it."""
+
+    def commands(self) -> list[Command]:
+        """Return what the people at the screens asked for since the last call."""
+
+    def viewers(self) -> int:
+        """Return how many screens watch."""
+
+    def painted_ages_ms(self) -> list[float]:
+        """Return how old each picture was that a screen has painted since the last call."""
+
+
+class Record(Protocol):
+    """Where a live exam is written down."""
+
+    def record(self, result: Result) -> None:
+        """Write down what the engine said of a frame."""
+
+    def event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Write down what happened."""
+
+    def state(self, part: str, value: str) -> None:
+        """Write down that `part` (`ai`, `signal`, ...) is now `value`."""
+
+    def note_ai(self, ai: AiState) -> None:
+        """Write down what the screen says of the AI, when that changes."""
+
+    @property
+    def exam_id(self) -> str:
+        """The id of the exam that runs."""
+
+    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+        """Take the region that is shown now, for clips of what is kept, if those are wanted."""
+
+    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take the picture that is shown now, and what is said of it, for a recording, if any."""
+
+    def recording(self) -> dict[str, Any] | None:
+        """Return how the recording stands, or None where none is made."""
+
+    def keep(self, frame: Proposal) -> str | None:
+        """Keep a frame; returns its id, or None where nothing can be kept."""
+
+    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
+        """Write down what a person said of a kept picture."""
+
+    def next_exam(self, counts: Mapping[str, Any]) -> None:
+        """End the exam and begin another."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session that is over: the exam as it then stood, its counts, and what judged it.
+
+    `measured` is what `stream.live.measures` and the processes' own accounts say of it.
+    """
+
+    exam: Exam
+    counts: dict[str, Any]
+    engine: dict[str, Any]
+    measured: dict[str, Any]

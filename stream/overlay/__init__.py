@@ -1,0 +1,1 @@
+"""The drawn overlay, and video of it."""

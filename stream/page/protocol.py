@@ -1,0 +1,177 @@
+"""What travels between the session and a browser: message kinds, the status, and the commands.
+
+A message to the browser is one WebSocket binary frame: 1 byte kind, uint32 little-endian length of
+the JSON, the JSON in UTF-8, then a JPEG or nothing. The browser answers in small JSON texts: an
+acknowledgement for every message, and commands from a fixed vocabulary.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from neurosono.engine.contracts.errors import WireError
+
+_HEAD = struct.Struct("<BI")
+
+MAX_ANSWER_BYTES = 4096
+"""No answer of the page comes near it; a longer one is not ours."""
+
+MAX_WORDS = 120
+"""The longest text a command's field may carry."""
+
+
+class Kind(IntEnum):
+    """What a message to the browser carries."""
+
+    PICTURE = 1
+    HEATMAP = 2
+    EVIDENCE = 3
+    STATUS = 4
+    KEY_FRAME = 5
+
+
+_VOCABULARY: dict[str, dict[str, type]] = {
+    "freeze": {"index": int},
+    "unfreeze": {},
+    "keep": {"index": int, "seq": int},
+    "review": {"key_frame_id": str, "verdict": str, "label": str},
+    "new-exam": {},
+    "end-exam": {},
+    "hide-ai": {},
+    "show-ai": {},
+    "hide-heatmap": {},
+    "show-heatmap": {},
+}
+"""Every command and the fields it may carry."""
+
+_REQUIRED = {"review": ("key_frame_id", "verdict"), "keep": ("index",)}
+
+VERDICTS = ("accept", "reject", "reassign")
+"""What a person may say of a kept frame."""
+
+_JUDGEMENTS: dict[str, Any] = {
+    "probabilities": None,
+    "low": None,
+    "high": None,
+    "prediction_set": [],
+    "state": None,
+    "alarm": False,
+    "planes": {},
+}
+"""What of a status is the AI's opinion, and what stands in its place where it is withheld."""
+
+_OPINIONS_OF_A_FRAME = ("label", "probability", "quality", "evidence")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a person at a screen asks of the session.
+
+    `name` is one of the vocabulary; `fields` its checked fields, and `viewer`, which numbers the
+    screen that it came from.
+    """
+
+    name: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def pack(kind: Kind, about: bytes, jpeg: bytes = b"") -> bytes:
+    """Return one message; `about` is JSON in UTF-8."""
+    return b"".join((_HEAD.pack(kind, len(about)), about, jpeg))
+
+
+def unpack(message: bytes) -> tuple[Kind, dict[str, Any], bytes]:
+    """Return kind, JSON and JPEG of a message, as a browser reads it; raises `WireError`."""
+    try:
+        kind, length = _HEAD.unpack_from(message)
+        about = json.loads(message[_HEAD.size : _HEAD.size + length])
+        return Kind(kind), about, message[_HEAD.size + length :]
+    except (struct.error, ValueError) as error:
+        raise WireError(
+            f"a display message of {len(message)} bytes cannot be read: {error}"
+        ) from error
+
+
+def encode_json(value: Mapping[str, Any]) -> bytes:
+    """Return compact JSON in UTF-8; what is not a finite number becomes null, as JSON has none."""
+    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False).encode()
+
+
+def withhold_opinion(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `status` as a viewer may see it: in a second read, without opinion until the end.
+
+    Likewise no opinion passes while the AI is anything but on (design.md, rule 1), whatever the
+    session put there.
+    """
+    seen = dict(status)
+    if is_blind(status) or status.get("ai") != "AI ON":
+        seen |= _JUDGEMENTS
+    return seen
+
+
+def is_blind(status: Mapping[str, Any]) -> bool:
+    """Whether the AI must stay hidden: a second read whose exam has not ended."""
+    return status.get("mode") == "second-read" and not status.get("ended", False)
+
+
+def without_opinion(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of a kept frame without what the AI thinks of it."""
+    return {name: value for name, value in about.items() if name not in _OPINIONS_OF_A_FRAME}
+
+
+def parse_answer(text: str) -> dict[str, Any]:
+    """Return a browser's answer as a mapping; raises `WireError` where it is none."""
+    if len(text) > MAX_ANSWER_BYTES:
+        raise WireError(f"an answer of {len(text)} characters, expected up to {MAX_ANSWER_BYTES}")
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"a viewer's answer is no JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise WireError(f"a viewer's answer must be a JSON object, found {type(answer).__name__}")
+    return answer
+
+
+def parse_command(answer: Mapping[str, Any], labels: Sequence[str], viewer: int) -> Command:
+    """Return the command in a browser's answer; raises `WireError` where it is not one of ours."""
+    name = answer.get("command")
+    if not isinstance(name, str) or name not in _VOCABULARY:
+        raise WireError(f"unknown command {name!r:.60}; expected one of {', '.join(_VOCABULARY)}")
+    given = answer.get("fields", {})
+    if not isinstance(given, dict):
+        raise WireError(f"the fields of {name!r} must be an object")
+    known = _VOCABULARY[name]
+    for key, value in given.items():
+        if key not in known or type(value) is not known[key]:
+            raise WireError(f"the command {name!r} takes {list(known)}, found {key!r:.60}")
+        if isinstance(value, str) and not 0 < len(value) <= MAX_WORDS:
+            raise WireError(f"{key!r} of {name!r} must have 1 to {MAX_WORDS} characters")
+    missing = [key for key in _REQUIRED.get(name, ()) if key not in given]
+    if missing:
+        raise WireError(f"the command {name!r} needs {missing}")
+    if name == "review":
+        _check_review(given, labels)
+    return Command(name, {**given, "viewer": viewer})
+
+
+def _check_review(given: Mapping[str, Any], labels: Sequence[str]) -> None:
+    if given["verdict"] not in VERDICTS:
+        raise WireError(f"a verdict is one of {VERDICTS}, found {given['verdict']!r:.60}")
+    if (given["verdict"] == "reassign") != ("label" in given):
+        raise WireError("a label is given exactly where a frame is reassigned")
+    if "label" in given and given["label"] not in labels:
+        raise WireError(f"a label is one of {list(labels)}, found {given['label']!r:.60}")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,198 @@
+"""What the web server answers: the page, its files, its socket, health and counts."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.stream.page.access import HEADERS, Access
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.page.viewing import POLICY_VIOLATION, TRY_AGAIN_LATER, Viewing
+from neurosono.stream.view import palette
+from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
+from neurosono.stream.view.viewer import LATE_MS
+from neurosono.stream.view.words import SKIP_WORDS
+
+HEALTHY_MS = 1000.0
+"""A session speaks every 250 ms; after a second of silence it is not well."""
+
+_TYPES = {
+    "js": "text/javascript",
+    "css": "text/css",
+    "html": "text/html",
+    "svg": "image/svg+xml",
+}
+
+
+def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> ASGIApp:
+    """Return the application."""
+    site = _Site(hub, access, labels, read_only=read_only)
+    routes = [
+        Route("/", site.page),
+        Route("/page/{name}", site.file),
+        Route("/healthz", site.health),
+        Route("/metrics", site.metrics),
+        WebSocketRoute("/ws", site.watch),
+    ]
+    return _Guard(Starlette(routes=routes), access)
+
+
+class _Site:
+    """What is behind each address."""
+
+    def __init__(self, hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> None:
+        self._hub, self._access, self._labels = hub, access, tuple(labels)
+        self._read_only = read_only
+        self._files = _read_page()
+        self._greeting = {
+            "labels": list(labels),
+            "skip_words": {str(reason): word for reason, word in SKIP_WORDS.items()},
+            "late_ms": LATE_MS,
+            "plane_words": STANDARD,
+            "plane_frames": SEEN_FRAMES,
+            "plane_caution": CAUTION,
+            "read_only": read_only,
+        }
+
+    async def page(self, request: Request) -> Response:
+        if not self._access.admits_token(request.headers, request.query_params):
+            return PlainTextResponse("open the address that neurosono printed\n", 403)
+        return Response(self._files["index.html"], media_type=_TYPES["html"])
+
+    async def file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._files:
+            return PlainTextResponse("no such file\n", 404)
+        return Response(self._files[name], media_type=_TYPES[name.rpartition(".")[2]])
+
+    async def health(self, _: Request) -> Response:
+        last = self._hub.last_status()
+        well = last is not None and last[1] <= HEALTHY_MS
+        silent_ms = None if last is None else round(last[1])
+        body = json.dumps({"ok": well, "status_age_ms": silent_ms}) + "\n"
+        return Response(body, 200 if well else 503, media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        if not self._access.admits_token(request.headers, request.query_params):
+            return PlainTextResponse("a token is needed\n", 403)
+        return PlainTextResponse(describe_counts(self._hub), media_type="text/plain; version=0.0.4")
+
+    async def watch(self, socket: WebSocket) -> None:
+        admitted = self._access.admits_origin(socket.headers) and self._access.admits_token(
+            socket.headers, socket.query_params
+        )
+        if not admitted:
+            await socket.close(POLICY_VIOLATION)
+            return
+        await socket.accept()
+        viewing = Viewing(
+            socket, self._hub, self._labels, self._greeting, read_only=self._read_only
+        )
+        try:
+            mailbox = self._hub.attach(viewing.wake)
+        except RunError as error:
+            await socket.close(TRY_AGAIN_LATER, str(error))
+            return
+        try:
+            await viewing.run(mailbox)
+        except WebSocketDisconnect:
+            pass  # it went while we greeted it
+        finally:
+            self._hub.detach(mailbox)
+
+
+class _Guard:
+    """Turns away whoever asks for another host, and puts the safety headers on every answer."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in _raw(scope)}
+        if self._access.admits_host(headers):
+            await self._app(scope, receive, send_safely)
+        elif scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+        else:
+            refusal = PlainTextResponse("this server goes by another name\n", 421)
+            await refusal(scope, receive, send_safely)
+
+
+def _raw(scope: Scope) -> list[tuple[bytes, bytes]]:
+    return list(scope.get("headers", []))
+
+
+def _read_page() -> dict[str, bytes]:
+    """Return the page's files by name, its colours and notice filled in from where they belong."""
+    folder = resources.files("neurosono.stream.page") / "static"
+    files = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    notice = html.escape(NOTICE).encode()
+    files["index.html"] = files["index.html"].replace(b"{{notice}}", notice)
+    return files | {"palette.css": describe_palette().encode()}
+
+
+def describe_palette() -> str:
+    """Return the overlay's colours as CSS variables, so that page and video look the same."""
+    colours: dict[str, Any] = {
+        name.lower().replace("_", "-"): value
+        for name, value in vars(palette).items()
+        if name.isupper() and isinstance(value, tuple) and isinstance(value[0], int)
+    }
+    colours |= {f"class-{place}": one for place, one in enumerate(palette.CLASS_COLOURS)}
+    lines = [f"  --{name}: #{r:02x}{g:02x}{b:02x};" for name, (b, g, r) in colours.items()]
+    return ":root {\n" + "\n".join(lines) + "\n}\n"
+
+
+def describe_counts(hub: Hub) -> str:
+    """Return frames, drops and age as Prometheus reads them."""
+    last = hub.last_status()
+    status: Mapping[str, Any] = {} if last is None else last[0]
+    frames: Mapping[str, Any] = status.get("frames") or {}
+    skipped: Mapping[str, int] = frames.get("skipped") or {}
+    counts = hub.counts
+    rows: list[tuple[str, str, Any]] = [
+        (f'frames_total{{what="{name}"}}', "counter", frames.get(name))
+        for name in ("decoded", "displayed", "dropped", "sampled", "used")
+    ]
+    rows += [
+        (f'frames_skipped_total{{reason="{reason}"}}', "counter", count)
+        for reason, count in skipped.items()
+    ]
+    rows += [
+        ("ai_on", "gauge", int(status.get("ai") == "AI ON") if status else None),
+        ("age_ms", "gauge", status.get("age_ms")),
+        ("status_age_ms", "gauge", None if last is None else round(last[1], 1)),
+        ("viewers", "gauge", hub.viewers()),
+        ("display_published_total", "counter", counts.published),
+        ("display_encoded_total", "counter", counts.encoded),
+        ("display_superseded_total", "counter", counts.superseded),
+        ("display_painted_total", "counter", counts.painted),
+        ("display_paint_ms", "gauge", round(counts.paint_ms, 1)),
+        ("commands_total", "counter", counts.commands),
+        ("commands_refused_total", "counter", counts.commands_refused),
+    ]
+    lines, typed = [], set()
+    for name, kind, value in rows:
+        family = name.partition("{")[0]
+        if value is not None:
+            if family not in typed:
+                lines.append(f"# TYPE neurosono_{family} {kind}")
+                typed.add(family)
+            lines.append(f"neurosono_{name} {value}")
+    return "\n".join(lines) + "\n"

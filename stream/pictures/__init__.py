@@ -1,0 +1,1 @@
+"""A picture, the region cut out of it, and its colours."""

@@ -1,0 +1,80 @@
+"""One decoded picture: what every source gives and the screen finder takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.stream.pictures.colour import drop_colour
+from neurosono.stream.pictures.region import Region
+
+
+class Chroma(Protocol):
+    """What a picture is beside its luma, worked out only where somebody asks."""
+
+    def is_neutral(self, region: Region | None) -> bool:
+        """Whether `region`, or the whole picture, carries no colour that an eye sees."""
+
+    def paint(self) -> NDArray[np.uint8]:
+        """Return the whole picture, `(H, W, 3)` BGR uint8."""
+
+    def expand(self, luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return levels of the luma, `(h, w)` uint8, at full range; black stays 0."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A whole scanner screen, as decoded.
+
+    `index` counts pictures over the whole exam, `clip` the clip (or still) it came from, both from
+    0. `pts_s` is its time in the exam: strictly rising from 0 on, over all clips. `decoded` is
+    `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; where `chroma` is given, it is the bare luma,
+    and `chroma` knows the range of its levels, and the colours. `decode_ms` is what decoding it
+    took.
+
+    Live sources also say when it arrived (`received_ns`, on `time.monotonic_ns`), and whether it is
+    `damaged`: it was decoded from data that were cut, or after such data and before the next whole
+    picture, so that parts of it may be guessed by the decoder.
+    """
+
+    index: int
+    clip: int
+    pts_s: float
+    decoded: NDArray[np.uint8]
+    decode_ms: float = 0.0
+    received_ns: int | None = None
+    damaged: bool = False
+    chroma: Chroma | None = None
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """`decoded` at full range: `(H, W)` grey or `(H, W, 3)` BGR; worked out when asked for."""
+        return self.decoded if self.chroma is None else self.chroma.expand(self.decoded)
+
+    def crop(self, region: Region) -> NDArray[np.uint8]:
+        """Copy a region out, 0 outside its outline: `(h, w)` grey, or `(h, w, 3)` if coloured."""
+        if self.chroma is None:
+            return drop_colour(region.crop(self.decoded))
+        if self.chroma.is_neutral(region):
+            return self.chroma.expand(region.crop(self.decoded))
+        return drop_colour(region.crop(self.chroma.paint()))
+
+    def whole(self) -> NDArray[np.uint8]:
+        """Return the whole screen, `(H, W)` grey or `(H, W, 3)` BGR."""
+        if self.chroma is None or self.chroma.is_neutral(None):
+            return self.pixels
+        return self.chroma.paint()
+
+
+class Source(Protocol):
+    """Where pictures come from."""
+
+    @property
+    def description(self) -> str:
+        """What the source is, without any name that could point at a patient."""
+
+    def pictures(self) -> Iterator[Picture]:
+        """Decode in order; raises `SourceBrokenError` after the last readable picture."""

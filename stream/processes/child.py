@@ -1,0 +1,71 @@
+"""What the capture and the engine process have in common: how they start, and how they end."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from neurosono.engine.contracts.errors import NeurosonoError
+from neurosono.stream.processes.channel import open_socket
+from neurosono.stream.processes.wire import Event, pack
+
+EXIT_ORPHANED = 3
+"""The exit code of a child whose parent went away."""
+
+
+class Stop:
+    """Whether this process was asked to stop: by SIGTERM, or by `set`."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def set(self, *_: object) -> None:
+        """Ask for the stop; also fits as a signal handler."""
+        self._asked = True
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        return self._asked
+
+
+def run_child(
+    work: Callable[[dict[str, Any], "zmq.Context[zmq.Socket[bytes]]", Stop], None],
+) -> int:
+    """Run a child's work with the configuration that stands in the first line of standard input.
+
+    Standard input stays open as long as the parent lives: at its end the child ends too, so a
+    killed parent leaves nothing behind. A foreseen error travels to the parent as the event
+    `failed` and gives exit code 1 or 2.
+    """
+    configuration = json.loads(sys.stdin.buffer.readline())
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.set)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with zmq.Context() as context:
+        try:
+            work(configuration, context, stop)
+        except NeurosonoError as error:
+            _report(context, configuration, error)
+            return error.exit_code
+    return 0
+
+
+def _end_with_parent() -> None:
+    # os.read, not sys.stdin: the buffered reader's lock would stand in the way of a clean exit.
+    while os.read(0, 4096):
+        pass
+    os._exit(EXIT_ORPHANED)
+
+
+def _report(
+    context: "zmq.Context[zmq.Socket[bytes]]", configuration: dict[str, Any], error: NeurosonoError
+) -> None:
+    fields = {"error": type(error).__name__, "message": str(error), "role": configuration["role"]}
+    with open_socket(context, configuration["endpoints"]["results"], bind=False) as socket:
+        socket.send(pack(Event("failed", fields)))

@@ -1,0 +1,1 @@
+"""A recorded exam, from its files to its results."""

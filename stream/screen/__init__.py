@@ -1,0 +1,1 @@
+"""The scanner's screen: where the ultrasound is, what is written on it, what changes."""

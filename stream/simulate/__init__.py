@@ -1,0 +1,1 @@
+"""A stand-in scanner that sends video over the network."""

@@ -1,0 +1,1 @@
+"""DICOM files, single and multi-frame."""

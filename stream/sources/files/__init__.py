@@ -1,0 +1,1 @@
+"""Recorded clips and stills, and folders of them."""

@@ -1,0 +1,1 @@
+"""Scanners: capture cards, network streams, and what stands in for them."""

@@ -1,0 +1,1 @@
+"""What is to be seen at a moment, whoever draws it."""

@@ -1,0 +1,53 @@
+"""What a viewer of a live exam is told with every picture, as plain JSON."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.result import ExamSnapshot
+from neurosono.stream.view.state import OverlayState
+
+
+def describe_status(
+    labels: tuple[str, ...],
+    state: OverlayState,
+    exam: ExamSnapshot | None,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the status; without an AI that is on, nothing of the exam is in it.
+
+    `about` adds what is not of the exam: its name, the age of the picture, the counts.
+    """
+    shown = exam if state.shown_result is not None else None
+    known = shown is not None and shown.used > 0
+    return {
+        **about,
+        "pts_s": round(state.pts_s, 3),
+        "ai": str(state.ai),
+        "ai_reason": state.ai_reason,
+        "labels": list(labels),
+        "probabilities": _listed(shown.probabilities) if known and shown else None,
+        "low": _listed(shown.low) if known and shown else None,
+        "high": _listed(shown.high) if known and shown else None,
+        "prediction_set": list(shown.prediction_set) if known and shown else [],
+        "state": str(shown.state) if shown else None,
+        "alarm": bool(known and shown and shown.alarm),
+        "carried_by": _describe_carried(shown),
+        "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,
+        "skip_reason": None if state.skip_reason is None else str(state.skip_reason),
+        "frozen_by_scanner": state.skip_reason == "frozen",
+        "engine": state.engine,
+        "notice": NOTICE,
+    }
+
+
+def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:
+    if exam is None or exam.carried is None:
+        return None
+    return {"carrier": str(exam.carried.by), "words": exam.carried.describe(exam.used)}
+
+
+def _listed(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 5) for value in values]

@@ -1,0 +1,129 @@
+"""What the screen shows at each moment: the picture, the exam so far, and whether the AI is alive.
+
+Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No clock of its own.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
+from neurosono.engine.contracts.result import Result
+from neurosono.stream.view.state import AiState, Heatmap, OverlayState
+
+LATE_MS = 500.0
+"""An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
+
+MAX_PENDING = 64
+"""Pictures kept for the heatmap of a result that has not come yet."""
+
+
+@dataclass
+class Viewer:
+    """Follows one exam.
+
+    `realtime` tells whether lateness counts: a lossless replay waits for each answer instead.
+    """
+
+    labels: tuple[str, ...]
+    realtime: bool
+    result: Result | None = None
+    heatmap: Heatmap | None = None
+    engine: str = ""
+    off_reason: str | None = None
+    no_signal: str | None = None
+    decoded: int = 0
+    displayed: int = 0
+    sampled: int = 0
+    _pending: dict[int, DisplayFrame] = field(default_factory=dict)
+    _shown_skip: SkipReason | None = None
+
+    def see(self, picture: DisplayFrame) -> None:
+        """Take the picture that is shown next."""
+        self.displayed += 1
+        self.decoded = picture.index + 1
+        if picture.seq is None:
+            return
+        self.sampled = max(self.sampled, picture.seq + 1)
+        off = self.off_reason is not None
+        self._shown_skip = picture.skip_reason or (SkipReason.ENGINE_OFF if off else None)
+        awaited = self.result is None or picture.seq > self.result.seq
+        if awaited and not off:
+            self._pending[picture.seq] = picture
+            if len(self._pending) > MAX_PENDING:
+                self._pending.pop(min(self._pending))
+
+    def hear(self, result: Result) -> None:
+        """Take a result, and with it the heatmap of the very picture that it was computed from."""
+        own = self._pending.get(result.seq)
+        # the engine answers in order: for what is older than this no answer will come any more
+        self._pending = {seq: each for seq, each in self._pending.items() if seq > result.seq}
+        if self.result is None or result.seq > self.result.seq:
+            self.result = result
+        if result.cam is not None and result.probabilities is not None and own is not None:
+            leading = int(np.argmax(result.probabilities))
+            self.heatmap = Heatmap(
+                cam=result.cam[leading],
+                pixels=own.region,
+                label=self.labels[leading],
+                seq=result.seq,
+                pts_s=result.pts_s,
+            )
+
+    def turn_off(self, reason: str) -> None:
+        """The engine is gone for good: nothing of it is shown any more."""
+        self.off_reason = reason
+        self.heatmap = None
+        self._pending.clear()
+
+    def turn_on(self, engine: str) -> None:
+        """An engine is ready (again)."""
+        self.engine, self.off_reason = engine, None
+
+    def begin_exam(self) -> None:
+        """Another exam: what was said of the one before is not shown any more."""
+        self.result, self.heatmap = None, None
+
+    def own_region(self, seq: int) -> NDArray[np.uint8] | None:
+        """Return the region of the sampled picture `seq`, as long as its result is awaited."""
+        picture = self._pending.get(seq)
+        return None if picture is None else picture.region
+
+    def state(self, pts_s: float, now_ns: int) -> OverlayState:
+        """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
+        ai, reason = self._judge_engine(now_ns)
+        used = 0 if self.result is None else self.result.exam.used
+        return OverlayState(
+            ai=ai,
+            ai_reason=reason,
+            result=self.result,
+            heatmap=self.heatmap,
+            skip_reason=self._shown_skip or self._refused_by_gate(),
+            decoded=self.decoded,
+            sampled=self.sampled,
+            used=used,
+            dropped=self.decoded - self.displayed,
+            pts_s=pts_s,
+            engine=self.engine,
+        )
+
+    def _refused_by_gate(self) -> SkipReason | None:
+        """Return why the gate refused the latest frame: only its result says so, not the frame."""
+        if self.off_reason is not None or self.result is None or self.result.gate is None:
+            return None
+        return self.result.skip_reason
+
+    def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+        if self.no_signal is not None:
+            return AiState.NO_SIGNAL, self.no_signal
+        if self.off_reason is not None:
+            return AiState.OFF, self.off_reason
+        if not self.engine:
+            return AiState.STARTING, "the engine is loading"
+        if self.realtime and self._pending:
+            oldest = self._pending[min(self._pending)]
+            late_ms = (now_ns - oldest.captured_ns) / 1e6
+            if late_ms > LATE_MS:
+                return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
+        return AiState.ON, ""

@@ -1,0 +1,202 @@
+"""The journal's files: private, checked, migrated; a notebook that believes whole entries only."""
+
+import sqlite3
+import stat
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.stream.journal.journal import Journal
+from neurosono.stream.journal.notebook import HEADER, Notebook, is_alive
+from neurosono.stream.journal.schema import SCHEMA_VERSION, default_path, prepare
+from tests.support.records import ABOUT, make_exam, make_results
+
+
+def set_version(path: Path, version: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version={version}")
+
+
+def make_journal(path: Path, results: int = 0) -> None:
+    with Journal.open(path) as journal:
+        exam = journal.begin(ABOUT)
+        for result in make_results(make_exam(), results):
+            exam.record(result)
+        exam.end({})
+
+
+def test_the_record_is_private_and_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_path() == tmp_path / "neurosono" / "journal.sqlite"
+    with Journal.open() as journal:
+        journal.begin(ABOUT)
+        journal.flush()
+        files = list((tmp_path / "neurosono").iterdir())
+        assert len(files) == 4, "database, log, shared memory, notebook"
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "neurosono").stat().st_mode) == 0o700
+    assert [file.name for file in (tmp_path / "neurosono").iterdir()] == ["journal.sqlite"]
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", "/home/x")
+    assert default_path() == Path("/home/x/.local/share/neurosono/journal.sqlite")
+
+
+def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
+    text.write_text("dear diary, " * 200)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    modes = [file.stat().st_mode for file in (text, other)]
+    with pytest.raises(InputError, match="damaged"):
+        Journal.open(text)
+    with pytest.raises(InputError, match="no journal of neurosono"):
+        Journal.open(other)
+    with pytest.raises(OutputError, match="no file"):
+        Journal.open(tmp_path)
+    with pytest.raises(OutputError, match="choose another --journal"):
+        Journal.open(text / "journal.sqlite")
+    assert text.read_text().startswith("dear diary")
+    assert [file.stat().st_mode for file in (text, other)] == modes
+
+
+def test_damage_is_found_at_the_opening(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    make_journal(path, 400)
+    data = bytearray(path.read_bytes())
+    for at in range(20 * 4096, len(data), 8192):
+        data[at : at + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged .* move it"):
+        Journal.open(path)
+
+
+def test_a_newer_journal_is_refused_and_an_older_one_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    make_journal(path)
+    set_version(path, SCHEMA_VERSION + 1)
+    with pytest.raises(InputError, match="use the release that wrote it"):
+        Journal.open(path)
+    set_version(path, SCHEMA_VERSION)
+
+    def bring_up(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE exam ADD COLUMN extra TEXT")
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE exam ADD COLUMN never TEXT")
+        raise sqlite3.OperationalError("the disk is full")
+
+    steps = {SCHEMA_VERSION: bring_up, SCHEMA_VERSION + 1: fail}
+    with pytest.raises(InputError, match="the disk is full"):
+        prepare(path, steps, SCHEMA_VERSION + 2)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION + 1
+        names = {row[1] for row in connection.execute("PRAGMA table_info(exam)")}
+    assert "extra" in names
+    assert "never" not in names, "a step that fails leaves nothing"
+    with pytest.raises(InputError, match="cannot be brought up"):
+        prepare(path, {}, SCHEMA_VERSION + 2)
+
+
+def test_a_journal_of_before_the_gate_opens_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    make_journal(path, 3)
+    with closing(sqlite3.connect(path)) as connection:
+        gone = ("gate", "unfamiliarity", "plane", "exam_mean", "exam_alarm")
+        for column in (*gone, "ensemble_seq", "ensemble_members", "exam_carried"):
+            connection.execute(f"ALTER TABLE result DROP COLUMN {column}")
+    set_version(path, 1)
+    with Journal.open(path) as journal:
+        exam = journal.begin(ABOUT)
+        (made,) = make_results(make_exam(), 1)
+        exam.record(
+            replace(made, gate=0.75, unfamiliarity=0.25, plane="transthalamic"), judged=True
+        )
+        exam.end({})
+        journal.flush()
+        with journal.read() as reader:
+            new, old = reader.exams()
+            (found,) = reader.results(new.exam_id)
+            before = [each.result for each in reader.results(old.exam_id)]
+    kept = found.result
+    assert (kept.gate, kept.unfamiliarity, kept.plane) == (0.75, 0.25, "transthalamic")
+    assert len(before) == 3
+    assert {(each.gate, each.plane, each.exam.alarm) for each in before} == {(None, None, False)}
+
+
+def test_a_database_whose_maker_was_killed_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    make_journal(path, 3)
+    with Journal.open(path) as journal, journal.read() as reader:
+        assert reader.exams()[0].sampled == 3
+
+
+def test_entries_go_round_the_ring(tmp_path: Path) -> None:
+    notebook = Notebook.create(tmp_path / "a.ring", 4096)
+    for turn in range(200):
+        payload = bytes([turn]) * (turn % 90 + 1)
+        assert notebook.append(payload[:1], payload[1:])
+        found = notebook.read(notebook.head)
+        assert found is not None
+        assert found[0] == payload
+        assert notebook.read(found[1]) is None
+        notebook.forget(found[1])
+    assert notebook.head > 3 * 4096
+    notebook.close(remove=False)
+    assert set((tmp_path / "a.ring").read_bytes()) == {0}, "what was read in is blanked"
+
+
+def test_a_full_ring_takes_nothing_and_overwrites_nothing(tmp_path: Path) -> None:
+    notebook = Notebook.create(tmp_path / "a.ring", 4096)
+    room = (4096 - 2 * HEADER.size) // 2
+    assert notebook.append(b"a" * room)
+    assert notebook.append(b"b" * room)
+    assert not notebook.append(b"")
+    first = notebook.read(0)
+    assert first is not None
+    assert first[0] == b"a" * room
+    notebook.forget(first[1])
+    assert notebook.append(b"c" * room)
+    notebook.close(remove=True)
+
+
+def test_a_half_written_entry_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.ring"
+    notebook = Notebook.create(path, 4096)
+    assert is_alive(path)
+    assert Notebook.take_over(path, 0) is None, "its writer lives"
+    for payload in (b"one", b"two", b"three"):
+        notebook.append(payload)
+    notebook.close(remove=False)
+    assert not is_alive(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"three")
+    data[at] ^= 1
+    path.write_bytes(data)
+    left = Notebook.take_over(path, 0)
+    assert left is not None
+    found, position = [], 0
+    while (entry := left.read(position)) is not None:
+        found.append(entry[0])
+        position = entry[1]
+    left.close(remove=True)
+    assert found == [b"one", b"two"]
+
+
+def test_what_another_release_left_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    make_journal(path)
+    notebook = Notebook.create(tmp_path / "journal.sqlite-notes-0123.ring", 4096)
+    notebook.append(b"of another release, unreadable")
+    notebook.close(remove=False)
+    with Journal.open(path) as journal:
+        (left,) = journal.unread
+        assert left.read_bytes() == b"of another release, unreadable"
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    with Journal.open(path) as journal:
+        assert journal.unread == ()

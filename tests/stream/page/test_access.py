@@ -1,0 +1,129 @@
+import os
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.page.access import Access, split_host
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.page.protocol import Kind
+from neurosono.stream.page.web import WebServer
+from tests.browser.publisher import make_status
+from tests.stream.page.serving import get, port_of, receive, serving, watch
+
+TOKEN = "a-token-of-the-test"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://127.0.0.1:1", "null", None, "http://localhost.evil"]
+)
+def test_a_foreign_page_cannot_open_the_socket(origin):
+    with serving() as (hub, server):
+        with pytest.raises(InvalidStatus) as refused:
+            watch(server, origin=origin).__enter__()
+        assert refused.value.response.status_code == 403
+        assert hub.viewers() == 0
+
+
+@pytest.mark.parametrize("host", ["rebound.example", "rebound.example:{port}", "127.0.0.1:1", ""])
+def test_a_foreign_name_for_this_machine_is_refused(host):
+    with serving() as (_, server):
+        named = host.format(port=port_of(server))
+        for path in ("/", "/healthz", "/metrics", "/page/app.js"):
+            assert get(server, path, headers={"host": named}).status_code == 421
+        with pytest.raises(InvalidStatus):
+            watch(server, additional_headers={"Host": named}, origin=f"http://{named}").__enter__()
+
+
+def test_localhost_is_another_name_of_loopback():
+    with serving() as (_, server):
+        named = f"localhost:{port_of(server)}"
+        assert get(server, "/", headers={"host": named}).status_code == 200
+
+
+def test_off_this_machine_a_token_is_made_and_asked_for():
+    with serving(host="0.0.0.0") as (hub, server):
+        token = urlsplit(server.url).query.removeprefix("token=")
+        assert len(token) >= 32
+        assert get(server, "/").status_code == 403
+        assert get(server, "/?token=" + token[:-1] + "!").status_code == 403
+        assert get(server, "/?token=%C3%A9").status_code == 403
+        assert get(server, "/metrics").status_code == 403
+        assert get(server, f"/?token={token}").status_code == 200
+        bearer = {"authorization": f"Bearer {token}"}
+        assert get(server, "/metrics", headers=bearer).status_code == 200
+        for query in ("", "?token=wrong"):
+            with pytest.raises(InvalidStatus):
+                watch(server, query).__enter__()
+        with watch(server, f"?token={token}") as client:
+            hub.publish_status(make_status(1))
+            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+
+
+def test_a_token_is_asked_for_on_loopback_too_where_one_is_given():
+    with serving(token=TOKEN) as (_, server):
+        assert get(server, "/").status_code == 403
+        assert get(server, f"/?token={TOKEN}").status_code == 200
+
+
+def test_tls_files_that_cannot_be_used_are_said_in_a_sentence(tmp_path):
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    with pytest.raises(InputError, match="give both"):
+        WebServer(Hub(), certfile=wrong)
+    with pytest.raises(InputError, match="PEM"):
+        WebServer(Hub(), certfile=wrong, keyfile=wrong)
+
+
+def test_page_and_socket_travel_under_tls(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    with serving(certfile=certificate, keyfile=key) as (hub, server):
+        port = port_of(server)
+        assert server.url == f"https://127.0.0.1:{port}/"
+        page = httpx.get(server.url, verify=trust, trust_env=False)
+        assert page.status_code == 200
+        with watch(server, ssl=trust) as client:
+            hub.publish_status(make_status(0))
+            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", os.fspath(key), "-out", os.fspath(certificate)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl here to make a certificate with")
+    return certificate, key
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        ("[::1]:8443", ("::1", 8443)),
+        ("[::1]", ("::1", None)),
+        ("LocalHost", ("localhost", None)),
+        ("", ("", None)),
+        ("a:b", ("a", None)),
+    ],
+)
+def test_a_host_header_is_taken_apart(header, expected):
+    assert split_host(header) == expected
+
+
+def test_off_this_machine_an_address_or_its_own_name_is_accepted_but_no_other_name():
+    access = Access("0.0.0.0", 8443, "https", TOKEN)
+    assert access.admits_host({"host": "192.0.2.7:8443"})
+    assert access.admits_host({"host": f"{socket.gethostname().upper()}:8443"})
+    assert not access.admits_host({"host": "rebound.example:8443"})
+    assert not access.admits_host({"host": "192.0.2.7:8444"})

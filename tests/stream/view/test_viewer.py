@@ -1,0 +1,114 @@
+"""What the screen may show: never a late answer, never another frame's heatmap."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
+from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
+from neurosono.stream.view.state import AiState
+from neurosono.stream.view.viewer import Viewer
+
+LABELS = ("a", "b")
+MS = 1_000_000
+
+
+def make_picture(index: int, seq: int | None) -> DisplayFrame:
+    pixels = np.full((4, 4), index, dtype=np.uint8)
+    return DisplayFrame("s", index, index * 40 * MS, index / 25, pixels, seq)
+
+
+def make_result(seq: int, cam: bool = True) -> Result:
+    exam = ExamSnapshot(
+        np.array([0.3, 0.7]), np.zeros(2), np.ones(2), ("b",), ExamState.STABLE, seq + 1, 2.0
+    )
+    maps = np.ones((2, 2, 2), dtype=np.float32) if cam else None
+    frame = np.array([0.2, 0.8])
+    return Result("s", seq, seq * 40 * MS, seq / 25, exam, None, frame, None, maps)
+
+
+@pytest.fixture
+def viewer() -> Viewer:
+    return Viewer(LABELS, realtime=True, engine="openvino f32 x2")
+
+
+def test_before_the_engine_is_ready_nothing_is_claimed() -> None:
+    state = Viewer(LABELS, realtime=True).state(0.0, 0)
+    assert state.ai is AiState.STARTING
+
+
+def test_a_heatmap_belongs_to_its_own_frame(viewer: Viewer) -> None:
+    for index in range(4):
+        viewer.see(make_picture(index, index))
+    viewer.hear(make_result(1))
+    heatmap = viewer.state(3 / 25, 3 * 40 * MS).heatmap
+    assert heatmap is not None
+    assert (heatmap.seq, heatmap.label, int(heatmap.pixels[0, 0])) == (1, "b", 1)
+
+
+def test_a_heatmap_whose_picture_was_not_kept_is_not_shown(viewer: Viewer) -> None:
+    viewer.see(make_picture(5, 5))
+    viewer.hear(make_result(3))
+    assert viewer.heatmap is None
+
+
+def test_an_answer_later_than_500_ms_turns_the_ai_off_and_back_on(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    assert viewer.state(0.5, 500 * MS).ai is AiState.ON
+    late = viewer.state(0.501, 501 * MS)
+    assert late.ai is AiState.OFF
+    assert "late" in late.ai_reason
+    assert late.shown_result is None
+    viewer.hear(make_result(0))
+    assert viewer.state(0.6, 600 * MS).ai is AiState.ON
+
+
+def test_a_frame_that_no_engine_saw_does_not_make_the_next_engine_late(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.see(make_picture(1, 1))
+    viewer.hear(make_result(1))
+    assert viewer.state(0.9, 900 * MS).ai is AiState.ON
+
+
+def test_a_sparse_sampling_is_not_late(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.hear(make_result(0))
+    for index in range(1, 80):
+        viewer.see(make_picture(index, None))
+    assert viewer.state(3.2, 3200 * MS).ai is AiState.ON
+
+
+def test_off_for_good_blanks_everything(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.hear(make_result(0))
+    viewer.turn_off("the engine died")
+    state = viewer.state(0.0, 0)
+    assert (state.ai, state.ai_reason) == (AiState.OFF, "the engine died")
+    assert state.shown_result is None
+    assert state.heatmap is None
+
+
+def test_every_picture_is_counted(viewer: Viewer) -> None:
+    for index in (0, 1, 4, 5):
+        viewer.see(make_picture(index, None))
+    state = viewer.state(0.2, 0)
+    assert (state.decoded, state.dropped) == (6, 2)
+
+
+def test_frames_without_an_engine_say_so(viewer: Viewer) -> None:
+    viewer.turn_off("gone")
+    viewer.see(make_picture(0, 0))
+    assert viewer.state(0.0, 0).skip_reason is SkipReason.ENGINE_OFF
+
+
+def test_what_the_gate_refused_is_said_until_another_frame_is_judged(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    reason = SkipReason.NOT_HEAD_OR_SPINE
+    refused = replace(make_result(0, cam=False), skip_reason=reason, probabilities=None, gate=0.01)
+    viewer.hear(refused)
+    assert viewer.state(0.0, 0).skip_reason is reason
+    viewer.see(make_picture(1, 1))
+    assert viewer.state(0.04, 40 * MS).skip_reason is reason
+    viewer.hear(replace(make_result(1), gate=0.99))
+    assert viewer.state(0.04, 40 * MS).skip_reason is None

@@ -1,0 +1,1 @@
+"""Fitting networks: batches, schedule, members, workers."""

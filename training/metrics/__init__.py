@@ -1,0 +1,1 @@
+"""Figures of merit, their ranking and their intervals."""

@@ -1,0 +1,1 @@
+"""Smaller networks out of many: top, soup, student, and how they compare."""
