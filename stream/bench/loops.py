@@ -25,7 +25,12 @@ def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) ->
 
     def open_sink(options: ReplayOptions, bundle: Bundle) -> MeasuringSink:
         made.append(
-            MeasuringSink(options.out, bundle.manifest, record=settings.record, period=clip.period)
+            MeasuringSink(
+                *(options.out, bundle.manifest),
+                record=settings.record,
+                period=clip.period,
+                paced=realtime,
+            )
         )
         return made[0]
 

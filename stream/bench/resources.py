@@ -9,7 +9,7 @@ from typing import Any
 
 from neurosono.stream.processes.usage import PROC, Usage, read_usage
 
-_ROLES = {"neurosono.stream.capture.replay": "capture", "neurosono.stream.judge.worker": "engine"}
+_ROLES = {"neurosono.stream.capture.process": "capture", "neurosono.stream.judge.worker": "engine"}
 
 
 def find_processes() -> dict[str, int]:

@@ -29,7 +29,10 @@ class MeasuringSink:
     source's numbers (see `GlassLog`), 0 where it has none.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, record: bool, period: int) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, record: bool, period: int, paced: bool
+    ) -> None:
+        self._paced = paced
         self._folder, self._manifest, self._record = folder, manifest, record
         self._frames: FramesWriter | None = FramesWriter(folder, manifest.labels)
         self._overlay: Overlay | None = None
@@ -66,12 +69,11 @@ class MeasuringSink:
         if self._video is not None:
             self._video.write(canvas, picture.pts_s)
         done_ns = time.monotonic_ns()
-        behind_ms = picture.stage_ms.get("behind")
         self.trace.shown.append(
             Shown(
                 index=picture.index,
                 seq=picture.seq,
-                due_ns=None if behind_ms is None else picture.captured_ns - int(behind_ms * 1e6),
+                due_ns=picture.captured_ns if self._paced else None,
                 captured_ns=picture.captured_ns,
                 begun_ns=begun_ns,
                 drawn_ns=drawn_ns,

@@ -38,7 +38,9 @@ def _lay_out(trace: Trace, each: Shown, origin_ns: int) -> dict[str, Any]:
         return end_ms
 
     captured_ms = (each.captured_ns - origin_ns) / 1e6
-    at_ms = captured_ms - stages.get("decode", 0.0)
+    at_ms = captured_ms  # of a paced picture when it was due, of another when it was decoded
+    if each.due_ns is None:
+        at_ms -= stages.get("decode", 0.0)
     for stage in (*BEFORE_CAPTURED, *AFTER_CAPTURED):
         if stage == "send":
             sent_ms = at_ms

@@ -84,7 +84,7 @@ class Trace:
     def _stages_of(self, each: Shown) -> Iterator[tuple[str, float]]:
         yield "overlay", (each.drawn_ns - each.begun_ns) / 1e6
         yield "display", (each.done_ns - each.drawn_ns) / 1e6
-        yield from ((s, ms) for s, ms in each.stage_ms.items() if s != "behind")
+        yield from each.stage_ms.items()
         judged = None if each.seq is None else self.judged.get(each.seq)
         if judged is not None:
             yield from ((s, ms) for s, ms in judged.stage_ms.items() if s not in each.stage_ms)

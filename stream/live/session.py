@@ -195,16 +195,16 @@ class Live:
             failed = self._engine.get("backend", "openvino")
             if failed != "openvino":  # which is the last resort, and is tried again
                 self._failed.add(failed)
-            told = self._options.for_engine(
-                self._bundle, self._exam.exam.to_json(), sorted(self._failed)
+            exam = self._exam.exam.to_json()
+            self._children.start(
+                role, self._options.for_engine(self._bundle, exam, sorted(self._failed))
             )
         else:
             ledger, decoded = self._exam.ledger, self._viewer.decoded
             first_seq = ledger.next_seq + (SEQ_MARGIN if decoded else 0)
             ledger.begin_at(first_seq)
-            told = self._options.for_capture(self._bundle, first_seq, decoded)
             self._captured.append({})
-        self._children.start("live-capture" if role == "capture" else role, told)
+            self._children.start(role, self._options.for_capture(self._bundle, first_seq, decoded))
 
     def _hear_pictures(self) -> None:
         received = self._pictures.receive(0)
@@ -269,9 +269,8 @@ class Live:
             self._record.state("signal", "no-signal")
 
     def _watch(self, role: str, now_ns: int) -> None:
-        name = "live-capture" if role == "capture" else role
-        action = self._watches[role].judge(now_ns, running=self._children.runs(name))
-        if role == "engine" and not self._children.runs(name):
+        action = self._watches[role].judge(now_ns, running=self._children.runs(role))
+        if role == "engine" and not self._children.runs(role):
             self._turn_off("the engine process died; it is being started again")
         if action is Action.GIVE_UP:
             self._record.event("gave-up", {"role": role, "count": MAX_RESTARTS})
@@ -282,7 +281,7 @@ class Live:
                 self._viewer.no_signal = words
         if action is not Action.RESTART:
             return
-        self._children.kill(name)
+        self._children.kill(role)
         self._hear_results()  # what it said before it ended counts
         if role == "engine":
             self._turn_off("the engine process is being started again")

@@ -79,7 +79,6 @@ class ReplaySession:
         Raises `InputError` before anything is begun, `RunError` where it could not be ended.
         """
         endpoints = Endpoints.in_folder(folder)
-        capture_options, engine_options = self._options.split(self._bundle)
         with (
             open_socket(context, endpoints.results, bind=True) as results,
             open_socket(context, endpoints.display, bind=False) as pictures,
@@ -87,8 +86,8 @@ class ReplaySession:
         ):
             self._results = Inlet(results)
             self._pictures = Inlet(pictures, PICTURES_WINDOW)
-            self._children.start("engine", engine_options.__dict__)
-            self._children.start("capture", capture_options.to_json())
+            self._children.start("engine", self._options.for_engine(self._bundle))
+            self._children.start("capture", self._options.for_capture(self._bundle))
             interrupted = False
             try:
                 self._follow()

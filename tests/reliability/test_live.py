@@ -185,7 +185,7 @@ def test_a_stuck_engine_is_late_then_restarted(session: Session) -> None:
 def test_a_killed_capture_is_no_signal_and_comes_back(session: Session) -> None:
     decoded = session.screen.last["frames"]["decoded"]
     moment = time.monotonic()
-    capture = session.child("neurosono.stream.capture.live")
+    capture = session.child("neurosono.stream.capture.process")
     capture.send_signal(signal.SIGSTOP)
     wait_until(lambda: session.screen.since(moment, "NO SIGNAL") is not None)
     assert (session.screen.since(moment, "NO SIGNAL") or 9) < 1.0

@@ -28,14 +28,14 @@ def show(
         index=index,
         seq=index,
         due_ns=due_ns,
-        captured_ns=due_ns + 2 * MS,
+        captured_ns=due_ns,
         begun_ns=due_ns + (late_ms - 1) * MS,
         drawn_ns=due_ns + late_ms * MS,
         done_ns=due_ns + late_ms * MS,
         ai_on=True,
         result_seq=knows,
         seen=index if seen is None else seen,
-        stage_ms={"decode": 2.0, "screen": 0.5, "send": 0.25, "behind": 2.0},
+        stage_ms={"decode": 2.0, "screen": 0.5, "send": 0.25},
     )
 
 
