@@ -87,14 +87,6 @@ class Link:
     port: int = 0
 
 
-def is_live(argument: str) -> bool:
-    """Return whether an argument names a live source rather than a recording."""
-    scheme, colon, _ = argument.partition("://")
-    if colon and scheme.lower() in _SCHEMES:
-        return True
-    return argument.startswith(LOOP_PREFIX) or re.match(r"/dev/video\d+$", argument) is not None
-
-
 def parse_link(argument: str) -> Link:
     """Read a live argument; raises `SourceError` if it names no source that can be."""
     if argument.startswith(LOOP_PREFIX):
