@@ -18,7 +18,6 @@ MPEG-TS over UDP, 800 x 600 at 30 Hz, from the sender's picture to our decoded o
 """
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path

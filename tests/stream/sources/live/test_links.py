@@ -5,7 +5,6 @@ import pytest
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.stream.simulate.scanner import Encoder
 from neurosono.stream.sources.live.feed import begins_alone
-from neurosono.stream.sources.live.links import parse_link
 from neurosono.stream.sources.live.source import LiveOptions, open_live
 from tests.support.clips import make_screen
 
