@@ -1,4 +1,4 @@
-"""Installed, neurosono is one package of that name, whatever else is called `engine` or `scripts`."""
+"""Installed, neurosono is one package of that name, whatever else is called `engine`."""
 
 import os
 import subprocess
