@@ -30,7 +30,7 @@ from tests.support.commands import wait_until
 
 CLASSES = len(DEFAULT_LABELS)
 STREAM = "0123456789abcdef" * 2
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 class Turnstile:
