@@ -2,8 +2,10 @@
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.stream.capture.options import Pace

@@ -3,8 +3,9 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import (

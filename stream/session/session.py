@@ -200,12 +200,5 @@ class Session(ABC):
 
     def _describe_unjudged(self, frame: Frame) -> Result:
         """Return the result of a frame that no engine was there to judge."""
-        return Result(
-            stream_id=frame.stream_id,
-            seq=frame.seq,
-            captured_ns=frame.captured_ns,
-            pts_s=frame.pts_s,
-            exam=self.snapshot(),
-            skip_reason=frame.skip_reason or SkipReason.ENGINE_OFF,
-            stage_ms=frame.stage_ms,
-        )
+        reason = frame.skip_reason or SkipReason.ENGINE_OFF
+        return Result.of(frame, self.snapshot(), skip_reason=reason, stage_ms=frame.stage_ms)
