@@ -187,6 +187,6 @@ def count_drops(trace: Trace) -> dict[str, int]:
     return {
         "pictures": span - len(measured),
         "frames": sum(seq >= first for seq in superseded),
-        "pictures_with_start": int(trace.frames.get("dropped", 0)),
+        "pictures_with_start": int(trace.frames["decoded"]) - len(trace.shown),
         "frames_with_start": len(superseded),
     }

@@ -62,7 +62,7 @@ def make_trace(shown: list[Shown], superseded: tuple[int, ...] = ()) -> Trace:
         judged=judged,
         readings=usages,
         glass=GlassLog(100),
-        frames={"dropped": 3},
+        frames={"decoded": len(shown) + 3},
     )
 
 
