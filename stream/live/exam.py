@@ -52,7 +52,7 @@ class LiveExam:
         self.has_news = False
         """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer, self._ledger = viewer, ledger
-        self.desk = Desk(stage, record, ask_new_exam, blind=second_read)
+        self.desk = Desk(stage, record, viewer.recent, ask_new_exam, blind=second_read)
         self.measures = Measures(time.monotonic_ns(), self.count)
         self.source: Mapping[str, Any] = {}
         """What the capture process said last of its counts."""
@@ -74,7 +74,7 @@ class LiveExam:
         now_ns = time.monotonic_ns()
         self.has_news = False
         self.viewer.see(picture)
-        self.desk.see(picture)
+        self._record.see(picture.region, picture.captured_ns)
         state = self.viewer.state(picture.pts_s, now_ns)
         self._record.film(picture, state)
         status = self._describe(state, now_ns)
@@ -107,12 +107,12 @@ class LiveExam:
                 self._planes[result.plane] += 1
             self.measures.add("answer", (time.monotonic_ns() - result.captured_ns) / 1e6)
         self._follow_ensemble(result)
-        own = self.viewer.own_region(result.seq)
+        own = self.viewer.recent.region_of(result.seq)
         before = self.viewer.heatmap
         if result.skip_reason != SkipReason.ENGINE_OFF:
             self.viewer.hear(result)
         self._publish_heatmap(before, result.captured_ns)
-        self.desk.judge(result, own)
+        self.desk.judge(result)
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)

@@ -28,10 +28,14 @@ from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.session.options import Judging
+from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.viewer import Viewer
 
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
+
+LOSSLESS_RECENT = 8
+"""Pictures that a lossless replay remembers: each waits for its own answer, so one would do."""
 
 
 class Session(ABC):
@@ -40,7 +44,9 @@ class Session(ABC):
     def __init__(self, asked: Judging, bundle: Bundle, student: Bundle | None) -> None:
         """`student` judges beside `bundle`."""
         self.asked, self.bundle, self.student = asked, bundle, student
-        self.viewer = Viewer(bundle.manifest.labels, asked.pace.newest_wins)
+        newest_wins = asked.pace.newest_wins
+        recent = Recent() if newest_wins else Recent(LOSSLESS_RECENT)
+        self.viewer = Viewer(bundle.manifest.labels, newest_wins, recent=recent)
         self.ledger = Ledger()
         self.engine: dict[str, Any] = {}
         """What judges, as it says itself; empty until an engine is ready."""
