@@ -39,7 +39,7 @@ class Recent:
         """
         if result.cam is None or result.probabilities is None:
             return None
-        heatmap = result.cam[int(np.argmax(result.probabilities))]
+        heatmap: NDArray[np.float32] = result.cam[int(np.argmax(result.probabilities))]
         self._heatmaps[result.seq] = heatmap
         while len(self._heatmaps) > MOST:
             self._heatmaps.pop(next(iter(self._heatmaps)))
