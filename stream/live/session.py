@@ -20,7 +20,6 @@ from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.capture.options import Pace
 from neurosono.stream.live.exam import LiveExam
-from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.stage import Ended, Record, Stage
 from neurosono.stream.processes.channel import await_any
 from neurosono.stream.processes.supervisor import describe_exit
@@ -42,26 +41,6 @@ FINISH_NS = 2_000_000_000
 PLAYED_NS = 60_000_000_000
 """How long, once a recording was played to its end. While its last frame waits for the engine its
 capture process says nothing, and may be silent for as long."""
-
-
-def run_live(
-    options: SessionOptions,
-    stage: Stage,
-    record: Record,
-    stopped: Callable[[], bool],
-    exam: Exam | None = None,
-) -> Ended:
-    """Run a live session until `stopped`; returns the exam as it then stands.
-
-    `exam` is one to go on with: its session was killed, and its journal gave it back.
-    Raises `InputError` where source, bundle or engine cannot be used at all.
-    """
-    bundle = Bundle.load(options.bundle)
-    student = options.load_student(bundle)
-    live = Live(
-        *(options, bundle, stage, record, exam), student=student, second_read=options.second_read
-    )
-    return live.run(stopped)
 
 
 class Live(Session):
@@ -100,7 +79,10 @@ class Live(Session):
         self._stepped_ns = time.monotonic_ns()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Ended:
-        """Follow the source until `stopped`; a recording, to its end or to a Ctrl-C."""
+        """Follow the source until `stopped`; a recording, to its end or to a Ctrl-C.
+
+        Raises `InputError` where source, bundle or engine cannot be used at all.
+        """
 
         def follow() -> None:
             while not (stopped() or (self._plays and (self.ended or self.failure))):
