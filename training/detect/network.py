@@ -86,7 +86,10 @@ class Detector(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for last in (self.classes, self.centreness, self.sides, self.turns):
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.bn2.weight)  # a block begins as its shortcut
+        ends = [each[-1] for each in (self.head, self.planes)]
+        for last in (self.classes, self.centreness, self.sides, self.turns, *ends):
             nn.init.normal_(last.weight, std=0.01)
         with torch.no_grad():
             assert self.classes.bias is not None
