@@ -29,6 +29,9 @@ from neurosono.engine.structures.names import (
 )
 from neurosono.stream.phantom.canvas import Mark, Points
 
+_FINE = 4
+"""How much finer than the screen a thickness is measured."""
+
 _PLANES = {
     "transthalamic": TRANSTHALAMIC,
     "transventricular": TRANSVENTRICULAR,
@@ -48,6 +51,19 @@ class TrueStructure:
     def box(self) -> RotatedBox:
         """Return the smallest box around the outline."""
         return RotatedBox.around(self.outline)
+
+    @property
+    def thickness_px(self) -> float:
+        """Return the diameter of the largest circle inside: what a caliper across it measures.
+
+        The box's short side is more where a long structure is bent.
+        """
+        points = (self.outline - self.outline.min(0)) * _FINE + 2
+        across = np.ceil(points.max(0)).astype(int) + 3
+        patch = np.zeros((across[1], across[0]), np.uint8)
+        cv2.fillPoly(patch, [np.rint(points * 16).astype(np.int32)], (1,), cv2.LINE_8, 4)
+        deepest = float(cv2.distanceTransform(patch, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+        return (2 * deepest - 1) / _FINE
 
     def mask(self, width_px: int, height_px: int) -> NDArray[np.bool_]:
         """Return which pixels of the screen lie inside, (H, W)."""
@@ -74,7 +90,8 @@ class FrameTruth:
         """Return the wider lateral ventricle's width, in the one plane where it is measured."""
         if self.plane != TRANSVENTRICULAR:
             return None
-        widths = [each.box.h * self.mm_per_px for each in self.structures if each.label == LV]
+        found = [each for each in self.structures if each.label == LV]
+        widths = [each.thickness_px * self.mm_per_px for each in found]
         return max(widths, default=None)
 
     def shrunk(self, scale: float, shift_px: tuple[float, float]) -> "FrameTruth":

@@ -86,7 +86,8 @@ def _find_strokes(strip: Picture, height: int) -> NDArray[np.int64]:
     x, y, w, h = boxes[1:count, :4].T.astype(np.int64)
     tall, wide = max(3, round(height / 130)), max(12, round(height / 28))
     small = (h <= tall) & (w <= wide) & (w >= 1)
-    return np.stack([x, x + w, y, y + h], axis=1)[small]
+    found: NDArray[np.int64] = np.stack([x, x + w, y, y + h], axis=1)[small]
+    return found
 
 
 def _group(strokes: NDArray[np.int64], edge: int, start: int) -> Iterator[_Ticks]:

@@ -88,8 +88,7 @@ class Detector(nn.Module):
                     nn.init.zeros_(module.bias)
             if isinstance(module, ResidualBlock):
                 nn.init.zeros_(module.bn2.weight)  # a block begins as its shortcut
-        ends = [each[-1] for each in (self.head, self.planes)]
-        for last in (self.classes, self.centreness, self.sides, self.turns, *ends):
+        for last in (self.classes, self.centreness, self.sides, self.turns, *self._ends()):
             nn.init.normal_(last.weight, std=0.01)
         with torch.no_grad():
             assert self.classes.bias is not None
@@ -97,6 +96,9 @@ class Detector(nn.Module):
             self.classes.bias.fill_(math.log(RARE / (1 - RARE)))
             # Two strides each way: about what is asked for, so that no ReLU starts dead.
             self.sides.bias.fill_(2.0)
+
+    def _ends(self) -> list[nn.Conv2d]:
+        return [each[-1] for each in (self.head, self.planes) if isinstance(each[-1], nn.Conv2d)]
 
     def look(self, grey: Tensor) -> Raw:
         """(B, 1, S, S) levels 0 to 255 -> what stands in the picture, before any squashing."""

@@ -22,7 +22,8 @@ from neurosono.stream.phantom.patient import draw_patient
 from neurosono.stream.phantom.probe import Geometry
 
 SPEC = PhantomSpec("normal", seed=1, seconds=6.0, fps=4.0, width_px=640, height_px=480)
-GROWN = 2
+GOLDEN_PATH = Path(__file__).parents[2] / "golden" / "phantom.npz"
+GROWN = 4
 """A seed whose fetus is large enough for the widest ventricles."""
 
 
@@ -37,6 +38,23 @@ def _digest(spec: PhantomSpec, structures: bool) -> str:
 def test_telling_the_truth_changes_no_pixel(label: str) -> None:
     spec = replace(SPEC, label=label, width_px=400, height_px=300, seconds=3.0)
     assert _digest(spec, structures=True) == _digest(spec, structures=False)
+
+
+@pytest.mark.parametrize("label", ["normal", "rachischisis", "anencephaly"])
+def test_pictures_stay_what_bundles_were_trained_on(label: str, refresh_golden: bool) -> None:
+    """Averaged over blocks, and allowed two grey levels: processors round speckle differently."""
+    spec = replace(SPEC, label=label, seed=7, seconds=4.0, fps=1.0, width_px=400, height_px=300)
+    small = np.stack(
+        [
+            cv2.resize(frame.pixels[..., 1], (50, 38), interpolation=cv2.INTER_AREA)
+            for frame in exam_frames(spec)
+        ]
+    )
+    if refresh_golden:
+        held = dict(np.load(GOLDEN_PATH)) if GOLDEN_PATH.is_file() else {}
+        np.savez_compressed(GOLDEN_PATH, **{**held, label: small})
+    golden = np.load(GOLDEN_PATH)[label].astype(np.int16)
+    assert np.abs(golden - small).max() <= 2
 
 
 def test_an_outline_goes_the_way_of_the_picture() -> None:
@@ -67,7 +85,7 @@ def _frames(spec: PhantomSpec, plane: str) -> list[PhantomFrame]:
 
 
 def test_fluid_is_dark_and_bone_is_bright_where_the_truth_says() -> None:
-    frames = _frames(replace(SPEC, seed=GROWN), "trans-ventricular")
+    frames = _frames(replace(SPEC, seed=GROWN, ventricle_mm=18.0), "trans-ventricular")
     assert frames
     for frame in frames:
         truth = frame.truth
@@ -104,7 +122,7 @@ def test_ventricles_are_as_wide_as_asked(width_mm: float) -> None:
     spec = replace(SPEC, seed=GROWN, ventricle_mm=width_mm, fps=2.0)
     widths = [f.truth.atrial_width_mm for f in _frames(spec, "trans-ventricular") if f.truth]
     assert widths
-    assert max(w for w in widths if w is not None) == pytest.approx(width_mm, rel=0.05)
+    assert max(w for w in widths if w is not None) == pytest.approx(width_mm, rel=0.1)
 
 
 def test_a_head_too_small_for_its_ventricles_is_refused() -> None:
