@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.contracts.errors import RunError, StoppedError
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.bench.clip import BenchClip
@@ -176,6 +176,8 @@ def run_open_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
         hub.flush(1.0)
         viewer.leave()
         record.end(ended.counts)
+        if live.interrupted:
+            raise StoppedError("stopped in the middle: nothing was measured")
         failure = live.failure or live.captured[-1].get("error")
         if failure is not None:
             raise RunError(str(failure))
