@@ -101,10 +101,8 @@ def test_the_page_needs_nothing_else_and_says_what_was_measured(fitted, tmp_path
 
 
 def test_no_word_of_the_page_becomes_a_tag(fitted, tmp_path: Path) -> None:
-    hostile = poison({"patients": 75, "fitted_on": "x"} | fitted.report | {"classes": {}})
-    sets = hostile["cross_checked"]["sets"]
-    sets["by_class"] = {EVIL + label: found for label, found in sets["by_class"].items()}
-    hostile["classes"] = {EVIL + label: found for label, found in fitted.report["classes"].items()}
+    named_too = {"patients": 75, "fitted_on": "x", "labels": ["a", "b", "normal"]}
+    hostile = poison(named_too | fitted.report)
     path = tmp_path / "calibration.html"
     write_page(path, EVIL, fitted.calibration, hostile)
     assert assert_harmless(path.read_text()) == 2 + 2 + 3, "its name twice, two words, classes"

@@ -125,8 +125,8 @@ def test_no_word_of_a_report_becomes_a_tag(report: dict[str, Any]) -> None:
     opened = report["open_loop"] | {"glass": {EVIL: 1}}
     said = {name: poison(report[name]) for name in ("source", "engine", "host", "measured_at")}
     hostile = report | said | {"comparison": poison(comparison), "open_loop": opened}
-    # backend and precision; source, processor, when; glass; five words of the comparison
-    assert assert_harmless(draw_page(hostile | {"notice": EVIL})) == 2 + 3 + 1 + 1 + 5
+    # backend and precision; source, processor, cores, when; glass; five words of the comparison
+    assert assert_harmless(draw_page(hostile | {"notice": EVIL})) == 2 + 4 + 1 + 1 + 5
 
 
 def test_the_page_does_without_what_was_not_measured(report: dict[str, Any]) -> None:
