@@ -54,7 +54,7 @@ class Drawing:
         **more: float | str,
     ) -> None:  # fmt: skip
         """Fill a rectangle, given its upper left corner."""
-        box = {"x": x, "y": y, "width": width, "height": height, "fill": fill}
+        box: Attributes = {"x": x, "y": y, "width": width, "height": height, "fill": fill}
         self._add("rect", box, more, hint=hint)
 
     def add_text(self, x: float, y: float, words: str, anchor: str, **more: float | str) -> None:

@@ -1,4 +1,4 @@
-"""What the processes of a session cost: CPU time and memory, read from Linux's /proc."""
+"""What the processes of a session cost: CPU time and memory."""
 
 import math
 import os
@@ -7,29 +7,22 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from neurosono.stream.processes.usage import PROC, Usage, read_usage
+import psutil
 
-_ROLES = {"neurosono.stream.capture.replay": "capture", "neurosono.stream.judge.worker": "engine"}
+from neurosono.stream.processes.supervisor import MODULES
+from neurosono.stream.processes.usage import Usage, read_usage
 
 
 def find_processes() -> dict[str, int]:
     """Return the process ids of this process and its capture and engine child, by role."""
     found = {"display": os.getpid()}
-    if not PROC.is_dir():
-        return {}
-    for entry in PROC.iterdir():
-        if not entry.name.isdigit():
-            continue
+    roles = {module: role.removeprefix("live-") for role, module in MODULES.items()}
+    for child in psutil.Process().children():
         try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent != os.getpid():
-                continue
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except (OSError, IndexError, ValueError):  # it ended while we looked
+            words = child.cmdline()
+        except psutil.Error:  # it ended while we looked
             continue
-        for module, role in _ROLES.items():
-            if module.encode() in words:
-                found[role] = int(entry.name)
+        found |= {role: child.pid for module, role in roles.items() if module in words}
     return found
 
 
@@ -85,19 +78,18 @@ def measure_cpu_ms(readings: Sequence[Reading]) -> dict[str, float] | None:
 
 
 def describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
-    """Return the most that all processes took together, and each one's resident and peak MiB."""
+    """Return the most that all processes took together, and each one's resident MiB."""
     if not readings:
         return None
     sums = [sum(usage.own_mib for usage in reading.usages.values()) for reading in readings]
     known = [together for together in sums if not math.isnan(together)]
     # too short a run to have asked for shares: what each holds, shared pages counted twice
     known = known or [sum(usage.resident_mib for usage in r.usages.values()) for r in readings]
-    found: dict[str, Any] = {"together": round(max(known), 1)}
-    for name in ("resident", "peak"):
-        found[name] = {
-            role: round(
-                max(getattr(r.usages[role], f"{name}_mib") for r in readings if role in r.usages), 1
-            )
-            for role in readings[-1].usages
-        }
-    return found
+    resident = {
+        role: max(each.usages[role].resident_mib for each in readings if role in each.usages)
+        for role in readings[-1].usages
+    }
+    return {
+        "together": round(max(known), 1),
+        "resident": {role: round(most, 1) for role, most in resident.items()},
+    }

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import zmq
 
 from neurosono.engine.contracts.errors import OutputError, WireError
@@ -62,7 +63,7 @@ def make_socket_folder() -> Path:
         raise OutputError(f"no short, writable folder for sockets among {places}: set TMPDIR")
     for left in Path(parent).glob(f"{FOLDER_PREFIX}*-*"):
         pid = left.name.removeprefix(FOLDER_PREFIX).split("-")[0]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=parent))
 

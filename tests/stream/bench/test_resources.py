@@ -24,7 +24,6 @@ def test_this_process_reads_as_others_read_it() -> None:
     assert usage.cpu_s == pytest.approx(times.user + times.system, abs=0.2)
     assert usage.resident_mib == pytest.approx(other.memory_info().rss / 2**20, rel=0.1)
     assert 0 < usage.own_mib <= usage.resident_mib * 1.01
-    assert usage.peak_mib >= usage.resident_mib * 0.99
 
 
 def test_a_process_that_is_gone_reads_as_none() -> None:
@@ -41,7 +40,7 @@ def test_children_are_known_by_their_module() -> None:
 
 
 def read(shown: int, **cpu_s: float) -> Reading:
-    return Reading(shown, {role: Usage(spent, 50, 60, 40) for role, spent in cpu_s.items()})
+    return Reading(shown, {role: Usage(spent, 50, 40) for role, spent in cpu_s.items()})
 
 
 def test_cpu_is_counted_between_the_readings() -> None:
@@ -58,6 +57,5 @@ def test_memory_together_is_each_ones_own_share() -> None:
     assert found == {
         "together": 80,
         "resident": {"display": 50, "engine": 50},
-        "peak": {"display": 60, "engine": 60},
     }
     assert describe_memory([]) is None
