@@ -195,7 +195,7 @@ def test_no_word_of_a_record_becomes_a_tag(report: Report) -> None:
         report.exam,
         labels=labels,
         about={"bundle": EVIL, "bundle_sha256": EVIL, "student_sha256": EVIL, "release": EVIL},
-        last=replace(last, prediction_set=labels),
+        last=structs.replace(last, prediction_set=labels),
         skipped={EVIL: 3},
     )
     pictures = tuple(
