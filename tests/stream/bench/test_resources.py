@@ -16,6 +16,9 @@ from neurosono.stream.bench.resources import (
 )
 from neurosono.stream.processes.usage import Usage, read_usage
 
+NOBODY = 2**22 + 1
+"""Linux gives no process a higher number than 2**22."""
+
 
 def test_this_process_reads_as_others_read_it() -> None:
     usage = read_usage(os.getpid())
@@ -35,7 +38,7 @@ def test_a_process_that_is_gone_reads_as_none() -> None:
 
 def test_processes_are_read_now_and_then_and_a_lost_one_is_left_out() -> None:
     readings: list[Reading] = []
-    usage, pids = UsageReader(), {"display": os.getpid(), "engine": -1}
+    usage, pids = UsageReader(), {"display": os.getpid(), "engine": NOBODY}
     for shown in range(10):
         usage.look(pids, shown, shown * READ_EVERY_NS // 2 + READ_EVERY_NS, readings)
     assert [each.shown for each in readings] == [0, 2, 4, 6, 8]
