@@ -23,7 +23,7 @@ OUTPUT_NAMES = (
 
 SHOWN = (
     *("seq", "pts_s", "probabilities", "used", "skip_reason"),
-    *("disagreement", "gate", "unfamiliarity", "plane"),
+    *("disagreement", "gate", "unfamiliarity", "plane", "mm_per_px", "mm_per_px_from"),
 )
 """What a line of `frames.jsonl` shows of its result, beside `ensemble` and `ms`."""
 
