@@ -13,7 +13,7 @@ from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.state import AiState, Heatmap, OverlayState
 
 LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
+"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
 
 MAX_PENDING = 64
 """Pictures kept for the heatmap of a result that has not come yet."""
