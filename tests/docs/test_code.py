@@ -1,4 +1,4 @@
-"""Every block of Python in the README and the pages on extending runs, in order, as a reader would."""
+"""Every block of Python in the README and in docs/extending runs, in order, as for a reader."""
 
 import re
 from pathlib import Path
