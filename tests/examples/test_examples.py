@@ -89,7 +89,7 @@ def test_an_archive(example: Run, tmp_path: Path) -> None:
     (archive / "c.mp4").write_bytes(b"no clip")
     table = tmp_path / "results.csv"
     example("archive", archive, table)
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["exam"] for row in rows] == ["a.mp4", "b", "c.mp4"]
     assert [int(row["used"]) + int(row["skipped"]) for row in rows[:2]] == [3, 4]
     assert [bool(row["error"]) for row in rows] == [False, False, True]
