@@ -13,7 +13,7 @@ from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.state import AiState, Heatmap, OverlayState
 
 LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
+"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
 
 
 @dataclass
