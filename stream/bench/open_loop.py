@@ -54,9 +54,9 @@ class MeasuringRecord(LiveRecord):
         judged = Judged(result.seq, result.skip_reason, result.stage_ms)
         self._trace.judged[result.seq] = judged
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Film a picture where that is asked for; it is handed to the page next."""
-        super().film(picture, state)
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take a picture; it is handed to the page next."""
+        super().see(picture, state)
         now_ns = time.monotonic_ns()
         self.handed[picture.index] = Shown(
             index=picture.index,
