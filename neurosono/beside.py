@@ -158,6 +158,8 @@ class _Door(Unrecorded):
             error = raised
         with self._change:
             self._over, self._error = True, error
+            self.missed += self._newest is not None
+            self._newest = None  # what was said last is not so any more
             self._change.notify_all()
 
     def take(self) -> Moment:
