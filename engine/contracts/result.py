@@ -19,6 +19,8 @@ class ExamState(StrEnum):
     """Enough frames, but more than one class (or none) is left in the prediction set."""
     STABLE = "stable"
     """Enough frames, and one class is left."""
+    UNFAMILIAR = "unfamiliar"
+    """Most pictures are unlike those that the model was trained on: nothing is said of them."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class ExamSnapshot:
     """The exam after some frame.
 
     `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities,
-    calibrated once more for whole exams where the bundle says how, all NaN before the first; `low`
-    and `high` bound it, `(C,)`, at the level of `engine.exam`. `effective_frames` is how many
+    calibrated once more for whole exams where the bundle says how, all NaN before the first and
+    while the exam is `unfamiliar`; `low` and `high` bound it, `(C,)`, at the level of `engine.exam`. `effective_frames` is how many
     independent frames the used ones are worth. `mean` is the paper's plain mean, `(C,)`, where the
     bundle calibrates whole exams and so differs from it; `alarm` says that the operating point for
     "any anomaly" is reached and held. `carried` tells, where a student judges beside its ensemble,

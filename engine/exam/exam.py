@@ -90,14 +90,21 @@ class Exam:
         self._skipped[str(reason)] = self._skipped.get(str(reason), 0) + 1
 
     def snapshot(self) -> ExamSnapshot:
-        """Return the exam as it now stands."""
-        if not self._used:
-            unknown = np.full(len(self.labels), np.nan)
-            return ExamSnapshot(
-                unknown, unknown, unknown, (), ExamState.COLLECTING, 0, 0.0, dict(self._skipped)
-            )
-        mean = self._sum / self._used
+        """Return the exam as it now stands.
+
+        Where more frames were unlike what the model was trained on than were used, the few that
+        passed for familiar say nothing either: the exam is `unfamiliar`, without any figure.
+        """
+        unfamiliar = self._skipped.get(str(SkipReason.UNFAMILIAR_TO_MODEL), 0) > self._used
+        mean = self._sum / max(1, self._used)
         effective = self._count_effective(mean)
+        if not self._used or unfamiliar:
+            unknown = np.full(len(self.labels), np.nan)
+            state = ExamState.UNFAMILIAR if unfamiliar else ExamState.COLLECTING
+            return ExamSnapshot(
+                *(unknown, unknown, unknown, (), state),
+                *(self._used, effective, dict(self._skipped)),
+            )
         probabilities = self._calibrate(mean, effective)
         low, high = bound_share(mean, effective)
         exam = self._calibration.exam

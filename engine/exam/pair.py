@@ -50,7 +50,8 @@ class PairedExam(Exam):
         The alarm is the carrier's too: the operating point was measured for one of them at a time.
         """
         student, ensemble = super().snapshot(), self._ensemble.snapshot()
-        carries = self._enough and not self._failed
+        familiar = student.state is not ExamState.UNFAMILIAR
+        carries = self._enough and not self._failed and familiar
         carried = Carried(
             Carrier.ENSEMBLE if carries else Carrier.STUDENT,
             ensemble.used,

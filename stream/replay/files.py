@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
 from neurosono.stream.processes.ledger import Ledger
@@ -70,7 +71,7 @@ class GateTally:
         if result.gate is None:
             return
         self._scores.append(result.gate)
-        if result.skip_reason is not None:
+        if result.skip_reason not in (None, SkipReason.UNFAMILIAR_TO_MODEL):
             _count(self._refused, str(result.skip_reason))
         if result.plane is not None:
             _count(self._planes, result.plane)

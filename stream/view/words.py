@@ -12,6 +12,7 @@ SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
     SkipReason.NOT_HEAD_OR_SPINE: "not head or spine",
     SkipReason.UNFAMILIAR: "unfamiliar",
+    SkipReason.UNFAMILIAR_TO_MODEL: "unfamiliar to model",
     SkipReason.LAYOUT_CHANGE: "layout change",
     SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",
