@@ -1,7 +1,5 @@
 """Pictures that no scanner shows: noise, clouds, overlapping shapes, drawings, text, ramps."""
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +10,7 @@ Picture = NDArray[np.uint8]
 def draw_unlike(count: int, size_px: int, seed: int = 0) -> Picture:
     """Return `(count, size_px, size_px)` uint8 pictures, the kinds in turn."""
     rng = np.random.default_rng([seed, 11])
-    kinds: tuple[Callable[[int, np.random.Generator], Picture], ...] = (
-        *(_noise, _clouds, _leaves, _drawing, _text, _ramp),
-    )
+    kinds = (_noise, _clouds, _leaves, _drawing, _text, _ramp)
     return np.stack([kinds[number % len(kinds)](size_px, rng) for number in range(count)])
 
 

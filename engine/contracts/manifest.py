@@ -111,7 +111,8 @@ class Manifest:
             "engines": [engine.to_json() for engine in self.engines],
             "card": self.card,
         }
-        # What a bundle lacks has no key: bundles made before there was such a thing keep their digest.
+        # What a bundle lacks has no key, so bundles made before there was such a thing keep their
+        # digest.
         if self.gate is not None:
             body["gate"] = self.gate.to_json()
         if self.familiarity is not None:

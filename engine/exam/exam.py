@@ -33,7 +33,8 @@ class Exam:
 
     Successive frames are nearly the same picture, so n frames are worth fewer: with a lag-one
     correlation r they are worth n (1 - r) / (1 + r) (first-order autoregression; Bayley and
-    Hammersley 1946). r is the largest over the classes. The interval is Wilson's at that number.
+    Hammersley 1946). r is the largest over the classes. The interval is the calibrated
+    probability's own where the bundle knows it, otherwise Wilson's of the mean at that number.
     """
 
     def __init__(self, labels: tuple[str, ...], calibration: Calibration) -> None:
@@ -108,7 +109,10 @@ class Exam:
         probabilities = self._calibrate(mean, effective)
         low, high = bound_share(mean, effective)
         exam = self._calibration.exam
-        if exam is not None:  # minimum and maximum against rounding only
+        enclosed = None if exam is None else exam.enclose(probabilities)
+        if enclosed is not None:
+            low, high = enclosed
+        elif exam is not None:  # minimum and maximum against rounding only
             low = np.minimum(exam.bound(mean, low, effective, self._used), probabilities)
             high = np.maximum(exam.bound(mean, high, effective, self._used), probabilities)
         kept = self._predict(probabilities, low, high)

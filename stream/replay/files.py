@@ -153,6 +153,7 @@ class FramesWriter:
             "gate": result.gate,
             "unfamiliarity": result.unfamiliarity,
             "plane": result.plane,
+            "strangeness": result.strangeness,
             **self._describe_ensemble(result),
             "ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
         }

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
-from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.report.gather import Report, ReportPicture
 from neurosono.stream.report.model import list_facts, say_carrier, set_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
 
 LONGEST_PX = 640
 """Of a picture on the page: on A4 it is printed at 180 dots an inch. The record holds it whole."""
@@ -29,11 +28,6 @@ MOST_INCIDENTS = 40
 
 CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
-STATES = {
-    ExamState.COLLECTING: "Collecting: too few independent frames to say anything.",
-    ExamState.AMBIGUOUS: "Ambiguous: not exactly one class is left in the prediction set.",
-    ExamState.STABLE: "Stable: one class is left in the prediction set.",
-}
 CONDITIONS = {
     "running": "This exam is still running: the report holds what was recorded until now.",
     "interrupted": "The exam did not come to its end: its process was killed or lost power. "
@@ -48,6 +42,7 @@ SKIPS = {
     "not-ultrasound": "no ultrasound picture",
     "not-head-or-spine": "taken for no view of a fetal head or spine",
     "unfamiliar": "unlike anything that the gate was trained on",
+    "unfamiliar-to-model": "unlike the pictures that the model was trained on",
     "damaged": "data were lost on the way to us",
     "layout-change": "the scanner's layout had just changed",
     "superseded": "a newer frame took its place before the engine was free",
@@ -144,15 +139,21 @@ def _head(report: Report) -> str:
 
 
 def _result(report: Report) -> str:
-    last = report.exam.last
+    exam, last = report.exam, report.exam.last
     bars = draw_bars(report)
+    if last is not None and last.state in SILENT:
+        leaning = name_leaning(exam.labels, last)
+        more = "" if leaning is None else f" What there is leans to {leaning}."
+        said = f"<p class=result>No result. {escape(STATE_SENTENCES[last.state] + more)}</p>"
+        return _section("Result", said, whole=True)
     if last is None or not bars:
         said = "<p class=result>No result: no frame of this exam was judged.</p>"
         return _section("Result", said, whole=True)
+    state = f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}"
     chosen = ", ".join(last.prediction_set) or "empty: no class fits well enough"
     said = (
         f'<p class="result">Prediction set: <b>{escape(chosen)}</b></p>'
-        f"<p>{escape(STATES[last.state])}</p>{_alarm(report)}{say_carrier(report)}{bars}"
+        f"<p>{escape(state)}</p>{_alarm(report)}{say_carrier(report)}{bars}"
         '<p class="soft">Bar: mean probability over the used frames. Whisker: its 95 % interval, '
         f"with {last.judged} frames counted as {last.effective_frames:.1f} independent ones. "
         "Probabilities are the model's, not the patient's risk.</p>"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.view.state import OverlayState
+from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning
 
 
 def describe_status(
@@ -21,7 +22,8 @@ def describe_status(
     `about` adds what is not of the exam: its name, the age of the picture, the counts.
     """
     shown = exam if state.shown_result is not None else None
-    known = shown is not None and shown.used > 0
+    # while an exam is collecting it may lean to a class, but no figure of it is shown
+    known = shown is not None and has_figures(shown)
     return {
         **about,
         "pts_s": round(state.pts_s, 3),
@@ -33,6 +35,8 @@ def describe_status(
         "high": _listed(shown.high) if known and shown else None,
         "prediction_set": list(shown.prediction_set) if known and shown else [],
         "state": str(shown.state) if shown else None,
+        "leaning": name_leaning(labels, shown) if shown else None,
+        "state_sentence": STATE_SENTENCES[shown.state] if shown else "",
         "alarm": bool(known and shown and shown.alarm),
         "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,

@@ -7,6 +7,7 @@ import numpy as np
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
+from neurosono.stream.view.words import STATE_SENTENCES
 
 EXAM_SCHEMA = "neurosono-exam/1"
 
@@ -63,6 +64,7 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "prediction": prediction,
         "prediction_set": list(exam.prediction_set),
         "state": str(exam.state),
+        "state_sentence": STATE_SENTENCES[exam.state],
         "effective_frames": round(exam.effective_frames, 3),
         "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
         "alarm": exam.alarm,
