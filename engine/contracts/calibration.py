@@ -97,7 +97,8 @@ class ExamCalibration:
         found = _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
         classes = found.shape[-1]
         spread = classes / ((classes - 1) * (self.exams + 1)) if self.exams else 0.0
-        return (1 - spread) * found + spread / classes
+        supported: NDArray[np.float64] = (1 - spread) * found + spread / classes
+        return supported
 
     def enclose(
         self, probabilities: NDArray[np.float64]
