@@ -62,7 +62,7 @@ class Pictures:
 
 def look_at(backend: Backend, pictures: Pictures) -> Look:
     """Let members look at pictures."""
-    found = [backend.infer(np.asarray(frame)[None]).features[0] for frame in pictures.frames]
+    found = [backend.infer(np.array(frame)[None]).features[0] for frame in pictures.frames]
     return Look(np.stack(found), pictures.owners)
 
 

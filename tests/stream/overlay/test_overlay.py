@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
@@ -203,7 +204,7 @@ def test_the_winner_is_marked_only_when_it_is_in_the_set_and_enough_is_collected
 
 
 def test_the_interval_moves_the_whisker() -> None:
-    wide = dataclasses.replace(exam(), high=np.array([0.9] * 5))
+    wide = structs.replace(exam(), high=np.array([0.9] * 5))
     row = LAYOUT.inside.bars[0]
     narrow_row = cut(draw(state(result=result())), row)
     wide_row = cut(draw(state(result=result(wide))), row)
