@@ -90,7 +90,11 @@ def test_what_a_slow_reader_has_no_time_for_is_counted(bundle_root: Path) -> Non
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("loop:no/such.mp4", "no/such.mp4"), ("/dev/no-such-card", "no-such-card"), ("", "live source")],
+    [
+        ("loop:no/such.mp4", "no/such.mp4"),
+        ("/dev/no-such-card", "no-such-card"),
+        ("", "live source"),
+    ],
 )
 def test_what_can_never_work_is_refused_at_once(source: str, words: str, bundle_root: Path) -> None:
     with pytest.raises(neurosono.InputError, match=words):
