@@ -68,7 +68,7 @@ def test_a_heart_is_told_in_one_sentence_in_file_and_table(real_data: Path, tmp_
 
 def test_phantoms_of_unseen_patients_are_familiar(demo: neurosono.OpenBundle) -> None:
     asked = strange = 0
-    for label, seed in (("normal", 9101), ("encephalocele", 9102), ("rachischisis", 9103)):
+    for seed, label in enumerate(demo.labels, 9101):
         source = f"phantom:{label}?seed={seed}&seconds=4"
         last = None
         for _, last in neurosono.judge(source, demo, every=4, cam_hz=0):
@@ -76,5 +76,6 @@ def test_phantoms_of_unseen_patients_are_familiar(demo: neurosono.OpenBundle) ->
             strange += last.skip_reason == "unfamiliar-to-model"
         assert last is not None
         assert last.exam.state is not neurosono.ExamState.UNFAMILIAR
-    assert asked > 40
-    assert strange <= 0.1 * asked, "2 % on average, but frames of one patient are lost together"
+    assert asked > 60
+    # 2 % on average over patients, but frames of one patient are lost together
+    assert strange <= 0.15 * asked
