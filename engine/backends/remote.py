@@ -18,19 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.backends import INPUT, OUTPUTS, Inference, check_pictures
+from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import (
     BundleError,
-    EngineFailedError,
     EngineUnavailableError,
     InputError,
+    ServerAwayError,
 )
+from neurosono.engine.contracts.server import Server
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-ANSWER_S = 0.4
-"""The longest that an answer may take, all in all: the screen says AI OFF at 500 ms, and a frame
-has some way behind it when it gets here."""
 
 OPEN_S = 5.0
 """The longest that opening may take: a server that has just started still loads its model."""
@@ -51,62 +49,45 @@ class RemoteBackend:
 
     name = "remote"
 
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        digest: str,
-        size_px: int,
-        classes: int,
-        *,
-        token: str | None = None,
-        authority: str | None = None,
-        answer_s: float = ANSWER_S,
-    ) -> None:
-        """Ask the server at `url` (`http://HOST:PORT` or `https://…`) for `model`.
+    def __init__(self, bundle: Bundle, server: Server) -> None:
+        """Ask `server` for the model of `bundle`, whose digest (sha256) it must name.
 
-        `digest` is the bundle's sha256, which the model's parameters must name; `token` goes along
-        as a bearer token; `authority` is a PEM file of the certificates that vouch for the server.
         Raises `InputError` on a URL that is none, `EngineUnavailableError` where the server does
-        not answer or lacks the model, `BundleError` where it holds another one.
+        not answer or lacks the model (unless it is to be waited for), `BundleError` where it holds
+        another one.
         """
-        self._line = _Line(url, token, authority)
-        self._path = f"/v2/models/{model}"
-        self._answer_s, self.size_px = answer_s, size_px
+        manifest = bundle.manifest
+        self._line = _Line(server.url, server.read_token(), server.authority)
+        self._model = name_model(manifest.name, manifest.digest)
+        self._digest, self._classes = manifest.digest, len(manifest.labels)
+        self._answer_s, self.size_px = server.answer_s, manifest.preprocessing.size_px
+        self.members, self.precision = len(manifest.members), "of the server"
+        self._known = False
         try:
-            found = self._line.ask_json(self._path, OPEN_S)
-            told = _read_parameters(found) or _read_parameters(
-                self._line.ask_json(f"{self._path}/config", OPEN_S)
-            )
-            self.members = _check_model(found, told, digest, size_px, classes)
+            self._greet(OPEN_S)
         except _NoAnswerError as error:
-            self._line.close()
-            raise EngineUnavailableError(
-                f"the server at {url} has no model {model} for us ({error}): start it with what "
-                "`neurosono export triton` wrote of this bundle, or use --engine auto"
-            ) from error
+            self.close()
+            if not server.waits:
+                raise EngineUnavailableError(
+                    f"the server at {server.url} has no model {self._model} for us ({error}): "
+                    "start it with what `neurosono export triton` wrote of this bundle, or use "
+                    "--engine auto"
+                ) from error
         except BundleError:
-            self._line.close()
+            self.close()
             raise
-        self.precision = str(told.get("precision", "f32"))
-        self._ask = {
-            "inputs": [
-                {
-                    "name": INPUT,
-                    "datatype": "UINT8",
-                    "shape": [1, 1, size_px, size_px],
-                    "parameters": {"binary_data_size": size_px * size_px},
-                }
-            ],
+        side = {"name": INPUT, "datatype": "UINT8", "shape": [1, 1, self.size_px, self.size_px]}
+        ask = {
+            "inputs": [side | {"parameters": {"binary_data_size": self.size_px**2}}],
             "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS],
         }
-        self._head = json.dumps(self._ask).encode()
+        self._head = json.dumps(ask).encode()
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 pictures, one request each.
 
-        Raises `InputError` on another shape, `EngineFailedError` where no whole answer comes in
-        time; the next request then begins on a connection of its own.
+        Raises `InputError` on another shape, `ServerAwayError` where no whole answer comes in time;
+        the next request then begins on a connection of its own, and asks anew who answers there.
         """
         check_pictures(grey, self.size_px)
         answers = [self._infer_one(picture) for picture in grey]
@@ -115,18 +96,36 @@ class RemoteBackend:
     def close(self) -> None:
         """End the connection."""
         self._line.close()
+        self._known = False
 
     def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         body = self._head + np.ascontiguousarray(picture).tobytes()
         headers = {JSON_LENGTH: str(len(self._head)), "Content-Type": "application/octet-stream"}
+        deadline_s = time.monotonic() + self._answer_s
         try:
+            if not self._known:
+                self._greet(self._answer_s)
+            left_s = max(0.0, deadline_s - time.monotonic())
             response, content = self._line.ask(
-                "POST", f"{self._path}/infer", self._answer_s, body, headers
+                "POST", f"/v2/models/{self._model}/infer", left_s, body, headers
             )
             return _read_answer(response.getheader(JSON_LENGTH), content)
-        except _NoAnswerError as error:
-            self._line.close()
-            raise EngineFailedError(f"the inference server gave no answer: {error}") from error
+        except (_NoAnswerError, BundleError) as error:
+            self.close()
+            raise ServerAwayError(f"the inference server gave no answer: {error}") from error
+
+    def _greet(self, limit_s: float) -> None:
+        """Learn what the server holds; raises `_NoAnswerError`, `BundleError`."""
+        deadline_s = time.monotonic() + limit_s
+        path = f"/v2/models/{self._model}"
+        found = self._line.ask_json(path, limit_s)
+        left_s = max(0.0, deadline_s - time.monotonic())
+        told = _read_parameters(found) or _read_parameters(
+            self._line.ask_json(f"{path}/config", left_s)
+        )
+        members = _check_model(found, told, self._digest, self.size_px, self._classes)
+        self.members, self.precision = members, str(told.get("precision", "f32"))
+        self._known = True
 
 
 class _NoAnswerError(Exception):

@@ -1,9 +1,9 @@
 """One sampled picture on its way to the engine, and why a picture may carry no evidence."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
@@ -36,20 +36,47 @@ class SkipReason(StrEnum):
     """No engine was there to judge it."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class ScaleSource(StrEnum):
+    """Where it is known from how large a pixel is."""
+
+    DICOM = "dicom"
+    """From the file's own header."""
+    USER = "user"
+    """From `--mm-per-px`."""
+
+
+class Scaled(Struct, frozen=True, kw_only=True):
+    """How large what a picture shows is, where that is known.
+
+    `mm_per_px` is the side of a pixel of the source's own picture, before anything was cropped or
+    scaled, in millimetres of the patient; it and `mm_per_px_from` are None together.
+    """
+
+    mm_per_px: float | None = None
+    mm_per_px_from: ScaleSource | None = None
+
+
+class Stamped(Scaled, frozen=True):
+    """Which picture it is, and when: on a frame, and on what is said of it.
+
+    `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its
+    time in the exam, seconds.
+    """
+
+    stream_id: str = field(name="stream")
+    seq: int
+    captured_ns: int
+    pts_s: float
+
+
+class Frame(Stamped, frozen=True):
     """One sampled frame, ready for the network.
 
     `pixels` is `(size, size)` uint8 grey, 0 to 255, made by `engine.preprocess`; None exactly where
     `skip_reason` says that the frame adds no evidence, for then no pixel needs to travel.
-    `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its
-    time in the exam, seconds. `stage_ms` holds the milliseconds of each stage passed so far.
+    `stage_ms` holds the milliseconds of each stage passed so far.
     """
 
-    stream_id: str
-    seq: int
-    captured_ns: int
-    pts_s: float
     pixels: NDArray[np.uint8] | None
     skip_reason: SkipReason | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
@@ -64,8 +91,7 @@ class Frame:
             )
 
 
-@dataclass(frozen=True)
-class DisplayFrame:
+class DisplayFrame(Struct, frozen=True):
     """One decoded picture on its way to the screen: its ultrasound region, nothing else.
 
     `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8, at full resolution; what lies outside the

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurosono.engine.backends import Backend
+from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.cam import combine_cams
 from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.errors import ServerAwayError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import Result
@@ -23,7 +25,7 @@ from neurosono.engine.gate import Gate
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
-from neurosono.stream.processes.channel import Inlet, open_socket
+from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event, pack
 
@@ -62,7 +64,9 @@ class Worker:
     """Judges frames, one after the other, and keeps the exam.
 
     With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
-    With a `second` opinion, `backend` is the student, and `exam` that of the two.
+    With a `second` opinion, `backend` is the student, and `exam` that of the two. Where it is
+    `patient`, a frame that a server gave no answer to adds no evidence, and the next one is asked
+    for; else it ends the engine.
     """
 
     def __init__(
@@ -72,7 +76,10 @@ class Worker:
         cam_hz: float,
         gate: Gate | None = None,
         second: SecondOpinion | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
+        self._patient = patient
         self._backend, self.exam, self._gate = backend, exam, gate
         self._second = second
         self._throttle = CamThrottle(cam_hz)
@@ -81,7 +88,7 @@ class Worker:
     def warm_up(self, size_px: int) -> None:
         """Judge nothing once, as many runtimes compile only when they are first asked."""
         nothing = np.zeros((size_px, size_px), dtype=np.uint8)
-        self._backend.infer(nothing[None])
+        self._infer(nothing)
         if self._gate is not None:
             self._gate.judge(nothing)
 
@@ -92,15 +99,19 @@ class Worker:
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
         stage_ms = frame.stage_ms | {"wait": wait_ms}
-        clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
         reason, said = self._ask_gate(frame, stage_ms)
         if frame.pixels is None or reason is not None:
             if reason is not None:
                 self.exam.skip(reason)
             said["ensemble"] = self._follow_ensemble(None, stage_ms)
-            return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
+            exam = self.exam.snapshot()
+            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
         begun_ns = time.monotonic_ns()
-        answer = self._backend.infer(frame.pixels[None])
+        answer = self._infer(frame.pixels)
+        if answer is None:
+            self.exam.skip(SkipReason.ENGINE_OFF)
+            exam, reason = self.exam.snapshot(), SkipReason.ENGINE_OFF
+            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
         network_ns = time.monotonic_ns()
         members = answer.probabilities[0]
         probabilities = self.exam.update(members)
@@ -110,8 +121,8 @@ class Worker:
         snapshot = self.exam.snapshot()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
-        return Result(
-            *clock,
+        return Result.of(
+            frame,
             snapshot,
             probabilities=probabilities,
             member_probabilities=members,
@@ -120,6 +131,15 @@ class Worker:
             stage_ms=stage_ms,
             **said,
         )
+
+    def _infer(self, pixels: NDArray[np.uint8]) -> Inference | None:
+        """Return what the network gives; None where a server that may come back did not answer."""
+        try:
+            return self._backend.infer(pixels[None])
+        except ServerAwayError:
+            if not self._patient:
+                raise
+            return None
 
     def _follow_ensemble(
         self, frame: Frame | None, stage_ms: dict[str, float]
@@ -158,29 +178,31 @@ class Worker:
 
 
 def work(
-    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+    options: EngineOptions,
+    endpoints: Endpoints,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    stop: Stop,
 ) -> None:
     """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
-    options = EngineOptions(**configuration["options"])
-    endpoints = configuration["endpoints"]
     with (
         # before the engine loads, so that the capture process has somewhere to send to
-        open_socket(context, endpoints["frames"], bind=False) as frames_socket,
-        open_socket(context, endpoints["results"], bind=False) as results,
+        open_socket(context, endpoints.frames, bind=False) as frames_socket,
+        open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
         bundle = Bundle.load(Path(options.bundle))
         student = None if options.student is None else Bundle.load(Path(options.student))
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
-        streams = 1 if options.realtime or options.threads == 1 else STREAMS
+        streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
         choice = _open_first(options, bundle, student, streams)
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
-        worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
+        patient = options.newest_wins and not (options.server and options.server.fallback)
+        worker = Worker(choice.backend, exam, options.cam_hz, gate, second, patient=patient)
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
-        inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
         while not stop():
             for event in worker.events():
@@ -213,7 +235,8 @@ def _open_first(
     how = (options.threads, options.avoid, streams)
     if student is not None:
         return open_engine(student, "auto", None, None, *how)
-    return open_engine(bundle, options.engine, options.precision, options.members, *how)
+    wanted = (options.engine, options.precision, options.members)
+    return open_engine(bundle, *wanted, *how, options.server)
 
 
 @contextmanager
@@ -223,13 +246,14 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
         yield None
         return
     wanted = (options.engine, options.precision, options.members)
+    last = (options.avoid, 1, options.server)
     classes = len(bundle.manifest.labels)
     second: SecondOpinion
-    if options.realtime:
+    if options.newest_wins:
         threads = count_threads()
-        second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
+        second = Beside(partial(open_engine, bundle, *wanted, threads, *last), classes)
     else:
-        choice = open_engine(bundle, *wanted, options.threads, options.avoid)
+        choice = open_engine(bundle, *wanted, options.threads, *last)
         second = AtOnce(choice, classes)
     try:
         yield second
@@ -238,4 +262,4 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(work))
+    sys.exit(run_child(work, EngineOptions))

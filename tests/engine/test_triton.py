@@ -15,7 +15,8 @@ from neurosono.engine.backends import OUTPUTS
 from neurosono.engine.backends.remote import RemoteBackend, name_model
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
-from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
+from neurosono.engine.contracts.errors import BundleError, InputError, ServerAwayError
+from neurosono.engine.contracts.server import Server
 from neurosono.engine.triton.repository import Serving, write_repository
 from tests.support.commands import run, wait_until
 from tests.support.senders import free_tcp_port
@@ -46,18 +47,6 @@ def served(repository: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         process.communicate()
 
 
-def _ask(url: str, bundle: Bundle, answer_s: float = 60.0) -> RemoteBackend:
-    manifest = bundle.manifest
-    return RemoteBackend(
-        url,
-        name_model(manifest.name, manifest.digest),
-        manifest.digest,
-        manifest.preprocessing.size_px,
-        len(manifest.labels),
-        answer_s=answer_s,
-    )
-
-
 def test_the_real_server_answers_bit_for_bit_and_its_death_is_said(
     served: tuple[str, "subprocess.Popen[bytes]"],
 ) -> None:
@@ -67,7 +56,7 @@ def test_the_real_server_answers_bit_for_bit_and_its_death_is_said(
     def open_remote() -> RemoteBackend | None:
         assert process.poll() is None, process.communicate()[1][-2000:]
         try:
-            return _ask(url, bundle)
+            return RemoteBackend(bundle, Server(url, answer_s=60.0))
         except InputError:  # it is still starting
             return None
 
@@ -82,7 +71,7 @@ def test_the_real_server_answers_bit_for_bit_and_its_death_is_said(
 
     process.kill()
     process.wait()
-    with pytest.raises(EngineFailedError, match="gave no answer"):
+    with pytest.raises(ServerAwayError, match="gave no answer"):
         remote.infer(pictures[:1])
     remote.close()
 
