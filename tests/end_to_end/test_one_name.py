@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHELL = ("build-demo", "check", "demo", "install", "install-triton", "test")
 FOLDERS = ("engine", "stream", "training", "calibration", "scripts")
 
 
