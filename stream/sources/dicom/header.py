@@ -4,16 +4,24 @@ import math
 import struct
 import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from neurosono.engine.contracts.errors import SourceError
-from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, Region
+from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, NoPicturesError, Region
+from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
+from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
 
 PIXEL_TAGS = [
     "SamplesPerPixel",
@@ -54,8 +62,9 @@ PIXEL_TAGS = [
 TIMING_TAGS = ["FrameTime", "FrameTimeVector", "RecommendedDisplayFrameRate", "CineRate"]
 """Attributes of the modules Cine and Multi-frame (DICOM PS3.3, C.7.6.5 and C.7.6.6)."""
 
-GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions"]
-"""DICOM PS3.3, C.8.5.5."""
+SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"]
+GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelAspectRatio", *SPACING_TAGS]
+"""DICOM PS3.3, C.8.5.5, C.7.6.3.1.7 and 10.7."""
 
 READ_FAILURES = (
     ArithmeticError,
@@ -73,6 +82,8 @@ READ_FAILURES = (
 """What pydicom and its decoders raise on damaged files; they share no base class."""
 
 _PIXEL_ELEMENT = (0x7FE0, 0x0010)
+_TWO_DIMENSIONS, _CENTIMETRES = 1, 3
+"""Of RegionSpatialFormat and PhysicalUnits (DICOM PS3.3, C.8.5.5.1.1 and 1.15)."""
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"
 """MPEG-2, MPEG-4 AVC and HEVC inside DICOM all begin so (DICOM PS3.6, A)."""
 
@@ -82,43 +93,61 @@ class DicomHeader:
     """All that is kept of a header.
 
     `image` holds `PIXEL_TAGS` only. `pixels_at` is the offset in the file of the value of the
-    pixel data, None if the file is deflated. `times_s` are the timestamps, shorter than
-    `frame_count` where the file does not say.
+    pixel data, None if the file is deflated, `pixels_length` its length in bytes, None where it is
+    compressed. `frame_count` is what the data hold where that is more than the file declares.
+    `times_s` are the timestamps, shorter than `frame_count` where the file does not say. `aspect`
+    is a pixel's width over its height, None where the file says nothing.
     """
 
     image: Dataset
     syntax: UID
     frame_count: int
     pixels_at: int | None
+    pixels_length: int | None
+    aspect: Fraction | None
+    identity: Identity
     times_s: tuple[float, ...]
     interval_s: float
     us_regions: tuple[Region, ...]
 
 
 def read_header(path: Path) -> DicomHeader:
-    """Read the header of a DICOM file; raises `SourceError` with the bare reason."""
-    tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS]
+    """Read the header of a DICOM file; raises `SourceError` with the bare reason.
+
+    `NoPicturesError` where it is a whole DICOM object of another kind.
+    """
+    tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS, *IDENTITY_TAGS, "SOPClassUID"]
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # pydicom's warnings quote values and name the file
         try:
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, force=True, specific_tags=list(tags)
             )
-            syntax = UID(dataset.file_meta.TransferSyntaxUID)
+            syntax = _find_syntax(dataset)
             if syntax.is_deflated:
-                pixels_at = None
-                has_pixels = "PixelData" in read_deflated(path)
+                length = len(read_deflated(path).get("PixelData") or b"")
+                pixels = (None, length) if length else None
             else:
-                pixels_at = _find_pixel_value(file, syntax)
-                has_pixels = pixels_at is not None
-            if not has_pixels:
+                pixels = _find_pixel_value(file, syntax)
+            if pixels is None:
+                if "SOPClassUID" in dataset and "Rows" not in dataset:
+                    raise NoPicturesError("it has no pixel data")
                 raise SourceError("it has no pixel data")
-            if syntax.startswith(_VIDEO_SYNTAXES):
-                raise SourceError("it holds compressed video; export that as an mp4 instead")
-            return _digest(dataset, syntax, pixels_at)
+            return _digest(dataset, syntax, *pixels, file)
         except READ_FAILURES as error:
             # Their messages quote values, which can be a patient's.
             raise SourceError("its header cannot be read as DICOM") from error
+
+
+def _find_syntax(dataset: Dataset) -> UID:
+    """Return the transfer syntax; of a file without a meta header, the one that it was read by."""
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    if stated:
+        return UID(stated)
+    implicit, little = dataset.original_encoding
+    if not little:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
 def read_deflated(path: Path) -> Dataset:
@@ -126,37 +155,91 @@ def read_deflated(path: Path) -> Dataset:
     return pydicom.dcmread(path, force=True, specific_tags=[*PIXEL_TAGS, "PixelData"])
 
 
-def _digest(dataset: Dataset, syntax: UID, pixels_at: int | None) -> DicomHeader:
-    frame_count = int(dataset.get("NumberOfFrames") or 1)
-    if frame_count < 1 or not dataset.get("Rows") or not dataset.get("Columns"):
+def _digest(
+    dataset: Dataset, syntax: UID, pixels_at: int | None, length: int | None, file: BinaryIO
+) -> DicomHeader:
+    declared = int(dataset.get("NumberOfFrames") or 1)
+    if declared < 1 or not dataset.get("Rows") or not dataset.get("Columns"):
         raise SourceError("it has no pixel data: its pictures have no size")
-    interval_s, times_s = _find_times(dataset, frame_count)
     image = Dataset()
     image.set_original_encoding(*dataset.original_encoding)  # palettes are read by it
     for keyword in PIXEL_TAGS:
         if keyword in dataset:
             image[keyword] = dataset[keyword]
+    if syntax.is_encapsulated:
+        length = None
+        found = 0 if is_film(syntax) else count_pictures(file, pixels_at or 0, syntax)
+    elif length is None:
+        raise SourceError("the length of its pixel data is not given")
+    else:
+        found = length // frame_bytes(image)
+    frame_count = max(declared, found)
+    interval_s, times_s = _find_times(dataset, frame_count)
     return DicomHeader(
         image=image,
         syntax=syntax,
         frame_count=frame_count,
         pixels_at=pixels_at,
+        pixels_length=length,
+        aspect=_find_aspect(dataset),
+        identity=hash_identity(dataset),
         times_s=times_s,
         interval_s=interval_s,
         us_regions=_find_regions(dataset),
     )
 
 
-def _find_pixel_value(file: BinaryIO, syntax: UID) -> int | None:
-    """Return the offset of the value of the pixel data, at whose tag `file` stands, if there."""
+def is_film(syntax: UID) -> bool:
+    """Whether the pixel data are MPEG-2, H.264 or HEVC (DICOM PS3.6, A)."""
+    return bool(syntax.startswith(_VIDEO_SYNTAXES))
+
+
+def frame_bytes(image: Dataset) -> int:
+    """Return the bytes of one picture that is not compressed (DICOM PS3.3, C.7.6.3)."""
+    samples = int(image.SamplesPerPixel)
+    if str(image.PhotometricInterpretation) == "YBR_FULL_422":
+        samples = 2
+    pixels = int(image.Rows) * int(image.Columns) * samples
+    return max(1, pixels * int(image.BitsAllocated) // 8)
+
+
+def _find_pixel_value(file: BinaryIO, syntax: UID) -> tuple[int, int | None] | None:
+    """Return offset and length of the value of the pixel data, at whose tag `file` stands.
+
+    None where there is none; the length is None where it is undefined.
+    """
     order = "<" if syntax.is_little_endian else ">"
     tag = file.read(4)
     if len(tag) < 4 or struct.unpack(f"{order}HH", tag) != _PIXEL_ELEMENT:
         return None
-    length = file.read(4 if syntax.is_implicit_VR else 8)[-4:]
-    if len(length) < 4 or struct.unpack(f"{order}I", length)[0] == 0:
+    field = file.read(4 if syntax.is_implicit_VR else 8)[-4:]
+    length = struct.unpack(f"{order}I", field)[0] if len(field) == 4 else 0
+    if length == 0:
         return None
-    return file.tell()
+    return file.tell(), None if length == UNDEFINED else length
+
+
+def _find_aspect(dataset: Dataset) -> Fraction | None:
+    """Return how wide a pixel is for its height: as stated, by its spacing, or by its regions.
+
+    PixelAspectRatio and the spacings give the vertical value first (DICOM PS3.3, 10.7.1.3).
+    """
+    for keyword in ("PixelAspectRatio", *SPACING_TAGS):
+        numbers = _read_numbers(dataset, keyword)
+        if len(numbers) == 2 and min(numbers) > 0:
+            return Fraction(numbers[1]) / Fraction(numbers[0])
+    found: set[Fraction] = set()
+    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
+        if item.get("RegionSpatialFormat") != _TWO_DIMENSIONS:
+            continue
+        units = {item.get(f"PhysicalUnits{axis}Direction") for axis in "XY"}
+        deltas = [abs(float(item.get(f"PhysicalDelta{axis}") or 0)) for axis in "XY"]
+        if units == {_CENTIMETRES} and min(deltas) > 0:
+            found.add(Fraction(deltas[0]).limit_denominator(10**9) / Fraction(deltas[1]))
+    aspects = sorted(found)
+    if aspects and aspects[-1] <= aspects[0] * Fraction(101, 100):
+        return aspects[0]
+    return None  # regions of different shape: no one size of the picture is right for all
 
 
 def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float, ...]]:

@@ -63,6 +63,15 @@ def square_size(width_px: int, height_px: int, aspect: Fraction | None) -> tuple
     return width_px, round(height_px / ratio)
 
 
+def make_square(pixels: NDArray[np.uint8], aspect: Fraction | None) -> NDArray[np.uint8]:
+    """Return a picture, `(H, W)` or `(H, W, 3)`, with square pixels, as FFmpeg's scaler has it."""
+    height_px, width_px = pixels.shape[:2]
+    size_px = square_size(width_px, height_px, aspect)
+    if size_px == (width_px, height_px):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size_px, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 class FrameChroma:
     """Colours and range of a planar YUV frame (`Chroma`); holds it until nobody asks any more."""
 
