@@ -87,11 +87,6 @@ class EvidenceGate:
         return None
 
 
-def content_of(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:
-    """Return what keeps a frame, seen alone, from being B-mode evidence; None where it is."""
-    return SkipReason.DOPPLER if has_doppler(pixels) else _look_closely(pixels, grey)
-
-
 def _look_closely(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:
     levels = to_grey(pixels)
     if has_trace(levels):

@@ -56,7 +56,10 @@ class Answer:
 
 @dataclass
 class Mailbox:
-    """The newest of everything for one viewer; `wake` is called, from any thread, when it fills."""
+    """The newest of everything for one viewer; `wake` is called, from any thread, when it fills.
+
+    `replaced` counts the pictures that this viewer never got to see; `/metrics` tells the sum.
+    """
 
     number: int
     wake: Callable[[], None]
@@ -74,7 +77,6 @@ class Mailbox:
         """Let `parcel` wait, in place of an older one of its kind and slot."""
         with self._lock:
             key = (parcel.kind, parcel.slot)
-            # a replaced picture is a picture that this viewer never gets to see: it is counted
             if self._waiting.pop(key, None) is not None and parcel.kind is Kind.PICTURE:
                 self.replaced += 1
             self._waiting[key] = parcel

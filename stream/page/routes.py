@@ -182,6 +182,7 @@ def describe_counts(hub: Hub) -> str:
         ("display_published_total", "counter", counts.published),
         ("display_encoded_total", "counter", counts.encoded),
         ("display_superseded_total", "counter", counts.superseded),
+        ("display_replaced", "gauge", sum(box.replaced for box in hub.mailboxes())),
         ("display_painted_total", "counter", counts.painted),
         ("display_paint_ms", "gauge", round(counts.paint_ms, 1)),
         ("commands_total", "counter", counts.commands),

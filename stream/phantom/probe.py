@@ -93,10 +93,3 @@ class Geometry:
             polar, a, b, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
         )
         return out
-
-    def sample_at(self, x_px: float, y_px: float) -> tuple[float, float]:
-        """Return (line, sample) as fractions of the picture at a pixel of the region."""
-        line, sample, _ = self._screen
-        row = int(np.clip(y_px, 0, line.shape[0] - 1))
-        column = int(np.clip(x_px, 0, line.shape[1] - 1))
-        return float(line[row, column]) / LINES, float(sample[row, column]) / SAMPLES

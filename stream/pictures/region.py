@@ -102,11 +102,6 @@ class Region:
             return part.copy()
         return np.asarray(cv2.copyTo(part, here.mask), dtype=np.uint8)
 
-    def blank(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the crop's shape, all 0: shown where nothing is known to be safe to show."""
-        here = self.clip(pixels.shape[0], pixels.shape[1])
-        return np.zeros((here.h, here.w, *pixels.shape[2:]), dtype=np.uint8)
-
     def screen_mask(self, height_px: int, width_px: int) -> NDArray[np.uint8]:
         """Return the region on a whole screen of this size: `(H, W)` uint8, 255 inside."""
         whole = np.zeros((height_px, width_px), dtype=np.uint8)

@@ -45,11 +45,6 @@ class ExamSource:
         return ", ".join(parts)
 
     @property
-    def clip_count(self) -> int:
-        """How many clips, stills, DICOM files and phantoms the exam has."""
-        return len(self._clips)
-
-    @property
     def nominal_rate_hz(self) -> float:
         """The usual rate of the first clip; 2 Hz if that is a still."""
         return 1 / self._clips[0].interval_s

@@ -71,10 +71,6 @@ export class Picture {
     this.frozen = frozen;
     if (frozen) drawSmall(this.inset, this.insetContext, this.canvas);
   }
-
-  blank() {
-    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-  }
 }
 
 export function draw(canvas, context, image) {

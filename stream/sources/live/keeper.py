@@ -112,7 +112,6 @@ class Keeper:
         self._on_event, self._backoff = on_event, backoff
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
         self._stopping = threading.Event()
-        self._current: Reading | None = None
         self._stuck: list[Reading] = []
         self._thread = threading.Thread(target=self._keep, name="live-keeper")
         self.failure: str | None = None

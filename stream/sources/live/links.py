@@ -18,7 +18,6 @@ MPEG-TS over UDP, 800 x 600 at 30 Hz, from the sender's picture to our decoded o
 """
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -85,14 +84,6 @@ class Link:
     argument: str
     host: str = ""
     port: int = 0
-
-
-def is_live(argument: str) -> bool:
-    """Return whether an argument names a live source rather than a recording."""
-    scheme, colon, _ = argument.partition("://")
-    if colon and scheme.lower() in _SCHEMES:
-        return True
-    return argument.startswith(LOOP_PREFIX) or re.match(r"/dev/video\d+$", argument) is not None
 
 
 def parse_link(argument: str) -> Link:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
-from neurosono.stream.intake.evidence import SAME_CONTENT_FRAMES, EvidenceGate, content_of
+from neurosono.stream.intake.evidence import SAME_CONTENT_FRAMES, EvidenceGate
 from neurosono.stream.intake.trace import has_trace
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 from neurosono.stream.pictures.colour import flow_shares, has_doppler
@@ -30,7 +30,7 @@ def judge(gate: EvidenceGate, pixels: Pixels, clip: int = 0) -> SkipReason | Non
 
 
 def content(pixels: Pixels) -> SkipReason | None:
-    return content_of(pixels, preprocess(pixels, SPEC))
+    return judge(EvidenceGate(), pixels)
 
 
 def tissue(seed: int = 0) -> Pixels:

@@ -81,6 +81,8 @@ def test_two_viewers_and_one_sleeps():
         sleeping = max(hub.mailboxes(), key=lambda box: box.replaced)
         assert sleeping.replaced >= 190
         assert sleeping.sent < 20
+        told = get(server, "/metrics").text
+        assert f"neurosono_display_replaced {sum(b.replaced for b in hub.mailboxes())}\n" in told
         assert hub.counts.painted >= 199  # the last acknowledgement may still be under way
         assert receive(asleep, Kind.PICTURE)[0]["about"]["index"] < 100  # what waited in TCP
 

@@ -14,7 +14,6 @@ from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.stream.phantom.canvas import CANVAS_PX, HALF_EXTENT, Canvas
 from neurosono.stream.phantom.cohort import CSV_COLUMNS, write_clip, write_cohort
-from neurosono.stream.phantom.contact import tile_frames
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames, exam_site, gestational_weeks
 from neurosono.stream.phantom.head import draw_head
 from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
@@ -298,13 +297,6 @@ def test_a_clip_keeps_every_frame_of_an_odd_sized_screen(tmp_path: Path) -> None
         decoded = [f.to_ndarray(format="gray").mean() for f in container.decode(video=0)]
     assert len(decoded) == 7
     assert decoded == sorted(decoded)
-
-
-def test_a_contact_sheet_shows_every_frame() -> None:
-    sheet = tile_frames(
-        list(exam_frames(replace(SMALL, seconds=1.0))), columns=3, tile_px=(100, 75)
-    )
-    assert sheet.shape == (150, 300, 3)
 
 
 def _brightness(label: str, patient: int) -> np.ndarray:

@@ -16,7 +16,6 @@ def test_a_phantom_is_a_source():
     assert pictures[0].pixels.dtype == np.uint8
     assert source.description == SHORT
     assert source.nominal_rate_hz == 10
-    assert source.clip_count == 1
     assert source.repaired_timestamps == 0
 
 

@@ -94,7 +94,6 @@ def test_several_clips_are_one_exam(tmp_path):
     assert [picture.index for picture in pictures] == list(range(24))
     assert [picture.clip for picture in pictures] == [0] * 12 + [1] * 12
     assert [picture.pts_s for picture in pictures] == pytest.approx([i / 25 for i in range(24)])
-    assert source.clip_count == 2
     assert source.description == "2 clips (mp4, avi)"
 
 

@@ -5,7 +5,6 @@ import pytest
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.stream.simulate.scanner import Encoder
 from neurosono.stream.sources.live.feed import begins_alone
-from neurosono.stream.sources.live.links import Kind, is_live, parse_link
 from neurosono.stream.sources.live.source import LiveOptions, open_live
 from tests.support.clips import make_screen
 
@@ -38,12 +37,6 @@ def test_a_password_is_not_repeated() -> None:
 def test_waits_are_checked() -> None:
     with pytest.raises(InputError, match="read_timeout_s"):
         LiveOptions(read_timeout_s=0)
-
-
-def test_live_arguments_are_told_from_recordings() -> None:
-    assert all(map(is_live, ["udp://0.0.0.0:1", "/dev/video0", "loop:x.mp4", "HTTP://x/y"]))
-    assert not any(map(is_live, ["clip.mp4", "phantom:normal", "/dev/shm/video", "folder"]))
-    assert parse_link("srt://127.0.0.1:9000").kind is Kind.SRT
 
 
 def test_pictures_that_stand_alone_are_known_by_their_bytes() -> None:
