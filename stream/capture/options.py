@@ -11,6 +11,7 @@ class CaptureOptions:
     """What the capture process is told; travels as JSON.
 
     `realtime` plays at the source's pace and lets newer frames win; otherwise nothing is lost.
+    `strict` and `mixed` are as in `open_source`.
     """
 
     stream_id: str
@@ -19,6 +20,8 @@ class CaptureOptions:
     every: int | None = 1
     rate_hz: float | None = None
     realtime: bool = False
+    strict: bool = False
+    mixed: bool = False
     region: str | None = None
     show_screen: bool = False
 

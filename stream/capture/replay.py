@@ -21,6 +21,7 @@ from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import open_source
+from neurosono.stream.sources.left_out import count_reasons, tell_left_out
 
 if TYPE_CHECKING:
     import zmq
@@ -34,7 +35,12 @@ def capture(
     endpoints = configuration["endpoints"]
     cv2.setNumThreads(1)  # the other core belongs to the network
     user_region = None if options.region is None else parse_region(options.region)
-    source = open_source(options.sources, frame_threads=not options.realtime)
+    source = open_source(
+        options.sources,
+        frame_threads=not options.realtime,
+        strict=options.strict,
+        mixed=options.mixed,
+    )
     with (
         open_socket(context, endpoints["frames"], bind=True) as frames_socket,
         open_socket(context, endpoints["display"], bind=True) as display_socket,
@@ -47,8 +53,12 @@ def capture(
         frames = Outlet(frames_socket, hear)
         display = Outlet(display_socket, hear)
         sender = Capture(frames, display, stop, realtime=options.realtime, paced=options.realtime)
+        left_out = {
+            "left_out": count_reasons(source.left_out),
+            "told": tell_left_out(source.left_out),
+        }
         opened = {"source": source.description, "rate_hz": source.nominal_rate_hz}
-        display.send_always(Event("opened", opened))
+        display.send_always(Event("opened", opened | left_out))
         interval_s = 1.0 / source.nominal_rate_hz
         intake = Intake(
             PacedSource(source, interval_s, sender.wait_until_due) if options.realtime else source,

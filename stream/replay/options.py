@@ -9,6 +9,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.capture.options import CaptureOptions
 from neurosono.stream.judge.options import EngineOptions, Judging
 from neurosono.stream.replay.files import OUTPUT_NAMES
+from neurosono.stream.sources.files.kinds import is_there
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,15 @@ class ReplayOptions(Judging):
     out: Path
     realtime: bool = False
     video: bool = True
+    strict: bool = False
+    mixed: bool = False
 
     def check_sources(self) -> None:
         """Raise `InputError` where the results would be written over, or read as, a source."""
         out = self.out.resolve()
         for source in self.sources:
             path = Path(source).resolve()
-            inside = path.is_dir() and out.is_relative_to(path)
+            inside = is_there(path) and path.is_dir() and out.is_relative_to(path)
             if inside or (path.parent == out and path.name in OUTPUT_NAMES):
                 raise InputError(
                     f"--out {self.out} would put the results among the sources, over or beside "
@@ -41,6 +44,8 @@ class ReplayOptions(Judging):
             every=self.every,
             rate_hz=self.rate_hz,
             realtime=self.realtime,
+            strict=self.strict,
+            mixed=self.mixed,
             region=self.region,
             show_screen=self.show_screen,
         )

@@ -121,6 +121,7 @@ class ReplaySession:
                     self._outputs.write(self._describe_unjudged(unjudged))
                 case Event(name="opened", fields=fields):
                     self._opened = fields
+                    self._on_progress(Progress(0, 0, None, tuple(fields.get("told", ()))))
                     self._outputs.open(float(fields["rate_hz"]))
                 case Event(name="end", fields=fields):
                     self._end = fields
@@ -285,6 +286,7 @@ class ReplaySession:
                 "complete": failure is None,
                 "error": None if failure is None else str(failure),
                 "broken_at_frame": (self._end or {}).get("frame"),
+                "left_out": dict(self._opened.get("left_out", {})),
                 "repaired_timestamps": (self._end or {}).get("repaired_timestamps"),
                 **describe_models(self._bundle, self._student),
                 "engine": dict(self._ready)

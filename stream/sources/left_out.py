@@ -39,6 +39,7 @@ def count_reasons(left_out: Iterable[LeftOut]) -> dict[str, int]:
 def tell_left_out(left_out: Iterable[LeftOut]) -> list[str]:
     """Return a line for each of the first files, and one for all the others."""
     every = list(left_out)
+    # repr: a name may hold bytes that are no text, which neither a terminal nor a message can carry
     lines = [f"not used: {each.name!r}: {each.reason}" for each in every[:NAMED]]
     rest = count_reasons(every[NAMED:])
     if rest:

@@ -12,6 +12,9 @@ _START, _END, _SCAN, _TEMPORARY = 0xD8, 0xD9, 0xDA, 0x01
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """The markers before the size of a picture (table B.1)."""
 
+MULTI_PICTURE = (0xE2, b"MPF\0")
+"""Marker and magic of what lists the pictures of a multi-picture file (CIPA DC-007, 5.1)."""
+
 Bytes = bytes | mmap
 
 

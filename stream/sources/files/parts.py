@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from neurosono.stream.sources.files.container_end import end_of_gif
+from neurosono.stream.sources.files.container_end import end_of_gif, end_of_png
 from neurosono.stream.sources.files.slices import Slice
 from neurosono.stream.sources.files.transport import find_joins
 
@@ -88,17 +88,6 @@ def _png_starts(data: mmap.mmap) -> Iterator[int]:
         yield at
         end = end_of_png(data, at)
         at = -1 if end is None else data.find(_PNG, end, end + len(_PNG))
-
-
-def end_of_png(data: mmap.mmap | bytes, start: int = 0) -> int | None:
-    """Return the offset behind the end of the PNG at `start`, None where it is cut."""
-    at = start + len(_PNG)
-    while at + 12 <= len(data):
-        kind, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4], "big")
-        at += 12 + length
-        if kind == b"IEND":
-            return at if at <= len(data) else None
-    return None
 
 
 def _flv_starts(data: mmap.mmap) -> Iterator[int]:

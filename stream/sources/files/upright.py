@@ -157,6 +157,23 @@ def _reformat(
     return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 
+def _accept_side_data() -> None:
+    """Let PyAV meet side data that are newer than its own list (EXIF, in FFmpeg 8).
+
+    It would refuse the whole frame for them, and so the clip or the live source.
+    """
+
+    def name_unknown(kind: type[Type], value: object) -> Type:
+        member = object.__new__(kind)
+        member._name_, member._value_ = f"UNKNOWN_{value}", value
+        return member
+
+    Type._missing_ = classmethod(name_unknown)  # type: ignore[method-assign, assignment]
+
+
+_accept_side_data()
+
+
 def _read_display_matrix(frame: VideoFrame) -> bytes | None:
     # Not by `frame.side_data`: the frame keeps that, and that keeps the frame, so each decoded
     # picture would lie in memory until the garbage collector comes by, hundreds of them at a time.
