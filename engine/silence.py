@@ -26,4 +26,4 @@ def keep_silent() -> None:
     sys.modules[REPORTER] = None  # type: ignore[assignment]  # Python's way to say: not there
     sender = sys.modules.get(f"{REPORTER}.utils.sender")
     if sender is not None:
-        sender.TelemetrySender.send = lambda *_: None  # type: ignore[attr-defined]
+        sender.TelemetrySender.send = lambda *_: None

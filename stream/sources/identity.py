@@ -43,7 +43,9 @@ def refuse_mixture(identities: Iterable[Identity]) -> None:
     if patients == studies == 1:
         return
     several = [
-        f"{count} {what}" for count, what in ((patients, "patients"), (studies, "studies")) if count > 1
+        f"{count} {what}"
+        for count, what in ((patients, "patients"), (studies, "studies"))
+        if count > 1
     ]
     raise SourceError(
         f"the DICOM files are of {' and '.join(several)}, and one exam is of one patient in one "

@@ -1,4 +1,4 @@
-"""What was given and is not shown: by name for whoever looks at the terminal, by reason for files."""
+"""What was given and is not shown: by name on the terminal, by reason in files."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -84,9 +84,7 @@ def test_the_demo(watched: Watched, tmp_path: Path) -> None:
     watched.run("demo", "--out", tmp_path / "out")
 
 
-def test_replay_live_bench_and_doctor(
-    watched: Watched, bundle_root: Path, tmp_path: Path
-) -> None:
+def test_replay_live_bench_and_doctor(watched: Watched, bundle_root: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", pictures=12)
     watched.run("replay", clip, "--bundle", bundle_root, "--out", tmp_path / "out")
     assert sum(line.startswith("began") for line in watched.lines()) >= 3, "children are heard too"

@@ -8,7 +8,6 @@ use one on a network that is yours.
 """
 
 import contextlib
-import os
 import signal
 import socket
 import tempfile

@@ -134,6 +134,9 @@ def _iterate_native(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[A
     """Yield pictures that are not compressed, each on its own, to the end of the data."""
     decoder = get_decoder(header.syntax)
     options = as_pixel_options(header.image, number_of_frames=1, pixel_keyword="PixelData")
+    options["bits_stored"] = options[
+        "bits_allocated"
+    ]  # it would take the lowest, wherever they lie
     length = frame_bytes(header.image)
     with contextlib.ExitStack() as stack:
         if header.pixels_at is None:
@@ -155,6 +158,8 @@ def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArr
     plugin = "pydicom" if header.syntax == RLELossless else "gdcm"
     options = as_pixel_options(header.image, number_of_frames=1)
     options.pop("extended_offsets", None)  # each picture is given on its own
+    if header.syntax == RLELossless:
+        options["bits_stored"] = options["bits_allocated"]
     with path.open("rb") as file:
         for group in group_fragments(file, header.pixels_at or 0, header.frame_count):
             data = read_fragments(file, group)

@@ -126,7 +126,7 @@ def read_header(path: Path) -> DicomHeader:
             syntax = _find_syntax(dataset)
             if syntax.is_deflated:
                 length = len(read_deflated(path).get("PixelData") or b"")
-                pixels = (None, length) if length else None
+                pixels: tuple[int | None, int | None] | None = (None, length) if length else None
             else:
                 pixels = _find_pixel_value(file, syntax)
             if pixels is None:

@@ -47,9 +47,7 @@ class Toner:
         return np.ascontiguousarray(eight_bit[..., ::-1])
 
 
-def align_samples(
-    samples: NDArray[Any], image: Dataset, *, compressed: bool
-) -> NDArray[Any]:
+def align_samples(samples: NDArray[Any], image: Dataset, *, compressed: bool) -> NDArray[Any]:
     """Return the stored bits of each sample alone, at the lowest place (DICOM PS3.5, 8.1.1).
 
     They may lie higher, as HighBit says, and old files keep overlays in the bits above. A codec

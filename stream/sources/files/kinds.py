@@ -60,7 +60,9 @@ VIDEO_SUFFIXES = frozenset(
         ".apng",
     )
 )
-STILL_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".mpo", ".bmp", ".tif", ".tiff", ".webp"))
+STILL_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".mpo", ".bmp", ".tif", ".tiff", ".webp")
+)
 DICOM_SUFFIXES = frozenset((".dcm", ".dicom"))
 
 HEAD_BYTES = 400
@@ -70,6 +72,7 @@ _DICOM_MAGIC_AT = 128
 _TS_PACKET_BYTES, _TIMED_TS_PACKET_BYTES = 188, 192
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _STILL_MAGICS = (_PNG_MAGIC, JPEG_MAGIC, b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BITMAP = re.compile(rb"BM....\0\0\0\0", re.DOTALL)
 _VIDEO_MAGICS = (
     *(b"\x1aE\xdf\xa3", b"GIF8", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01"),
     *(b"OggS", b"DKIF", b"YUV4MPEG2", b"nut/multimedia container", b"\0\0\x01\xb0"),
@@ -78,7 +81,7 @@ _WINDOWS_MEDIA_MAGIC = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 _ELEMENTARY = re.compile(
     rb"\0?\0\0\x01(?:[\x27\x47\x67]..[\x09-\x3e]|\x09[\x10-\xf0]\0|[\x40\x42\x46]\x01)", re.DOTALL
 )
-"""H.264 and H.265 begin with a parameter set or a delimiter (ITU-T H.264 annex B, H.265 annex B)."""
+"""H.264 and H.265 begin with a parameter set or a delimiter (annex B of either)."""
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avis", b"msf1"})
 _BARE_DICOM = re.compile(
     rb"(?:\x02\0\0\0|\x08\0[\0-\x20]\0)(?:(?:AE|CS|DA|DT|LO|SH|TM|UI|UL|OB)|[\0-\x40]\0\0\0)"
@@ -158,7 +161,7 @@ def looks_like_media(data: bytes) -> bool:
 def _find_kind_by_head(head: bytes) -> Kind | None:
     if head[_DICOM_MAGIC_AT : _DICOM_MAGIC_AT + 4] == b"DICM":
         return Kind.DICOM
-    if head.startswith(_STILL_MAGICS):
+    if head.startswith(_STILL_MAGICS) or _BITMAP.match(head):
         return Kind.STILL
     if head.startswith(b"RIFF"):
         return {b"AVI ": Kind.VIDEO, b"WEBP": Kind.STILL}.get(head[8:12])

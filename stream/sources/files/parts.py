@@ -132,7 +132,9 @@ def _ivf_starts(data: mmap.mmap) -> Iterator[int]:
             at += 12 + int.from_bytes(data[at : at + 4], "little")
 
 
-_CONTAINERS: tuple[tuple[Callable[[mmap.mmap], bool], Callable[[mmap.mmap], Iterator[int]]], ...] = (
+_CONTAINERS: tuple[
+    tuple[Callable[[mmap.mmap], bool], Callable[[mmap.mmap], Iterator[int]]], ...
+] = (
     (lambda data: data[4:8] in _BOXES, _iso_starts),
     (_begins(b"RIFF"), _riff_starts),
     (_begins(_EBML), _matroska_starts),

@@ -152,10 +152,9 @@ def _decode_jpegs(data: bytes) -> _Pages:
 
 def _judge_rest(rest: bytes) -> tuple[tuple[Reason, ...], str | None]:
     """Return what to say of the bytes behind a picture's end."""
-    rest = rest.strip(_SLACK)
-    if not rest:
+    if not rest.strip(_SLACK):
         return (), None
-    if looks_like_media(rest) or _FILM_INSIDE.search(rest):
+    if looks_like_media(rest.lstrip(_SLACK)) or _FILM_INSIDE.search(rest):
         return (), "another picture or a film lies behind its end, and was not read"
     return (Reason.TRAILING,), None
 

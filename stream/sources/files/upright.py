@@ -164,8 +164,9 @@ def _accept_side_data() -> None:
     """
 
     def name_unknown(kind: type[Type], value: object) -> Type:
-        member = object.__new__(kind)
-        member._name_, member._value_ = f"UNKNOWN_{value}", value
+        member: Type = object.__new__(kind)
+        member._name_ = f"UNKNOWN_{value}"
+        member._value_ = value  # type: ignore[assignment]
         return member
 
     Type._missing_ = classmethod(name_unknown)  # type: ignore[method-assign, assignment]
