@@ -2,8 +2,10 @@
 
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.stream.intake.intake import Taken

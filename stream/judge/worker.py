@@ -92,13 +92,13 @@ class Worker:
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
         stage_ms = frame.stage_ms | {"wait": wait_ms}
-        clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
         reason, said = self._ask_gate(frame, stage_ms)
         if frame.pixels is None or reason is not None:
             if reason is not None:
                 self.exam.skip(reason)
             said["ensemble"] = self._follow_ensemble(None, stage_ms)
-            return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
+            exam = self.exam.snapshot()
+            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
@@ -110,8 +110,8 @@ class Worker:
         snapshot = self.exam.snapshot()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
-        return Result(
-            *clock,
+        return Result.of(
+            frame,
             snapshot,
             probabilities=probabilities,
             member_probabilities=members,

@@ -129,13 +129,9 @@ class LiveExam:
 
     def take_unjudged(self, frame: Frame) -> None:
         """Enter a frame that no engine was there to judge."""
-        self.take(
-            Result(
-                *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s),
-                *(self.exam.snapshot(), frame.skip_reason or SkipReason.ENGINE_OFF),
-                stage_ms=frame.stage_ms,
-            )
-        )
+        reason = frame.skip_reason or SkipReason.ENGINE_OFF
+        exam = self.exam.snapshot()
+        self.take(Result.of(frame, exam, skip_reason=reason, stage_ms=frame.stage_ms))
 
     def count(self) -> dict[str, Any]:
         """Return the frames of this exam, as in `exam.json`."""

@@ -4,9 +4,10 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import (
@@ -252,10 +253,7 @@ class ReplaySession:
         reason = frame.skip_reason or SkipReason.ENGINE_OFF
         self._unjudged[reason] = self._unjudged.get(reason, 0) + 1
         exam = self._viewer.result.exam if self._viewer.result else self._empty_exam()
-        return Result(
-            *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s, exam, reason),
-            stage_ms=frame.stage_ms,
-        )
+        return Result.of(frame, exam, skip_reason=reason, stage_ms=frame.stage_ms)
 
     def _empty_exam(self) -> ExamSnapshot:
         return open_exam(self._bundle, self._student).snapshot()

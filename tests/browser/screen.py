@@ -8,7 +8,7 @@ from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import Publisher
 
 SIZES = ((1920, 1080), (1024, 768))
-WAIT_MS = 10_000
+WAIT_MS = 60_000
 
 
 class Screen:

@@ -205,25 +205,34 @@ def test_a_new_exam_asks_for_a_second_press_and_clears_what_was_kept(screen):
     screen.await_true("!document.querySelector('#kept .cell')")
 
 
+WALK = """() => {
+  const press = (key) => window.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const said = [1, 2, 3].map(() => {
+    press("r");
+    return document.querySelector("#review .chosen").innerText;
+  });
+  press("Enter");
+  return said;
+}"""
+
+
 def test_r_walks_through_the_verdicts_of_the_selected_frame(screen, tmp_path):
     screen.open()
     for number, label in ((1, "normal"), (2, "encephalocele")):
         screen.publisher.show_key_frame(number, "proposed", label)
         screen.await_true(f"document.querySelectorAll('#kept .cell').length === {number}")
     screen.page.keyboard.press("ArrowLeft")
-    screen.page.keyboard.press("r")
-    assert screen.words("#review .chosen") == "✓ Accept as normal"
-    screen.shoot(tmp_path, "review")
-    screen.page.keyboard.press("r")
-    screen.page.keyboard.press("r")
-    assert screen.words("#review .chosen") == "→ Reassign to anencephaly"
-    screen.page.keyboard.press("Enter")
+    # at once: a choice left alone is taken, and a busy machine may leave it alone between two keys
+    said = screen.page.evaluate(WALK)
+    assert [said[0], said[2]] == ["✓ Accept as normal", "→ Reassign to anencephaly"]
     fields = screen.await_command("review").fields
     assert (fields["key_frame_id"], fields["verdict"]) == ("k1", "reassign")
     assert fields["label"] == "anencephaly"
     screen.publisher.show_key_frame(1, "reassigned", "anencephaly")
     screen.page.wait_for_selector(".verdict-reassigned:first-child")
     assert "Anencephaly" in screen.words(".verdict-reassigned")
+    screen.page.keyboard.press("r")
+    screen.shoot(tmp_path, "review")
 
 
 def test_the_keys_are_explained_and_big_enough_for_fingers(screen, tmp_path):

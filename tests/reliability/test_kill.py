@@ -12,7 +12,7 @@ from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, child, start, wait_until
 
 LONG = "phantom:normal?seed=4&seconds=30"
-GRACE_S = 60
+GRACE_S = 180
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: P
     wait_for_pictures(out)
     process.kill()
     process.communicate(timeout=GRACE_S)
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    gone, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     assert len(gone) == 2
     assert not (out / "exam.json").exists()

@@ -322,15 +322,15 @@ def test_a_killed_session_is_taken_up_again(bundle_root: Path, tmp_path: Path) -
     wait_until(lambda: count_used() >= 5)
     children = psutil.Process(process.pid).children()
     process.kill()
-    process.communicate(timeout=30)
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    process.communicate(timeout=120)
+    assert not psutil.wait_procs(children, timeout=60)[1]
     with Journal.open(place).read() as reader:
         (before,) = reader.exams()
     assert not before.ended
     process = start(*options, "--resume", before.exam_id, "--json", "-")
     wait_until(lambda: count_used() > before.used)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     after = json.loads(out)
     assert after["exam"] == before.exam_id

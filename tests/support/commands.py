@@ -42,7 +42,7 @@ def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subproce
     )
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 180.0) -> Any:
     """Return what `condition` gives once it is true; fails after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

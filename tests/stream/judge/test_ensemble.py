@@ -4,11 +4,11 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
@@ -30,7 +30,7 @@ from tests.support.commands import wait_until
 
 CLASSES = len(DEFAULT_LABELS)
 STREAM = "0123456789abcdef" * 2
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 class Turnstile:

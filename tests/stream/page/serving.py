@@ -50,7 +50,7 @@ def watch(server: WebServer, query: str = "", *, read_only: bool = False, **opti
     options.setdefault("origin", f"{scheme}://127.0.0.1:{port}")
     address = f"{scheme.replace('http', 'ws')}://127.0.0.1:{port}/ws{query}"
     with connect(address, compression=None, proxy=None, max_size=None, **options) as client:
-        message = client.recv(timeout=10)
+        message = client.recv(timeout=60)
         assert isinstance(message, bytes)
         hello = unpack(message)[1]["hello"]
         assert (hello["late_ms"], hello["read_only"]) == (500, read_only)
@@ -60,7 +60,7 @@ def watch(server: WebServer, query: str = "", *, read_only: bool = False, **opti
 def receive(client: ClientConnection, kind: Kind) -> tuple[dict[str, Any], bytes]:
     """Return the next message of one kind, acknowledging every one on the way."""
     while True:
-        message = client.recv(timeout=10)
+        message = client.recv(timeout=60)
         assert isinstance(message, bytes)
         found, head, jpeg = unpack(message)
         if head["n"]:

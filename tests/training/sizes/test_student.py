@@ -100,7 +100,7 @@ def test_a_student_comes_nearer_to_its_teacher(cache: Cache, tmp_path: Path, vie
         _derive(parent, tmp_path / "s", recipe, lesson), cache, recipe, lesson, seen.append
     )
     losses = [each.loss for each in seen if each.agreement is not None]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.85 * losses[0]
     assert found["start"] == "weights random"
     assert found["validation"]["agreement"] > 0.5, "chance is one in three"
     assert found["epoch"] >= 2, "only an epoch at the full size is kept"
