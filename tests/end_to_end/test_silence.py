@@ -100,10 +100,10 @@ def test_train_calibrate_and_build(watched: Watched, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
     (tmp_path / "r.toml").write_text(RECIPE)
     cohort, made, cache = tmp_path / "c", tmp_path / "b", tmp_path / "cache"
-    counts = ("--counts", "anencephaly=3,normal=3", "--seconds", "0.4", "--seed", "5")
+    counts = ("--counts", "anencephaly=4,normal=4", "--seconds", "0.4", "--seed", "5")
     watched.run("phantom", *counts, "--out", cohort)
     watched.run("train", "prepare", cohort, "--out", cache, "--every", "5")
-    few = ("--recipe", tmp_path / "r.toml", "--folds", "2", "--width", "0.125", "--workers", "2")
+    few = ("--recipe", tmp_path / "r.toml", "--folds", "2", "--width", "0.125", "--workers", "1")
     watched.run("train", cache, "--out", made, *few)
     watched.run("calibrate", made)
     watched.run("build", made)

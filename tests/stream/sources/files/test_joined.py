@@ -72,10 +72,9 @@ def test_old_quicktime_without_a_head_is_joined_too(tmp_path):
 def test_a_joined_clip_that_is_cut_says_so(tmp_path):
     one, other = (write(tmp_path / f"{first}.mkv", "mkv", first) for first in (0, 12))
     (tmp_path / "c.mkv").write_bytes(one.read_bytes() + other.read_bytes()[:-400])
-    pictures = open_source([str(tmp_path / "c.mkv")]).pictures()
-    with pytest.raises(SourceBrokenError, match="picture 2[0-9]") as broken:
-        for count, _ in enumerate(pictures):
-            assert count < 24
+    source = open_source([str(tmp_path / "c.mkv")])
+    with pytest.raises(SourceBrokenError, match="breaks at its picture") as broken:
+        list(source.pictures())
     assert 12 <= broken.value.frame < 24
 
 
