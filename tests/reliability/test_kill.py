@@ -1,6 +1,8 @@
 """Real processes, really killed: nothing is left behind and nothing false is shown."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,12 +140,33 @@ def test_a_closed_terminal_is_a_clean_stop(
     assert assert_adds_up(out)["complete"] is False
 
 
-def test_folders_of_killed_sessions_are_swept(
+HOLD = """
+import sys
+from neurosono.stream.processes.channel import make_socket_folder
+print(make_socket_folder(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_folders_of_killed_sessions_are_swept_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")
-    left = Path("/tmp") / "neurosono-999999999-left"  # no process has such a number
-    left.mkdir(exist_ok=True)
-    made = make_socket_folder()
-    assert not left.exists()
-    remove_socket_folder(made)
+    own = Path("/tmp") / f"neurosono-my-{tmp_path.name}"  # a name of somebody's own
+    own.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    made = Path(process.stdout.readline().strip())
+    # as another container's looks from here: its process ids say nothing
+    elsewhere = made.rename(made.with_name(f"neurosono-999999999-{made.name}"))
+    remove_socket_folder(make_socket_folder())
+    assert elsewhere.is_dir(), "somebody lives there"
+    process.kill()
+    process.communicate()
+    remove_socket_folder(make_socket_folder())
+    assert not elsewhere.exists()
+    assert own.is_dir()
+    own.rmdir()
