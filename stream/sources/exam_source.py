@@ -11,7 +11,7 @@ from neurosono.stream.sources.clip import Clip, NoPicturesError, Region
 from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
 from neurosono.stream.sources.files.kinds import Kind, find_demuxer, find_kind, is_there
-from neurosono.stream.sources.identity import refuse_mixture
+from neurosono.stream.sources.identity import Identity, refuse_mixture
 from neurosono.stream.sources.left_out import NAMED, LeftOut, Reason, tell_left_out
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
@@ -60,6 +60,11 @@ class ExamSource:
     def us_regions(self) -> dict[int, tuple[Region, ...]]:
         """Where files themselves say that ultrasound is: x, y, width, height, by clip."""
         return {i: clip.us_regions for i, clip in enumerate(self._clips) if clip.us_regions}
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Whose each part is, as hashes, where its file says so."""
+        return tuple(clip.identity for clip in self._clips if clip.identity)
 
     def pictures(self) -> Generator[Picture]:
         """Decode the exam from its start.

@@ -97,9 +97,14 @@ def _walk(folder: Path) -> list[Path]:
     return found
 
 
+def is_junk(name: str) -> bool:
+    """Whether a name is one that file browsers and exporters give (`JUNK_NAMES`, `._a.png`)."""
+    return name.casefold() in JUNK_NAMES or name.startswith("._")
+
+
 def _find_reason(path: Path, name: Path) -> Reason | None:
     """Return why a file is left out, None if it looks like media."""
-    if any(part.casefold() in JUNK_NAMES or part.startswith("._") for part in name.parts):
+    if any(is_junk(part) for part in name.parts):
         return Reason.SYSTEM
     if any(part.startswith(".") for part in name.parts):
         return Reason.HIDDEN
