@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.replay_view import describe
@@ -25,7 +25,7 @@ from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.recording import Film, Recorder, recording_folder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import run_live
-from neurosono.stream.page.access import is_loopback
+from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.web import WebServer
@@ -59,12 +59,15 @@ class LiveView:
     keyfile: Path | None = None
     record: Film | None = None
     record_to: Path | None = None
+    allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise InputError(f"--seconds must be 0 (until Ctrl-C) or more, found {self.seconds}")
         if self.record_to is not None and self.record is None:
             raise InputError("--record-to says where: say what too, --record overlay or clean")
+        for name in self.allow_hosts:
+            parse_allowed(name)
 
 
 def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | None) -> None:
@@ -106,6 +109,11 @@ def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | Non
         exam["recording"] = recorder.describe()
         console.print(_say_recording(exam["recording"]))
     write_json_report(json_path, exam)
+    if not ended.measured["accounts"]["shown"]:
+        said = ended.measured["source_said"] or "nothing came"
+        raise RunError(
+            f"no picture ever came from the source: {said}; check that it sends, and its address"
+        )
 
 
 def _open_recorder(view: LiveView, journal: Journal, bundle: Bundle) -> Recorder | None:
@@ -147,7 +155,9 @@ def _serve(
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda: live.update(_tabulate(hub))
         return
-    server = WebServer(hub, view.host, view.port, view.token, view.certfile, view.keyfile, labels)
+    tls = (view.certfile, view.keyfile)
+    allowed = [parse_allowed(name) for name in view.allow_hosts]
+    server = WebServer(hub, view.host, view.port, view.token, *tls, labels, allowed=allowed)
     server.start()
     try:
         yield _Doorkeeper(server, hub, view, record)
@@ -162,8 +172,10 @@ class _Doorkeeper:
         self._server, self._hub, self._view, self._record = server, hub, view, record
         self._until_s = time.monotonic() + SETTLE_S
         self._audience: Audience | None = None
+        self._told = ""
 
     def __call__(self) -> None:
+        self._tell_signal()
         if self._audience is not None:
             self._audience.look(self._hub.viewers(), time.monotonic_ns())
             return
@@ -171,6 +183,15 @@ class _Doorkeeper:
         settled = last is not None and last[0]["ai"] != "AI STARTING"
         if settled or time.monotonic() > self._until_s:
             self._open()
+
+    def _tell_signal(self) -> None:
+        """Say why no picture comes, each time that there is another reason."""
+        last = self._hub.last_status()
+        no_signal = last is not None and last[0]["ai"] == "NO SIGNAL"
+        reason = str(last[0]["ai_reason"]) if last is not None and no_signal else ""
+        if reason and reason != self._told:
+            console.print(f"NO SIGNAL: {reason}", markup=False, soft_wrap=True)
+        self._told = reason or self._told
 
     def _open(self) -> None:
         url = self._server.url

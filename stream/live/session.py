@@ -164,7 +164,8 @@ class Live:
         now_ns = time.monotonic_ns()
         self._exam.end(now_ns)
         measured = self._exam.measures.finish(now_ns)
-        return {**measured, "accounts": self._draw_up_accounts()}
+        said = self._viewer.source_said
+        return {**measured, "accounts": self._draw_up_accounts(), "source_said": said}
 
     def _is_accounted_for(self) -> bool:
         return self._ended and self._exam.ledger.recorded >= self._sum_captured("sampled")
@@ -224,6 +225,7 @@ class Live:
             case Event(name="hello"):
                 self._pictures.begin_again()
             case Event(name=name, fields=fields):
+                self._viewer.note_source(name, fields)
                 self._record.event(name, fields)
 
     def _show(self, picture: DisplayFrame) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.clips import write_clip
 from tests.support.commands import COMMAND, TIMEOUT_S
+from tests.training.conftest import write_cohort
 
 ROOT = Path(__file__).resolve().parents[2]
 SPY = ROOT / "tests" / "support" / "spy"
@@ -99,12 +100,14 @@ def test_replay_live_bench_and_doctor(watched: Watched, bundle_root: Path, tmp_p
 def test_train_calibrate_and_build(watched: Watched, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
     (tmp_path / "r.toml").write_text(RECIPE)
-    cohort, made, cache = tmp_path / "c", tmp_path / "b", tmp_path / "cache"
-    counts = ("--counts", "anencephaly=4,normal=4", "--seconds", "0.4", "--seed", "5")
-    watched.run("phantom", *counts, "--out", cohort)
-    watched.run("train", "prepare", cohort, "--out", cache, "--every", "5")
-    few = ("--recipe", tmp_path / "r.toml", "--folds", "2", "--width", "0.125", "--workers", "1")
+    made, cache = tmp_path / "b", write_cohort(tmp_path / "cache").root
+    cohort = tmp_path / "c"
+    watched.run(
+        "phantom", "--counts", "normal=1,anencephaly=1", "--seconds", "0.4", "--out", cohort
+    )
+    watched.run("train", "prepare", cohort, "--out", tmp_path / "frames", "--every", "5")
+    few = ("--recipe", tmp_path / "r.toml", "--folds", "2", "--width", "0.125", "--workers", "2")
     watched.run("train", cache, "--out", made, *few)
     watched.run("calibrate", made)
-    watched.run("build", made)
+    watched.run("build", made, "--cache", cache, ends=(0, 1))
     watched.run("build", made, "--precision", "int8", "--cache", cache, ends=(0, 1, 2))
