@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from neurosono.results import FrameResult as FrameResult
     from neurosono.stream.pictures.picture import Picture as Picture
     from neurosono.stream.pictures.picture import Source as Source
+    from neurosono.stream.view.words import percentage as percentage
 
 _ROOMS = {
     "bundles": "OpenBundle open_bundle wrap_network",
@@ -57,6 +58,7 @@ _ROOMS = {
     "exams": "judge",
     "results": "ExamResult FrameResult",
     "stream.pictures.picture": "Picture Source",
+    "stream.view.words": "percentage",
 }
 """Where each name of the front door lives."""
 

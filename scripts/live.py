@@ -72,20 +72,23 @@ def live(
     from neurosono.scripts.live_view import LiveView, run_live_view
     from neurosono.stream.keep.recording import Film
     from neurosono.stream.live.options import SessionOptions
+    from neurosono.stream.live.scene import Keeping
 
     asked = SessionOptions(source=source, second_read=second_read, **judging)
+    keeping = Keeping(
+        journal=journal,
+        keep_clips=keep_clips,
+        resume=resume,
+        record=None if record is None else Film(record),
+        record_to=record_to,
+    )
     view = LiveView(
         host=host,
         port=port,
         page=page,
         seconds=seconds,
-        journal=journal,
-        keep_clips=keep_clips,
-        resume=resume,
         certfile=cert,
         keyfile=key,
-        record=None if record is None else Film(record),
-        record_to=record_to,
         allow_hosts=tuple(allow_host or ()),
     )
-    run_live_view(asked, view, json)
+    run_live_view(asked, keeping, view, json)

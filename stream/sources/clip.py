@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import SourceError
-from neurosono.stream.pictures.picture import Chroma
+from neurosono.engine.contracts.frame import Scaled
+from neurosono.stream.pictures.picture import UNSCALED, Chroma
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
 
@@ -28,13 +29,15 @@ class ClipPicture:
     """One picture of one clip.
 
     `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `decoded`
-    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
+    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma` and `scale`, as in
+    `Picture`.
     """
 
     pts_s: float | None
     decoded: NDArray[np.uint8]
     decode_ms: float
     chroma: Chroma | None = None
+    scale: Scaled = UNSCALED
 
 
 class NoPicturesError(SourceError):

@@ -48,7 +48,8 @@ class DicomFilm:
         times_s, count = self.header.times_s if self._states_times else (), 0
         for picture in self.video.pictures():
             stated = count < len(times_s)
-            yield replace(picture, pts_s=times_s[count]) if stated else picture
+            pts_s = times_s[count] if stated else picture.pts_s
+            yield replace(picture, pts_s=pts_s, scale=self.header.scale)
             count += 1
         if count < self.header.frame_count:
             raise SourceBrokenError(

@@ -1,12 +1,11 @@
 """What we read of a DICOM header: pixels, timing and geometry, and nothing about anybody."""
 
-import math
 import struct
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -19,8 +18,16 @@ from pydicom.uid import (
 )
 
 from neurosono.engine.contracts.errors import SourceError
+from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, NoPicturesError, Region
 from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
+from neurosono.stream.sources.dicom.geometry import (
+    GEOMETRY_TAGS,
+    find_aspect,
+    find_regions,
+    find_scale,
+    read_numbers,
+)
 from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
 
 PIXEL_TAGS = [
@@ -62,10 +69,6 @@ PIXEL_TAGS = [
 TIMING_TAGS = ["FrameTime", "FrameTimeVector", "RecommendedDisplayFrameRate", "CineRate"]
 """Attributes of the modules Cine and Multi-frame (DICOM PS3.3, C.7.6.5 and C.7.6.6)."""
 
-SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"]
-GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelAspectRatio", *SPACING_TAGS]
-"""DICOM PS3.3, C.8.5.5, C.7.6.3.1.7 and 10.7."""
-
 READ_FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -82,8 +85,6 @@ READ_FAILURES = (
 """What pydicom and its decoders raise on damaged files; they share no base class."""
 
 _PIXEL_ELEMENT = (0x7FE0, 0x0010)
-_TWO_DIMENSIONS, _CENTIMETRES = 1, 3
-"""Of RegionSpatialFormat and PhysicalUnits (DICOM PS3.3, C.8.5.5.1.1 and 1.15)."""
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"
 """MPEG-2, MPEG-4 AVC and HEVC inside DICOM all begin so (DICOM PS3.6, A)."""
 
@@ -109,6 +110,7 @@ class DicomHeader:
     times_s: tuple[float, ...]
     interval_s: float
     us_regions: tuple[Region, ...]
+    scale: Scaled
 
 
 def read_header(path: Path) -> DicomHeader:
@@ -175,17 +177,20 @@ def _digest(
         found = length // frame_bytes(image)
     frame_count = max(declared, found)
     interval_s, times_s = _find_times(dataset, frame_count)
+    aspect = find_aspect(dataset)
     return DicomHeader(
         image=image,
         syntax=syntax,
         frame_count=frame_count,
         pixels_at=pixels_at,
         pixels_length=length,
-        aspect=_find_aspect(dataset),
+        aspect=aspect,
         identity=hash_identity(dataset),
         times_s=times_s,
         interval_s=interval_s,
-        us_regions=_find_regions(dataset),
+        us_regions=find_regions(dataset),
+        # a picture that is made square is not the one that the file measures
+        scale=Scaled() if aspect not in (None, 1) else find_scale(dataset),
     )
 
 
@@ -219,29 +224,6 @@ def _find_pixel_value(file: BinaryIO, syntax: UID) -> tuple[int, int | None] | N
     return file.tell(), None if length == UNDEFINED else length
 
 
-def _find_aspect(dataset: Dataset) -> Fraction | None:
-    """Return how wide a pixel is for its height: as stated, by its spacing, or by its regions.
-
-    PixelAspectRatio and the spacings give the vertical value first (DICOM PS3.3, 10.7.1.3).
-    """
-    for keyword in ("PixelAspectRatio", *SPACING_TAGS):
-        numbers = _read_numbers(dataset, keyword)
-        if len(numbers) == 2 and min(numbers) > 0:
-            return Fraction(numbers[1]) / Fraction(numbers[0])
-    found: set[Fraction] = set()
-    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        if item.get("RegionSpatialFormat") != _TWO_DIMENSIONS:
-            continue
-        units = {item.get(f"PhysicalUnits{axis}Direction") for axis in "XY"}
-        deltas = [abs(float(item.get(f"PhysicalDelta{axis}") or 0)) for axis in "XY"]
-        if units == {_CENTIMETRES} and min(deltas) > 0:
-            found.add(Fraction(deltas[0]).limit_denominator(10**9) / Fraction(deltas[1]))
-    aspects = sorted(found)
-    if aspects and aspects[-1] <= aspects[0] * Fraction(101, 100):
-        return aspects[0]
-    return None  # regions of different shape: no one size of the picture is right for all
-
-
 def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float, ...]]:
     """Return the usual interval and the timestamps, in seconds.
 
@@ -250,38 +232,15 @@ def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float,
     """
     if frame_count == 1:
         return STILL_S, (0.0,)
-    steps = [step / 1e3 for step in _read_numbers(dataset, "FrameTimeVector")]
-    frame_time = [step / 1e3 for step in _read_numbers(dataset, "FrameTime") if step > 0]
+    steps = [step / 1e3 for step in read_numbers(dataset, "FrameTimeVector")]
+    frame_time = [step / 1e3 for step in read_numbers(dataset, "FrameTime") if step > 0]
     if len(steps) > 1 and sum(steps) > 0:
         times = [0.0]
         for step in steps[1:frame_count]:
             times.append(times[-1] + step)
         return times[-1] / (len(times) - 1), tuple(times)
     for keyword in ("RecommendedDisplayFrameRate", "CineRate"):
-        frame_time += [1 / rate for rate in _read_numbers(dataset, keyword) if rate > 0]
+        frame_time += [1 / rate for rate in read_numbers(dataset, keyword) if rate > 0]
     if not frame_time:
         return 1 / FALLBACK_RATE_HZ, ()
     return frame_time[0], tuple(index * frame_time[0] for index in range(frame_count))
-
-
-def _read_numbers(dataset: Dataset, keyword: str) -> list[float]:
-    value: Any = dataset.get(keyword)
-    values = [] if value in (None, "") else value if hasattr(value, "__iter__") else [value]
-    numbers = [float(number) for number in values]
-    return [number for number in numbers if math.isfinite(number)]
-
-
-def _find_regions(dataset: Dataset) -> tuple[Region, ...]:
-    """Return the regions that are whole and inside the picture; the corners are inclusive."""
-    found: list[Region] = []
-    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        corners = [
-            item.get(f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
-        ]
-        if None in corners:
-            continue
-        left, top, right, bottom = (int(corner) for corner in corners)
-        right, bottom = min(right, int(dataset.Columns) - 1), min(bottom, int(dataset.Rows) - 1)
-        if 0 <= left < right and 0 <= top < bottom:
-            found.append((left, top, right - left + 1, bottom - top + 1))
-    return tuple(found)
