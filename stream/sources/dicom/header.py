@@ -28,6 +28,7 @@ from neurosono.stream.sources.dicom.geometry import (
     find_scale,
     read_numbers,
 )
+from neurosono.stream.sources.files.upright import square_size
 from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
 
 PIXEL_TAGS = [
@@ -178,6 +179,7 @@ def _digest(
     frame_count = max(declared, found)
     interval_s, times_s = _find_times(dataset, frame_count)
     aspect = find_aspect(dataset)
+    size_px = int(dataset.Columns), int(dataset.Rows)
     return DicomHeader(
         image=image,
         syntax=syntax,
@@ -190,7 +192,7 @@ def _digest(
         interval_s=interval_s,
         us_regions=find_regions(dataset),
         # a picture that is made square is not the one that the file measures
-        scale=Scaled() if aspect not in (None, 1) else find_scale(dataset),
+        scale=find_scale(dataset) if square_size(*size_px, aspect) == size_px else Scaled(),
     )
 
 
