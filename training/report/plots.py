@@ -53,7 +53,7 @@ def draw_confusion(level: dict[str, Any], labels: list[str], title: str) -> str:
         axes.set(xlabel="said", ylabel="truth")
         axes.tick_params(length=0)
 
-    return _draw(fill, title, (6.2, 4.2))
+    return draw_plot(fill, title, (6.2, 4.2))
 
 
 def _say_share(level: dict[str, Any], i: int, j: int) -> str:
@@ -76,7 +76,7 @@ def draw_precision_recall(level: dict[str, Any], labels: list[str], title: str) 
         _set_square(axes, "recall", "precision")
         axes.legend(title="average precision", **_below())
 
-    return _draw(fill, title, (4.4, 5.2))
+    return draw_plot(fill, title, (4.4, 5.2))
 
 
 def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> str:
@@ -95,7 +95,7 @@ def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> str:
         _set_square(axes, "false positive rate", "true positive rate")
         axes.legend(title="AUROC", **_below())
 
-    return _draw(fill, title, (4.4, 5.2))
+    return draw_plot(fill, title, (4.4, 5.2))
 
 
 def draw_groups(groups: list[dict[str, Any]], title: str) -> str:
@@ -110,7 +110,7 @@ def draw_groups(groups: list[dict[str, Any]], title: str) -> str:
         axes.set(xlim=(0, 1.02), xlabel="exams right, Wilson's 95 % interval")
         axes.grid(axis="x", color="#d5dade", linewidth=0.6)
 
-    return _draw(fill, title, (7.4, 0.9 + 0.32 * len(groups)))
+    return draw_plot(fill, title, (7.4, 0.9 + 0.32 * len(groups)))
 
 
 def draw_readers(reader: dict[str, Any], labels: list[str], names: dict[str, str]) -> str:
@@ -131,7 +131,7 @@ def draw_readers(reader: dict[str, Any], labels: list[str], names: dict[str, str
         axes.legend(**_below(2))
 
     title = f"Recognition rate by class: {reader['reader']}"
-    return _draw(fill, title, (7.4, 1.6 + 0.55 * len(labels)))
+    return draw_plot(fill, title, (7.4, 1.6 + 0.55 * len(labels)))
 
 
 MARKERS = dict(zip(COLOURS, "osD^vP*", strict=True))
@@ -175,7 +175,7 @@ def _set_square(axes: Axes, x: str, y: str) -> None:
     axes.grid(color="#d5dade", linewidth=0.6)
 
 
-def _draw(fill: Callable[[Axes], None], title: str, size_in: tuple[float, float]) -> str:
+def draw_plot(fill: Callable[[Axes], None], title: str, size_in: tuple[float, float]) -> str:
     """Draw one plot; the same numbers give the same text."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": title}):
         figure = Figure(figsize=size_in, layout="constrained")
