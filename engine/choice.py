@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from neurosono.engine.backends import Backend, name_precision
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
@@ -212,8 +214,7 @@ def find_cache(entry: EngineEntry) -> Path | None:
     Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
     Named by the engine's hashes, so another engine never finds it.
     """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = (Path(given) if given else Path.home() / ".cache") / "neurosono" / "engines"
+    base = user_cache_path("neurosono") / "engines"
     name = "-".join(sorted(file.sha256[:16] for file in entry.files))
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)

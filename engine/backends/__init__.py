@@ -20,7 +20,8 @@ class Inference:
     """What the graph gives for B pictures.
 
     `probabilities` (B, M, C) float32, a row a member, as trained (not calibrated); `cams`
-    (B, M, C, h, w) float32, before the ReLU; `features` (B, M, K) float32, the penultimate layer.
+    (B, M, C, h, w) float32, before the ReLU; `features` (B, M, F) float32, as the network's
+    `explain` gives them.
     """
 
     probabilities: NDArray[np.float32]

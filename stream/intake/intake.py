@@ -4,14 +4,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from neurosono.engine.contracts.errors import SourceBrokenError
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.pictures.colour import has_doppler
-from neurosono.stream.pictures.picture import Picture, Source
+from neurosono.stream.pictures.picture import UNSCALED, Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
 
@@ -41,10 +43,12 @@ class Intake:
         stream_id: str,
         show_screen: bool = False,
         first_seq: int = 0,
+        scale: Scaled = UNSCALED,
     ) -> None:
+        """`scale` is what the user says of the size of a pixel; it counts before the file's."""
         self._source, self._screen, self._sampler = source, screen, sampler
         self._gate, self._spec, self._stream_id = gate, spec, stream_id
-        self._show_screen = show_screen
+        self._show_screen, self._scale = show_screen, scale
         self._seq = first_seq
 
     def frames(self) -> Iterator[Taken]:
@@ -62,7 +66,8 @@ class Intake:
                 broken, picture = error, None
             if picture is None:
                 break
-            yield from self.take(picture, time.monotonic_ns())
+            came_ns = time.monotonic_ns() if picture.received_ns is None else picture.received_ns
+            yield from self.take(picture, came_ns)
         yield from self.flush()
         if broken is not None:
             raise broken
@@ -113,6 +118,7 @@ class Intake:
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
+        scale = picture.scale if self._scale.mm_per_px is None else self._scale
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(
@@ -123,6 +129,7 @@ class Intake:
             pixels=grey if reason is None else None,
             skip_reason=reason,
             stage_ms=stage_ms,
+            **structs.asdict(scale),
         )
 
 

@@ -18,9 +18,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import encode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.journal.entry import Entry, EntryKind, Kept, ResultCheck, pack_json
+from neurosono.stream.journal.entry import Entry, EntryKind, Kept, ResultCheck, pack_json, to_levels
 from neurosono.stream.journal.notebook import Notebook, is_alive
 from neurosono.stream.journal.reader import Reader
 from neurosono.stream.journal.recovery import new_notebook_path, recover
@@ -36,10 +37,11 @@ from neurosono.stream.journal.words import (
     pick_end,
 )
 from neurosono.stream.journal.writer import BATCH_BYTES, JournalStatus, Writer
+from neurosono.stream.processes.wire import Event
 
 CHECKED_BYTES = 256 * 1024 * 1024
 """A larger file is read through only by `check`: measured at 340 MB/s, this takes 0.8 s of a start
-that is to show something within three. It holds about five hours at 30 Hz."""
+that is to show something within three. It holds about three and a half hours at 30 Hz."""
 FLUSH_S = 5.0
 
 
@@ -118,7 +120,7 @@ class Journal:
         exam = ExamJournal(self, found.exam_id, found.labels)
         self._start()
         said = {"used": found.used, "sampled": found.sampled}
-        exam.write(EntryKind.RESUME, pack_json(check_event("resumed", said)))
+        exam.write(EntryKind.RESUME, encode(Event("resumed", check_event("resumed", said))))
         self._exam = exam
         return exam
 
@@ -168,8 +170,8 @@ class Journal:
             if self._notebook is None or self._writer is None:
                 raise InputError("the journal is closed")
             if self._lost_untold:
-                said = {"name": "journal-lost", "fields": {"entries": self._lost_untold}}
-                lost = Entry(EntryKind.EVENT, exam_id, now_ns, wall_ns, pack_json(said))
+                said = encode(Event("journal-lost", {"entries": self._lost_untold}))
+                lost = Entry(EntryKind.EVENT, exam_id, now_ns, wall_ns, said)
                 if self._notebook.append(*lost.pack()):
                     self._lost_untold = 0
             entry = Entry(kind, exam_id, now_ns, wall_ns, body, flag)
@@ -225,9 +227,7 @@ class ExamJournal:
 
     def event(self, name: str, fields: Mapping[str, Any] | None = None) -> bool:
         """Take down an event of `journal_words.EVENTS`; raises `InputError` on free text."""
-        return self.write(
-            EntryKind.EVENT, pack_json({"name": name, "fields": check_event(name, fields or {})})
-        )
+        return self.write(EntryKind.EVENT, encode(Event(name, check_event(name, fields or {}))))
 
     def key(self, key: str, seq: int | None = None) -> bool:
         """Take down a key press; `seq` is the frame that was on the screen."""
@@ -263,8 +263,8 @@ class ExamJournal:
         check_word("the reason to keep a frame", reason, KEEP_REASONS)
         self._check_label(label)
         name = secrets.token_hex(6)
-        kept = Kept(name, stream, seq, reason, label, pixels, heatmap)
-        return name if self.write(EntryKind.KEEP, kept.pack()) else None
+        kept = Kept(name, stream, seq, reason, label, pixels, to_levels(heatmap))
+        return name if self.write(EntryKind.KEEP, encode(kept)) else None
 
     def review(self, key_frame_id: str, verdict: str, label: str | None = None) -> bool:
         """Accept, reject or reassign a kept frame; `reassign` names the label it goes to."""
@@ -274,7 +274,7 @@ class ExamJournal:
             raise InputError("reassign names the label; accept and reject do not")
         said = {"key_frame": key_frame_id, "verdict": verdict}
         said = check_event("reviewed", said if label is None else said | {"label": label})
-        return self.write(EntryKind.REVIEW, pack_json(said))
+        return self.write(EntryKind.REVIEW, encode(Event("reviewed", said)))
 
     def end(self, record: Mapping[str, Any]) -> bool:
         """End the exam; of `record` (`exam.json`) only the counts are kept."""

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, RunError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
@@ -64,7 +63,7 @@ def rebuild_exam(
             if each.members is not None:
                 exam.update(each.members)
             elif each.skip_reason is not None:
-                exam.skip(SkipReason(each.skip_reason))
+                exam.skip(each.skip_reason)
             _follow_ensemble(exam, each.ensemble)
     if found.last is not None:
         what = _compare_evidence(exam.snapshot(), found.last)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
@@ -19,11 +20,12 @@ from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import Exam, measure_disagreement
 from neurosono.engine.exam.pair import PairedExam, open_exam
+from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
-from neurosono.stream.processes.channel import Inlet, open_socket
+from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event, pack
 
@@ -62,6 +64,7 @@ class Worker:
     """Judges frames, one after the other, and keeps the exam.
 
     With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
+    With `familiarity`, what is unlike the pictures that the members were trained on adds nothing.
     With a `second` opinion, `backend` is the student, and `exam` that of the two.
     """
 
@@ -72,8 +75,10 @@ class Worker:
         cam_hz: float,
         gate: Gate | None = None,
         second: SecondOpinion | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self._backend, self.exam, self._gate = backend, exam, gate
+        self._familiarity = familiarity
         self._second = second
         self._throttle = CamThrottle(cam_hz)
         self._lets_pass = True
@@ -102,13 +107,15 @@ class Worker:
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
+        stage_ms["network"] = (network_ns - begun_ns) / 1e6
+        if self._is_strange(answer.features[0], said):
+            return self._skip_strange(frame, stage_ms, said)
         members = answer.probabilities[0]
         probabilities = self.exam.update(members)
         said["ensemble"] = self._follow_ensemble(frame, stage_ms)
         wants_cam = self._throttle.passes(frame.pts_s)
         cam = combine_cams(answer.cams[0]) if wants_cam else None
         snapshot = self.exam.snapshot()
-        stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
         return Result.of(
             frame,
@@ -120,6 +127,22 @@ class Worker:
             stage_ms=stage_ms,
             **said,
         )
+
+    def _is_strange(self, features: NDArray[np.float32], said: dict[str, Any]) -> bool:
+        """Whether the members know nothing like it; enters into `said` how strange it is."""
+        if self._familiarity is None:
+            return False
+        said["strangeness"] = self._familiarity.check(features)
+        return bool(said["strangeness"] > 1)
+
+    def _skip_strange(
+        self, frame: Frame, stage_ms: dict[str, float], said: dict[str, Any]
+    ) -> Result:
+        reason = SkipReason.UNFAMILIAR_TO_MODEL
+        self.exam.skip(reason)
+        said["ensemble"] = self._follow_ensemble(None, stage_ms)
+        exam = self.exam.snapshot()
+        return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
 
     def _follow_ensemble(
         self, frame: Frame | None, stage_ms: dict[str, float]
@@ -158,29 +181,31 @@ class Worker:
 
 
 def work(
-    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+    options: EngineOptions,
+    endpoints: Endpoints,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    stop: Stop,
 ) -> None:
     """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
-    options = EngineOptions(**configuration["options"])
-    endpoints = configuration["endpoints"]
     with (
         # before the engine loads, so that the capture process has somewhere to send to
-        open_socket(context, endpoints["frames"], bind=False) as frames_socket,
-        open_socket(context, endpoints["results"], bind=False) as results,
+        open_socket(context, endpoints.frames, bind=False) as frames_socket,
+        open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
         bundle = Bundle.load(Path(options.bundle))
         student = None if options.student is None else Bundle.load(Path(options.student))
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
-        streams = 1 if options.realtime or options.threads == 1 else STREAMS
+        streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
         choice = _open_first(options, bundle, student, streams)
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
-        worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
+        familiarity = open_familiarity(bundle if student is None else student)
+        worker = Worker(choice.backend, exam, options.cam_hz, gate, second, familiarity)
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
-        inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
         while not stop():
             for event in worker.events():
@@ -223,14 +248,15 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
         yield None
         return
     wanted = (options.engine, options.precision, options.members)
-    classes = len(bundle.manifest.labels)
+    classes, familiarity = len(bundle.manifest.labels), open_familiarity(bundle)
     second: SecondOpinion
-    if options.realtime:
+    if options.newest_wins:
         threads = count_threads()
-        second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
+        opening = partial(open_engine, bundle, *wanted, threads, options.avoid)
+        second = Beside(opening, classes, familiarity)
     else:
         choice = open_engine(bundle, *wanted, options.threads, options.avoid)
-        second = AtOnce(choice, classes)
+        second = AtOnce(choice, classes, familiarity)
     try:
         yield second
     finally:
@@ -238,4 +264,4 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(work))
+    sys.exit(run_child(work, EngineOptions))

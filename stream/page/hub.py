@@ -84,7 +84,7 @@ class Hub:
 
         `about` holds `label`, `seq`, and the age of its frame now: `age_ms`, or `pts_s`, which is
         measured against the last status. Raises `InputError` where neither tells it: a heatmap
-        without an age is never shown (design.md, rule 2).
+        without an age is never shown (docs/architecture.md, rule 2).
         """
         said = {"age_ms": self._age_by_time(about)} | dict(about)
         if said["age_ms"] is None:

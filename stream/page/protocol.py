@@ -59,6 +59,8 @@ _JUDGEMENTS: dict[str, Any] = {
     "high": None,
     "prediction_set": [],
     "state": None,
+    "state_sentence": "",
+    "leaning": None,
     "alarm": False,
     "planes": {},
 }
@@ -104,8 +106,8 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
 def withhold_opinion(status: Mapping[str, Any]) -> dict[str, Any]:
     """Return `status` as a viewer may see it: in a second read, without opinion until the end.
 
-    Likewise no opinion passes while the AI is anything but on (design.md, rule 1), whatever the
-    session put there.
+    Likewise no opinion passes while the AI is anything but on, whatever the session put there
+    (docs/architecture.md, rule 1).
     """
     seen = dict(status)
     if is_blind(status) or status.get("ai") != "AI ON":

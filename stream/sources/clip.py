@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.stream.pictures.picture import Chroma
+from neurosono.engine.contracts.frame import Scaled
+from neurosono.stream.pictures.picture import UNSCALED, Chroma
 
 STILL_S = 0.5
 """How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of
@@ -25,13 +26,15 @@ class ClipPicture:
     """One picture of one clip.
 
     `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `decoded`
-    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
+    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma` and `scale`, as in
+    `Picture`.
     """
 
     pts_s: float | None
     decoded: NDArray[np.uint8]
     decode_ms: float
     chroma: Chroma | None = None
+    scale: Scaled = UNSCALED
 
 
 class Clip(Protocol):

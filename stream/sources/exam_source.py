@@ -80,6 +80,7 @@ class ExamSource:
                             found.decoded,
                             found.decode_ms,
                             chroma=found.chroma,
+                            scale=found.scale,
                         )
                         index += 1
                 except SourceBrokenError as error:

@@ -39,7 +39,7 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
     children = [
-        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.capture.process"),
         child(process, "neurosono.stream.judge.worker"),
     ]
     wait_for_pictures(out)
@@ -75,7 +75,7 @@ def test_a_killed_capture_keeps_what_came(bundle_root: Path, tmp_path: Path, run
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
-    capture = child(process, "neurosono.stream.capture.replay")
+    capture = child(process, "neurosono.stream.capture.process")
     wait_for_pictures(out)
     capture.kill()
     _, said = process.communicate(timeout=GRACE_S)
@@ -89,7 +89,7 @@ def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: P
     env = {"XDG_RUNTIME_DIR": str(tmp_path)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
     children = [
-        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.capture.process"),
         child(process, "neurosono.stream.judge.worker"),
     ]
     wait_for_pictures(out)
@@ -113,7 +113,7 @@ def test_an_engine_that_comes_late_to_a_still_clip_is_waited_for(
     engine = child(process, "neurosono.stream.judge.worker")
     engine.suspend()
     wait_until(lambda: (out / ".frames.jsonl.partial").is_file())
-    capture, spent_s = child(process, "neurosono.stream.capture.replay"), list[float]()
+    capture, spent_s = child(process, "neurosono.stream.capture.process"), list[float]()
 
     def waits_for_the_engine() -> bool:
         spent_s.append(sum(capture.cpu_times()[:2]))

@@ -77,7 +77,8 @@ class DicomClip:
                     frame=index,
                 )
             pts_s = times_s[index] if index < len(times_s) else None
-            yield ClipPicture(pts_s, pixels, (time.perf_counter() - began_s) * 1e3)
+            decode_ms = (time.perf_counter() - began_s) * 1e3
+            yield ClipPicture(pts_s, pixels, decode_ms, scale=self.header.scale)
 
 
 def open_dicom(path: Path) -> DicomClip:

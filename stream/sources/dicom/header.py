@@ -13,6 +13,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.uid import UID
 
 from neurosono.engine.contracts.errors import SourceError
+from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, Region
 
 PIXEL_TAGS = [
@@ -54,8 +55,15 @@ PIXEL_TAGS = [
 TIMING_TAGS = ["FrameTime", "FrameTimeVector", "RecommendedDisplayFrameRate", "CineRate"]
 """Attributes of the modules Cine and Multi-frame (DICOM PS3.3, C.7.6.5 and C.7.6.6)."""
 
-GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions"]
-"""DICOM PS3.3, C.8.5.5."""
+GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelSpacing"]
+"""DICOM PS3.3, C.8.5.5 and C.7.6.3 (basic pixel spacing)."""
+
+PLAUSIBLE_MM_PER_PX = (0.001, 10.0)
+"""Outside of it no ultrasound picture lies: a metre wide at the most, finer than any wave."""
+SQUARE_WITHIN = 0.02
+"""Sides of a pixel, and pixels of several regions, that differ by less are taken for the same."""
+_CENTIMETRES, _TWO_DIMENSIONAL = 3, 1
+"""PhysicalUnitsXDirection and RegionSpatialFormat (DICOM PS3.3, C.8.5.5.1)."""
 
 READ_FAILURES = (
     ArithmeticError,
@@ -93,6 +101,7 @@ class DicomHeader:
     times_s: tuple[float, ...]
     interval_s: float
     us_regions: tuple[Region, ...]
+    scale: Scaled
 
 
 def read_header(path: Path) -> DicomHeader:
@@ -144,6 +153,7 @@ def _digest(dataset: Dataset, syntax: UID, pixels_at: int | None) -> DicomHeader
         times_s=times_s,
         interval_s=interval_s,
         us_regions=_find_regions(dataset),
+        scale=_find_scale(dataset),
     )
 
 
@@ -202,3 +212,25 @@ def _find_regions(dataset: Dataset) -> tuple[Region, ...]:
         if 0 <= left < right and 0 <= top < bottom:
             found.append((left, top, right - left + 1, bottom - top + 1))
     return tuple(found)
+
+
+def _find_scale(dataset: Dataset) -> Scaled:
+    """Return how large a pixel is: by the ultrasound regions, or else by PixelSpacing.
+
+    Not guessed: regions of other units (M-mode, spectra) say nothing, and where those of pictures
+    disagree, or a pixel is not square, nothing is known.
+    """
+    sides: list[float] = []
+    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
+        units = [item.get(f"PhysicalUnits{axis}Direction") for axis in "XY"]
+        picture = item.get("RegionSpatialFormat", _TWO_DIMENSIONAL) == _TWO_DIMENSIONAL
+        if picture and units == [_CENTIMETRES] * 2:
+            for axis in "XY":
+                sides += [abs(10 * step) for step in _read_numbers(item, f"PhysicalDelta{axis}")]
+    sides = sides or [abs(step) for step in _read_numbers(dataset, "PixelSpacing")]
+    least, most = min(sides, default=0.0), max(sides, default=0.0)
+    known = len(sides) > 1 and PLAUSIBLE_MM_PER_PX[0] <= least and most <= PLAUSIBLE_MM_PER_PX[1]
+    if not known or most > least * (1 + SQUARE_WITHIN):
+        return Scaled()
+    mean = (least + most) / 2
+    return Scaled(mm_per_px=mean, mm_per_px_from=ScaleSource.DICOM)

@@ -271,6 +271,55 @@ def test_the_regions_that_the_file_declares(tmp_path):
     assert source.us_regions == {0: ((4, 5, 40, 40), (0, 0, 64, 48))}
 
 
+def measured_region(**said):
+    item = Dataset()
+    item.RegionSpatialFormat = 1
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
+    item.PhysicalDeltaX = item.PhysicalDeltaY = 0.0125
+    for keyword, value in said.items():
+        setattr(item, keyword, value)
+    return item
+
+
+TRACE = measured_region(RegionSpatialFormat=3, PhysicalUnitsXDirection=4, PhysicalDeltaX=0.5)
+
+
+@pytest.mark.parametrize(
+    ("regions", "spacing", "mm_per_px"),
+    [
+        ([measured_region()], None, 0.125),
+        ([measured_region(PhysicalDeltaY=-0.0125)], [0.5, 0.5], 0.125),
+        ([measured_region(), TRACE], None, 0.125),
+        ([TRACE], [0.5, 0.5], 0.5),
+        ([Dataset()], [0.5, 0.501], 0.5005),
+        (None, [0.5, 0.5], 0.5),
+        (None, None, None),
+        (None, [0.5, 0.4], None),
+        (None, [0.0, 0.0], None),
+        (None, [400.0, 400.0], None),
+        ([measured_region(PhysicalDeltaX=0.02)], None, None),
+        ([measured_region(PhysicalDeltaX=float("nan"))], None, None),
+        (
+            [measured_region(), measured_region(PhysicalDeltaX=0.02, PhysicalDeltaY=0.02)],
+            None,
+            None,
+        ),
+    ],
+)
+def test_how_large_a_pixel_is_stands_in_the_header(tmp_path, regions, spacing, mm_per_px):
+    dataset = make_dataset(RGB)
+    if regions is not None:
+        dataset.SequenceOfUltrasoundRegions = regions
+    if spacing is not None:
+        dataset.PixelSpacing = spacing
+    pictures = list(open_source([str(save(dataset, tmp_path / "a.dcm"))]).pictures())
+    origin = None if mm_per_px is None else "dicom"
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert picture.scale.mm_per_px == (None if mm_per_px is None else pytest.approx(mm_per_px))
+        assert picture.scale.mm_per_px_from == origin
+
+
 def read_until_break(path):
     pictures = []
     try:
