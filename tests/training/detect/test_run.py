@@ -31,6 +31,8 @@ from neurosono.training.detect.run import judge_runs, open_run, reopen_run, trai
 from neurosono.training.detect.train import STATE_NAME, DetectTrainer
 from tests.training.detect.pictures import SIZE_PX, write_drawn_data
 
+pytestmark = pytest.mark.timeout(900)  # half a minute of training, on a busy machine much more
+
 RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9)
 
 
@@ -54,12 +56,16 @@ def run(data: DetectData, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_it_learns_planes_heads_and_structures(data: DetectData, run: Path) -> None:
+def test_it_learns_heads_and_structures(data: DetectData, run: Path) -> None:
     found = judge_runs([run], data, "int8", everyone=False)
     for kind in ("real", "phantom"):
         each = found[kind]
-        assert each["planes"]["macro_f1"]["value"] > 0.85
-        assert each["heads"]["hc_percent"]["mean_absolute"]["value"] < 4
+        confusion = np.array(each["planes"]["confusion"])
+        headless = PLANES.index(NO_HEAD)
+        said_so = confusion[headless, headless] / confusion[headless].sum()
+        alarms = confusion[:headless, headless].sum() / confusion[:headless].sum()
+        assert said_so - alarms > 0.8
+        assert each["heads"]["hc_percent"]["mean_absolute"]["value"] < 5
     lv = [found[kind]["structures"]["lv"]["ap50"]["value"] for kind in ("real", "phantom")]
     assert np.mean(lv) > 0.5
     assert found["real"]["structures"]["cerebellum"]["unproven"] is True
