@@ -18,7 +18,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import SHA256
 
-Kind = type[int] | type[float] | type[bool] | frozenset[str] | re.Pattern[str]
+FieldKind = type[int] | type[float] | type[bool] | frozenset[str] | re.Pattern[str]
 """What a field may hold: a number, a truth value, a word of a list, or a word of a pattern."""
 
 
@@ -44,7 +44,7 @@ KEEP_REASONS = _words("key freeze quality evidence plane")
 VERDICTS = _words("accept reject reassign")
 STATUS_OF_VERDICT = {"accept": "accepted", "reject": "rejected", "reassign": "reassigned"}
 
-EVENTS: dict[str, dict[str, Kind]] = {
+EVENTS: dict[str, dict[str, FieldKind]] = {
     "opened": {"rate_hz": float, "width_px": int, "height_px": int, "source": PLAIN_WORD},
     "ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
     "ensemble-ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
@@ -88,7 +88,7 @@ EVENTS: dict[str, dict[str, Kind]] = {
 }
 """Every event there is, and its fields; each field may be left out."""
 
-ABOUT: dict[str, Kind] = {
+ABOUT: dict[str, FieldKind] = {
     "bundle": PLAIN_WORD,
     "bundle_sha256": SHA256,
     "student": PLAIN_WORD,
@@ -105,7 +105,7 @@ ABOUT: dict[str, Kind] = {
 CALIBRATIONS = ("calibration", "student_calibration")
 """What an exam's beginning says beside its labels and `ABOUT`: the student's where there is one."""
 
-END: dict[str, Kind] = {
+END: dict[str, FieldKind] = {
     "complete": bool,
     "decoded": int,
     "displayed": int,
@@ -186,7 +186,7 @@ def pick_end(record: Mapping[str, Any]) -> dict[str, Any]:
     return _check("an exam's end", picked, END)
 
 
-def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, FieldKind]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in kinds:
             raise InputError(
@@ -198,7 +198,7 @@ def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Kind]) -> d
     return {name: _plain(value) for name, value in fields.items()}
 
 
-def _fits(value: Any, kind: Kind) -> bool:
+def _fits(value: Any, kind: FieldKind) -> bool:
     if isinstance(kind, frozenset):
         return isinstance(value, str) and value in kind
     if isinstance(kind, re.Pattern):
@@ -215,7 +215,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _name(kind: Kind) -> str:
+def _name(kind: FieldKind) -> str:
     if isinstance(kind, frozenset):
         return f"one of {sorted(kind)}"
     return f"like {kind.pattern}" if isinstance(kind, re.Pattern) else f"a finite {kind.__name__}"

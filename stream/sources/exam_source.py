@@ -10,7 +10,7 @@ from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.sources.clip import Clip, Region
 from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
-from neurosono.stream.sources.files.kinds import Kind, find_kind, read_head
+from neurosono.stream.sources.files.kinds import FileKind, find_kind, read_head
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
 _NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
@@ -127,12 +127,12 @@ def open_source(arguments: Sequence[str], *, frame_threads: bool = True) -> Exam
 
 def _open_file(path: Path, frame_threads: bool) -> Clip:
     kind = find_kind(read_head(path), path.suffix)
-    if kind is Kind.DICOM:
+    if kind is FileKind.DICOM:
         # Only an exam with DICOM in it pays for the import of its readers.
         from neurosono.stream.sources.dicom.clip import open_dicom
 
         return open_dicom(path)
-    if kind is Kind.STILL:
+    if kind is FileKind.STILL:
         from neurosono.stream.sources.files.still import open_still
 
         return open_still(path)

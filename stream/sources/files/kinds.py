@@ -6,7 +6,7 @@ from pathlib import Path
 from neurosono.engine.contracts.errors import SourceError
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """The three kinds of file that pictures are read from."""
 
     VIDEO = "video"
@@ -76,29 +76,29 @@ def read_head(path: Path) -> bytes:
     return head
 
 
-def find_kind(head: bytes, suffix: str) -> Kind | None:
+def find_kind(head: bytes, suffix: str) -> FileKind | None:
     """Return what a file is, or None if neither its first bytes nor its suffix look like media."""
     by_content = _find_kind_by_content(head)
     if by_content is not None:
         return by_content
     suffix = suffix.lower()
     if suffix in DICOM_SUFFIXES:
-        return Kind.DICOM
+        return FileKind.DICOM
     if suffix in STILL_SUFFIXES:
-        return Kind.STILL
-    return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
+        return FileKind.STILL
+    return FileKind.VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
-def _find_kind_by_content(head: bytes) -> Kind | None:
+def _find_kind_by_content(head: bytes) -> FileKind | None:
     if head[_DICOM_MAGIC_AT : _DICOM_MAGIC_AT + 4] == b"DICM":
-        return Kind.DICOM
+        return FileKind.DICOM
     if head.startswith(b"\x89PNG") and b"acTL" in head:
-        return Kind.VIDEO  # an animation: a still reader would drop all of it but one picture
+        return FileKind.VIDEO  # an animation: a still reader would drop all of it but one picture
     if head.startswith(_STILL_MAGICS):
-        return Kind.STILL
+        return FileKind.STILL
     if head.startswith(b"RIFF"):
-        return {b"AVI ": Kind.VIDEO, b"WEBP": Kind.STILL}.get(head[8:12])
+        return {b"AVI ": FileKind.VIDEO, b"WEBP": FileKind.STILL}.get(head[8:12])
     if head.startswith((*_VIDEO_MAGICS, _WINDOWS_MEDIA_MAGIC)) or head[4:8] == b"ftyp":
-        return Kind.VIDEO
+        return FileKind.VIDEO
     second = head[_TS_PACKET_BYTES : _TS_PACKET_BYTES + 1]
-    return Kind.VIDEO if head[:1] == b"G" and second == b"G" else None
+    return FileKind.VIDEO if head[:1] == b"G" and second == b"G" else None
