@@ -43,8 +43,6 @@ _VOCABULARY: dict[str, dict[str, type]] = {
     "end-exam": {},
     "hide-ai": {},
     "show-ai": {},
-    "hide-heatmap": {},
-    "show-heatmap": {},
 }
 """Every command and the fields it may carry."""
 

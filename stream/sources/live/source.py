@@ -40,7 +40,7 @@ class LiveOptions:
     """How to open a live source, and whom to tell what happens to it.
 
     `on_event` hears `connected`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
-    `resolution-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
+    `size-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
     that is played once, `played`, in the thread that takes pictures. The wish is for capture cards
     alone.
     """
@@ -260,8 +260,7 @@ class LiveSource:
         if last is None or shape == last:
             return
         self._clip += 1
-        fields = {"from_px": [last[1], last[0]], "to_px": [shape[1], shape[0]], "pts_s": pts_s}
-        self._tell("resolution-change", fields)
+        self._tell("size-change", {"width_px": shape[1], "height_px": shape[0], "pts_s": pts_s})
 
     def _tell(self, name: str, fields: dict[str, Any]) -> None:
         if len(self._events) == MOST_EVENTS:
