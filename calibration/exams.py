@@ -1,6 +1,6 @@
 """Calibration of exams: from the running mean to probabilities that mean what they say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,8 @@ def fit_exams(trace: Trace, with_biases: bool) -> ExamCalibration:
     limits = [(-STEEPEST, STEEPEST), (0.0, STEEPEST), (0.0, HIGHEST_CORRELATION)]
     limits += [(-HIGH, HIGH)] * (classes if with_biases else 0)
     values = minimize(cost, start, method="L-BFGS-B", bounds=limits).x
-    return build(values, float(build(values).weigh(effective, used).max()))
+    found = build(values, float(build(values).weigh(effective, used).max()))
+    return replace(found, exams=len(trace.exams.targets))
 
 
 def compare_biases(trace: Trace) -> Contest | None:

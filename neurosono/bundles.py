@@ -19,6 +19,7 @@ from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.exam.exam import average_members
 from neurosono.engine.exam.pair import open_exam
+from neurosono.engine.familiarity import open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.engine.preprocess import preprocess
 from neurosono.results import FrameResult
@@ -69,15 +70,18 @@ class OpenBundle:
 
     def begin_exam(self, cam_hz: float = 5.0) -> Worker:
         """Return a judge with an exam of its own; `cam_hz` heatmaps a second of source time."""
-        return Worker(self.backend, open_exam(self.bundle), cam_hz, self.gate)
+        familiarity = open_familiarity(self.bundle)
+        exam = open_exam(self.bundle)
+        return Worker(self.backend, exam, cam_hz, self.gate, familiarity=familiarity)
 
     def judge(self, region: NDArray[np.uint8]) -> FrameResult:
         """Judge one picture by itself: `(H, W)` uint8 grey, the ultrasound region and no more.
 
-        As in an exam, what shows no B-mode, or what the bundle's gate refuses, gets no
-        probabilities but a `skip_reason`. The maps of all classes are there. Raises `InputError` on
-        another shape or dtype, `EngineFailedError` where the engine gives no probabilities. A whole
-        screen, or colour, is for `neurosono.judge`, which finds the region first.
+        As in an exam, what shows no B-mode, what the bundle's gate refuses, or what is unlike its
+        training, gets no probabilities but a `skip_reason`. The maps of all classes are there.
+        Raises `InputError` on another shape or dtype, `EngineFailedError` where the engine gives no
+        probabilities. A whole screen, or colour, is for `neurosono.judge`, which finds the region
+        first.
         """
         region = np.asarray(region)
         if region.ndim != 2 or region.dtype != np.uint8 or min(region.shape) < 1:

@@ -29,6 +29,10 @@ def live(
     engine: options.Engine = "auto",
     precision: options.Precision = None,
     members: options.Members = None,
+    server: options.ServerUrl = None,
+    server_token: options.ServerToken = None,
+    server_ca: options.ServerCa = None,
+    fallback: options.Fallback = False,
     threads: options.Threads = 0,
     second_read: Annotated[
         bool, typer.Option("--second-read", help="Keep the AI hidden until the exam ends.")

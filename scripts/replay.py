@@ -29,6 +29,10 @@ def replay(
     engine: options.Engine = "auto",
     precision: options.Precision = None,
     members: options.Members = None,
+    server: options.ServerUrl = None,
+    server_token: options.ServerToken = None,
+    server_ca: options.ServerCa = None,
+    fallback: options.Fallback = False,
     threads: options.Threads = 0,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[

@@ -57,6 +57,8 @@ _JUDGEMENTS: dict[str, Any] = {
     "high": None,
     "prediction_set": [],
     "state": None,
+    "state_sentence": "",
+    "leaning": None,
     "alarm": False,
     "planes": {},
 }

@@ -14,6 +14,7 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.stream.journal.reader import ExamSummary, KeyFrame, Reader, Recorded
 from neurosono.stream.report.events import History, HistoryMaker
+from neurosono.stream.view.words import has_figures
 
 LAST = "last"
 """In place of an exam's id: the newest one."""
@@ -72,7 +73,7 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
         result = recorded.result
         at_s = _since(exam, recorded.wall_ns)
         maker.hear_result(at_s, result)
-        if recorded.judged and result.exam.used:
+        if recorded.judged and has_figures(result.exam):
             curve.add((at_s, result.exam.probabilities, result.exam.low, result.exam.high))
         if result.used and result.plane is not None:
             planes[result.plane] += 1

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
-from neurosono.engine.contracts.result import ExamState
 from neurosono.engine.files import write_whole
 from neurosono.engine.pages.render import render_page
 from neurosono.stream.report.gather import Report, ReportPicture
@@ -18,7 +17,7 @@ from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
@@ -26,11 +25,6 @@ LONGEST_PX = 640
 JPEG_QUALITY = 88
 MOST_INCIDENTS = 40
 
-STATES = {
-    ExamState.COLLECTING: "Collecting: too few independent frames to say anything.",
-    ExamState.AMBIGUOUS: "Ambiguous: not exactly one class is left in the prediction set.",
-    ExamState.STABLE: "Stable: one class is left in the prediction set.",
-}
 CONDITIONS = {
     "running": "This exam is still running: the report holds what was recorded until now.",
     "interrupted": "The exam did not come to its end: its process was killed or lost power. "
@@ -45,6 +39,7 @@ SKIPS = {
     "not-ultrasound": "no ultrasound picture",
     "not-head-or-spine": "taken for no view of a fetal head or spine",
     "unfamiliar": "unlike anything that the gate was trained on",
+    "unfamiliar-to-model": "unlike the pictures that the model was trained on",
     "damaged": "data were lost on the way to us",
     "layout-change": "the scanner's layout had just changed",
     "superseded": "a newer frame took its place before the engine was free",
@@ -68,7 +63,8 @@ def render_report(report: Report) -> str:
         report=report,
         head=_describe_exam(report),
         condition=CONDITIONS.get(report.exam.condition),
-        state=None if last is None else STATES[last.state],
+        state=_describe_state(report),
+        silent=last is not None and last.state in SILENT,
         bars=draw_bars(report),
         curve=draw_curve(report),
         pictures=[_describe_picture(each, spec) for each in report.pictures],
@@ -80,6 +76,15 @@ def render_report(report: Report) -> str:
         most_incidents=MOST_INCIDENTS,
         model=describe_model(report),
     )
+
+
+def _describe_state(report: Report) -> str | None:
+    last = report.exam.last
+    if last is None:
+        return None
+    leaning = name_leaning(report.exam.labels, last)
+    more = "" if leaning is None else f" What there is leans to {leaning}."
+    return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
 
 
 def write_report(report: Report, out: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from neurosono.engine.pages.drawing import Drawing
 from neurosono.stream.report.gather import Point, Report
 from neurosono.stream.view.palette import CLASS_COLOURS
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import has_figures, percentage
 
 INKS = ("#a86200", "#1f78b4", "#7a7000", "#a8487d", "#00795a", "#b84a00", "#20558a", "#5c6670")
 """By place in the labels, the hues of `view.palette.CLASS_COLOURS`, darkened for white paper: a
@@ -41,7 +41,7 @@ def ink(place: int) -> str:
 def draw_bars(report: Report) -> Drawing | None:
     """Draw each class's probability as a bar, and its 95 % interval as a whisker."""
     snapshot, labels = report.exam.last, report.exam.labels
-    if snapshot is None or not np.isfinite(snapshot.probabilities).all():
+    if snapshot is None or not has_figures(snapshot):
         return None
     left, right, row = 170, 560, 30
     drawn = Drawing("Probabilities with 95 % intervals", WIDTH_PX, row * len(labels) + 26)

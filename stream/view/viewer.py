@@ -93,7 +93,7 @@ class Viewer:
             ai_reason=reason,
             result=self.result,
             heatmap=self.heatmap,
-            skip_reason=self._shown_skip or self._refused_by_gate(),
+            skip_reason=self._shown_skip or self._refused_by_engine(),
             decoded=self.decoded,
             sampled=self.sampled,
             used=used,
@@ -102,11 +102,13 @@ class Viewer:
             engine=self.engine,
         )
 
-    def _refused_by_gate(self) -> SkipReason | None:
-        """Return why the gate refused the latest frame: only its result says so, not the frame."""
-        if self.off_reason is not None or self.result is None or self.result.gate is None:
+    def _refused_by_engine(self) -> SkipReason | None:
+        """Return why the engine refused the latest frame: only its result says so."""
+        if self.off_reason is not None or self.result is None:
             return None
-        return self.result.skip_reason
+        reason = self.result.skip_reason
+        of_engine = self.result.gate is not None or reason is SkipReason.UNFAMILIAR_TO_MODEL
+        return reason if of_engine else None
 
     def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
         if self.no_signal is not None:
