@@ -21,6 +21,12 @@ def live(
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,
     host: Annotated[str, typer.Option(help="Where the page listens.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME[:PORT] by which a forward or proxy reaches the page; may be repeated."
+        ),
+    ] = None,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
@@ -80,5 +86,13 @@ def live(
         record=None if record is None else Film(record),
         record_to=record_to,
     )
-    view = LiveView(host=host, port=port, page=page, seconds=seconds, certfile=cert, keyfile=key)
+    view = LiveView(
+        host=host,
+        port=port,
+        page=page,
+        seconds=seconds,
+        certfile=cert,
+        keyfile=key,
+        allow_hosts=tuple(allow_host or ()),
+    )
     run_live_view(asked, keeping, view, json)

@@ -25,6 +25,7 @@ from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import ExamSource, open_source
+from neurosono.stream.sources.left_out import count_reasons, tell_left_out
 from neurosono.stream.sources.live.recording import play
 from neurosono.stream.sources.live.source import LiveOptions, LiveSource, open_live
 
@@ -96,8 +97,18 @@ def capture(
 
 
 def _open_recording(options: CaptureOptions, sender: Capture) -> ExamSource:
-    recording = open_source(options.sources, frame_threads=options.pace is Pace.LOSSLESS)
-    opened = {"source": recording.description, "rate_hz": recording.nominal_rate_hz}
+    recording = open_source(
+        options.sources,
+        frame_threads=options.pace is Pace.LOSSLESS,
+        strict=options.strict,
+        mixed=options.mixed,
+    )
+    opened = {
+        "source": recording.description,
+        "rate_hz": recording.nominal_rate_hz,
+        "left_out": count_reasons(recording.left_out),
+        "told": tell_left_out(recording.left_out),
+    }
     sender.tell(Event("opened", opened))
     return recording
 

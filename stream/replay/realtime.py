@@ -55,4 +55,5 @@ class SinkRecord(Unrecorded):
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Begin once the source is open; nothing else has a place in a replay's files."""
         if name == "opened":
+            self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._sink.open(float(fields["rate_hz"]), self._pids())

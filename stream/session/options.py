@@ -20,6 +20,8 @@ LOSSLESS_ANSWER_S = 30.0
 class Judging:
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
+    `strict` and `mixed` are as in `open_source`.
+
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
 
@@ -34,6 +36,8 @@ class Judging:
     members: int | None = None
     threads: int = 0
     student: str | None = None
+    strict: bool = False
+    mixed: bool = False
     server: Server | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +78,8 @@ class Judging:
             sources=self.played,
             preprocessing=bundle.manifest.preprocessing,
             pace=self.pace,
+            strict=self.strict,
+            mixed=self.mixed,
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,

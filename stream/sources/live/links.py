@@ -102,10 +102,16 @@ def parse_link(argument: str) -> Link:
         parts = urlsplit(argument)
         host, port = (parts.hostname or "").removeprefix("@"), parts.port
     except ValueError as error:
-        # The address itself is not repeated from here on: it may hold a password.
+        # Neither the address nor the error is repeated: either may hold a piece of a password.
         raise SourceError(
-            f"the address of this {kind.value} is wrong ({error}); expected one like {example}"
+            f"the address of this {kind.value} is wrong; expected one like {example}, and in a "
+            "name or password %23 for #, %2F for /, %3A for :, %3F for ?, %40 for @"
         ) from error
+    if "@" in parts.fragment:  # what stands before # would be taken for the host
+        raise SourceError(
+            f"the address of this {kind.value} holds a # before its @; write # as %23 in a name "
+            "or password"
+        )
     if not host or (kind in _WITH_PORT and not port):
         raise SourceError(
             f"the address of this {kind.value} lacks its host or port; expected one like {example}"

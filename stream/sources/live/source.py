@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from neurosono.engine.contracts.errors import InputError, SourceBrokenError
@@ -17,6 +18,7 @@ from neurosono.stream.sources.live.keeper import Keeper
 from neurosono.stream.sources.live.latest import Latest
 from neurosono.stream.sources.live.links import LOOP_PREFIX, Link, LinkKind, check_srt, parse_link
 from neurosono.stream.sources.live.loop import RecordedFeed
+from neurosono.stream.sources.live.reasons import tell_reason
 from neurosono.stream.sources.live.reconnect import FIRST_DELAY_S, LONGEST_DELAY_S, Backoff
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -115,6 +117,7 @@ class LiveSource:
             backoff=Backoff(longest_s=LONGEST_DELAY_S if link.kind in _REACHED else FIRST_DELAY_S),
             open_timeout_s=options.open_timeout_s,
             read_timeout_s=options.read_timeout_s,
+            explain_error=partial(tell_reason, link=link),
             once=once,
         )
 
