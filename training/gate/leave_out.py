@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import PHANTOM, GateData
-from neurosono.training.gate.metrics import Answers, describe_gate
+from neurosono.training.gate.metrics import Answers, describe_kind
 from neurosono.training.gate.run import GateRun, Watch
-from neurosono.training.gate.train import PLANES, judge_frames
+from neurosono.training.gate.train import judge_frames
 
 BY = ("source", "machine")
 NEVER_LEFT_OUT = ""
@@ -67,6 +67,6 @@ def leave_out(job: GateRun, by: str, watch: Watch) -> dict[str, Any]:
     }
 
 
-def _describe(data: GateData, answers: Answers) -> Any:
-    found = describe_gate(data, answers, THRESHOLD, 1.0, (1.0,) * len(PLANES))
-    return found["real"]
+def _describe(data: GateData, answers: Answers) -> dict[str, Any]:
+    everything = np.ones(len(answers.rows), dtype=bool)
+    return describe_kind(data, answers, everything, THRESHOLD, unfamiliar=1.0)
