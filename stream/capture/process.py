@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from neurosono.engine.contracts.errors import SourceBrokenError
+from neurosono.stream.capture.layout import Layout
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.capture.sender import Capture
 from neurosono.stream.intake.evidence import EvidenceGate
@@ -130,11 +131,14 @@ def _send_all(
 ) -> None:
     """Send what comes of `source`, and how it ended; only a `recording` may break in its middle."""
     end: dict[str, Any] = {"error": None, "frame": None}
+    layout = Layout()
     try:
         for taken in _make_intake(source, options).frames():
             if stop():
                 end["error"] = "stopped"
                 break
+            for event in layout.hear(taken.region):
+                sender.tell(event)
             sender.send(taken)
     except SourceBrokenError as error:
         if recording is None:

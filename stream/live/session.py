@@ -69,7 +69,13 @@ class Live(Session):
         if self._plays:
             self._watches["capture"] = Watch(Patience(quiet_s=PLAYED_NS / 1e9))
         self._exam = LiveExam(
-            *(bundle, student, self.viewer, self.ledger, stage, record, exam),
+            bundle,
+            student,
+            self.viewer,
+            self.ledger,
+            stage,
+            record,
+            exam,
             ask_new_exam=lambda: self.tell("new-exam"),
             second_read=second_read,
         )

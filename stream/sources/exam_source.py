@@ -10,7 +10,7 @@ from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.sources.clip import Clip, NoPicturesError, Region
 from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
-from neurosono.stream.sources.files.kinds import Kind, find_demuxer, find_kind, is_there
+from neurosono.stream.sources.files.kinds import FileKind, find_demuxer, find_kind, is_there
 from neurosono.stream.sources.identity import Identity, refuse_mixture
 from neurosono.stream.sources.left_out import NAMED, LeftOut, Reason, tell_left_out
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
@@ -194,12 +194,12 @@ class _Opened:
 def _open_file(path: Path, frame_threads: bool) -> Clip:
     try:
         kind = find_kind(path)
-        if kind is Kind.DICOM:
+        if kind is FileKind.DICOM:
             # Only an exam with DICOM in it pays for the import of its readers.
             from neurosono.stream.sources.dicom.clip import open_dicom
 
             return open_dicom(path)
-        if kind is Kind.STILL:
+        if kind is FileKind.STILL:
             from neurosono.stream.sources.files.still import open_still
 
             return open_still(path)

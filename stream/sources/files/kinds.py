@@ -15,7 +15,7 @@ from neurosono.stream.sources.files.jpeg import (
 )
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """The three kinds of file that pictures are read from."""
 
     VIDEO = "video"
@@ -126,23 +126,23 @@ def read_head(path: Path) -> bytes:
     return head
 
 
-def find_kind(path: Path) -> Kind | None:
+def find_kind(path: Path) -> FileKind | None:
     """Return what a file is, or None if neither its content nor its suffix look like media.
 
     Raises `SourceError` as `read_head` does.
     """
     head = read_head(path)
     by_content = _find_kind_by_head(head)
-    if by_content is Kind.STILL and _moves(path, head):
-        return Kind.VIDEO
+    if by_content is FileKind.STILL and _moves(path, head):
+        return FileKind.VIDEO
     if by_content is not None:
         return by_content
     suffix = path.suffix.lower()
     if suffix in DICOM_SUFFIXES:
-        return Kind.DICOM
+        return FileKind.DICOM
     if suffix in STILL_SUFFIXES:
-        return Kind.STILL
-    return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
+        return FileKind.STILL
+    return FileKind.VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
 def find_demuxer(path: Path) -> str | None:
@@ -158,22 +158,22 @@ def looks_like_media(data: bytes) -> bool:
     return _find_kind_by_head(data) is not None
 
 
-def _find_kind_by_head(head: bytes) -> Kind | None:
+def _find_kind_by_head(head: bytes) -> FileKind | None:
     if head[_DICOM_MAGIC_AT : _DICOM_MAGIC_AT + 4] == b"DICM":
-        return Kind.DICOM
+        return FileKind.DICOM
     if head.startswith(_STILL_MAGICS) or _BITMAP.match(head):
-        return Kind.STILL
+        return FileKind.STILL
     if head.startswith(b"RIFF"):
-        return {b"AVI ": Kind.VIDEO, b"WEBP": Kind.STILL}.get(head[8:12])
+        return {b"AVI ": FileKind.VIDEO, b"WEBP": FileKind.STILL}.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return Kind.STILL if head[8:12] in _HEIF_BRANDS else Kind.VIDEO
+        return FileKind.STILL if head[8:12] in _HEIF_BRANDS else FileKind.VIDEO
     if head.startswith((*_VIDEO_MAGICS, _WINDOWS_MEDIA_MAGIC)) or _ELEMENTARY.match(head):
-        return Kind.VIDEO
+        return FileKind.VIDEO
     if head[:1] == b"G" and head[_TS_PACKET_BYTES : _TS_PACKET_BYTES + 1] == b"G":
-        return Kind.VIDEO
+        return FileKind.VIDEO
     if head[4:5] == b"G" and head[4 + _TIMED_TS_PACKET_BYTES :][:1] == b"G":
-        return Kind.VIDEO
-    return Kind.DICOM if _BARE_DICOM.match(head) else None
+        return FileKind.VIDEO
+    return FileKind.DICOM if _BARE_DICOM.match(head) else None
 
 
 def _moves(path: Path, head: bytes) -> bool:

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.page.access import Access, parse_allowed, split_host
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.page.protocol import Kind
+from neurosono.stream.page.protocol import MessageKind
 from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import make_status
 from tests.stream.page.serving import get, port_of, receive, serving, watch
@@ -64,7 +64,7 @@ def test_off_this_machine_a_token_is_made_and_asked_for():
                 watch(server, query).__enter__()
         with watch(server, f"?token={token}") as client:
             hub.publish_status(make_status(1))
-            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+            assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
 
 
 def test_a_token_is_asked_for_on_loopback_too_where_one_is_given():
@@ -92,7 +92,7 @@ def test_page_and_socket_travel_under_tls(tmp_path):
         assert page.status_code == 200
         with watch(server, ssl=trust) as client:
             hub.publish_status(make_status(0))
-            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+            assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

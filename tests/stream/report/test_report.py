@@ -20,7 +20,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.report import report as report_command
 from neurosono.stream.journal.journal import Clock, ExamJournal, Journal
 from neurosono.stream.journal.words import describe_bundle
-from neurosono.stream.report.gather import Curve, Report, describe_report
+from neurosono.stream.report.gather import Report, ThinnedCurve, describe_report
 from neurosono.stream.report.page import render_report, write_report
 from neurosono.stream.report.plots import INKS
 from tests.support.pages import EVIL, Page, assert_harmless
@@ -249,14 +249,14 @@ def test_counts_that_only_the_end_knows_are_not_known(journal: Journal, clock: T
 
 
 def test_a_long_exam_is_thinned_and_ends_where_it_ended() -> None:
-    curve, values = Curve(most=50), np.zeros(2)
+    curve, values = ThinnedCurve(most=50), np.zeros(2)
     for index in range(9_999):
         curve.add((float(index), values, values, values))
     times = [point[0] for point in curve.points()]
     assert 25 <= len(times) <= 52
     assert (times[0], times[-1]) == (0.0, 9_998.0)
     assert len(set(np.diff(times[:-1]))) == 1
-    assert Curve().points() == ()
+    assert ThinnedCurve().points() == ()
 
 
 def test_inks_stand_out_from_paper() -> None:
