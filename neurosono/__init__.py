@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.errors import OutputError as OutputError
     from neurosono.engine.contracts.errors import ProcessFailedError as ProcessFailedError
     from neurosono.engine.contracts.errors import RunError as RunError
+    from neurosono.engine.contracts.errors import ServerAwayError as ServerAwayError
     from neurosono.engine.contracts.errors import SourceBrokenError as SourceBrokenError
     from neurosono.engine.contracts.errors import SourceError as SourceError
     from neurosono.engine.contracts.errors import StoppedError as StoppedError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.notice import NOTICE as NOTICE
     from neurosono.engine.contracts.preprocessing import PreprocessingSpec as PreprocessingSpec
     from neurosono.engine.contracts.result import ExamState as ExamState
+    from neurosono.engine.contracts.server import Server as Server
     from neurosono.exams import judge as judge
     from neurosono.results import ExamResult as ExamResult
     from neurosono.results import FrameResult as FrameResult
@@ -62,12 +64,13 @@ _ROOMS = {
     "bundles": "OpenBundle open_bundle wrap_network",
     "engine.backends": "Ahead Backend Inference",
     "engine.contracts.errors": "BundleError EngineFailedError EngineUnavailableError InputError "
-    "NeurosonoError OutputError ProcessFailedError RunError SourceBrokenError SourceError "
-    "StoppedError WireError",
+    "NeurosonoError OutputError ProcessFailedError RunError ServerAwayError SourceBrokenError "
+    "SourceError StoppedError WireError",
     "engine.contracts.frame": "DisplayFrame SkipReason",
     "engine.contracts.notice": "NOTICE",
     "engine.contracts.preprocessing": "PreprocessingSpec",
     "engine.contracts.result": "ExamState",
+    "engine.contracts.server": "Server",
     "exams": "judge",
     "results": "ExamResult FrameResult",
     "stream.pictures.picture": "Picture Source",

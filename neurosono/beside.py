@@ -12,6 +12,7 @@ from typing import Any, Self
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
+from neurosono.engine.contracts.server import Server
 from neurosono.results import FrameResult
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import Live
@@ -94,6 +95,7 @@ def live(
     precision: str | None = None,
     members: int | None = None,
     threads: int = 0,
+    server: Server | None = None,
     student: str | Path | None = None,
 ) -> LiveResults:
     """Follow a scanner: an iterator over what a live session shows, for as long as it is kept.
@@ -119,6 +121,7 @@ def live(
         precision=precision,
         members=members,
         threads=threads,
+        server=server,
         student=None if student is None else str(student),
     )
     loaded = Bundle.load(options.bundle)

@@ -17,6 +17,7 @@ from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.exam import average_members
 from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import open_familiarity
@@ -103,19 +104,21 @@ def open_bundle(
     precision: str | None = None,
     members: int | None = None,
     threads: int = 0,
+    server: Server | None = None,
     backend: Backend | None = None,
 ) -> OpenBundle:
     """Open a bundle's folder, or the shipped one by the name `demo`, and an engine for it.
 
     `engine`, `precision` and `members` choose one as `neurosono replay` does, on `threads` (0: all
-    cores); `backend` is one of your own instead, for the very network that the bundle describes. It
-    runs in this process, with the numbers of a replay to the last bit. Raises `BundleError`,
-    `EngineUnavailableError`.
+    cores), or on a `server` with the engine `remote`; `backend` is one of your own instead, for the
+    very network that the bundle describes. It runs in this process, with the numbers of a replay to
+    the last bit. Raises `BundleError`, `EngineUnavailableError`.
     """
     bundle = Bundle.load(where)
     if backend is None:
         streams = 1 if threads == 1 else STREAMS
-        choice = open_engine(bundle, engine, precision, members, threads, streams=streams)
+        wanted = (engine, precision, members, threads)
+        choice = open_engine(bundle, *wanted, streams=streams, server=server)
         backend = choice.backend
     return OpenBundle(bundle, backend, Gate.open(bundle))
 

@@ -34,6 +34,8 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
         task = bar.add_task("opening the source and the engine")
 
         def show(progress: Progress) -> None:
+            for line in progress.told:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
             used = 0 if progress.exam is None else progress.exam.used
             rate_hz = progress.decoded / max(1e-9, time.monotonic() - begun_s)
             text = f"{progress.decoded} frames, {used} of {progress.sampled} sampled ones used"

@@ -14,6 +14,11 @@ INPUT = "grey"
 OUTPUTS = ("probabilities", "cams", "features")
 """The graph's outputs, in the order of `Inference`."""
 
+HINTS = {"f32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
+"""What those layers of an OpenVINO engine compute in that are not quantised: float32 gives the same
+numbers on every host, while OpenVINO's own default is bf16 where the chip has it. fp16 only halves
+the file."""
+
 
 @dataclass(frozen=True)
 class Inference:

@@ -120,8 +120,14 @@ class Exam:
         if effective < MIN_EFFECTIVE_FRAMES:
             state = ExamState.COLLECTING
         return ExamSnapshot(
-            *(probabilities, low, high, self._name(kept, probabilities), state),
-            *(self._used, effective, dict(self._skipped)),
+            probabilities=probabilities,
+            low=low,
+            high=high,
+            prediction_set=self._name(kept, probabilities),
+            state=state,
+            used=self._used,
+            effective_frames=effective,
+            skipped=dict(self._skipped),
             mean=None if exam is None else mean,
             alarm=self._alarm.on and state is not ExamState.COLLECTING,
         )

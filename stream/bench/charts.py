@@ -32,7 +32,7 @@ STAGE_COLOURS = {
 
 
 @dataclass(frozen=True)
-class Curve:
+class Distribution:
     """One distribution: points of (milliseconds, share at or below)."""
 
     name: str
@@ -41,7 +41,7 @@ class Curve:
     dashed: bool = False
 
 
-def draw_cdf(curves: Sequence[Curve]) -> Drawing | None:
+def draw_cdf(curves: Sequence[Distribution]) -> Drawing | None:
     """Draw distributions over a logarithmic axis of milliseconds; empty curves are left out.
 
     Returns None where all are empty.

@@ -7,7 +7,7 @@ from typing import Any
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import write_whole
 from neurosono.engine.pages.render import render_page
-from neurosono.stream.bench.charts import Curve, draw_cdf, draw_timeline
+from neurosono.stream.bench.charts import Distribution, draw_cdf, draw_timeline
 
 TEMPLATE = Path(__file__).with_name("page.html")
 _LEVELS = ("p50", "p95", "p99", "p99_9", "max")
@@ -104,12 +104,14 @@ def _number(found: Mapping[str, Any], name: str, unit: str) -> str:
     return f"{found[name]:.1f} {unit}" if found.get(name) is not None else "-"
 
 
-def _list_curves(report: Mapping[str, Any]) -> list[Curve]:
+def _list_curves(report: Mapping[str, Any]) -> list[Distribution]:
     cdf, floor = report["open_loop"]["cdf"], report.get("floor") or {}
     return [
-        Curve("picture", "#0072b2", cdf["age"]),
-        Curve("answer", "#d55e00", cdf["answer"]),
-        Curve("floor: picture with its own answer", "#555555", floor.get("cdf", []), dashed=True),
+        Distribution("picture", "#0072b2", cdf["age"]),
+        Distribution("answer", "#d55e00", cdf["answer"]),
+        Distribution(
+            "floor: picture with its own answer", "#555555", floor.get("cdf", []), dashed=True
+        ),
     ]
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.backends import Backend
+from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.cam import combine_cams
 from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.errors import ServerAwayError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import Result
@@ -65,7 +66,9 @@ class Worker:
 
     With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
     With `familiarity`, what is unlike the pictures that the members were trained on adds nothing.
-    With a `second` opinion, `backend` is the student, and `exam` that of the two.
+    With a `second` opinion, `backend` is the student, and `exam` that of the two. Where it is
+    `patient`, a frame that a server gave no answer to adds no evidence, and the next one is asked
+    for; else it ends the engine.
     """
 
     def __init__(
@@ -76,7 +79,10 @@ class Worker:
         gate: Gate | None = None,
         second: SecondOpinion | None = None,
         familiarity: Familiarity | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
+        self._patient = patient
         self._backend, self.exam, self._gate = backend, exam, gate
         self._familiarity = familiarity
         self._second = second
@@ -86,7 +92,7 @@ class Worker:
     def warm_up(self, size_px: int) -> None:
         """Judge nothing once, as many runtimes compile only when they are first asked."""
         nothing = np.zeros((size_px, size_px), dtype=np.uint8)
-        self._backend.infer(nothing[None])
+        self._infer(nothing)
         if self._gate is not None:
             self._gate.judge(nothing)
 
@@ -99,17 +105,15 @@ class Worker:
         stage_ms = frame.stage_ms | {"wait": wait_ms}
         reason, said = self._ask_gate(frame, stage_ms)
         if frame.pixels is None or reason is not None:
-            if reason is not None:
-                self.exam.skip(reason)
-            said["ensemble"] = self._follow_ensemble(None, stage_ms)
-            exam = self.exam.snapshot()
-            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
+            return self._skip(frame, reason, stage_ms, said)
         begun_ns = time.monotonic_ns()
-        answer = self._backend.infer(frame.pixels[None])
+        answer = self._infer(frame.pixels)
+        if answer is None:
+            return self._skip(frame, SkipReason.ENGINE_OFF, stage_ms, said)
         network_ns = time.monotonic_ns()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         if self._is_strange(answer.features[0], said):
-            return self._skip_strange(frame, stage_ms, said)
+            return self._skip(frame, SkipReason.UNFAMILIAR_TO_MODEL, stage_ms, said)
         members = answer.probabilities[0]
         probabilities = self.exam.update(members)
         said["ensemble"] = self._follow_ensemble(frame, stage_ms)
@@ -128,6 +132,15 @@ class Worker:
             **said,
         )
 
+    def _infer(self, pixels: NDArray[np.uint8]) -> Inference | None:
+        """Return what the network gives; None where a server that may come back did not answer."""
+        try:
+            return self._backend.infer(pixels[None])
+        except ServerAwayError:
+            if not self._patient:
+                raise
+            return None
+
     def _is_strange(self, features: NDArray[np.float32], said: dict[str, Any]) -> bool:
         """Whether the members know nothing like it; enters into `said` how strange it is."""
         if self._familiarity is None:
@@ -135,11 +148,16 @@ class Worker:
         said["strangeness"] = self._familiarity.check(features)
         return bool(said["strangeness"] > 1)
 
-    def _skip_strange(
-        self, frame: Frame, stage_ms: dict[str, float], said: dict[str, Any]
+    def _skip(
+        self,
+        frame: Frame,
+        reason: SkipReason | None,
+        stage_ms: dict[str, float],
+        said: dict[str, Any],
     ) -> Result:
-        reason = SkipReason.UNFAMILIAR_TO_MODEL
-        self.exam.skip(reason)
+        """Say that the frame adds no evidence; without a reason it is none of the exam's."""
+        if reason is not None:
+            self.exam.skip(reason)
         said["ensemble"] = self._follow_ensemble(None, stage_ms)
         exam = self.exam.snapshot()
         return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
@@ -201,8 +219,15 @@ def work(
         choice = _open_first(options, bundle, student, streams)
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
-        familiarity = open_familiarity(bundle if student is None else student)
-        worker = Worker(choice.backend, exam, options.cam_hz, gate, second, familiarity)
+        worker = Worker(
+            choice.backend,
+            exam,
+            options.cam_hz,
+            gate,
+            second,
+            open_familiarity(bundle if student is None else student),
+            patient=options.newest_wins and not (options.server and options.server.fallback),
+        )
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
@@ -238,7 +263,8 @@ def _open_first(
     how = (options.threads, options.avoid, streams)
     if student is not None:
         return open_engine(student, "auto", None, None, *how)
-    return open_engine(bundle, options.engine, options.precision, options.members, *how)
+    wanted = (options.engine, options.precision, options.members)
+    return open_engine(bundle, *wanted, *how, options.server)
 
 
 @contextmanager
@@ -248,14 +274,15 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
         yield None
         return
     wanted = (options.engine, options.precision, options.members)
+    last = (options.avoid, 1, options.server)
     classes, familiarity = len(bundle.manifest.labels), open_familiarity(bundle)
     second: SecondOpinion
     if options.newest_wins:
         threads = count_threads()
-        opening = partial(open_engine, bundle, *wanted, threads, options.avoid)
+        opening = partial(open_engine, bundle, *wanted, threads, *last)
         second = Beside(opening, classes, familiarity)
     else:
-        choice = open_engine(bundle, *wanted, options.threads, options.avoid)
+        choice = open_engine(bundle, *wanted, options.threads, *last)
         second = AtOnce(choice, classes, familiarity)
     try:
         yield second

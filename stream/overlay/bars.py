@@ -92,7 +92,8 @@ class ClassBars:
         if math.isfinite(low) and math.isfinite(high):
             room = track.w - _line_of(track)
             whisker = (
-                *(round(room * _clamp(low)), round(room * _clamp(probability))),
+                round(room * _clamp(low)),
+                round(room * _clamp(probability)),
                 round(room * _clamp(high)),
             )
         return Row(

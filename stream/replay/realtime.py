@@ -55,4 +55,5 @@ class SinkRecord(Record):
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Begin once the source is open; the files tell the rest frame by frame."""
         if name == "opened":
+            self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._sink.open(float(fields["rate_hz"]), self._pids())

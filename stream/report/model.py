@@ -11,14 +11,14 @@ from neurosono.stream.report.gather import Report
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What a report says of the model, `limits` only where its bundle is at hand."""
 
     facts: dict[str, Any]
     limits: tuple[str, ...] = ()
 
 
-def describe_model(report: Report) -> Card:
+def describe_model(report: Report) -> ModelCard:
     """Return the card as words."""
     about, manifest = report.exam.about, report.manifest
     digest = about["bundle_sha256"]
@@ -26,7 +26,7 @@ def describe_model(report: Report) -> Card:
     if "student_sha256" in about:
         facts["Student"] = f"{about.get('student') or '-'}, digest {about['student_sha256']}"
     if manifest is None:
-        return Card(facts | {"Classes": ", ".join(report.exam.labels)})
+        return ModelCard(facts | {"Classes": ", ".join(report.exam.labels)})
     card = manifest.card
     facts |= {
         "What": card.get("what"),
@@ -40,7 +40,7 @@ def describe_model(report: Report) -> Card:
     limits = card.get("limits") or ["The card names no limits: trust nothing of it."]
     limits = [limits] if isinstance(limits, str) else limits
     known = {name: value for name, value in facts.items() if value is not None}
-    return Card(known, tuple(map(str, limits)))
+    return ModelCard(known, tuple(map(str, limits)))
 
 
 def _describe_training(data: Any) -> str | None:

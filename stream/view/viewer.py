@@ -3,7 +3,9 @@
 Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No clock of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,8 @@ class Viewer:
     engine: str = ""
     off_reason: str | None = None
     no_signal: str | None = None
+    source_said: str = ""
+    """Why the last connection to a live source failed, where possible in the other side's words."""
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
@@ -80,6 +84,13 @@ class Viewer:
         """An engine is ready (again)."""
         self.engine, self.off_reason = engine, None
 
+    def note_source(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Hear what happened to a live source."""
+        if name == "lost":
+            self.source_said = str(fields.get("reason", ""))
+        elif name == "connected":
+            self.source_said = ""
+
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
@@ -112,7 +123,8 @@ class Viewer:
 
     def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
         if self.no_signal is not None:
-            return AiState.NO_SIGNAL, self.no_signal
+            said = f": {self.source_said}" if self.source_said else ""
+            return AiState.NO_SIGNAL, self.no_signal + said
         if self.off_reason is not None:
             return AiState.OFF, self.off_reason
         if not self.engine:
