@@ -73,6 +73,9 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
+    ] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
     ] = None,
@@ -95,7 +98,7 @@ def run(
         held_out=None if fold < 0 else fold,
         seed=seed,
     )
-    trainer = open_run(DetectData.load(cache), recipe, out, device)
+    trainer = open_run(DetectData.load(cache), recipe, out, device, workers)
     _print_shares(trainer)
     with Progress(console=console) as bar:
         task = bar.add_task("training", total=recipe.steps, completed=trainer.done)

@@ -24,6 +24,7 @@ from neurosono.training.detect.export import (
     graph_path,
     read_by_torch,
 )
+from neurosono.training.detect.feed import Feed
 from neurosono.training.detect.figures import measure
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.report import PAGE_NAME, write_report
@@ -202,6 +203,23 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
     for name, share in deck.shares.items():
         assert kinds.count(name) / 3000 == pytest.approx(share, abs=0.04)
     assert set(deck.shares) <= set(SHARES)
+
+
+def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
+    deck = Deck(data, np.arange(len(data.rows)))
+    with Feed.opened(data, deck, 4, 5, 0) as alone, Feed.opened(data, deck, 4, 5, 3) as helped:
+        for step in (0, 1, 2, 7):
+            for one, other in zip(alone.take(step), helped.take(step), strict=True):
+                if isinstance(one, np.ndarray):
+                    np.testing.assert_array_equal(one, other)
+                else:
+                    assert [each.labels.tolist() for each in one] == [
+                        each.labels.tolist() for each in other
+                    ]
+    with Feed.opened(data, deck, 4, 5, 0) as again:
+        first = again.take(7)[0]
+    with Feed.opened(data, deck, 4, 5, 2) as later:
+        np.testing.assert_array_equal(later.take(7)[0], first)
 
 
 def test_held_out_patients_are_never_dealt(data: DetectData) -> None:
