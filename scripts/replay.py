@@ -24,6 +24,7 @@ def replay(
         bool, typer.Option("--realtime", help="Play at the clip's pace; newer frames win.")
     ] = False,
     region: options.Region = None,
+    mm_per_px: options.MmPerPx = None,
     show_screen: options.ShowScreen = False,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",

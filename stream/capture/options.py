@@ -37,6 +37,7 @@ class CaptureOptions:
     every: int | None = 1
     rate_hz: float | None = None
     region: str | None = None
+    mm_per_px: float | None = None
     show_screen: bool = False
     first_seq: int = 0
     first_index: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.exam.pair import check_pair
+from neurosono.engine.structures.biometry import check_scale
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions
@@ -23,6 +24,7 @@ class Judging:
     every: int | None = 1
     rate_hz: float | None = None
     region: str | None = None
+    mm_per_px: float | None = None
     show_screen: bool = False
     cam_hz: float = 5.0
     engine: str = "auto"
@@ -35,6 +37,7 @@ class Judging:
         Sampler(self.every, self.rate_hz)  # refuses what samples nothing
         if not 0 <= self.cam_hz <= 1000:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
+        check_scale(self.mm_per_px)
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
 
@@ -70,6 +73,7 @@ class Judging:
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,
+            mm_per_px=self.mm_per_px,
             show_screen=self.show_screen,
             first_seq=first_seq,
             first_index=first_index,

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, Region
 
 PIXEL_TAGS = [
@@ -58,8 +59,6 @@ TIMING_TAGS = ["FrameTime", "FrameTimeVector", "RecommendedDisplayFrameRate", "C
 GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelSpacing"]
 """DICOM PS3.3, C.8.5.5 and C.7.6.3 (basic pixel spacing)."""
 
-PLAUSIBLE_MM_PER_PX = (0.001, 10.0)
-"""Outside of it no ultrasound picture lies: a metre wide at the most, finer than any wave."""
 SQUARE_WITHIN = 0.02
 """Sides of a pixel, and pixels of several regions, that differ by less are taken for the same."""
 _CENTIMETRES, _TWO_DIMENSIONAL = 3, 1
@@ -229,7 +228,8 @@ def _find_scale(dataset: Dataset) -> Scaled:
                 sides += [abs(10 * step) for step in _read_numbers(item, f"PhysicalDelta{axis}")]
     sides = sides or [abs(step) for step in _read_numbers(dataset, "PixelSpacing")]
     least, most = min(sides, default=0.0), max(sides, default=0.0)
-    known = len(sides) > 1 and PLAUSIBLE_MM_PER_PX[0] <= least and most <= PLAUSIBLE_MM_PER_PX[1]
+    lowest, highest = MM_PER_PX_RANGE
+    known = len(sides) > 1 and lowest <= least and most <= highest
     if not known or most > least * (1 + SQUARE_WITHIN):
         return Scaled()
     mean = (least + most) / 2
