@@ -8,7 +8,8 @@ Never pickle.
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, WireError
 
 T = TypeVar("T", bound=msgspec.Struct)
+K = TypeVar("K")
 
 KINDS = tuple(np.dtype(name) for name in ("|u1", "<f4", "<f8"))
 """The kinds of arrays there are, little-endian; an array's code is `4 * kind + dimensions`."""
@@ -89,6 +91,38 @@ def describe(value: Any, name_array: Callable[[NDArray[Any]], Any]) -> Any:
         return name_array(found) if isinstance(found, np.ndarray) else _write(found)
 
     return msgspec.to_builtins(value, enc_hook=plain)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a dataclass or struct as JSON has it: dicts, lists, words and numbers, as they are."""
+
+    def list_tuples(said: Any) -> Any:
+        if isinstance(said, dict):
+            return {name: list_tuples(each) for name, each in said.items()}
+        return [list_tuples(each) for each in said] if isinstance(said, list | tuple) else said
+
+    return list_tuples(msgspec.to_builtins(value, enc_hook=_write))
+
+
+def read_plain(what: str, found: Any, kind: type[K], names: Collection[str] | None = None) -> K:
+    """Read what `to_plain` gave of a dataclass of `kind`; `what` names it in words.
+
+    It must hold just `names`, as a rule all fields, and in them nothing that `kind` does not know.
+    Raises `InputError` saying what was expected and found.
+    """
+    expected = {each.name for each in fields(kind)} if names is None else set(names)  # type: ignore[arg-type]
+    if not isinstance(found, dict) or set(found) != expected:
+        names_found = sorted(found) if isinstance(found, dict) else found
+        raise InputError(f"{what} must have {sorted(expected)}, found {names_found}")
+    try:
+        made = msgspec.convert(found, kind)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        raise InputError(f"{what} is not readable: {error}") from error
+    said = to_plain(made)
+    for name, value in found.items():
+        if said[name] != value:
+            raise InputError(f"{what} has a {name} that is not readable: {value!r}")
+    return made
 
 
 def check_array(what: str, found: Any, dimensions: int, kind: Any) -> None:
