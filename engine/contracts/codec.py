@@ -9,7 +9,7 @@ Never pickle.
 import math
 import struct
 from collections.abc import Callable, Collection
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
@@ -94,14 +94,15 @@ def describe(value: Any, name_array: Callable[[NDArray[Any]], Any]) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """Return a dataclass or struct as JSON has it: dicts, lists, words and numbers, as they are."""
+    """Return a dataclass as JSON has it: dicts, lists, words and numbers; all of its fields."""
 
     def list_tuples(said: Any) -> Any:
         if isinstance(said, dict):
             return {name: list_tuples(each) for name, each in said.items()}
         return [list_tuples(each) for each in said] if isinstance(said, list | tuple) else said
 
-    return list_tuples(msgspec.to_builtins(value, enc_hook=_write))
+    # asdict, for msgspec's own walk passes over defaults that a dataclass was read without
+    return list_tuples(msgspec.to_builtins(asdict(value), enc_hook=_write))
 
 
 def read_plain(what: str, found: Any, kind: type[K], names: Collection[str] | None = None) -> K:
