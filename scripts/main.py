@@ -18,6 +18,7 @@ from neurosono.scripts.calibrate import calibrate
 from neurosono.scripts.demo_command import demo
 from neurosono.scripts.doctor import doctor
 from neurosono.scripts.exams import exams_app
+from neurosono.scripts.export import export_app
 from neurosono.scripts.live import live
 from neurosono.scripts.phantom import phantom
 from neurosono.scripts.replay import replay
@@ -48,6 +49,7 @@ app.command()(phantom)
 app.add_typer(train_app, name="train")
 app.command()(calibrate)
 app.command()(build)
+app.add_typer(export_app, name="export")
 app.command()(doctor)
 
 

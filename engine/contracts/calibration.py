@@ -1,13 +1,12 @@
 """What makes probabilities mean what they say; fitted by the package `calibration`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.codec import read_plain, to_plain
 from neurosono.engine.contracts.errors import InputError
 
 SCHEMA = "neurosono-calibration/2"
@@ -35,6 +34,12 @@ class ExamCalibration:
     most `most`, what was seen in fitting. A few frames cannot tell how alike they are, so their
     lag-one correlation counts together with `pairs` more of `correlation`, that of the exams it was
     fitted on.
+
+    `exams` is how many exams that were, 0 where it was not noted. No number of them supports a
+    chance of being wrong below 1 / (exams + 1), the rule of succession's for an error that none of
+    them showed: that much is taken from every answer and spread evenly over the other classes.
+    `bounds` are rows of a probability, ascending, and its 95 % interval: of exams of patients left
+    out that were given about this probability for a class, the share that were of it.
     """
 
     intercept: float = 0.0
@@ -43,8 +48,11 @@ class ExamCalibration:
     correlation: float = 0.0
     pairs: float = 0.0
     biases: tuple[float, ...] = ()
+    exams: int = 0
+    bounds: tuple[tuple[float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_bounds()
         _check_finite("exam calibration", (self.intercept, self.slope, self.pairs, *self.biases))
         if self.slope < 0 or not 1 <= self.most < math.inf:
             raise InputError(
@@ -55,6 +63,18 @@ class ExamCalibration:
             raise InputError(
                 "exam calibration needs a correlation from 0 to below 1 and 0 pairs or more, found "
                 f"{self.correlation}, {self.pairs}"
+            )
+
+    def _check_bounds(self) -> None:
+        table = np.array(self.bounds, dtype=np.float64).reshape(-1, 3)
+        ascending = bool((np.diff(table, axis=0) >= 0).all()) and len(table) != 1
+        inside = bool(
+            (table >= 0).all() and (table <= 1).all() and (table[:, 1] <= table[:, 2]).all()
+        )
+        if not ascending or not inside or self.exams < 0:
+            raise InputError(
+                "exam calibration needs 0 exams or more, and bounds of two rows or more, ascending "
+                f"in 0 to 1, found {self.exams} and {self.bounds}"
             )
 
     def weigh(self, effective: Numbers, used: Numbers) -> NDArray[np.float64]:
@@ -74,7 +94,24 @@ class ExamCalibration:
         evidence = np.minimum(self.weigh(effective, used), self.most)
         power = np.exp(self.intercept + self.slope * np.log(evidence))
         bias = np.array(self.biases) if self.biases else 0.0
-        return _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
+        found = _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
+        classes = found.shape[-1]
+        spread = classes / ((classes - 1) * (self.exams + 1)) if self.exams else 0.0
+        supported: NDArray[np.float64] = (1 - spread) * found + spread / classes
+        return supported
+
+    def enclose(
+        self, probabilities: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the 95 % interval of each calibrated probability, `(C,)` each; None: not fitted.
+
+        It holds the probability itself.
+        """
+        if not self.bounds:
+            return None
+        at, low, high = np.array(self.bounds).T
+        lower = np.minimum(np.interp(probabilities, at, low), probabilities)
+        return lower, np.maximum(np.interp(probabilities, at, high), probabilities)
 
     def bound(
         self, mean: NDArray[np.float64], bounds: NDArray[np.float64], effective: float, used: int
@@ -204,8 +241,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that stands in `calibration.json`."""
-        said: dict[str, Any] = to_plain(self)
-        return {"schema": SCHEMA} | said
+        return {"schema": SCHEMA} | {name: _write(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Calibration":
@@ -213,8 +249,36 @@ class Calibration:
         schema = found.get("schema") if isinstance(found, dict) else found
         if schema not in (SCHEMA, FIRST_SCHEMA):
             raise InputError(f"calibration schema must be {SCHEMA}, found {schema!r}")
-        rest = {name: value for name, value in found.items() if name != "schema"}
-        return read_plain("calibration", rest, cls, None if schema == SCHEMA else FIRST_FIELDS)
+        names = {each.name for each in fields(cls)} if schema == SCHEMA else set(FIRST_FIELDS)
+        if set(found) - {"schema"} != names:
+            raise InputError(
+                f"calibration must have {sorted(names)}, found {sorted(set(found) - {'schema'})}"
+            )
+        return cls(**{name: _read_field(name, found[name]) for name in names})
+
+
+def _write(value: Any) -> Any:
+    """Return `value` as JSON reads it back: lists, not tuples."""
+    if isinstance(value, dict):
+        return {name: _write(each) for name, each in value.items()}
+    return [_write(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _read_field(name: str, value: Any) -> Any:
+    try:
+        if name == "exam" and value is not None:
+            bounds = tuple(tuple(map(float, row)) for row in value.get("bounds", ()))
+            biases = tuple(value["biases"])
+            return ExamCalibration(**value | {"biases": biases, "bounds": bounds})
+        if name == "alarm" and value is not None:
+            return Alarm(**value)
+        if name == "operating_points":
+            return tuple(OperatingPoint(**point) for point in value)
+        if name in ("weights", "biases", "class_thresholds"):
+            return tuple(float(each) for each in value)
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"calibration has a {name} that is not readable: {error}") from error
+    return value
 
 
 def _soften(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,8 @@ class SkipReason(StrEnum):
     """Ultrasound, but the bundle's gate takes it for no view of a fetal head or spine."""
     UNFAMILIAR = "unfamiliar"
     """Unlike anything that the bundle's gate was trained on."""
+    UNFAMILIAR_TO_MODEL = "unfamiliar-to-model"
+    """Unlike the pictures that the bundle's own members were trained on."""
     LAYOUT_CHANGE = "layout-change"
     """The scanner's layout just changed and the region is not known yet."""
     DAMAGED = "damaged"

@@ -9,6 +9,7 @@ import msgspec
 
 from neurosono.engine.contracts.codec import to_plain
 from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.familiarity import FamiliarityEntry
 from neurosono.engine.contracts.files import SHA256 as SHA256
 from neurosono.engine.contracts.files import BundleFile as BundleFile
 from neurosono.engine.contracts.gate import GateEntry
@@ -46,7 +47,8 @@ class Manifest:
 
     `card` is the model card's free part: training data and its digest, recipe, metrics with
     intervals, intended use, limits. `gate` is the network that says which frames are a fetal head
-    or spine at all; None: every frame is judged.
+    or spine at all; None: every frame is judged. `familiarity` says which frames are like those
+    that the members were trained on; None: nobody asks.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Manifest:
     engines: tuple[EngineEntry, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     gate: GateEntry | None = None
+    familiarity: FamiliarityEntry | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -69,7 +72,8 @@ class Manifest:
         calibration = () if self.calibration is None else (self.calibration,)
         engines = tuple(file for engine in self.engines for file in engine.files)
         gate = () if self.gate is None else self.gate.files
-        return members + calibration + engines + gate
+        familiarity = () if self.familiarity is None else (self.familiarity.file,)
+        return members + calibration + engines + gate + familiarity
 
     @property
     def digest(self) -> str:
@@ -83,8 +87,9 @@ class Manifest:
 
     def _body(self) -> dict[str, Any]:
         said = to_plain(self)
-        if self.gate is None:  # so that bundles made before gates keep their digest
-            del said["gate"]
+        for name in ("gate", "familiarity"):  # what a bundle lacks has no key, so that bundles
+            if said[name] is None:  # made before there was such a thing keep their digest
+                del said[name]
         return {"schema": SCHEMA, "name": said.pop("name"), "notice": NOTICE, **said}
 
     @classmethod

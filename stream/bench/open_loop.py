@@ -32,7 +32,7 @@ from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.page.protocol import Kind, unpack
+from neurosono.stream.page.protocol import MessageKind, unpack_message
 from neurosono.stream.view.state import AiState, OverlayState
 
 MOST_READ = 20_000
@@ -103,12 +103,12 @@ class PageViewer:
                 self._take(message, time.monotonic_ns())
 
     def _take(self, message: bytes, now_ns: int) -> None:
-        kind, head, jpeg = unpack(message)
+        kind, head, jpeg = unpack_message(message)
         told = self._mailbox.answer(head["n"], now_ns / 1e6, now_ns)
-        if kind not in (Kind.PICTURE, Kind.STATUS):
+        if kind not in (MessageKind.PICTURE, MessageKind.STATUS):
             return
         about = head["about"]
-        index = about["index"] if kind is Kind.PICTURE else None
+        index = about["index"] if kind is MessageKind.PICTURE else None
         self.had.append(Had(index, about["seq"] - 1, about["ai"] == AiState.ON, now_ns))
         if index is None:
             return

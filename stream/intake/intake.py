@@ -23,10 +23,14 @@ LARGE_BOX_SHARE = 0.04
 
 @dataclass(frozen=True)
 class Taken:
-    """One decoded picture, for the screen, and for the engine where it was sampled."""
+    """One decoded picture, for the screen, and for the engine where it was sampled.
+
+    `region` is where its ultrasound stands, None while that is being looked for.
+    """
 
     display: DisplayFrame
     sampled: Frame | None
+    region: Region | None = None
 
 
 class Intake:
@@ -100,7 +104,7 @@ class Intake:
             skip_reason=None if sampled is None else sampled.skip_reason,
             stage_ms=stage_ms,
         )
-        return Taken(display, sampled)
+        return Taken(display, sampled, None if screened.unsettled else screened.region)
 
     def _sample(
         self, picture: Picture, screened: Screened, captured_ns: int, stage_ms: dict[str, float]

@@ -65,6 +65,7 @@ COLUMNS = (
     ("gate", "float64"),
     ("unfamiliarity", "float64"),
     ("plane", "string"),
+    ("strangeness", "float64"),
 )
 """Columns of CSV and Parquet that stand before the classes', under the names of the description."""
 CLASS_COLUMNS = (

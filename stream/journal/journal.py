@@ -29,7 +29,6 @@ from neurosono.stream.journal.schema import check_integrity, connect, default_pa
 from neurosono.stream.journal.words import (
     EXAM_ID,
     KEEP_REASONS,
-    KEYS,
     VERDICTS,
     check_about,
     check_event,
@@ -228,15 +227,6 @@ class ExamJournal:
     def event(self, name: str, fields: Mapping[str, Any] | None = None) -> bool:
         """Take down an event of `journal_words.EVENTS`; raises `InputError` on free text."""
         return self.write(EntryKind.EVENT, encode(Event(name, check_event(name, fields or {}))))
-
-    def key(self, key: str, seq: int | None = None) -> bool:
-        """Take down a key press; `seq` is the frame that was on the screen."""
-        check_word("a key", key, KEYS)
-        return self.event("key", {"key": key} if seq is None else {"key": key, "seq": seq})
-
-    def drop(self, stage: str, reason: str, count: int = 1) -> bool:
-        """Take down that `count` pictures were dropped, where and why."""
-        return self.event("drop", {"stage": stage, "reason": str(reason), "count": count})
 
     def state(self, part: str, value: str) -> bool:
         """Take down that a part (`ai`, `signal`, `display`, ...) is now `on`, `off`, ..."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.journal.notebook import is_alive
 from neurosono.stream.journal.older import MIGRATIONS, Migrations
@@ -74,9 +76,7 @@ READ_BUSY_MS = 5000
 
 def default_path() -> Path:
     """Return `$XDG_DATA_HOME/neurosono/journal.sqlite`, or `~/.local/share/...` without it."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data else Path.home() / ".local" / "share"
-    return base / "neurosono" / "journal.sqlite"
+    return user_data_path("neurosono") / "journal.sqlite"
 
 
 def connect(path: Path, *, busy_ms: int = READ_BUSY_MS) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from neurosono.stream.keep.proposals import Proposal
 from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.view.state import AiState, OverlayState
 
-_NAMES = {"resolution-change": "size-change", "connected": "opened"}
+_NAMES = {"connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
 
 MAX_WAITING = 200
@@ -54,6 +54,7 @@ class LiveRecord:
         self._recorder, self._filming, self._failed = recorder, False, False
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
+        self._connections = 0
         self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
         self._id = journal.make_exam_id() if resume is None else resume
         self._waiting: list[tuple[str, dict[str, Any]]] = []
@@ -83,6 +84,10 @@ class LiveRecord:
         if word == "ready":
             self._engine = kept
         self._say(word, kept)
+        if name == "connected":
+            self._connections += 1
+            if self._connections > 1:
+                self._say("reconnected", {"count": self._connections - 1})
 
     def state(self, part: str, value: str) -> None:
         """Write down that `part` is now `value`."""

@@ -69,7 +69,13 @@ class Live(Session):
         if self._plays:
             self._watches["capture"] = Watch(Patience(quiet_s=PLAYED_NS / 1e9))
         self._exam = LiveExam(
-            *(bundle, student, self.viewer, self.ledger, stage, record, exam),
+            bundle,
+            student,
+            self.viewer,
+            self.ledger,
+            stage,
+            record,
+            exam,
             ask_new_exam=lambda: self.tell("new-exam"),
             second_read=second_read,
         )
@@ -142,7 +148,8 @@ class Live(Session):
         now_ns = time.monotonic_ns()
         self._exam.end(now_ns)
         measured = self._exam.measures.finish(now_ns)
-        return {**measured, "accounts": self._draw_up_accounts()}
+        said = self.viewer.source_said
+        return {**measured, "accounts": self._draw_up_accounts(), "source_said": said}
 
     def _draw_up_accounts(self) -> dict[str, int]:
         """Return the capture processes' own counts of the whole session, beside ours.
@@ -190,6 +197,7 @@ class Live(Session):
             self._record.next_exam(self._exam.count())
             self._exam.begin()
         else:
+            self.viewer.note_source(name, fields)
             self._record.event(name, fields)
 
     def note(self, role: str) -> None:

@@ -85,6 +85,45 @@ class Record(Protocol):
         """End the exam and begin another."""
 
 
+class Unrecorded:
+    """A `Record` that keeps nothing; whoever builds on it takes what it needs."""
+
+    exam_id = ""
+
+    def record(self, result: Result) -> None:
+        """Leave what the engine said of a frame."""
+
+    def event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Leave what happened."""
+
+    def state(self, part: str, value: str) -> None:
+        """Leave what is now how."""
+
+    def note_ai(self, ai: AiState) -> None:
+        """Leave what the screen says of the AI."""
+
+    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+        """Leave the region that is shown now: no clips are kept."""
+
+    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Leave the picture that is shown now: nothing is filmed."""
+
+    def recording(self) -> dict[str, Any] | None:
+        """Return None: there is no recording."""
+        return None
+
+    def keep(self, frame: Proposal) -> str | None:
+        """Return None: no frame is kept."""
+        del frame
+        return None
+
+    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
+        """Leave it: there are no kept frames."""
+
+    def next_exam(self, counts: Mapping[str, Any]) -> None:
+        """Leave it: nothing of an exam has to be ended."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """A session that is over: the exam as it then stood, its counts, and what judged it.

@@ -189,7 +189,7 @@ def _note(frame: PhantomFrame, told: list[dict[str, Any]]) -> NDArray[np.uint8]:
 
 
 def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str, Any]]) -> None:
-    """Write the truth of a clip's pictures as JSON; `docs/phantoms.md` says what it holds."""
+    """Write the truth of a clip's pictures as JSON; `docs/outputs.md` says what it holds."""
     found = {
         "schema": STRUCTURES_SCHEMA,
         "label": spec.label,

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
 from neurosono.stream.view.summary import describe_result, name_values
@@ -22,7 +23,15 @@ OUTPUT_NAMES = (
 
 SHOWN = (
     *("seq", "pts_s", "probabilities", "used", "skip_reason"),
-    *("disagreement", "gate", "unfamiliarity", "plane", "mm_per_px", "mm_per_px_from"),
+    *(
+        "disagreement",
+        "gate",
+        "unfamiliarity",
+        "plane",
+        "strangeness",
+        "mm_per_px",
+        "mm_per_px_from",
+    ),
 )
 """What a line of `frames.jsonl` shows of its result, beside `ensemble` and `ms`."""
 
@@ -75,7 +84,7 @@ class GateTally:
         if result.gate is None:
             return
         self._scores.append(result.gate)
-        if result.skip_reason is not None:
+        if result.skip_reason not in (None, SkipReason.UNFAMILIAR_TO_MODEL):
             _count(self._refused, str(result.skip_reason))
         if result.plane is not None:
             _count(self._planes, result.plane)

@@ -90,6 +90,7 @@ class LosslessSession(Session):
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Begin to write once the source is open."""
         if name == "opened":
+            self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._outputs.open(float(fields["rate_hz"]), self.children.pids())
 
     def note(self, role: str) -> None:

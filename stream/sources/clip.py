@@ -7,8 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.picture import UNSCALED, Chroma
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 STILL_S = 0.5
 """How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of
@@ -37,6 +40,10 @@ class ClipPicture:
     scale: Scaled = UNSCALED
 
 
+class NoPicturesError(SourceError):
+    """A file is whole and well, but of a kind that holds no pictures, as a structured report."""
+
+
 class Clip(Protocol):
     """A part of an exam that was opened, and whose first picture was decoded, without error."""
 
@@ -55,6 +62,14 @@ class Clip(Protocol):
     @property
     def us_regions(self) -> tuple[Region, ...]:
         """Where the file itself says that ultrasound is; empty where it says nothing."""
+
+    @property
+    def left_out(self) -> tuple[Reason, ...]:
+        """What else the file holds that is not among its pictures, once for each."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is, as hashes; empty where the file says nothing."""
 
     def pictures(self) -> Generator[ClipPicture]:
         """Decode from the start.

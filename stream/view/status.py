@@ -6,6 +6,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.view.state import OverlayState
 from neurosono.stream.view.summary import describe_snapshot
+from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning
 
 
 def describe_status(
@@ -19,7 +20,9 @@ def describe_status(
     `about` adds what is not of the exam: its name, the age of the picture, the counts.
     """
     shown = exam if state.shown_result is not None else None
-    said = {} if shown is None or not shown.used else describe_snapshot(labels, shown)
+    # while an exam is collecting it may lean to a class, but no figure of it is shown
+    known = shown is not None and has_figures(shown)
+    said = describe_snapshot(labels, shown) if shown is not None and known else {}
     return {
         **about,
         "pts_s": round(state.pts_s, 3),
@@ -29,6 +32,8 @@ def describe_status(
         **{name: _listed(said.get(name)) for name in ("probabilities", "low", "high")},
         "prediction_set": said.get("set", []),
         "state": str(shown.state) if shown else None,
+        "leaning": name_leaning(labels, shown) if shown else None,
+        "state_sentence": STATE_SENTENCES[shown.state] if shown else "",
         "alarm": said.get("alarm", False),
         "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,

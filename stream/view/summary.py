@@ -10,6 +10,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot, Result
+from neurosono.stream.view.words import STATE_SENTENCES
 
 EXAM_SCHEMA = "neurosono-exam/1"
 
@@ -98,6 +99,7 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "prediction": prediction,
         "prediction_set": said["set"],
         "state": said["state"],
+        "state_sentence": STATE_SENTENCES[exam.state],
         "effective_frames": round(exam.effective_frames, 3),
         "mean": said["mean"],
         "alarm": exam.alarm,

@@ -84,7 +84,7 @@ def test_what_is_waited_for_is_said_somewhere() -> None:
 
 
 def test_all_that_page_and_display_say_stands_there() -> None:
-    said = {kind.name for kind in protocol.Kind} | set(protocol._VOCABULARY) | {"ack"}
+    said = {kind.name for kind in protocol.MessageKind} | set(protocol._VOCABULARY) | {"ack"}
     assert list_rows("Between display and browser") == said
 
 

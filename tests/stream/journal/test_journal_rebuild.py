@@ -143,7 +143,7 @@ def die_committing(path: str) -> None:
     exam = journal.begin(ABOUT)
     for result in make_results(make_exam(), 5):
         exam.record(result)
-    exam.event("frozen", {"seq": 7})
+    exam.event("damage")
     holder.execute("ROLLBACK")
     journal.flush()
 

@@ -425,7 +425,7 @@ def of_unknown_compression():
     [
         (without_pixels, "no pixel data"),
         (of_one_bit, "not of 8 to 16"),
-        (of_video, "compressed video"),
+        (of_video, "cannot use"),
         (of_unknown_compression, "cannot use"),
         (lambda: make_dataset(RGB, Rows=4000), "cannot use"),
         (lambda: make_dataset(RGB, "CMYK"), "CMYK"),
@@ -476,8 +476,8 @@ def test_pillow_and_pylibjpeg_are_not_needed(tmp_path):
         compress(save(make_dataset(RGB), tmp_path / f"{name}.dcm"), syntax)
     code = (
         "import sys\nfor m in ('PIL', 'pylibjpeg', 'openjpeg'): sys.modules[m] = None\n"
-        "from stream.sources import open_source\n"
-        f"print(sum(1 for _ in open_source([{str(tmp_path)!r}]).pictures()))"
+        "from neurosono.stream.sources import open_source\n"
+        f"print(sum(1 for _ in open_source([{str(tmp_path)!r}], mixed=True).pictures()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "16"
