@@ -16,7 +16,7 @@ from neurosono.engine.contracts.server import Server
 from neurosono.results import FrameResult
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import Live
-from neurosono.stream.live.stage import Unrecorded
+from neurosono.stream.live.stage import Record
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.view.state import AiState, OverlayState
 
@@ -135,7 +135,7 @@ def _end(door: "_Door", thread: threading.Thread) -> None:
         thread.join(JOIN_S)
 
 
-class _Door(Unrecorded):
+class _Door(Record):
     """Takes what a session records and shows, in its thread, and hands the newest on."""
 
     def __init__(self, options: SessionOptions, bundle: Bundle) -> None:
@@ -175,7 +175,7 @@ class _Door(Unrecorded):
             return moment
         raise StopIteration if error is None else error
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """A picture is shown now: it may be one that a result waits for."""
         del picture, state
         self._pair()

@@ -16,13 +16,14 @@ from rich.table import Table
 
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.replay_view import describe
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.web import WebServer
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import LEANS, percentage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,9 +166,12 @@ def _tabulate(hub: Hub) -> Table:
     table.add_column("probability", justify="right")
     known = status.get("probabilities") or [None] * len(status.get("labels", []))
     for label, value in zip(status.get("labels", []), known, strict=True):
-        table.add_row(label, "-" if value is None else percentage(value))
+        nothing = LEANS if label == status.get("leaning") else "-"
+        table.add_row(label, nothing if value is None else percentage(value))
     frames = status.get("frames", {})
     table.add_row("state", str(status.get("state") or "-"))
+    if status.get("state") == ExamState.UNFAMILIAR:
+        table.add_row("", str(status.get("state_sentence")))
     if told := status.get("carried_by"):
         table.add_row("carried by", told["words"])
     if status.get("alarm"):

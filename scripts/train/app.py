@@ -11,6 +11,7 @@ from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.report import report
 from neurosono.scripts.train.run import recipes, run
 from neurosono.scripts.train.sizes import compare, soup, student, top
+from neurosono.scripts.train.structures import structures_app
 
 
 class _RunByDefault(TyperGroup):
@@ -30,5 +31,6 @@ train_app = typer.Typer(
 )
 
 train_app.add_typer(gate_app, name="gate")
+train_app.add_typer(structures_app, name="structures")
 for _command in (prepare, run, evaluate, report, recipes, top, soup, student, compare):
     train_app.command()(_command)

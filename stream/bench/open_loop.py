@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.contracts.errors import RunError, StoppedError
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.bench.clip import BenchClip
@@ -54,9 +54,9 @@ class MeasuringRecord(LiveRecord):
         judged = Judged(result.seq, result.skip_reason, result.stage_ms)
         self._trace.judged[result.seq] = judged
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Film a picture where that is asked for; it is handed to the page next."""
-        super().film(picture, state)
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take a picture; it is handed to the page next."""
+        super().see(picture, state)
         now_ns = time.monotonic_ns()
         self.handed[picture.index] = Shown(
             index=picture.index,
@@ -176,6 +176,8 @@ def run_open_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
         hub.flush(1.0)
         viewer.leave()
         record.end(ended.counts)
+        if live.interrupted:
+            raise StoppedError("stopped in the middle: nothing was measured")
         failure = live.failure or live.captured[-1].get("error")
         if failure is not None:
             raise RunError(str(failure))

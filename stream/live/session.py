@@ -91,7 +91,7 @@ class Live(Session):
         """
 
         def follow() -> None:
-            while not (stopped() or (self._plays and (self.ended or self.failure))):
+            while not (stopped() or (self._plays and self._is_played())):
                 self._step()
 
         with self.open(window=1):
@@ -103,6 +103,9 @@ class Live(Session):
                 follow()
             measured = self._finish()
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured)
+
+    def _is_played(self) -> bool:
+        return self.ended or self.interrupted or self.failure is not None
 
     def _step(self) -> None:
         await_any(POLL_MS, self.results, self.pictures)

@@ -7,7 +7,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.live.session import Live
-from neurosono.stream.live.stage import Unrecorded
+from neurosono.stream.live.stage import Record
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.sink import Progress, Sink
@@ -31,8 +31,8 @@ def open_realtime(
     return live
 
 
-class SinkRecord(Unrecorded):
-    """A `Record` that hands pictures and results to a replay's sink, and keeps nothing else."""
+class SinkRecord(Record):
+    """Hands pictures and results to a replay's sink, and keeps nothing else."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class SinkRecord(Unrecorded):
         """Write down a result."""
         self._sink.write(result)
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw the picture that is shown now."""
         self._sink.show(picture, state)
         exam = None if state.result is None else state.result.exam
         self._on_progress(Progress(state.decoded, state.sampled, exam))
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Begin once the source is open; nothing else has a place in a replay's files."""
+        """Begin once the source is open; the files tell the rest frame by frame."""
         if name == "opened":
             self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._sink.open(float(fields["rate_hz"]), self._pids())

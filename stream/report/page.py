@@ -58,16 +58,17 @@ def render_report(report: Report) -> str:
     """Return the page."""
     last, manifest = report.exam.last, report.manifest
     spec = None if manifest is None else manifest.preprocessing
+    silent = last is not None and last.state in SILENT
     return render_page(
         TEMPLATE,
         report=report,
         head=_describe_exam(report),
         condition=CONDITIONS.get(report.exam.condition),
         state=_describe_state(report),
-        silent=last is not None and last.state in SILENT,
+        silent=silent,
         bars=draw_bars(report),
         curve=draw_curve(report),
-        pictures=[_describe_picture(each, spec) for each in report.pictures],
+        pictures=[_describe_picture(each, spec, silent=silent) for each in report.pictures],
         planes=_describe_planes(report),
         caution=CAUTION,
         frames=_count_frames(report),
@@ -112,12 +113,16 @@ def _describe_exam(report: Report) -> dict[str, str]:
     return facts
 
 
-def _describe_picture(picture: ReportPicture, spec: PreprocessingSpec | None) -> dict[str, Any]:
+def _describe_picture(
+    picture: ReportPicture, spec: PreprocessingSpec | None, *, silent: bool
+) -> dict[str, Any]:
+    """Describe a kept frame; where the exam is `silent`, without the figure of the frame."""
     key = picture.key
     pixels = _shrink(key.pixels)
     judged = "not judged by the model"
     if picture.label is not None and picture.probability is not None:
-        judged = f"model on this frame: {picture.label} {percentage(picture.probability)}"
+        figure = "" if silent else f" {percentage(picture.probability)}"
+        judged = f"model on this frame: {picture.label}{figure}"
     status = f"{key.status} to {key.label}" if key.status == "reassigned" else key.status
     no_heatmap = "No heatmap was made of this frame."
     if key.heat is not None:

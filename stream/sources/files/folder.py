@@ -12,6 +12,7 @@ from neurosono.stream.sources.files.kinds import (
     STILL_SUFFIXES,
     VIDEO_SUFFIXES,
     find_kind,
+    is_there,
     read_head,
 )
 from neurosono.stream.sources.left_out import LeftOut, Reason
@@ -111,7 +112,7 @@ def _find_reason(path: Path, name: Path) -> Reason | None:
     if path.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES | DICOM_SUFFIXES:
         read_head(path)
         return None
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         return Reason.NO_MEDIUM
     if path.stat().st_size == 0:
         return Reason.EMPTY

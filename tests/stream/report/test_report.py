@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError, OutputError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.report import report as report_command
 from neurosono.stream.journal.journal import Clock, ExamJournal, Journal
 from neurosono.stream.journal.words import describe_bundle
 from neurosono.stream.report.gather import Report, ThinnedCurve, describe_report
 from neurosono.stream.report.page import render_report, write_report
 from neurosono.stream.report.plots import INKS
+from neurosono.stream.view.words import STATE_SENTENCES
 from tests.support.pages import EVIL, Page, assert_harmless
 from tests.support.records import ABOUT, make_exam, make_results
 
@@ -334,3 +336,21 @@ def test_planes_that_a_gate_named_are_counted_and_cautioned(
     assert "<dt>spine-sagittal (spine)</dt><dd>not seen (0 used frames)</dd>" in page
     assert "learnt on phantoms" in page
     assert "Not assessed" not in page
+
+
+@pytest.mark.parametrize("state", [ExamState.COLLECTING, ExamState.UNFAMILIAR])
+def test_an_exam_that_says_nothing_has_no_percentage_on_its_report(
+    report: Report, state: ExamState
+) -> None:
+    assert report.exam.last is not None
+    assert re.search(r"\d ?%", render_report(report).split("<body>")[1].split("The model")[0])
+    silent = replace(
+        report,
+        exam=replace(report.exam, last=structs.replace(report.exam.last, state=state)),
+        curve=(),
+    )
+    told = re.sub(r"<style.*?</style>", "", render_report(silent), flags=re.S)
+    told = told.split("<body>")[1].split("The model")[0]
+    assert not re.search(r"\d ?%", told)
+    assert STATE_SENTENCES[state].rstrip(".") in told
+    assert ("leans to" in told) == (state is ExamState.COLLECTING)
