@@ -11,6 +11,7 @@ from neurosono.engine.contracts.labels import DEFAULT_LABELS
 
 NAMESPACES = ("single", "cohort")
 _SMALLEST_PX = (320, 240)
+MOST_NOTES = 40
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,10 @@ class PhantomSpec:
 
     `namespace` keeps the patients of `phantom:LABEL` sources (`single`) and those of generated
     cohorts (`cohort`) apart: they share no random stream, so neither can leak into the other.
+    `notes` is how many coloured words and marks stand on the picture and around it.
 
-    Raises `InputError` for a label, size, length, rate, seed or namespace that cannot be made.
+    Raises `InputError` for a label, number of notes, size, length, rate, seed or namespace that
+    cannot be made.
     """
 
     label: str
@@ -31,6 +34,7 @@ class PhantomSpec:
     height_px: int = 600
     patient: int = 0
     namespace: str = "single"
+    notes: int = 0
 
     def __post_init__(self) -> None:
         if self.label not in DEFAULT_LABELS:
@@ -60,6 +64,8 @@ class PhantomSpec:
                 f"a phantom screen is at most 3840x2160 pixels, "
                 f"found {self.width_px}x{self.height_px}"
             )
+        if not 0 <= self.notes <= MOST_NOTES:
+            raise InputError(f"a phantom has 0 to {MOST_NOTES} notes, found {self.notes}")
         if self.seed < 0 or self.patient < 0:
             raise InputError(
                 f"phantom seed and patient must be 0 or more, found {self.seed} and {self.patient}"

@@ -1,5 +1,7 @@
 """Whether the scanner's layout is still the one that the region was found on, cheaply."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +63,10 @@ class LayoutCheck:
 
 
 def is_same_place(one: Region, other: Region, shape: tuple[int, ...]) -> bool:
-    """Whether two regions of a screen of this shape are one, give or take a few pixels."""
-    a, b = one.screen_mask(shape[0], shape[1]), other.screen_mask(shape[0], shape[1])
+    """Whether two regions of a screen of this shape are one, give or take a few pixels.
+
+    What is written on them makes no difference.
+    """
+    a, b = (replace(each, text=()).screen_mask(shape[0], shape[1]) for each in (one, other))
     union = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) > SAME_OVERLAP * union

@@ -1,4 +1,7 @@
-"""A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`."""
+"""A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`.
+
+`notes=8` writes that many coloured words and marks on its screen.
+"""
 
 import difflib
 import math
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
 
 PREFIX = "phantom:"
 
-DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0}
+DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0,
+            "notes": 0.0}  # fmt: skip
 """Decision: an exam that is long enough for a prediction, on a screen of common size."""
 
-_WHOLE_NUMBERS = ("seed", "width", "height")
+_WHOLE_NUMBERS = ("seed", "width", "height", "notes")
+_FROM_ZERO = ("seed", "notes")
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def open_phantom(argument: str) -> PhantomClip:
 
 
 def _parse_value(name: str, text: str) -> float:
-    lowest_excluded = -1 if name == "seed" else 0
+    lowest_excluded = -1 if name in _FROM_ZERO else 0
     try:
         value = float(int(text)) if name in _WHOLE_NUMBERS else float(text)
     except (ValueError, OverflowError):
@@ -99,6 +104,7 @@ def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
             fps=values["fps"],
             width_px=int(values["width"]),
             height_px=int(values["height"]),
+            notes=int(values["notes"]),
         )
     except (InputError, ValueError) as error:
         raise SourceError(f"cannot make this phantom: {error}") from error

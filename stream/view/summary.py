@@ -7,6 +7,7 @@ import numpy as np
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
+from neurosono.stream.view.words import tell_unused
 
 EXAM_SCHEMA = "neurosono-exam/1"
 
@@ -66,6 +67,7 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "effective_frames": round(exam.effective_frames, 3),
         "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
         "alarm": exam.alarm,
+        "nothing_used": tell_unused(exam.used, exam.skipped),
     } | ({} if exam.carried is None else {"carried_by": _describe_carried(exam)})
 
 

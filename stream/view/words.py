@@ -1,6 +1,7 @@
 """How the screens say things, in one place."""
 
 import math
+from collections.abc import Mapping
 
 from neurosono.engine.contracts.frame import SkipReason
 
@@ -20,6 +21,19 @@ SKIP_WORDS: dict[SkipReason, str] = {
 """Why a frame adds no evidence, as it stands on a screen."""
 
 NO_VALUE = "—"
+
+
+def tell_unused(used: int, skipped: Mapping[str, int]) -> str | None:
+    """Return in one sentence why nothing was judged, the commonest reason first; None if some was.
+
+    `skipped` counts frames by the value of their `SkipReason`.
+    """
+    total = sum(skipped.values())
+    if used or not total:
+        return None
+    reasons = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{count} {SKIP_WORDS[SkipReason(name)]}" for name, count in reasons if count)
+    return f"Nothing was judged: of {total} sampled frames none could be used ({said})."
 
 
 def percentage(probability: float) -> str:

@@ -1,0 +1,1 @@
+"""The flow finder: a small network taught to tell flow from coloured notes."""
