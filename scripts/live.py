@@ -66,19 +66,15 @@ def live(
     from neurosono.scripts.live_view import LiveView, run_live_view
     from neurosono.stream.keep.recording import Film
     from neurosono.stream.live.options import SessionOptions
+    from neurosono.stream.live.scene import Keeping
 
     asked = SessionOptions(source=source, second_read=second_read, **judging)
-    view = LiveView(
-        host=host,
-        port=port,
-        page=page,
-        seconds=seconds,
+    keeping = Keeping(
         journal=journal,
         keep_clips=keep_clips,
         resume=resume,
-        certfile=cert,
-        keyfile=key,
         record=None if record is None else Film(record),
         record_to=record_to,
     )
-    run_live_view(asked, view, json)
+    view = LiveView(host=host, port=port, page=page, seconds=seconds, certfile=cert, keyfile=key)
+    run_live_view(asked, keeping, view, json)

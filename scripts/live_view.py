@@ -14,22 +14,14 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 
-from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.replay_view import describe
-from neurosono.stream.journal.journal import Journal
-from neurosono.stream.journal.rebuild import rebuild_exam
-from neurosono.stream.keep.clips import Clips
-from neurosono.stream.keep.recording import Film, Recorder, recording_folder
-from neurosono.stream.live.record import LiveRecord
-from neurosono.stream.live.session import run_live
+from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback
 from neurosono.stream.page.audience import Audience
-from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.web import WebServer
-from neurosono.stream.view.summary import describe_exam, describe_models
 from neurosono.stream.view.words import percentage
 
 if TYPE_CHECKING:
@@ -37,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neurosono.stream.live.options import SessionOptions
-    from neurosono.stream.live.stage import Ended
+    from neurosono.stream.live.record import LiveRecord
+    from neurosono.stream.page.hub import Hub
 
 SETTLE_S = 3.0
 """The page's address is printed once nothing refused to start, but no later than this."""
@@ -45,92 +38,49 @@ SETTLE_S = 3.0
 
 @dataclass(frozen=True)
 class LiveView:
-    """Where a session is shown and recorded, and how long it lasts (0: until Ctrl-C)."""
+    """Where a session is shown, and how long it lasts (0: until Ctrl-C)."""
 
     host: str
     port: int
     page: bool
     seconds: float
-    journal: Path | None
-    keep_clips: bool = False
-    resume: str | None = None
     token: str | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
-    record: Film | None = None
-    record_to: Path | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise InputError(f"--seconds must be 0 (until Ctrl-C) or more, found {self.seconds}")
-        if self.record_to is not None and self.record is None:
-            raise InputError("--record-to says where: say what too, --record overlay or clean")
 
 
-def run_live_view(options: SessionOptions, view: LiveView, json_path: Path | None) -> None:
+def run_live_view(
+    options: SessionOptions, keeping: Keeping, view: LiveView, json_path: Path | None
+) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
     check_json_place(json_path)
-    bundle = Bundle.load(options.bundle)
-    student = options.load_student(bundle)
-    options.check(bundle)
-    hub = Hub()
     stop = threading.Event()
     begun_s = time.monotonic()
     with (
         _stop_on_signals(stop),
-        Journal.open(view.journal) as journal,
-        contextlib.ExitStack() as stack,
+        open_scene(options, keeping) as scene,
+        _serve(scene, view) as show,
     ):
-        clips = stack.enter_context(Clips(journal.path)) if view.keep_clips else None
-        recorder = _open_recorder(view, journal, bundle)
-        if recorder is not None:
-            stack.enter_context(recorder)
-        begun = None if view.resume is None else rebuild_exam(journal, view.resume, bundle, student)
-        record = LiveRecord(journal, bundle, clips, view.resume, recorder, student)
-        show = stack.enter_context(_serve(hub, view, bundle.manifest.labels, record))
 
         def stopped() -> bool:
             show()
             return stop.is_set() or (0 < view.seconds <= time.monotonic() - begun_s)
 
-        ended = run_live(options, hub, record, stopped, begun)
-        record.end(ended.counts)
-    exam = _describe_ended(bundle, record, ended, hub) | describe_models(bundle, student)
+        scene.run(stopped)
+    exam = scene.describe()
     console.print(describe(exam))
-    if record.begun:
-        words = f"recorded as {record.exam_id} in {journal.path}: see `neurosono report last`"
-        console.print(words, soft_wrap=True)
-    if clips is not None:
-        console.print(f"{clips.written} clips written, {clips.lost} lost")
-    if recorder is not None:
-        exam["recording"] = recorder.describe()
+    if scene.record.begun:
+        words = f"recorded as {scene.record.exam_id} in {scene.journal.path}"
+        console.print(f"{words}: see `neurosono report last`", soft_wrap=True)
+    if scene.clips is not None:
+        console.print(f"{scene.clips.written} clips written, {scene.clips.lost} lost")
+    if "recording" in exam:
         console.print(_say_recording(exam["recording"]))
     write_json_report(json_path, exam)
-
-
-def _open_recorder(view: LiveView, journal: Journal, bundle: Bundle) -> Recorder | None:
-    if view.record is None:
-        return None
-    folder = view.record_to or recording_folder(journal.path)
-    return Recorder(folder, view.record, bundle.manifest)
-
-
-def _describe_ended(bundle: Bundle, record: LiveRecord, ended: Ended, hub: Hub) -> dict[str, Any]:
-    return {
-        **describe_exam(bundle.manifest.labels, ended.exam.snapshot()),
-        "exam": record.exam_id,
-        "source": "live",
-        "frames": ended.counts,
-        "latency_ms": {},
-        "session": {**ended.measured, "screens": _count_screens(hub)},
-        "engine": ended.engine,
-    }
-
-
-def _count_screens(hub: Hub) -> dict[str, int]:
-    counts = hub.counts
-    names = ("viewers_seen", "published", "encoded", "superseded", "painted")
-    return {name: getattr(counts, name) for name in names}
 
 
 def _say_recording(told: dict[str, Any]) -> str:
@@ -139,10 +89,9 @@ def _say_recording(told: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _serve(
-    hub: Hub, view: LiveView, labels: tuple[str, ...], record: LiveRecord
-) -> Iterator[Callable[[], None]]:
+def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
     """Show the session; yields what is to be called now and then."""
+    hub, labels = scene.hub, scene.bundle.manifest.labels
     if not view.page:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda: live.update(_tabulate(hub))
@@ -150,7 +99,7 @@ def _serve(
     server = WebServer(hub, view.host, view.port, view.token, view.certfile, view.keyfile, labels)
     server.start()
     try:
-        yield _Doorkeeper(server, hub, view, record)
+        yield _Doorkeeper(server, hub, view, scene.record)
     finally:
         server.stop()
 

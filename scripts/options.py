@@ -35,7 +35,7 @@ JUDGING = (
 
 
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
-    """Return, of a command's arguments, what `stream.judge.options.Judging` takes."""
+    """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
     picked = {name: given[name] for name in JUDGING}
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}

@@ -26,6 +26,14 @@ def phantom(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cohort.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of each exam.")] = 6.0,
+    structures: Annotated[
+        bool,
+        typer.Option(help="Also write where every structure stands, as clip_01.structures.json."),
+    ] = False,
+    ventricle_mm: Annotated[
+        str | None,
+        typer.Option(help="Draw the lateral ventricles between these widths, as 5:20, or one, 12."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Also list the exams there; - for stdout.")
     ] = None,
@@ -49,10 +57,25 @@ def phantom(
             labels=DEFAULT_LABELS,
             seconds=seconds,
             counts=None if counts is None else parse_counts(counts),
+            structures=structures,
+            ventricle_mm=None if ventricle_mm is None else parse_range_mm(ventricle_mm),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(f"{len(rows)} exams in {out}", soft_wrap=True)
     write_json_report(json, {"out": str(out), "exams": len(rows), "seed": seed})
+
+
+def parse_range_mm(text: str) -> tuple[float, float]:
+    """Return the least and largest width of `least:largest`, or of one number."""
+    from neurosono.engine.contracts.errors import InputError
+
+    try:
+        found = [float(part) for part in text.split(":")]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2):
+        raise InputError(f"--ventricle-mm is a width or a range, as 12 or 5:20; found {text!r}")
+    return found[0], found[-1]
 
 
 def parse_counts(text: str) -> dict[str, int]:

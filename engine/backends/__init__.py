@@ -48,7 +48,7 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Ahead(Protocol):
+class Ahead(Backend, Protocol):
     """A backend that judges several pictures at once if it is told of them beforehand."""
 
     ahead: int

@@ -1,9 +1,9 @@
 """One sampled picture on its way to the engine, and why a picture may carry no evidence."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
@@ -36,20 +36,27 @@ class SkipReason(StrEnum):
     """No engine was there to judge it."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Stamped(Struct, frozen=True):
+    """Which picture it is, and when: on a frame, and on what is said of it.
+
+    `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its
+    time in the exam, seconds.
+    """
+
+    stream_id: str = field(name="stream")
+    seq: int
+    captured_ns: int
+    pts_s: float
+
+
+class Frame(Stamped, frozen=True):
     """One sampled frame, ready for the network.
 
     `pixels` is `(size, size)` uint8 grey, 0 to 255, made by `engine.preprocess`; None exactly where
     `skip_reason` says that the frame adds no evidence, for then no pixel needs to travel.
-    `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its
-    time in the exam, seconds. `stage_ms` holds the milliseconds of each stage passed so far.
+    `stage_ms` holds the milliseconds of each stage passed so far.
     """
 
-    stream_id: str
-    seq: int
-    captured_ns: int
-    pts_s: float
     pixels: NDArray[np.uint8] | None
     skip_reason: SkipReason | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
@@ -64,8 +71,7 @@ class Frame:
             )
 
 
-@dataclass(frozen=True)
-class DisplayFrame:
+class DisplayFrame(Struct, frozen=True):
     """One decoded picture on its way to the screen: its ultrasound region, nothing else.
 
     `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8, at full resolution; what lies outside the

@@ -1,11 +1,12 @@
 """A student and its ensemble side by side: what the ensemble says, and which carries the exam."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import check_array
 from neurosono.engine.contracts.errors import InputError
 
 
@@ -16,8 +17,7 @@ class Carrier(StrEnum):
     ENSEMBLE = "ensemble"
 
 
-@dataclass(frozen=True)
-class Carried:
+class Carried(Struct, frozen=True):
     """Which carries the exam's result, and on how much of it.
 
     `judged` is how many used frames the ensemble has judged, `failed` that its engine has failed
@@ -60,8 +60,7 @@ class Carried:
         return f"by student; ensemble {share} {word}"
 
 
-@dataclass(frozen=True)
-class EnsembleAnswer:
+class EnsembleAnswer(Struct, frozen=True):
     """What the ensemble says of the frame `seq`, which the student judged earlier, or just now.
 
     `probabilities` is `(M, C)` float32, a row a member, not calibrated; None says that the engine
@@ -69,5 +68,8 @@ class EnsembleAnswer:
     """
 
     seq: int
-    probabilities: NDArray[np.float32] | None
+    probabilities: NDArray[np.float32] | None = field(name="members")
     network_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_array("an ensemble's answer", self.probabilities, 2, np.float32)

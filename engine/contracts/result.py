@@ -1,12 +1,19 @@
-"""What the engine says of one frame, and of the exam so far."""
+"""What the engine says of one frame, and of the exam so far: declared here and nowhere else.
 
-from dataclasses import dataclass, field
+These structs are what travels, what the journal keeps and what exports and pages are made of, so a
+field that is added with a default is there in all of them, and missing in older records.
+"""
+
 from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.codec import check_array
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.frame import Frame, SkipReason, Stamped
 from neurosono.engine.contracts.pair import Carried, Carrier, EnsembleAnswer
 
 
@@ -21,8 +28,7 @@ class ExamState(StrEnum):
     """Enough frames, and one class is left."""
 
 
-@dataclass(frozen=True)
-class ExamSnapshot:
+class ExamSnapshot(Struct, frozen=True):
     """The exam after some frame.
 
     `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities,
@@ -37,7 +43,7 @@ class ExamSnapshot:
     probabilities: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    prediction_set: tuple[str, ...]
+    prediction_set: tuple[str, ...] = field(name="set")
     state: ExamState
     used: int
     effective_frames: float
@@ -45,6 +51,12 @@ class ExamSnapshot:
     mean: NDArray[np.float64] | None = None
     alarm: bool = False
     carried: Carried | None = None
+
+    def __post_init__(self) -> None:
+        for values in (self.probabilities, self.low, self.high, self.mean):
+            check_array("an exam's values", values, 1, np.float64)
+            if values is not None and len(values) != len(self.probabilities):
+                raise InputError("an exam's values must be of the same classes")
 
     @property
     def judged(self) -> int:
@@ -54,8 +66,7 @@ class ExamSnapshot:
         return self.carried.judged
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Stamped, frozen=True):
     """What the engine says of the frame `seq`.
 
     `probabilities` is `(C,)` float64, calibrated; `member_probabilities` `(M, C)` float32, as the
@@ -68,14 +79,10 @@ class Result:
     meanwhile where a student judges beside it, as a rule of an earlier frame.
     """
 
-    stream_id: str
-    seq: int
-    captured_ns: int
-    pts_s: float
     exam: ExamSnapshot
     skip_reason: SkipReason | None = None
     probabilities: NDArray[np.float64] | None = None
-    member_probabilities: NDArray[np.float32] | None = None
+    member_probabilities: NDArray[np.float32] | None = field(default=None, name="members")
     cam: NDArray[np.float32] | None = None
     disagreement: float | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
@@ -83,6 +90,17 @@ class Result:
     unfamiliarity: float | None = None
     plane: str | None = None
     ensemble: EnsembleAnswer | None = None
+
+    def __post_init__(self) -> None:
+        check_array("a frame's probabilities", self.probabilities, 1, np.float64)
+        check_array("the members' probabilities", self.member_probabilities, 2, np.float32)
+        check_array("a heatmap", self.cam, 3, np.float32)
+
+    @classmethod
+    def of(cls, frame: Frame, exam: ExamSnapshot, **said: Any) -> Self:
+        """Return what is said of `frame`: all that is stamped on it goes along."""
+        stamps = {name: getattr(frame, name) for name in Stamped.__struct_fields__}
+        return cls(**stamps, exam=exam, **said)
 
     @property
     def used(self) -> bool:

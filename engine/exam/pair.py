@@ -4,10 +4,10 @@ The student judges every frame at once, the whole ensemble as many as time allow
 ensemble's own exam stands on enough independent frames, the exam's result is the ensemble's.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration

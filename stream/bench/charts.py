@@ -25,6 +25,7 @@ STAGE_COLOURS = {
     "exam": "#e69f00",
     "overlay": "#cc79a7",
     "display": "#785078",
+    "page": "#cc79a7",
 }
 """After Okabe and Ito (2008): told apart with any colour vision."""
 

@@ -1,7 +1,7 @@
-"""Glass to glass: a number drawn into every picture of the source, read back from the overlay.
+"""Glass to glass: a number drawn into every picture of the source, read back from what is shown.
 
 The number is a row of blocks inside the ultrasound region, so that it goes through all that anatomy
-goes through: codec, screen, crop, wire, overlay. What is read back is what an eye would see.
+goes through: codec, screen, crop, wire, overlay or page. What is read back is what an eye sees.
 """
 
 from dataclasses import dataclass

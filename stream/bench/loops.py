@@ -1,4 +1,4 @@
-"""Runs the real three processes over a clip, with a sink that measures."""
+"""Runs a lossless replay that measures, and says what closed and open loops gave."""
 
 import tempfile
 from collections import deque
@@ -19,8 +19,8 @@ from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.run import replay
 
 
-def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) -> Trace:
-    """Replay `clip` once, lossless or in real time; raises as `stream.replay.run.replay` does."""
+def run_closed_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
+    """Replay `clip` once, lossless; raises as `stream.replay.run.replay` does."""
     made: list[MeasuringSink] = []
 
     def open_sink(options: ReplayOptions, bundle: Bundle) -> MeasuringSink:
@@ -30,9 +30,12 @@ def run_pipeline(settings: BenchSettings, clip: BenchClip, *, realtime: bool) ->
         return made[0]
 
     with tempfile.TemporaryDirectory(prefix="neurosono-bench-") as folder:
-        options = settings.for_replay(clip, Path(folder), realtime=realtime)
-        replay(options, open_sink=open_sink)
-    trace = made[0].trace
+        replay(settings.for_replay(clip, Path(folder), realtime=False), open_sink=open_sink)
+    return check_trace(made[0].trace)
+
+
+def check_trace(trace: Trace) -> Trace:
+    """Return a run that is long enough to measure; raises `RunError` for any other."""
     if len(trace.measured) < 2:
         raise RunError(
             f"only {len(trace.shown)} pictures were shown, too few to measure: "
@@ -95,9 +98,9 @@ def measure_rate_hz(trace: Trace) -> float:
 def describe_open_loop(traces: Sequence[Trace]) -> dict[str, Any]:
     """Return what runs in real time say, all together.
 
-    `age_ms` is from when a picture was due to when its overlay was finished. `answer_age_ms` is
-    from when a frame was due to when the first overlay that knows its result was finished.
-    `glass_age_ms` is the age of what the canvas really shows, by the number in its pixels.
+    `age_ms` is from when a picture was due to when a viewer of the page had it. `answer_age_ms` is
+    from when a frame was due to when the first word of the page that knows its result was there.
+    `glass_age_ms` is the age of what the picture really shows, by the number in its pixels.
     """
     ages = [measure_ages_ms(trace.measured) for trace in traces]
     answers = [measure_answer_ages_ms(trace) for trace in traces]
@@ -121,7 +124,7 @@ def describe_open_loop(traces: Sequence[Trace]) -> dict[str, Any]:
 
 
 def measure_jitter_ms(trace: Trace) -> list[float]:
-    """Return by how much the gaps between finished overlays differ from the source's period."""
+    """Return by how much the gaps between shown pictures differ from the source's period."""
     moments = [each.done_ns / 1e6 for each in trace.measured]
     return measure_jitter(moments, 1e3 / trace.rate_hz)
 
@@ -135,12 +138,12 @@ def _add_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 
 def measure_ages_ms(pictures: list[Shown]) -> list[float]:
-    """Return each picture's age when its overlay was finished, counted from when it was due."""
+    """Return each picture's age when it was shown, counted from when it was due."""
     return [(each.done_ns - each.due_ns) / 1e6 for each in pictures if each.due_ns is not None]
 
 
 def measure_glass_ages_ms(pictures: list[Shown]) -> list[float]:
-    """Return the ages of what the canvases show, by their pixels."""
+    """Return the ages of what was shown, by their pixels."""
     due_ns = {each.index: each.due_ns for each in pictures}
     return [
         (each.done_ns - due) / 1e6
@@ -150,7 +153,7 @@ def measure_glass_ages_ms(pictures: list[Shown]) -> list[float]:
 
 
 def measure_answer_ages_ms(trace: Trace) -> list[float]:
-    """Return how old each used frame was when an overlay first knew its result, or a newer one."""
+    """Return how old each used frame was when its result, or a newer one, was first known."""
     ages: list[float] = []
     pending: list[tuple[int, int]] = []
     refreshed = deque(trace.refreshed)
@@ -184,6 +187,6 @@ def count_drops(trace: Trace) -> dict[str, int]:
     return {
         "pictures": span - len(measured),
         "frames": sum(seq >= first for seq in superseded),
-        "pictures_with_start": int(trace.frames.get("dropped", 0)),
+        "pictures_with_start": int(trace.frames["decoded"]) - len(trace.shown),
         "frames_with_start": len(superseded),
     }

@@ -36,7 +36,7 @@ def summarise_stages(stages: Mapping[str, Sequence[float]]) -> dict[str, dict[st
 
 STAGES = (
     *("decode", "screen", "preprocess", "sample", "send", "wait"),
-    *("network", "exam", "overlay", "display"),
+    *("network", "exam", "overlay", "display", "page"),
 )
 """The way of a frame; `wait` is from when it was sent to when the engine begins with it."""
 

@@ -47,7 +47,7 @@ def draw_page(report: Mapping[str, Any]) -> str:
         f'<p class="notice">{escape(report["notice"])}</p>',
         "<h2>Throughput and age, beside the floor of the same run</h2>",
         _table(("", "pipeline", "floor", "ratio, 95 % interval"), list_headlines(report)),
-        "<h2>How old pictures and answers are when their overlay is finished, in real time</h2>",
+        "<h2>How old pictures and answers are when a viewer has them, in real time</h2>",
         '<p class="soft">Counted from when a picture was due. The axis stretches the tail: each '
         "line is ten times rarer than the one below.</p>",
         draw_cdf(_list_curves(report)),
@@ -153,7 +153,7 @@ def _draw_glass(opened: Mapping[str, Any]) -> list[str]:
         return []
     counts = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in glass.items())
     age = f" Age by pixels: p50 {ages['p50']:.1f} ms, p99 {ages['p99']:.1f} ms." if ages else ""
-    title = "<h2>Glass to glass: numbers read back from the overlay's pixels</h2>"
+    title = "<h2>Glass to glass: numbers read back from the page's pictures</h2>"
     return [title, f"<p>{escape(counts)}.{escape(age)}</p>"]
 
 

@@ -1,36 +1,17 @@
 """What the processes of a session cost: CPU time and memory, read from Linux's /proc."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from neurosono.stream.processes.usage import PROC, Usage, read_usage
+from neurosono.stream.processes.usage import Usage, read_usage
 
-_ROLES = {"neurosono.stream.capture.replay": "capture", "neurosono.stream.judge.worker": "engine"}
-
-
-def find_processes() -> dict[str, int]:
-    """Return the process ids of this process and its capture and engine child, by role."""
-    found = {"display": os.getpid()}
-    if not PROC.is_dir():
-        return {}
-    for entry in PROC.iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent != os.getpid():
-                continue
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except (OSError, IndexError, ValueError):  # it ended while we looked
-            continue
-        for module, role in _ROLES.items():
-            if module.encode() in words:
-                found[role] = int(entry.name)
-    return found
+READ_EVERY_NS = 500_000_000
+"""Pause between two readings of CPU and memory; one takes 0.3 ms."""
+SHARE_EVERY = 16
+"""Readings to one that also reads what memory is shared, which takes 4 to 12 ms."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +26,23 @@ def read_all(pids: Mapping[str, int], shown: int, *, share: bool = True) -> Read
     """Read every process that still runs; `share` as in `read_usage`."""
     found = {role: read_usage(pid, share=share) for role, pid in pids.items()}
     return Reading(shown, {role: usage for role, usage in found.items() if usage is not None})
+
+
+class UsageReader:
+    """Reads the processes now and then while pictures are shown."""
+
+    def __init__(self) -> None:
+        self._read_ns = 0
+
+    def look(
+        self, pids: Mapping[str, int], shown: int, now_ns: int, readings: list[Reading]
+    ) -> None:
+        """Add a reading to `readings`, if it is time for one."""
+        if now_ns - self._read_ns < READ_EVERY_NS:
+            return
+        self._read_ns = now_ns
+        share = len(readings) % SHARE_EVERY == 0  # the first comes before anything is measured
+        readings.append(read_all(pids, shown, share=share))
 
 
 def describe_usage(

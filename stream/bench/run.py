@@ -17,9 +17,10 @@ from neurosono.stream.bench.loops import (
     describe_closed_loop,
     describe_open_loop,
     gather_stages,
-    run_pipeline,
+    run_closed_loop,
 )
 from neurosono.stream.bench.measures import compare_pairs, cumulate, summarise, summarise_stages
+from neurosono.stream.bench.open_loop import run_open_loop
 from neurosono.stream.bench.settings import BenchSettings
 from neurosono.stream.bench.timeline import draw_up_timeline
 from neurosono.stream.bench.trace import Trace
@@ -107,11 +108,11 @@ def run_round(
 
     if floor_first:
         run_floor("closed", rounds.floor_closed)
-    rounds.closed.append(run_pipeline(settings, clip, realtime=False))
+    rounds.closed.append(run_closed_loop(settings, clip))
     if not floor_first:
         run_floor("closed", rounds.floor_closed)
         run_floor("open", rounds.floor_open)
-    rounds.open.append(run_pipeline(settings, clip, realtime=True))
+    rounds.open.append(run_open_loop(settings, clip))
     if floor_first:
         run_floor("open", rounds.floor_open)
 

@@ -1,6 +1,7 @@
-"""The sink that measures: draws every overlay and writes every line, but keeps no picture."""
+"""The closed loop's sink: draws every overlay and writes every line, but keeps no picture."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,12 @@ from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.bench.glass import GlassLog
-from neurosono.stream.bench.resources import find_processes, read_all
+from neurosono.stream.bench.resources import UsageReader
 from neurosono.stream.bench.trace import Judged, Shown, Trace
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
-from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.replay.files import OVERLAY_NAME, FramesWriter
 from neurosono.stream.view.state import AiState, OverlayState
-
-READ_EVERY_NS = 500_000_000
-"""Pause between two readings of CPU and memory; one takes 0.3 ms."""
-SHARE_EVERY = 16
-"""Readings to one that also reads what memory is shared, which takes 4 to 12 ms."""
 
 
 class MeasuringSink:
@@ -34,21 +29,14 @@ class MeasuringSink:
         self._frames: FramesWriter | None = FramesWriter(folder, manifest.labels)
         self._overlay: Overlay | None = None
         self._video: VideoWriter | None = None
-        self._pids: dict[str, int] | None = None
-        self._read_ns = 0
+        self._usage = UsageReader()
         self.shown = 0
         glass = GlassLog(period) if period else None
         self.trace = Trace(asked_ns=time.monotonic_ns(), glass=glass)
 
-    @property
-    def ledger(self) -> Ledger:
-        """Which sampled frames are accounted for."""
-        assert self._frames is not None
-        return self._frames.ledger
-
-    def open(self, rate_hz: float) -> None:
-        """Begin: the source is open and plays at about `rate_hz`."""
-        self.trace.rate_hz = rate_hz
+    def open(self, rate_hz: float, pids: Mapping[str, int]) -> None:
+        """Begin: the source is open and plays at about `rate_hz`; `pids` are the processes'."""
+        self.trace.rate_hz, self._pids = rate_hz, pids
 
     def write(self, result: Result) -> None:
         """Take one sampled frame's result."""
@@ -66,12 +54,11 @@ class MeasuringSink:
         if self._video is not None:
             self._video.write(canvas, picture.pts_s)
         done_ns = time.monotonic_ns()
-        behind_ms = picture.stage_ms.get("behind")
         self.trace.shown.append(
             Shown(
                 index=picture.index,
                 seq=picture.seq,
-                due_ns=None if behind_ms is None else picture.captured_ns - int(behind_ms * 1e6),
+                due_ns=None,
                 captured_ns=picture.captured_ns,
                 begun_ns=begun_ns,
                 drawn_ns=drawn_ns,
@@ -83,14 +70,8 @@ class MeasuringSink:
             )
         )
         self.shown += 1
-        self._read_usage(done_ns, on=state.ai is AiState.ON)
-
-    def refresh(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Draw the latest overlay anew with an answer, and note when it was finished."""
-        if self._overlay is None or state.result is None or state.ai is not AiState.ON:
-            return
-        self._overlay.draw(picture.pixels, state)
-        self.trace.refreshed.append((state.result.seq, time.monotonic_ns()))
+        if state.ai is AiState.ON:
+            self._usage.look(self._pids, self.shown, done_ns, self.trace.readings)
 
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]
@@ -128,13 +109,3 @@ class MeasuringSink:
 
     def _look(self, canvas: Any, index: int) -> int | None:
         return None if self.trace.glass is None else self.trace.glass.look(canvas, index)
-
-    def _read_usage(self, now_ns: int, *, on: bool) -> None:
-        if not on or now_ns - self._read_ns < READ_EVERY_NS:
-            return
-        self._read_ns = now_ns
-        if self._pids is None:
-            self._pids = find_processes()
-        count = len(self.trace.readings)
-        share = count % SHARE_EVERY == 0  # the first comes before anything is measured
-        self.trace.readings.append(read_all(self._pids, self.shown, share=share))

@@ -38,7 +38,9 @@ def _lay_out(trace: Trace, each: Shown, origin_ns: int) -> dict[str, Any]:
         return end_ms
 
     captured_ms = (each.captured_ns - origin_ns) / 1e6
-    at_ms = captured_ms - stages.get("decode", 0.0)
+    at_ms = captured_ms  # of a paced picture when it was due, of another when it was decoded
+    if each.due_ns is None:
+        at_ms -= stages.get("decode", 0.0)
     for stage in (*BEFORE_CAPTURED, *AFTER_CAPTURED):
         if stage == "send":
             sent_ms = at_ms
@@ -48,7 +50,10 @@ def _lay_out(trace: Trace, each: Shown, origin_ns: int) -> dict[str, Any]:
         at_ms = add("engine", "network", at_ms, stages["network"])
         add("engine", "exam", at_ms, stages.get("exam", 0.0))
     begun_ms = (each.begun_ns - origin_ns) / 1e6
-    at_ms = add("display", "overlay", begun_ms, (each.drawn_ns - each.begun_ns) / 1e6)
-    add("display", "display", at_ms, (each.done_ns - each.drawn_ns) / 1e6)
+    if each.due_ns is None:
+        at_ms = add("display", "overlay", begun_ms, (each.drawn_ns - each.begun_ns) / 1e6)
+        add("display", "display", at_ms, (each.done_ns - each.drawn_ns) / 1e6)
+    else:
+        add("display", "page", begun_ms, (each.done_ns - each.begun_ns) / 1e6)
     due_ms = None if each.due_ns is None else round((each.due_ns - origin_ns) / 1e6, 3)
     return {"index": each.index, "seq": each.seq, "due_ms": due_ms, "bars": bars}

@@ -15,8 +15,10 @@ WARMUP_PICTURES = 30
 class Shown:
     """One picture that was shown; moments are of the monotonic clock, nanoseconds.
 
-    `due_ns` is when a live source would have given it, None in a closed loop. `result_seq` is the
-    newest result on the overlay, `seen` the picture's index as read from the canvas's pixels.
+    `due_ns` is when a live source would have given it, None in a closed loop. There, `begun_ns` to
+    `drawn_ns` is the overlay; in an open loop both are when the picture was handed to the page's
+    hub, and `done_ns` is when a viewer had it. `result_seq` is the newest result that was shown,
+    `seen` the picture's index as read from what was shown.
     """
 
     index: int
@@ -50,7 +52,7 @@ class Trace:
     shown: list[Shown] = field(default_factory=list)
     judged: dict[int, Judged] = field(default_factory=dict)
     refreshed: list[tuple[int, int]] = field(default_factory=list)
-    """The newest result's `seq` on each overlay that was drawn for an answer, and when."""
+    """The newest result's `seq` that each word between two pictures knew, and when it came."""
     readings: list[Reading] = field(default_factory=list)
     glass: GlassLog | None = None
     frames: dict[str, Any] = field(default_factory=dict)
@@ -82,9 +84,12 @@ class Trace:
         return found
 
     def _stages_of(self, each: Shown) -> Iterator[tuple[str, float]]:
-        yield "overlay", (each.drawn_ns - each.begun_ns) / 1e6
-        yield "display", (each.done_ns - each.drawn_ns) / 1e6
-        yield from ((s, ms) for s, ms in each.stage_ms.items() if s != "behind")
+        if each.due_ns is None:
+            yield "overlay", (each.drawn_ns - each.begun_ns) / 1e6
+            yield "display", (each.done_ns - each.drawn_ns) / 1e6
+        else:
+            yield "page", (each.done_ns - each.begun_ns) / 1e6
+        yield from each.stage_ms.items()
         judged = None if each.seq is None else self.judged.get(each.seq)
         if judged is not None:
             yield from ((s, ms) for s, ms in judged.stage_ms.items() if s not in each.stage_ms)

@@ -1,58 +1,43 @@
-"""What a capture process is told; travels as JSON."""
+"""What the capture process is told; travels as JSON."""
 
-from dataclasses import dataclass
-from typing import Any
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 
+class Pace(StrEnum):
+    """How pictures come, and what becomes of one that nobody is free to take."""
+
+    LOSSLESS = "lossless"
+    """A recording as fast as it is taken: every picture waits for its turn."""
+    REALTIME = "realtime"
+    """A recording once, at its own pace: a newer picture takes an older one's place."""
+    LIVE = "live"
+    """A scanner's pictures as they come, for as long as the session lasts; newer ones win."""
+
+    @property
+    def newest_wins(self) -> bool:
+        """Whether a newer picture takes the place of one that still waits."""
+        return self is not Pace.LOSSLESS
+
+
 @dataclass(frozen=True)
 class CaptureOptions:
-    """What the capture process is told; travels as JSON.
+    """What the capture process is told.
 
-    `realtime` plays at the source's pace and lets newer frames win; otherwise nothing is lost.
+    `sources` are recordings, played one after the other, or live the one link. A capture process
+    that takes the place of another goes on at its `first_seq` and `first_index`.
     """
 
-    stream_id: str
     sources: tuple[str, ...]
     preprocessing: PreprocessingSpec
+    pace: Pace = Pace.LOSSLESS
     every: int | None = 1
     rate_hz: float | None = None
-    realtime: bool = False
     region: str | None = None
     show_screen: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the child reads."""
-        return {
-            **self.__dict__,
-            "sources": list(self.sources),
-            "preprocessing": self.preprocessing.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "CaptureOptions":
-        """Read what the parent wrote."""
-        spec = PreprocessingSpec.from_json(found["preprocessing"])
-        return cls(**{**found, "sources": tuple(found["sources"]), "preprocessing": spec})
-
-
-@dataclass(frozen=True)
-class LiveCaptureOptions:
-    """What the live capture process reads from its parent."""
-
-    stream_id: str
-    source: str
-    preprocessing: PreprocessingSpec
-    every: int | None
-    rate_hz: float | None
-    region: str | None
-    show_screen: bool
-    first_seq: int
-    first_index: int
-
-    @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "LiveCaptureOptions":
-        """Read what `SessionOptions.for_capture` gave."""
-        spec = PreprocessingSpec.from_json(found["preprocessing"])
-        return cls(**{**found, "preprocessing": spec})
+    first_seq: int = 0
+    first_index: int = 0
+    stream_id: str = field(default_factory=lambda: uuid.uuid4().hex)

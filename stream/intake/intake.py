@@ -62,7 +62,8 @@ class Intake:
                 broken, picture = error, None
             if picture is None:
                 break
-            yield from self.take(picture, time.monotonic_ns())
+            came_ns = time.monotonic_ns() if picture.received_ns is None else picture.received_ns
+            yield from self.take(picture, came_ns)
         yield from self.flush()
         if broken is not None:
             raise broken

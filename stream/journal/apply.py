@@ -5,13 +5,14 @@ import sqlite3
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.entry import Entry, EntryKind, pack_json, unpack_kept
 from neurosono.stream.journal.words import STATUS_OF_VERDICT
-from neurosono.stream.processes.wire import describe_carried, unpack
+from neurosono.stream.processes.wire import unpack
 
 PNG_LEVEL = 3
 """zlib's level: speckle hardly shrinks any further, and 1 costs a tenth more of the disk."""
@@ -163,11 +164,11 @@ class Applier:
 
 def _describe_pair(result: Result) -> tuple[int | None, bytes | None, str | None]:
     """Return the three columns of a student beside its ensemble, all None without one."""
-    answer, carried = result.ensemble, describe_carried(result.exam.carried)
+    answer, carried = result.ensemble, result.exam.carried
     return (
         None if answer is None else answer.seq,
         None if answer is None else _blob(answer.probabilities, "<f4"),
-        None if carried is None else pack_json(carried).decode(),
+        None if carried is None else msgspec.json.encode(carried).decode(),
     )
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,6 @@ from neurosono.stream.journal.describe import describe_record
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.reader import KeyFrame, Reader, Recorded
 from neurosono.stream.journal.times import name_time
-from neurosono.stream.processes.wire import describe_carried
 from neurosono.stream.view.summary import name_values
 
 SCHEMA = "neurosono-record/1"
@@ -160,7 +160,7 @@ def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, A
             "effective_frames": exam.effective_frames,
             "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
             "alarm": exam.alarm,
-            "carried": describe_carried(exam.carried),
+            "carried": msgspec.to_builtins(exam.carried),
         },
         "stage_ms": result.stage_ms,
     }

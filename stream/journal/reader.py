@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
-from neurosono.engine.contracts.pair import EnsembleAnswer
+from neurosono.engine.contracts.pair import Carried, EnsembleAnswer
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
-from neurosono.stream.processes.wire import build_carried
 
 RESULT_COLUMNS = (
     "seq, captured_ns, pts_s, skip_reason, probabilities, members, disagreement, stage_ms, "
@@ -261,7 +261,7 @@ def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
         skipped=json.loads(skipped),
         mean=None if plain is None else np.frombuffer(plain, "<f8"),
         alarm=bool(alarm),
-        carried=None if carried is None else build_carried(json.loads(carried)),
+        carried=None if carried is None else msgspec.json.decode(carried, type=Carried),
     )
     result = Result(
         stream_id=stream,

@@ -23,7 +23,7 @@ from neurosono.engine.gate import Gate
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
-from neurosono.stream.processes.channel import Inlet, open_socket
+from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event, pack
 
@@ -92,13 +92,13 @@ class Worker:
     def judge(self, frame: Frame, wait_ms: float = 0.0) -> Result:
         """Add a frame to the exam and say what it shows; `wait_ms` is how long it waited for us."""
         stage_ms = frame.stage_ms | {"wait": wait_ms}
-        clock = (frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s)
         reason, said = self._ask_gate(frame, stage_ms)
         if frame.pixels is None or reason is not None:
             if reason is not None:
                 self.exam.skip(reason)
             said["ensemble"] = self._follow_ensemble(None, stage_ms)
-            return Result(*clock, self.exam.snapshot(), reason, stage_ms=stage_ms, **said)
+            exam = self.exam.snapshot()
+            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
         begun_ns = time.monotonic_ns()
         answer = self._backend.infer(frame.pixels[None])
         network_ns = time.monotonic_ns()
@@ -110,8 +110,8 @@ class Worker:
         snapshot = self.exam.snapshot()
         stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
-        return Result(
-            *clock,
+        return Result.of(
+            frame,
             snapshot,
             probabilities=probabilities,
             member_probabilities=members,
@@ -158,29 +158,30 @@ class Worker:
 
 
 def work(
-    configuration: dict[str, Any], context: "zmq.Context[zmq.Socket[bytes]]", stop: Stop
+    options: EngineOptions,
+    endpoints: Endpoints,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    stop: Stop,
 ) -> None:
     """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
-    options = EngineOptions(**configuration["options"])
-    endpoints = configuration["endpoints"]
     with (
         # before the engine loads, so that the capture process has somewhere to send to
-        open_socket(context, endpoints["frames"], bind=False) as frames_socket,
-        open_socket(context, endpoints["results"], bind=False) as results,
+        open_socket(context, endpoints.frames, bind=False) as frames_socket,
+        open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
         bundle = Bundle.load(Path(options.bundle))
         student = None if options.student is None else Bundle.load(Path(options.student))
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
-        streams = 1 if options.realtime or options.threads == 1 else STREAMS
+        streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
         choice = _open_first(options, bundle, student, streams)
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
         worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
-        inlet = Inlet(frames_socket, LIVE_WINDOW if options.realtime else LOSSLESS_WINDOW)
+        inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
         while not stop():
             for event in worker.events():
@@ -225,7 +226,7 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
     wanted = (options.engine, options.precision, options.members)
     classes = len(bundle.manifest.labels)
     second: SecondOpinion
-    if options.realtime:
+    if options.newest_wins:
         threads = count_threads()
         second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
     else:
@@ -238,4 +239,4 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(work))
+    sys.exit(run_child(work, EngineOptions))

@@ -4,23 +4,18 @@ And what is kept for them meanwhile: the frames that `stream.keep.proposals` off
 """
 
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.keep.proposals import Proposal, Proposals
 from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.page.protocol import Command
+from neurosono.stream.view.recent import Recent
 
-REMEMBERED = 25
-"""Pictures kept at hand: what a person sees and keeps was shown up to a second ago."""
-
-MAX_PINNED = 16
-"""Frozen screens at once; the hub takes no more viewers."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _STATES = {
     "hide-ai": ("ai", "hidden"),
@@ -35,16 +30,20 @@ class Desk:
     """Obeys commands, and writes each of them down."""
 
     def __init__(
-        self, stage: Stage, record: Record, begin_exam: Callable[[], None], *, blind: bool = False
+        self,
+        stage: Stage,
+        record: Record,
+        recent: Recent,
+        begin_exam: Callable[[], None],
+        *,
+        blind: bool = False,
     ) -> None:
-        """`blind`: a second read, in which nobody may see what the AI picked."""
+        """`recent` are the pictures on the screens; `blind`: nobody may see what the AI picked."""
         self._stage, self._record, self._begin_exam = stage, record, begin_exam
+        self.recent = recent
         self._blind = blind
-        self._seen: dict[int, DisplayFrame] = {}
-        self._heatmaps: dict[int, NDArray[np.float32]] = {}
         self._kept: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {}
         self._proposals: Proposals | None = None
-        self._pinned: dict[int, DisplayFrame] = {}
         self.ended = False
 
     def open_exam(self, labels: tuple[str, ...]) -> None:
@@ -53,23 +52,11 @@ class Desk:
         self._proposals = Proposals(labels)
         self.ended = False
 
-    def see(self, picture: DisplayFrame) -> None:
-        """Remember the picture that is shown now."""
-        self._seen[picture.index] = picture
-        while len(self._seen) > REMEMBERED:
-            self._seen.pop(next(iter(self._seen)))
-        self._record.see(picture.region, picture.captured_ns)
-
-    def judge(self, result: Result, region: NDArray[np.uint8] | None) -> None:
-        """Take a result, with its region where that is at hand; keep what is offered of it."""
-        if result.cam is not None and result.probabilities is not None:
-            self._heatmaps[result.seq] = result.cam[int(np.argmax(result.probabilities))]
-            while len(self._heatmaps) > REMEMBERED:
-                self._heatmaps.pop(next(iter(self._heatmaps)))
+    def judge(self, result: Result) -> None:
+        """Take a result; keep what is offered of it, with its region where that is remembered."""
         if self._proposals is None:
             return
-        pixels = self._find_region(result.seq) if region is None else region
-        for proposal in self._proposals.offer(result, pixels):
+        for proposal in self._proposals.offer(result, self.recent.region_of(result.seq)):
             self._file(proposal, "auto", shown=not self._blind or proposal.reason == "freeze")
 
     def obey(self, command: Command) -> None:
@@ -85,22 +72,15 @@ class Desk:
             case "review":
                 self._review(fields["key_frame_id"], fields["verdict"], fields.get("label"))
             case "freeze" | "unfreeze" | "hide-ai" | "show-ai" as name:
-                self._pin(int(fields.get("viewer", 0)), fields.get("index"))
+                self.recent.pin(int(fields.get("viewer", 0)), fields.get("index"))
                 self._record.state(*_STATES[name])
 
-    def _pin(self, viewer: int, index: int | None) -> None:
-        """Hold the picture that a viewer froze, for as long as it stands on that screen."""
-        self._pinned.pop(viewer, None)
-        if index in self._seen and len(self._pinned) < MAX_PINNED:
-            self._pinned[viewer] = self._seen[index]
-
     def _keep(self, index: int, seq: int) -> None:
-        frozen = {picture.index: picture for picture in self._pinned.values()}
-        picture = self._seen.get(index) or frozen.get(index)
+        picture = self.recent.find(index)
         if picture is None:
             return
         number = seq if picture.seq is None else picture.seq
-        heatmap = self._heatmaps.get(number)
+        heatmap = self.recent.heatmap_of(number)
         times = picture.captured_ns, picture.pts_s
         # no label: nobody is to accept an opinion that was not on the screen
         self._file(Proposal("key", number, *times, None, picture.region, heatmap), "key")
@@ -117,12 +97,6 @@ class Desk:
         self._kept[name] = frame.pixels, about
         if shown:
             self._stage.publish_key_frame(name, frame.pixels, about)
-
-    def _find_region(self, seq: int) -> NDArray[np.uint8] | None:
-        for picture in reversed(self._seen.values()):
-            if picture.seq == seq:
-                return picture.region
-        return None
 
     def _review(self, name: str, verdict: str, label: str | None) -> None:
         if name not in self._kept:

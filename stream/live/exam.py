@@ -5,11 +5,11 @@ It is kept here result by result, so that no other process takes it along when i
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.engine.exam.pair import PairedExam, open_exam
@@ -17,7 +17,7 @@ from neurosono.stream.keep.highlights import Highlights
 from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.measures import Measures
 from neurosono.stream.live.stage import Record, Stage
-from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.processes.ledger import Ledger, count_frames
 from neurosono.stream.view.heatmap import paint_heatmap
 from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.status import describe_status
@@ -30,13 +30,15 @@ class LiveExam:
     def __init__(
         self,
         bundle: Bundle,
+        student: Bundle | None,
+        viewer: Viewer,
+        ledger: Ledger,
         stage: Stage,
         record: Record,
-        ask_new_exam: Callable[[], None],
         exam: Exam | None,
         *,
+        ask_new_exam: Callable[[], None],
         second_read: bool,
-        student: Bundle | None = None,
     ) -> None:
         """`ask_new_exam` is called when a person asks for another exam; `exam` is to go on with.
 
@@ -46,15 +48,14 @@ class LiveExam:
         self._bundle, self._stage, self._record = bundle, stage, record
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
-        self._before = (0, 0)
         self._over = False
         self.has_news = False
         """Whether an answer came after the last picture: worth a word without the next one."""
-        self.viewer = Viewer(self._labels, realtime=True)
-        self.ledger = Ledger()
-        self.desk = Desk(stage, record, ask_new_exam, blind=second_read)
+        self.viewer, self._ledger = viewer, ledger
+        self.desk = Desk(stage, record, viewer.recent, ask_new_exam, blind=second_read)
         self.measures = Measures(time.monotonic_ns(), self.count)
-        self.source: dict[str, Any] = {}
+        self.source: Mapping[str, Any] = {}
+        """What the capture process said last of its counts."""
         self.begin(exam)
 
     def begin(self, exam: Exam | None = None) -> None:
@@ -73,7 +74,7 @@ class LiveExam:
         now_ns = time.monotonic_ns()
         self.has_news = False
         self.viewer.see(picture)
-        self.desk.see(picture)
+        self._record.see(picture.region, picture.captured_ns)
         state = self.viewer.state(picture.pts_s, now_ns)
         self._record.film(picture, state)
         status = self._describe(state, now_ns)
@@ -95,9 +96,7 @@ class LiveExam:
         self.say(now_ns)
 
     def take(self, result: Result) -> None:
-        """Enter a result once; the exam here is the engine's own, step by step."""
-        if not self.ledger.add(result.seq):
-            return
+        """Enter a result; the exam here is the engine's own, step by step."""
         self._record.record(result)
         if result.skip_reason is not None:
             self.exam.skip(result.skip_reason)
@@ -108,12 +107,12 @@ class LiveExam:
                 self._planes[result.plane] += 1
             self.measures.add("answer", (time.monotonic_ns() - result.captured_ns) / 1e6)
         self._follow_ensemble(result)
-        own = self.viewer.own_region(result.seq)
+        own = self.viewer.recent.region_of(result.seq)
         before = self.viewer.heatmap
         if result.skip_reason != SkipReason.ENGINE_OFF:
             self.viewer.hear(result)
         self._publish_heatmap(before, result.captured_ns)
-        self.desk.judge(result, own)
+        self.desk.judge(result)
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)
@@ -127,29 +126,12 @@ class LiveExam:
             fields = {"by": str(carried.by), "judged": carried.judged}
             self._record.event("carried-by", fields)
 
-    def take_unjudged(self, frame: Frame) -> None:
-        """Enter a frame that no engine was there to judge."""
-        self.take(
-            Result(
-                *(frame.stream_id, frame.seq, frame.captured_ns, frame.pts_s),
-                *(self.exam.snapshot(), frame.skip_reason or SkipReason.ENGINE_OFF),
-                stage_ms=frame.stage_ms,
-            )
-        )
-
     def count(self) -> dict[str, Any]:
         """Return the frames of this exam, as in `exam.json`."""
-        exam = self.exam.snapshot()
-        decoded, displayed = self.viewer.decoded, self.viewer.displayed
-        decoded, displayed = decoded - self._before[0], displayed - self._before[1]
-        return {
-            "decoded": decoded,
-            "displayed": displayed,
-            "dropped": decoded - displayed,
-            "sampled": exam.used + sum(exam.skipped.values()),
-            "used": exam.used,
-            "skipped": exam.skipped,
-        }
+        decoded, displayed = self._before
+        return count_frames(
+            self.viewer.decoded - decoded, self.viewer.displayed - displayed, self.exam.snapshot()
+        )
 
     def _describe(self, state: OverlayState, now_ns: int) -> dict[str, Any]:
         self._record.note_ai(state.ai)
@@ -160,7 +142,7 @@ class LiveExam:
             "ended": self.desk.ended,
             "over": self._over,
             "mode": self._mode,
-            "seq": self.ledger.next_seq,
+            "seq": self._ledger.next_seq,
             "source": dict(self.source),
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
             "recording": self._record.recording(),

@@ -43,6 +43,15 @@ class Pose:
         across = dx * np.float32(-s * flip) + dz * np.float32(c * flip)
         return along, across
 
+    def to_probe(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return x and z in mm under the probe, (n, 2), of points in slice coordinates."""
+        c, s = np.cos(self.turn_rad), np.sin(self.turn_rad)
+        along = points[:, 0] * self.unit_mm
+        across = points[:, 1] * self.unit_mm * (-1 if self.mirrored else 1)
+        x = self.x_mm + c * along - s * across
+        z = self.z_mm + s * along + c * across
+        return np.stack([x, z], axis=1)
+
     def apex(self, geometry: Geometry) -> tuple[float, float]:
         """Return where the scan lines meet, in the slice's units."""
         u, v = self.to_slice(np.zeros(1, np.float32), np.full(1, -geometry.radius_mm, np.float32))

@@ -3,9 +3,12 @@
 Four channels of 8 bit: `tone` (backscatter, 6 dB each 25.5), `cover` (255 where the fetus hides the
 mother), `loss` (attenuation beyond soft tissue) and `mirror` (a smooth surface's specular echo).
 Coordinates are in half-BPD units about the centre of the slice, x along the head, y across it.
+
+Beside the sheet lies a second one with the truth: the outline of each structure as it was drawn.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -63,13 +66,37 @@ class Growth:
         return out
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What was drawn, by its name, and its outline (n, 2) as the fetus has grown, in units."""
+
+    name: str
+    outline: Points
+
+
 class Canvas:
-    """One slice being drawn; `apex` is where the scan lines meet, in the slice's units."""
+    """One slice being drawn; `apex` is where the scan lines meet, in the slice's units.
+
+    `marks` holds the truth of it: marking a structure draws nothing.
+    """
 
     def __init__(self, apex: tuple[float, float], growth: "Growth | None" = None) -> None:
         self.pixels: NDArray[np.uint8] = np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
         self.apex = np.asarray(apex, np.float64)
+        self.marks: list[Mark] = []
         self._growth = growth
+
+    def mark(self, name: str, outline: Points) -> None:
+        """Keep the outline (n, 2) of a structure that is drawn at these points."""
+        points = np.asarray(outline, np.float64)
+        if self._growth is not None:
+            points = self._growth.bend(points)
+        self.marks.append(Mark(name, points))
+
+    def mark_hull(self, name: str, *outlines: Points) -> None:
+        """Keep the hull about several outlines that are one structure."""
+        points = np.vstack(outlines).astype(np.float32)
+        self.mark(name, cv2.convexHull(points)[:, 0].astype(np.float64))
 
     def _place(self, points: Points) -> NDArray[np.int32]:
         if self._growth is not None:

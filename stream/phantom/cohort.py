@@ -1,12 +1,14 @@
 """A labelled cohort of synthetic exams on disk, in the folders that training reads."""
 
 import csv
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,13 +16,23 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.stream.phantom.exam import PhantomSpec, exam_frames, exam_site, gestational_weeks
-from neurosono.stream.phantom.patient import random_stream
+from neurosono.stream.phantom.exam import (
+    PhantomFrame,
+    PhantomSpec,
+    exam_frames,
+    exam_site,
+    gestational_weeks,
+)
+from neurosono.stream.phantom.head import widest_ventricle_mm
+from neurosono.stream.phantom.patient import draw_patient, random_stream
 
 SCREENS_PX = ((800, 600), (640, 480), (720, 576), (768, 576))
 """Frame sizes met in recordings of scanners; dealt without regard to the label."""
 
 CSV_COLUMNS = ("path", "patient", "exam", "label", "gestational_weeks", "seed", "site")
+STRUCTURES_SCHEMA = "neurosono-phantom-structures/1"
+STRUCTURES_SUFFIX = ".structures.json"
+
 _CRF = "18"
 """x264's constant quality: speckle survives, a clip of 6 s takes about 3 MB."""
 
@@ -47,19 +59,25 @@ def write_cohort(
     seconds: float = 6.0,
     fps: float = 25.0,
     counts: Mapping[str, int] | None = None,
+    structures: bool = False,
+    ventricle_mm: tuple[float, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CohortExam]:
     """Write exams as `out/LABEL/PATIENT/clip_01.mp4` and `out/cohort.csv`; return its rows.
 
     Labels are dealt in equal turn, or by `counts`, whose sum is then the number of exams. Every
-    exam is another patient. The folder is made aside and renamed when it is whole. `progress` is
-    called with (done, total) before the first and after each exam.
+    exam is another patient. With `structures` the truth of every picture goes beside its clip, as
+    `clip_01.structures.json`; with `ventricle_mm` each patient's lateral ventricles are drawn
+    between these widths, as far as her head has room for them. The folder is made aside and renamed
+    when it is whole. `progress` is called with (done, total) before the first and after each exam.
 
     Raises `InputError` for a label that no phantom has or numbers that make no cohort, and
     `OutputError` where `out` is not empty or cannot be written.
     """
     dealt = _deal_labels(exams, labels, counts)
     specs = [_spec_of(k, label, seed, seconds, fps) for k, label in enumerate(dealt)]
+    if ventricle_mm is not None:
+        specs = [_widen(spec, ventricle_mm) for spec in specs]
     _refuse_occupied(out)
     aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
@@ -68,7 +86,7 @@ def write_cohort(
         for k, spec in enumerate(specs):
             if progress is not None:
                 progress(k, len(specs))
-            rows.append(_write_exam(aside, spec))
+            rows.append(_write_exam(aside, spec, structures))
         _write_table(aside / "cohort.csv", rows)
         if out.is_dir():
             out.rmdir()
@@ -127,12 +145,24 @@ def _refuse_occupied(out: Path) -> None:
         )
 
 
-def _write_exam(root: Path, spec: PhantomSpec) -> CohortExam:
+def _widen(spec: PhantomSpec, range_mm: tuple[float, float]) -> PhantomSpec:
+    low, high = range_mm
+    if not low <= high:
+        raise InputError(f"ventricles go from narrow to wide, found {low:g} to {high:g} mm")
+    rng = random_stream(spec.namespace, spec.seed, spec.patient, "ventricles")
+    room = widest_ventricle_mm(draw_patient(spec.namespace, spec.seed, spec.patient))
+    return replace(spec, ventricle_mm=min(float(rng.uniform(low, high)), room))
+
+
+def _write_exam(root: Path, spec: PhantomSpec, structures: bool) -> CohortExam:
     patient = f"phantom-{spec.seed}-{spec.patient:04d}"
     path = Path(spec.label) / patient / "clip_01.mp4"
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    frames = (frame.pixels for frame in exam_frames(spec))
+    told: list[dict[str, Any]] = []
+    frames = (_note(frame, told) for frame in exam_frames(spec, structures))
     write_clip(root / path, frames, (spec.width_px, spec.height_px), spec.fps)
+    if structures:
+        write_structures((root / path).with_suffix(STRUCTURES_SUFFIX), spec, told)
     return CohortExam(
         path=path.as_posix(),
         patient=patient,
@@ -142,6 +172,34 @@ def _write_exam(root: Path, spec: PhantomSpec) -> CohortExam:
         seed=spec.seed,
         site=exam_site(spec),
     )
+
+
+def _note(frame: PhantomFrame, told: list[dict[str, Any]]) -> NDArray[np.uint8]:
+    if frame.truth is not None:
+        told.append(
+            {
+                "index": frame.index,
+                "pts_s": round(frame.pts_s, 4),
+                "kind": frame.kind,
+                "region": list(frame.region),
+                **frame.truth.to_dict(),
+            }
+        )
+    return frame.pixels
+
+
+def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str, Any]]) -> None:
+    """Write the truth of a clip's pictures as JSON; `docs/phantoms.md` says what it holds."""
+    found = {
+        "schema": STRUCTURES_SCHEMA,
+        "label": spec.label,
+        "width_px": spec.width_px,
+        "height_px": spec.height_px,
+        "gestational_weeks": round(gestational_weeks(spec), 2),
+        "ventricle_mm": spec.ventricle_mm,
+        "frames": list(frames),
+    }
+    path.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def write_clip(

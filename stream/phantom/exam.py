@@ -1,19 +1,33 @@
 """One synthetic exam as a stream of screens, with the truth beside each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from neurosono.stream.phantom.head import size_ventricles
 from neurosono.stream.phantom.patient import draw_patient, draw_weeks
 from neurosono.stream.phantom.scanner import draw_scanner
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
 from neurosono.stream.phantom.studio import Studio
 from neurosono.stream.phantom.sweep import plan_exam
 
-__all__ = ["PhantomFrame", "PhantomSpec", "exam_frames", "exam_site", "gestational_weeks"]
+__all__ = [
+    "PhantomFrame",
+    "PhantomSpec",
+    "check_fetus",
+    "exam_frames",
+    "exam_site",
+    "gestational_weeks",
+]
 
 
 def gestational_weeks(spec: PhantomSpec) -> float:
     """Return the gestational age of the exam's fetus in weeks, 11 to 38; no label moves it."""
     return draw_weeks(spec.namespace, spec.seed, spec.patient)
+
+
+def check_fetus(spec: PhantomSpec) -> None:
+    """Raise `InputError` where the fetus has no room for what is asked for."""
+    size_ventricles(draw_patient(spec.namespace, spec.seed, spec.patient), spec.ventricle_mm)
 
 
 def exam_site(spec: PhantomSpec) -> str:
@@ -24,9 +38,12 @@ def exam_site(spec: PhantomSpec) -> str:
     return draw_scanner(spec.namespace, spec.seed, fetus, spec.patient, size_px).site
 
 
-def exam_frames(spec: PhantomSpec) -> Iterator[PhantomFrame]:
-    """Yield the exam's screens in order; each frame's pixels are its own array."""
-    studio = Studio(spec)
+def exam_frames(spec: PhantomSpec, structures: bool = False) -> Iterator[PhantomFrame]:
+    """Yield the exam's screens in order; each frame's pixels are its own array.
+
+    With `structures` each carries its truth; the pixels are the same either way.
+    """
+    studio = Studio(spec, structures)
     plan = plan_exam(spec.label, spec.namespace, spec.seed, spec.patient, spec.seconds)
     which = 0
     held: PhantomFrame | None = None
@@ -36,7 +53,7 @@ def exam_frames(spec: PhantomSpec) -> Iterator[PhantomFrame]:
             which, held = which + 1, None
         stretch = plan[which]
         if stretch.mode == "frozen" and held is not None:
-            frame = PhantomFrame(index, t_s, held.pixels.copy(), "frozen", held.plane, held.region)
+            frame = replace(held, index=index, pts_s=t_s, pixels=held.pixels.copy(), kind="frozen")
         else:
             frame = studio.shoot(index, t_s, stretch)
         held = frame

@@ -1,8 +1,21 @@
 """The brain in an axial slice, from the skull base to the vertex, for each of the classes."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.names import (
+    CEREBELLUM,
+    CISTERNA_MAGNA,
+    CSP,
+    FALX,
+    LV,
+    PLEXUS,
+    THALAMI,
+)
 from neurosono.stream.phantom.canvas import FLUID, Canvas, arc, paint
+from neurosono.stream.phantom.open_head import draw_open_head, draw_skull_base
 from neurosono.stream.phantom.patient import Malformation, Patient
 from neurosono.stream.phantom.skull import (
     bump,
@@ -22,6 +35,12 @@ PLANE_LEVELS = {
 
 _CSP_SEEN_WEEKS = 16.0
 """The cavum septi pellucidi is looked for from about 16 weeks on."""
+
+_WIDEST_VENTRICLE = 0.84
+"""The widest ventricle that fits between falx and skull as they are drawn, in half-BPD units."""
+
+_FALX_HALF = 0.03
+"""Half the width that is marked as falx: its line is 0.024 wide and wavers."""
 
 
 def draw_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
@@ -91,9 +110,14 @@ def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
         # The falx is not one even line: it comes and goes with the slice.
         broken = 0.62 + 0.38 * np.sin(6.5 * x + 40 * bent + 3 * z)
         canvas.surface(line, 0.024, colour, floor=0.25, weights=broken)
+    x = np.linspace(front, back, 33)
+    bow = np.stack([x, bent * np.sin(2.1 * x)], axis=1)
+    beside = np.array([0.0, _FALX_HALF])
+    canvas.mark(FALX, np.vstack([bow - beside, (bow + beside)[::-1]]))
     if csp:
         half = 0.075 + 0.02 * patient.maturity
         canvas.fill(_box(0.36 * s, 0.66 * s, half), FLUID)
+        canvas.mark(CSP, _box(0.36 * s, 0.66 * s, half))
         for side in (-1, 1):
             wall = np.array(
                 [[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]]
@@ -103,6 +127,22 @@ def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
 
 def _box(x0: float, x1: float, half: float) -> np.ndarray:
     return np.array([[x0, -half], [x1, -half * 0.8], [x1, half * 0.8], [x0, half]])
+
+
+def widest_ventricle_mm(patient: Patient) -> float:
+    """Return how wide a lateral ventricle this head has room for."""
+    return _WIDEST_VENTRICLE * patient.unit_mm
+
+
+def size_ventricles(patient: Patient, width_mm: float | None) -> Patient:
+    """Return the patient with ventricles of this width; raise `InputError` if it has no room."""
+    widest = widest_ventricle_mm(patient)
+    if width_mm is not None and width_mm > widest:
+        raise InputError(
+            f"the head of this phantom, {patient.bpd_mm:.0f} mm wide, holds ventricles up to "
+            f"{widest:.1f} mm, not {width_mm:g} mm: choose another seed"
+        )
+    return replace(patient, ventricle_mm=width_mm)
 
 
 def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
@@ -116,10 +156,13 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
     young = 1 - patient.maturity
     half = (0.11 + 0.17 * young) * patient.ventricle * wide * (0.55 + 0.45 * here)
     half = min(half, 0.30)
+    if patient.ventricle_mm is not None:
+        half = patient.ventricle_mm / 2 / patient.unit_mm * (0.55 + 0.45 * here)
     for side in (-1, 1):
         y = side * (0.36 + 0.30 * (half - 0.11))
         body = arc((-0.30, y), (0.62, half), turn=-0.16 * side, n=30)
         canvas.fill(body, FLUID)
+        canvas.mark(LV, body)
         horn = arc((0.55, side * 0.17), (0.22, 0.05 * wide * patient.ventricle), turn=0.35 * side)
         canvas.fill(horn, FLUID)
         outer, inner = (body[3:14], body[17:28]) if side > 0 else (body[17:28], body[3:14])
@@ -130,6 +173,7 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
             (-0.42, y - 0.03 * side), (0.30 + 0.16 * young, half * plump), turn=-0.2 * side
         )
         canvas.fill(plexus, paint(186))
+        canvas.mark(PLEXUS, plexus)
 
 
 def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
@@ -143,6 +187,9 @@ def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
         canvas.blob(
             (-0.06, side * 0.20), (0.27, 0.15), paint(patient.brain_tone - 18), turn=0.45 * side
         )
+    canvas.mark_hull(
+        THALAMI, *(arc((-0.06, k * 0.20), (0.31, 0.185), turn=0.45 * k) for k in (-1, 1))
+    )
     slit = np.array([[-0.30, 0.0], [-0.05, 0.012], [0.2, 0.0]])
     canvas.stroke(slit, 0.05, paint(30))
     canvas.surface(slit + np.array([0, 0.03]), 0.02, paint(130, mirror=160))
@@ -161,8 +208,17 @@ def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
         curve = arc((back + 0.62, 0.0), (0.50, 0.62 * size), (np.pi - 1.25, np.pi + 1.25), n=19)
         canvas.stroke(curve, 0.23 * size, paint(patient.brain_tone + 58))
         canvas.stroke(curve, 0.15 * size, paint(patient.brain_tone + 2))
+        rims = [(0.50 + k, 0.62 * size + k) for k in (0.115 * size, -0.115 * size)]
+        ends = (np.pi - 1.25, np.pi + 1.25)
+        outer, inner = (arc((back + 0.62, 0.0), rim, ends, n=19) for rim in rims)
+        canvas.mark(CEREBELLUM, np.vstack([outer, inner[::-1]]))
         return
     canvas.blob((back + 0.36, 0.0), (0.30, 0.55 * size), paint(FLUID[0] + 10))
+    fluid = arc((back + 0.36, 0.0), (0.30, 0.55 * size), n=60)
+    behind = back + 0.50 - 0.17 * size  # where the lobes' backs curve away from the fluid
+    canvas.mark(CISTERNA_MAGNA, fluid[fluid[:, 0] <= behind])
+    lobes = [arc((back + 0.50, k * 0.285 * size), (0.235 * size, 0.285 * size)) for k in (-1, 1)]
+    canvas.mark_hull(CEREBELLUM, *lobes)
     for side in (-1, 1):
         lobe = (back + 0.50, side * 0.285 * size)
         canvas.blob(lobe, (0.235 * size, 0.285 * size), paint(patient.brain_tone + 46))
@@ -174,25 +230,6 @@ def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
             folia = arc(lobe, (r * size, r * 1.3 * size), (1.8, 4.5), n=8)
             canvas.stroke(folia, 0.016, paint(patient.brain_tone + 44))
     canvas.blob((back + 0.49, 0.0), (0.16 * size, 0.10), paint(200))
-
-
-def draw_skull_base(canvas: Canvas, z: float) -> None:
-    """Draw the petrous and sphenoid ridges, an X of bone, below the cerebellum."""
-    here = bump(z, -0.95, 0.42)
-    if here < 0.1:
-        return
-    s = level_scale(z)
-    for side in (-1, 1):
-        wing = np.array([[0.06, 0.07 * side], [0.34, 0.36 * side], [0.55, 0.72 * side]]) * s
-        ridge = np.array([[-0.06, 0.08 * side], [-0.30, 0.34 * side], [-0.42, 0.74 * side]]) * s
-        for bone in (wing, ridge):
-            dense = np.stack(
-                [np.interp(np.linspace(0, 2, 9), [0, 1, 2], bone[:, k]) for k in (0, 1)], 1
-            )
-            canvas.surface(
-                dense, 0.07, paint(160, loss=55 * here, mirror=212 * here**0.4), floor=0.2
-            )
-    canvas.blob((0.0, 0.0), (0.10, 0.08), paint(190, loss=60 * here, mirror=160 * here))
 
 
 def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
@@ -221,40 +258,3 @@ def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z:
     if not alobar and z > -0.2:
         x = np.linspace(-0.62 * s, -0.95 * s / patient.cephalic_index, 7)
         canvas.surface(np.stack([x, 0 * x], 1), 0.03, paint(138, mirror=180), floor=0.35)
-
-
-def draw_open_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
-    """Draw what anencephaly leaves: irregular tissue in fluid, orbits and skull base below."""
-    low = float(np.clip((0.10 - z) / 0.5, 0, 1))
-    bulk = (0.74 + 0.34 * wrong.severity) * (0.8 + 0.2 * low)
-    tone = patient.brain_tone + 24
-    for x, y, size, shade in wrong.lumps:
-        drift = 0.10 * np.sin(4 * z + 9 * size)
-        spot = (x * bulk * 0.75 + drift, y * bulk * 0.58 - drift)
-        canvas.lump(
-            spot, bulk * (0.42 + 0.12 * size), paint(tone + 20 * shade, loss=4), size + 0.2 * z
-        )
-    for x, y, size, shade in wrong.lumps:
-        spot = (-y * bulk * 0.6, x * bulk * 0.5)
-        canvas.lump(spot, 0.09 + 0.05 * size, paint(50 + 20 * shade), shade + 0.3 * z)
-        fold = arc(spot, (0.22, 0.13), (size, size + 2.4), turn=3 * shade, n=9)
-        canvas.stroke(fold, 0.022, paint(tone + 34))
-    if low > 0.05:
-        draw_base_remnant(canvas, patient, wrong, low)
-
-
-def draw_base_remnant(canvas: Canvas, patient: Patient, wrong: Malformation, low: float) -> None:
-    """Draw the skull base and the bulging orbits below a missing vault."""
-    for x, y, size, shade in wrong.lumps[:4]:
-        spot = (0.1 + 0.35 * x, 0.3 * y)
-        canvas.lump(spot, (0.45 + 0.1 * size) * low, paint(patient.brain_tone + 36, loss=5), shade)
-    draw_skull_base(canvas, -0.95 + 0.2 * (1 - low))
-    for side in (-1, 1):
-        eye = (0.70, side * 0.40)
-        canvas.blob(eye, (0.34 * low, 0.33 * low), paint(patient.tissue_tone, loss=10))
-        canvas.blob(eye, (0.24 * low, 0.23 * low), FLUID)
-        rim = arc(eye, (0.28 * low, 0.27 * low), n=21)
-        canvas.surface(rim, 0.04, paint(148, loss=40, mirror=192 * low), floor=0.15)
-        canvas.surface(
-            arc((0.80, side * 0.41), (0.07, 0.08), n=12), 0.014, paint(92, mirror=142), floor=0.02
-        )

@@ -44,6 +44,8 @@ class Patient:
     fluid: float
     ventricle: float
     tissue_tone: int
+    ventricle_mm: float | None = None
+    """Width of both lateral ventricles, where it is asked for and not drawn by chance."""
 
     @property
     def unit_mm(self) -> float:

@@ -70,6 +70,15 @@ class Geometry:
         region = (x0 + left, y0 + top, right - left, bottom - top)
         return line[cut].astype(np.float32), sample[cut].astype(np.float32), region
 
+    def to_screen(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return x and y in pixels of the screen, (n, 2), of x and z in mm under the probe."""
+        x0, y0, w, h = self.box
+        high, _ = self._size_mm()
+        side = -1 if self.mirrored else 1
+        x = points_mm[:, 0] * side * self.px_per_mm + (w - 1) / 2 + x0
+        z = points_mm[:, 1] - self.depth_mm + high / 2
+        return np.stack([x, z * self.px_per_mm + (h - 1) / 2 + y0], axis=1)
+
     @cached_property
     def _maps(self) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
         line, sample, _ = self._screen

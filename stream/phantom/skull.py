@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.structures.names import HEAD
 from neurosono.stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
 from neurosono.stream.phantom.patient import Malformation, Patient
 
@@ -95,6 +96,8 @@ def draw_bone(canvas: Canvas, patient: Patient, wrong: Malformation, outline: Po
     thick = float(np.interp(patient.weeks, [11, 20, 38], [0.075, 0.07, 0.062]))
     loss = float(np.interp(patient.weeks, [11, 20, 38], [60, 88, 130]))
     bright = 246 + patient.skull_db * 2.2
+    radius = np.hypot(*outline.T)[:, None]
+    canvas.mark(HEAD, outline * (1 + thick / 2 / radius))  # the bone's outer edge
     canvas.surface(
         outline,
         thick,

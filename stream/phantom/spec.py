@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.phantom.truth import FrameTruth
 
 NAMESPACES = ("single", "cohort")
 _SMALLEST_PX = (320, 240)
 MOST_NOTES = 40
+
+VENTRICLE_RANGE_MM = (5.0, 20.0)
+"""From a narrow normal atrium to a gravely wide one: over 10 mm is wide, over 15 mm is severe."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class PhantomSpec:
     patient: int = 0
     namespace: str = "single"
     notes: int = 0
+    ventricle_mm: float | None = None
+    """Width of both lateral ventricles; None leaves it to chance."""
 
     def __post_init__(self) -> None:
         if self.label not in DEFAULT_LABELS:
@@ -48,6 +54,12 @@ class PhantomSpec:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
+        low, high = VENTRICLE_RANGE_MM
+        if self.ventricle_mm is not None and not low <= self.ventricle_mm <= high:
+            raise InputError(
+                f"a phantom's ventricles are {low:g} to {high:g} mm wide, "
+                f"found {self.ventricle_mm:g} mm"
+            )
         if not (math.isfinite(self.seconds) and 0 < self.seconds <= 3600):
             raise InputError(
                 f"phantom seconds must be over 0 and at most 3600, found {self.seconds}"
@@ -92,3 +104,5 @@ class PhantomFrame:
     kind: str
     plane: str
     region: tuple[int, int, int, int]
+    truth: FrameTruth | None = None
+    """What stands where, where it was asked for."""

@@ -4,15 +4,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.structures.names import HEAD
 from neurosono.stream.phantom.bmode import Beamformer, Pose
-from neurosono.stream.phantom.canvas import Canvas, Growth
+from neurosono.stream.phantom.canvas import Canvas, Growth, Mark
 from neurosono.stream.phantom.chrome import Chrome
 from neurosono.stream.phantom.doppler import FlowBox, draw_spectrum
 from neurosono.stream.phantom.face import draw_face
-from neurosono.stream.phantom.head import draw_head
+from neurosono.stream.phantom.head import draw_head, size_ventricles
 from neurosono.stream.phantom.notes import Notes
 from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
-from neurosono.stream.phantom.probe import SAMPLES, Geometry
+from neurosono.stream.phantom.probe import SAMPLES, Box, Geometry
 from neurosono.stream.phantom.scanner import Scanner, draw_scanner
 from neurosono.stream.phantom.skull import aim
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
@@ -20,6 +21,7 @@ from neurosono.stream.phantom.spine import draw_spine_axial, draw_spine_sagittal
 from neurosono.stream.phantom.surroundings import Surroundings, build_surroundings
 from neurosono.stream.phantom.sweep import Motion, Stretch, plane_name
 from neurosono.stream.phantom.torso import draw_abdomen, draw_femur
+from neurosono.stream.phantom.truth import FrameTruth, name_plane, tell_truth
 
 _VIEWS = {
     "head": draw_head,
@@ -35,10 +37,16 @@ _MOMENTS = 96
 class Studio:
     """Scanner, fetus and mother of one exam, and what it takes to show one moment of them."""
 
-    def __init__(self, spec: PhantomSpec) -> None:
+    def __init__(self, spec: PhantomSpec, structures: bool = False) -> None:
+        """Set the exam up; with `structures` each picture carries the truth about it.
+
+        Raises `InputError` where the head is too small for the ventricles that were asked for.
+        """
         key = (spec.namespace, spec.seed, spec.patient)
         self._spec = spec
-        self._patient = draw_patient(*key)
+        self._patient = size_ventricles(draw_patient(*key), spec.ventricle_mm)
+        self._structures = structures
+        self._drawn: tuple[list[Mark], Pose] | None = None
         self._wrong = draw_malformation(spec.label, *key)
         self.scanner: Scanner = draw_scanner(
             spec.namespace, spec.seed, self._patient, spec.patient, (spec.width_px, spec.height_px)
@@ -77,14 +85,31 @@ class Studio:
         self._notes.draw(screen)
         level = stretch.level(moment_s)
         plane = "other" if stretch.mode == "nonfetal" else plane_name(stretch.view, level)
-        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region)
+        truth = self._tell(stretch, geometry, plane, region) if self._structures else None
+        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, truth)
+
+    def _tell(self, stretch: Stretch, geometry: Geometry, plane: str, region: Box) -> FrameTruth:
+        """Return the truth of the picture that was scanned last, shown in `region`."""
+        marks, pose = self._drawn or ([], None)
+        outlines = [geometry.to_screen(pose.to_probe(each.outline)) for each in marks if pose]
+        vault = any(each.name == HEAD for each in marks)
+        named = name_plane(stretch.view, plane, stretch.mode, vault)
+        scanned = geometry.region
+        scale_mm = 1 / geometry.px_per_mm
+        truth = tell_truth(marks, outlines, named, scale_mm, geometry.inside, scanned)
+        if region == scanned:
+            return truth
+        scale = region[3] / scanned[3]
+        # Pixels are squares about their centres: the corner, at -0.5, is what stays in place.
+        shift = [region[k] - 0.5 - scale * (scanned[k] - 0.5) for k in (0, 1)]
+        return truth.shrunk(scale, (shift[0], shift[1]))
 
     def _scan(
         self, index: int, t_s: float, stretch: Stretch, geometry: Geometry
     ) -> NDArray[np.uint8]:
         level = stretch.level(t_s)
         pose = self._pose(t_s, stretch)
-        pixels = None
+        pixels, self._drawn = None, None
         view = stretch.view
         if view in _VIEWS or view in _OTHER_VIEWS:
             canvas = Canvas(pose.apex(geometry), self._growth)
@@ -92,7 +117,7 @@ class Studio:
                 _VIEWS[view](canvas, self._patient, self._wrong, level)
             else:
                 _OTHER_VIEWS[view](canvas, self._patient, level)
-            pixels = canvas.pixels
+            pixels, self._drawn = canvas.pixels, (canvas.marks, pose)
         polar = self._beam.scan(
             geometry,
             pixels,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class Picture:
         return self.chroma.paint()
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where pictures come from."""
 

@@ -8,6 +8,7 @@ The sender binds and the receiver connects: a bound DEALER without a peer cannot
 one can, so credits given before the sender is up are not lost.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -50,10 +51,16 @@ class Endpoints:
         return cls(*(f"ipc://{folder / name}" for name in ("frames", "display", "results")))
 
 
+_LOCKS: dict[Path, int] = {}
+"""The open, locked descriptor of each folder that this process made."""
+
+
 def make_socket_folder() -> Path:
     """Make a private folder for the sockets; short, for a socket's path ends at 107 bytes.
 
-    Folders of sessions that were killed are swept away. Raises `OutputError` without a place.
+    Folders of sessions that were killed are swept away: those that nobody holds a lock of. (A
+    process id says nothing where another container shares the place.) Raises `OutputError` without
+    a place.
     """
     places = (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108
     fitting = (place for place in places if 0 < len(place) < 60 and os.access(place, os.W_OK))
@@ -62,14 +69,38 @@ def make_socket_folder() -> Path:
         raise OutputError(f"no short, writable folder for sockets among {places}: set TMPDIR")
     for left in Path(parent).glob(f"{FOLDER_PREFIX}*-*"):
         pid = left.name.removeprefix(FOLDER_PREFIX).split("-")[0]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        if pid.isdecimal() and (lock := _lock(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=parent))
+            os.close(lock)
+    # under another name until it is locked: nobody sweeps it away meanwhile
+    bare = Path(tempfile.mkdtemp(prefix=".ns-", dir=parent))
+    lock = _lock(bare)
+    assert lock is not None, "nobody else knows of it"
+    folder = bare.with_name(f"{FOLDER_PREFIX}{os.getpid()}-{bare.name.removeprefix('.ns-')}")
+    bare.rename(folder)
+    _LOCKS[folder] = lock
+    return folder
 
 
 def remove_socket_folder(folder: Path) -> None:
     """Remove the folder and the sockets in it."""
     shutil.rmtree(folder, ignore_errors=True)
+    if (lock := _LOCKS.pop(folder, None)) is not None:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor of the folder that holds its lock; None where somebody else does."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # gone, or another user's
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def open_socket(

@@ -1,18 +1,20 @@
 """What the capture and the engine process have in common: how they start, and how they end."""
 
-import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
+import msgspec
 import zmq
 
 from neurosono.engine.contracts.errors import NeurosonoError
-from neurosono.stream.processes.channel import open_socket
+from neurosono.stream.processes.channel import Endpoints, open_socket
 from neurosono.stream.processes.wire import Event, pack
+
+Options = TypeVar("Options")
 
 EXIT_ORPHANED = 3
 """The exit code of a child whose parent went away."""
@@ -34,24 +36,26 @@ class Stop:
 
 
 def run_child(
-    work: Callable[[dict[str, Any], "zmq.Context[zmq.Socket[bytes]]", Stop], None],
+    work: Callable[[Options, Endpoints, "zmq.Context[zmq.Socket[bytes]]", Stop], None],
+    options: type[Options],
 ) -> int:
-    """Run a child's work with the configuration that stands in the first line of standard input.
+    """Run a child's work with the options that stand in the first line of standard input.
 
     Standard input stays open as long as the parent lives: at its end the child ends too, so a
     killed parent leaves nothing behind. A foreseen error travels to the parent as the event
     `failed` and gives exit code 1 or 2.
     """
-    configuration = json.loads(sys.stdin.buffer.readline())
+    told = msgspec.json.decode(sys.stdin.buffer.readline())
+    endpoints = msgspec.convert(told["endpoints"], Endpoints)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with zmq.Context() as context:
         try:
-            work(configuration, context, stop)
+            work(msgspec.convert(told["options"], options), endpoints, context, stop)
         except NeurosonoError as error:
-            _report(context, configuration, error)
+            _report(context, endpoints, told["role"], error)
             return error.exit_code
     return 0
 
@@ -64,8 +68,11 @@ def _end_with_parent() -> None:
 
 
 def _report(
-    context: "zmq.Context[zmq.Socket[bytes]]", configuration: dict[str, Any], error: NeurosonoError
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    endpoints: Endpoints,
+    role: str,
+    error: NeurosonoError,
 ) -> None:
-    fields = {"error": type(error).__name__, "message": str(error), "role": configuration["role"]}
-    with open_socket(context, configuration["endpoints"]["results"], bind=False) as socket:
+    fields = {"error": type(error).__name__, "message": str(error), "role": role}
+    with open_socket(context, endpoints.results, bind=False) as socket:
         socket.send(pack(Event("failed", fields)))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from neurosono.engine.contracts.result import ExamSnapshot
+
 
 class Ledger:
     """Counts `seq` numbers that come nearly in order, each once."""
@@ -33,23 +35,19 @@ class Ledger:
         return {"next_seq": self.next_seq, "answered": sorted(self._beyond)}
 
 
-def count_frames(
-    end: Mapping[str, Any], decoded: int, displayed: int, used: int, skipped: Mapping[str, int]
-) -> tuple[dict[str, Any], bool]:
-    """Return `frames` of `exam.json`, and whether they add up to what capture counted.
-
-    `end` is capture's last word, empty where it said none: then what came of it is all there was.
-    """
-    decoded = int(end.get("decoded", decoded))
-    sampled = int(end.get("sampled", used + sum(skipped.values())))
-    dropped = decoded - displayed
-    counted = {
+def count_frames(decoded: int, displayed: int, exam: ExamSnapshot) -> dict[str, Any]:
+    """Return `frames` of `exam.json`: what became of every picture and every sampled frame."""
+    return {
         "decoded": decoded,
         "displayed": displayed,
-        "dropped": dropped,
-        "sampled": sampled,
-        "used": used,
-        "skipped": dict(skipped),
+        "dropped": decoded - displayed,
+        "sampled": exam.used + sum(exam.skipped.values()),
+        "used": exam.used,
+        "skipped": dict(exam.skipped),
     }
-    whole = end.get("dropped") in (None, dropped)
-    return counted, whole and sampled == used + sum(skipped.values())
+
+
+def add_up(counted: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether `frames` are what capture counted; what it could not tell is not compared."""
+    names = ("decoded", "displayed", "dropped", "sampled")
+    return all(int(told.get(name, counted[name])) == counted[name] for name in names)

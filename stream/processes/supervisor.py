@@ -1,19 +1,18 @@
 """Starts the capture and the engine process, watches them, and leaves nothing behind."""
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+import msgspec
 
 from neurosono.engine.contracts.errors import ProcessFailedError
 from neurosono.stream.processes.channel import Endpoints
 
 MODULES = {
-    "capture": "neurosono.stream.capture.replay",
-    "live-capture": "neurosono.stream.capture.live",
+    "capture": "neurosono.stream.capture.process",
     "engine": "neurosono.stream.judge.worker",
 }
 
@@ -37,9 +36,12 @@ class Supervisor:
         self._endpoints = endpoints
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, role: str, options: Mapping[str, Any]) -> None:
-        """Start a child by its role; raises `ProcessFailedError` if it cannot be."""
-        configuration = {"role": role, "endpoints": self._endpoints.__dict__, "options": options}
+    def start(self, role: str, options: object) -> None:
+        """Start a child by its role and tell it `options`, a dataclass that it reads back.
+
+        Raises `ProcessFailedError` if it cannot be started.
+        """
+        told = {"role": role, "endpoints": self._endpoints, "options": options}
         try:
             child = subprocess.Popen(
                 # -P: what lies in the current folder is data, never code
@@ -51,7 +53,7 @@ class Supervisor:
             )
             self._children[role] = child
             assert child.stdin is not None
-            child.stdin.write(json.dumps(configuration).encode() + b"\n")
+            child.stdin.write(msgspec.json.encode(told) + b"\n")
             child.stdin.flush()
         except OSError as error:
             raise ProcessFailedError(f"the {role} process did not start: {error}") from error

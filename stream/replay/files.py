@@ -12,7 +12,6 @@ import numpy as np
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
-from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.view.summary import name_values
 
 OUTPUT_NAMES = (
@@ -100,7 +99,6 @@ class FramesWriter:
         self._partial = out / f".{FRAMES_NAME}.partial"
         self._waiting: dict[int, dict[str, Any]] = {}
         self._next_seq = 0
-        self.ledger = Ledger()
         self.gate = GateTally()
         try:
             self._file: IO[str] = self._partial.open("w", encoding="utf-8")
@@ -109,7 +107,6 @@ class FramesWriter:
 
     def write(self, result: Result) -> None:
         """Take a result; its line is written once all before it have come."""
-        self.ledger.add(result.seq)
         self.gate.add(result)
         self._waiting[result.seq] = self._describe(result)
         try:

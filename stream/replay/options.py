@@ -1,14 +1,12 @@
-"""What a user asks of a replay, and what each process is told of it."""
+"""What a user asks of a replay."""
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
-from neurosono.stream.capture.options import CaptureOptions
-from neurosono.stream.judge.options import EngineOptions, Judging
+from neurosono.stream.capture.options import Pace
 from neurosono.stream.replay.files import OUTPUT_NAMES
+from neurosono.stream.session.options import Judging
 
 
 @dataclass(frozen=True)
@@ -19,6 +17,16 @@ class ReplayOptions(Judging):
     out: Path
     realtime: bool = False
     video: bool = True
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """The sources that are played."""
+        return self.sources
+
+    @property
+    def pace(self) -> Pace:
+        """How they are played."""
+        return Pace.REALTIME if self.realtime else Pace.LOSSLESS
 
     def check_sources(self) -> None:
         """Raise `InputError` where the results would be written over, or read as, a source."""
@@ -31,17 +39,3 @@ class ReplayOptions(Judging):
                     f"--out {self.out} would put the results among the sources, over or beside "
                     "what is replayed: choose a folder outside"
                 )
-
-    def split(self, bundle: Bundle) -> tuple[CaptureOptions, EngineOptions]:
-        """Return what the capture and what the engine process need to know."""
-        capture = CaptureOptions(
-            stream_id=uuid.uuid4().hex,
-            sources=self.sources,
-            preprocessing=bundle.manifest.preprocessing,
-            every=self.every,
-            rate_hz=self.rate_hz,
-            realtime=self.realtime,
-            region=self.region,
-            show_screen=self.show_screen,
-        )
-        return capture, self.describe_engine(bundle, realtime=self.realtime)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
-from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.replay.files import (
     EXAM_NAME,
     OVERLAY_NAME,
@@ -46,8 +46,9 @@ class Outputs:
         self._latencies = Latencies()
         self.shown = 0
 
-    def open(self, rate_hz: float) -> None:
+    def open(self, rate_hz: float, pids: Mapping[str, int]) -> None:
         """Begin: the source is open and plays at about `rate_hz`."""
+        del pids
         self._rate_hz = rate_hz
 
     def write(self, result: Result) -> None:
@@ -55,12 +56,6 @@ class Outputs:
         assert self._frames is not None
         self._frames.write(result)
         self._latencies.add(result.stage_ms)
-
-    @property
-    def ledger(self) -> Ledger:
-        """Which sampled frames are accounted for."""
-        assert self._frames is not None
-        return self._frames.ledger
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""
@@ -81,9 +76,6 @@ class Outputs:
                 }
             )
         self.shown += 1
-
-    def refresh(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Do nothing: a video has each picture once, and the next one tells the answer."""
 
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]

@@ -6,16 +6,17 @@ This is the display process: it starts the capture and the engine process and en
 from collections.abc import Callable
 from typing import Any
 
-import cv2
-import zmq
-
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import InputError
-from neurosono.stream.processes.channel import make_socket_folder, remove_socket_folder
+from neurosono.engine.contracts.errors import InputError, RunError, StoppedError
+from neurosono.engine.contracts.result import ExamSnapshot
+from neurosono.stream.processes.ledger import add_up, count_frames
 from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.outputs import open_outputs
-from neurosono.stream.replay.session import ReplaySession
+from neurosono.stream.replay.realtime import open_realtime
+from neurosono.stream.replay.session import LosslessSession
 from neurosono.stream.replay.sink import Progress, Sink
+from neurosono.stream.session.session import Session
+from neurosono.stream.view.summary import describe_models
 
 
 def replay(
@@ -29,18 +30,55 @@ def replay(
     what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
     """
     options.check_sources()
-    cv2.setNumThreads(1)  # the other cores belong to decoding and the network
     bundle = Bundle.load(options.bundle)
     student = options.load_student(bundle)
     outputs = open_sink(options, bundle)
-    folder = make_socket_folder()
+    told = options, bundle, student, outputs, on_progress
+    session: Session
     try:
-        session = ReplaySession(options, bundle, student, outputs, on_progress)
-        with zmq.Context() as context:
-            return session.run(context, folder)
+        if options.realtime:
+            session = live = open_realtime(*told)
+            exam = live.run().exam.snapshot()
+        else:
+            session = lossless = LosslessSession(*told)
+            exam = lossless.run()
+        if session.interrupted and not outputs.shown:
+            outputs.abort()
+            raise StoppedError("stopped before the first picture: nothing was written")
+        return _conclude(session, exam, outputs)
     except InputError:
         outputs.abort()
         raise
     finally:
         outputs.close_files()
-        remove_socket_folder(folder)
+
+
+def _conclude(session: Session, exam: ExamSnapshot, outputs: Sink) -> dict[str, Any]:
+    told = session.captured[-1] if session.ended else {}
+    decoded = int(told.get("decoded", session.viewer.decoded))
+    counted = count_frames(decoded, outputs.shown, exam)
+    failure = session.failure
+    if session.interrupted:
+        failure = StoppedError(
+            f"stopped after {outputs.shown} pictures: what was done up to there is kept"
+        )
+    elif failure is None and told.get("error") is not None:
+        failure = RunError(told["error"])
+    elif failure is None and not add_up(counted, told):
+        failure = RunError(f"the frames do not add up: {counted}, and capture says {dict(told)}")
+    record = outputs.finish(
+        exam,
+        {
+            "source": session.opened.get("source"),
+            "complete": failure is None,
+            "error": None if failure is None else str(failure),
+            "broken_at_frame": told.get("frame"),
+            "repaired_timestamps": told.get("repaired_timestamps"),
+            **describe_models(session.bundle, session.student),
+            "engine": session.engine,
+        },
+        counted,
+    )
+    if failure is not None:
+        raise failure
+    return record

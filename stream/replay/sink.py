@@ -1,11 +1,11 @@
 """Where a replay's pictures and results go: files that are kept, or a bench that only measures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import ExamSnapshot, Result
-from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.view.state import OverlayState
 
 
@@ -23,21 +23,14 @@ class Sink(Protocol):
 
     shown: int
 
-    @property
-    def ledger(self) -> Ledger:
-        """Which sampled frames are accounted for."""
-
-    def open(self, rate_hz: float) -> None:
-        """Begin: the source is open and plays at about `rate_hz`."""
+    def open(self, rate_hz: float, pids: Mapping[str, int]) -> None:
+        """Begin: the source is open and plays at about `rate_hz`; `pids` are the processes'."""
 
     def write(self, result: Result) -> None:
         """Take one sampled frame's result."""
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and pass it on."""
-
-    def refresh(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Show the latest picture anew, for more is known now; a sink that need not may pass."""
 
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]

@@ -1,6 +1,7 @@
 """A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`.
 
-`notes=8` writes that many coloured words and marks on its screen.
+`ventricle_mm=12` makes both lateral ventricles that wide; `notes=8` writes that many coloured words
+and marks on the screen.
 """
 
 import difflib
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 PREFIX = "phantom:"
 
-DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0,
-            "notes": 0.0}  # fmt: skip
+DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0}
 """Decision: an exam that is long enough for a prediction, on a screen of common size."""
+
+OPTIONAL = {"ventricle_mm": 12.0, "notes": 8.0}
+"""What may be asked for besides, with an example of each."""
 
 _WHOLE_NUMBERS = ("seed", "width", "height", "notes")
 _FROM_ZERO = ("seed", "notes")
@@ -61,7 +64,7 @@ def open_phantom(argument: str) -> PhantomClip:
             f"there is no phantom of {label!r}; expected one of {', '.join(DEFAULT_LABELS)}"
             f"{_suggest(label, DEFAULT_LABELS)}"
         )
-    values = dict(DEFAULTS)
+    values, known = dict(DEFAULTS), {**DEFAULTS, **OPTIONAL}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
@@ -69,10 +72,10 @@ def open_phantom(argument: str) -> PhantomClip:
             f"cannot read the phantom's parameters {query!r}; expected them as seed=7&seconds=20"
         ) from error
     for name, text in pairs:
-        if name not in DEFAULTS:
+        if name not in known:
             raise SourceError(
-                f"a phantom has no parameter {name!r}; expected {', '.join(DEFAULTS)}"
-                f"{_suggest(name, DEFAULTS)}"
+                f"a phantom has no parameter {name!r}; expected {', '.join(known)}"
+                f"{_suggest(name, known)}"
             )
         values[name] = _parse_value(name, text)
     return PhantomClip(format_name=argument, spec=_make_spec(label, values))
@@ -88,26 +91,29 @@ def _parse_value(name: str, text: str) -> float:
         kind = "a whole number" if name in _WHOLE_NUMBERS else "a number"
         raise SourceError(
             f"a phantom's {name} cannot be {text!r}; expected {kind} over {lowest_excluded}, as in "
-            f"{name}={DEFAULTS[name]:g}"
+            f"{name}={({**DEFAULTS, **OPTIONAL})[name]:g}"
         )
     return value
 
 
 def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
-    from neurosono.stream.phantom.exam import PhantomSpec
+    from neurosono.stream.phantom.exam import PhantomSpec, check_fetus
 
     try:
-        return PhantomSpec(
+        spec = PhantomSpec(
             label=label,
             seed=int(values["seed"]),
             seconds=values["seconds"],
             fps=values["fps"],
             width_px=int(values["width"]),
             height_px=int(values["height"]),
-            notes=int(values["notes"]),
+            ventricle_mm=values.get("ventricle_mm"),
+            notes=int(values.get("notes", 0)),
         )
+        check_fetus(spec)
     except (InputError, ValueError) as error:
         raise SourceError(f"cannot make this phantom: {error}") from error
+    return spec
 
 
 def _suggest(word: str, known: tuple[str, ...] | dict[str, float]) -> str:

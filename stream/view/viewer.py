@@ -6,17 +6,14 @@ Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No cl
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
+from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.state import AiState, Heatmap, OverlayState
 
 LATE_MS = 500.0
 """An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
-
-MAX_PENDING = 64
-"""Pictures kept for the heatmap of a result that has not come yet."""
 
 
 @dataclass
@@ -36,13 +33,16 @@ class Viewer:
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
-    _pending: dict[int, DisplayFrame] = field(default_factory=dict)
+    recent: Recent = field(default_factory=Recent)
+    _awaited: dict[int, int] = field(default_factory=dict)
+    """When each frame was captured whose result has not come yet."""
     _shown_skip: SkipReason | None = None
 
     def see(self, picture: DisplayFrame) -> None:
         """Take the picture that is shown next."""
         self.displayed += 1
         self.decoded = picture.index + 1
+        self.recent.see(picture)
         if picture.seq is None:
             return
         self.sampled = max(self.sampled, picture.seq + 1)
@@ -50,23 +50,22 @@ class Viewer:
         self._shown_skip = picture.skip_reason or (SkipReason.ENGINE_OFF if off else None)
         awaited = self.result is None or picture.seq > self.result.seq
         if awaited and not off:
-            self._pending[picture.seq] = picture
-            if len(self._pending) > MAX_PENDING:
-                self._pending.pop(min(self._pending))
+            self._awaited[picture.seq] = picture.captured_ns
 
     def hear(self, result: Result) -> None:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
-        own = self._pending.get(result.seq)
         # the engine answers in order: for what is older than this no answer will come any more
-        self._pending = {seq: each for seq, each in self._pending.items() if seq > result.seq}
-        if self.result is None or result.seq > self.result.seq:
-            self.result = result
-        if result.cam is not None and result.probabilities is not None and own is not None:
-            leading = int(np.argmax(result.probabilities))
+        self._awaited = {seq: at_ns for seq, at_ns in self._awaited.items() if seq > result.seq}
+        heatmap = self.recent.hear(result)
+        if self.result is not None and result.seq <= self.result.seq:
+            return
+        self.result = result
+        own = self.recent.region_of(result.seq)
+        if heatmap is not None and result.probabilities is not None and own is not None:
             self.heatmap = Heatmap(
-                cam=result.cam[leading],
-                pixels=own.region,
-                label=self.labels[leading],
+                cam=heatmap,
+                pixels=own,
+                label=self.labels[int(np.argmax(result.probabilities))],
                 seq=result.seq,
                 pts_s=result.pts_s,
             )
@@ -75,7 +74,7 @@ class Viewer:
         """The engine is gone for good: nothing of it is shown any more."""
         self.off_reason = reason
         self.heatmap = None
-        self._pending.clear()
+        self._awaited.clear()
 
     def turn_on(self, engine: str) -> None:
         """An engine is ready (again)."""
@@ -84,11 +83,6 @@ class Viewer:
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
-
-    def own_region(self, seq: int) -> NDArray[np.uint8] | None:
-        """Return the region of the sampled picture `seq`, as long as its result is awaited."""
-        picture = self._pending.get(seq)
-        return None if picture is None else picture.region
 
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
@@ -121,9 +115,8 @@ class Viewer:
             return AiState.OFF, self.off_reason
         if not self.engine:
             return AiState.STARTING, "the engine is loading"
-        if self.realtime and self._pending:
-            oldest = self._pending[min(self._pending)]
-            late_ms = (now_ns - oldest.captured_ns) / 1e6
+        if self.realtime and self._awaited:
+            late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
             if late_ms > LATE_MS:
                 return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
         return AiState.ON, ""

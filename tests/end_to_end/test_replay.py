@@ -72,11 +72,11 @@ def test_a_replay_imports_no_torch(bundle_root: Path, tmp_path: Path) -> None:
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert {
         "openvino",
-        "neurosono.stream.capture.replay",
+        "neurosono.stream.capture.process",
         "neurosono.stream.judge.worker",
         "neurosono.stream.replay.run",
     } <= imported | {
-        "neurosono.stream.capture.replay",
+        "neurosono.stream.capture.process",
         "neurosono.stream.judge.worker",
     }
     assert {
@@ -103,8 +103,10 @@ def test_real_time_counts_every_drop(bundle_root: Path, tmp_path: Path) -> None:
     done = run("replay", source, "--bundle", bundle_root, "--out", tmp_path, "--realtime")
     assert done.returncode == 0, done.stderr
     record = assert_adds_up(tmp_path)
-    assert record["frames"]["decoded"] == 180
-    assert record["frames"]["sampled"] == 180
+    frames = record["frames"]
+    assert frames["decoded"] == 180
+    # every picture is sampled but those that a newer one replaced before capture was free
+    assert frames["dropped"] >= 180 - frames["sampled"] >= 0
 
 
 def test_several_clips_are_one_exam(bundle_root: Path, tmp_path: Path) -> None:

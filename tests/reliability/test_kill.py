@@ -1,6 +1,8 @@
 """Real processes, really killed: nothing is left behind and nothing false is shown."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
     children = [
-        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.capture.process"),
         child(process, "neurosono.stream.judge.worker"),
     ]
     wait_for_pictures(out)
@@ -73,7 +75,7 @@ def test_a_killed_capture_keeps_what_came(bundle_root: Path, tmp_path: Path, run
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
-    capture = child(process, "neurosono.stream.capture.replay")
+    capture = child(process, "neurosono.stream.capture.process")
     wait_for_pictures(out)
     capture.kill()
     _, said = process.communicate(timeout=GRACE_S)
@@ -87,7 +89,7 @@ def test_a_killed_parent_takes_its_children_along(bundle_root: Path, tmp_path: P
     env = {"XDG_RUNTIME_DIR": str(tmp_path)}
     process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
     children = [
-        child(process, "neurosono.stream.capture.replay"),
+        child(process, "neurosono.stream.capture.process"),
         child(process, "neurosono.stream.judge.worker"),
     ]
     wait_for_pictures(out)
@@ -111,7 +113,7 @@ def test_an_engine_that_comes_late_to_a_still_clip_is_waited_for(
     engine = child(process, "neurosono.stream.judge.worker")
     engine.suspend()
     wait_until(lambda: (out / ".frames.jsonl.partial").is_file())
-    capture, spent_s = child(process, "neurosono.stream.capture.replay"), list[float]()
+    capture, spent_s = child(process, "neurosono.stream.capture.process"), list[float]()
 
     def waits_for_the_engine() -> bool:
         spent_s.append(sum(capture.cpu_times()[:2]))
@@ -138,12 +140,33 @@ def test_a_closed_terminal_is_a_clean_stop(
     assert assert_adds_up(out)["complete"] is False
 
 
-def test_folders_of_killed_sessions_are_swept(
+HOLD = """
+import sys
+from neurosono.stream.processes.channel import make_socket_folder
+print(make_socket_folder(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_folders_of_killed_sessions_are_swept_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")
-    left = Path("/tmp") / "neurosono-999999999-left"  # no process has such a number
-    left.mkdir(exist_ok=True)
-    made = make_socket_folder()
-    assert not left.exists()
-    remove_socket_folder(made)
+    own = Path("/tmp") / f"neurosono-my-{tmp_path.name}"  # a name of somebody's own
+    own.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    made = Path(process.stdout.readline().strip())
+    # as another container's looks from here: its process ids say nothing
+    elsewhere = made.rename(made.with_name(f"neurosono-999999999-{made.name}"))
+    remove_socket_folder(make_socket_folder())
+    assert elsewhere.is_dir(), "somebody lives there"
+    process.kill()
+    process.communicate()
+    remove_socket_folder(make_socket_folder())
+    assert not elsewhere.exists()
+    assert own.is_dir()
+    own.rmdir()

@@ -26,7 +26,7 @@ from neurosono.stream.journal.rebuild import rebuild_exam
 from neurosono.stream.keep.clips import Clips, clip_folder
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.record import LiveRecord
-from neurosono.stream.live.session import run_live
+from neurosono.stream.live.session import Live
 from neurosono.stream.live.stage import Ended
 from neurosono.stream.page.protocol import Command
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
@@ -95,7 +95,8 @@ class Session:
         self.thread.start()
 
     def _run(self, options: SessionOptions) -> None:
-        self.ended = run_live(options, self.screen, self.record, self.stop.is_set)
+        live = Live(options, self.bundle, self.screen, self.record)
+        self.ended = live.run(self.stop.is_set)
 
     def child(self, module: str) -> psutil.Process:
         def find() -> psutil.Process | None:
@@ -185,7 +186,7 @@ def test_a_stuck_engine_is_late_then_restarted(session: Session) -> None:
 def test_a_killed_capture_is_no_signal_and_comes_back(session: Session) -> None:
     decoded = session.screen.last["frames"]["decoded"]
     moment = time.monotonic()
-    capture = session.child("neurosono.stream.capture.live")
+    capture = session.child("neurosono.stream.capture.process")
     capture.send_signal(signal.SIGSTOP)
     wait_until(lambda: session.screen.since(moment, "NO SIGNAL") is not None)
     assert (session.screen.since(moment, "NO SIGNAL") or 9) < 1.0

@@ -112,7 +112,7 @@ def test_without_record_there_is_no_film(bundle_root: Path, tmp_path: Path) -> N
     ages = exam["session"]["age_ms"]["picture"]
     assert ages["count"] == frames["displayed"]
     assert 0 < ages["p50"] <= ages["p99"] <= ages["max"]
-    assert set(exam["session"]["memory_mib"]["end"]) >= {"display", "engine", "live-capture"}
+    assert set(exam["session"]["memory_mib"]["end"]) >= {"display", "engine", "capture"}
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_display_that_stood_still_blames_nobody(bundle_root: Path, tmp_path: P
     process = start(*told, "--json", "-")
     wait_until(lambda: count_used(journal) >= 3)
     engine = child(process, "neurosono.stream.judge.worker")
-    capture = child(process, "neurosono.stream.capture.live")
+    capture = child(process, "neurosono.stream.capture.process")
     process.send_signal(signal.SIGSTOP)
     begun_s = time.monotonic()
     wait_until(lambda: time.monotonic() - begun_s > 6.0)  # longer than any child may be silent

@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 
-from neurosono.engine.contracts.errors import SourceError
+from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.files.frame_decoding import explain
 from neurosono.stream.sources.live.feed import Feed, FeedInfo, Shot
 from neurosono.stream.sources.live.reconnect import Backoff
@@ -76,7 +76,7 @@ class Reading:
                 if not self._pass_on(partial(self._on_shot, shot)):
                     return
                 self.shots += 1
-        except (OSError, ValueError, av.FFmpegError, SourceError) as error:
+        except (OSError, ValueError, av.FFmpegError, SourceError, SourceBrokenError) as error:
             self.error = error
         finally:
             self.ended_after_s = self.silent_s()
@@ -94,7 +94,8 @@ class Reading:
 class Keeper:
     """Connects, watches, and connects again with growing delays until it is stopped.
 
-    `failure` says why it gave up for good, and is None while it has not.
+    `failure` says why it gave up for good, and is None while it has not. With `once` the first
+    connection is the only one: `played` says that it ended well.
     """
 
     def __init__(
@@ -107,7 +108,9 @@ class Keeper:
         backoff: Backoff,
         open_timeout_s: float,
         read_timeout_s: float,
+        once: bool = False,
     ) -> None:
+        self._once, self.played = once, False
         self._connect, self._on_open, self._on_shot = connect, on_open, on_shot
         self._on_event, self._backoff = on_event, backoff
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
@@ -143,7 +146,13 @@ class Keeper:
             reason = self._watch(reading)
             if self._stopping.is_set():
                 return
-            self.failure = self._find_failure(reading)
+            if self._once and reading.error is None and reading.done.is_set():
+                self.played = True
+                self._on_event("played", {})
+                return
+            self.failure = (
+                str(reading.error or reason) if self._once else self._find_failure(reading)
+            )
             if self.failure is not None:
                 self._on_event("lost", {"reason": self.failure, "was_open": reading.is_open})
                 return

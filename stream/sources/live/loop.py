@@ -1,57 +1,66 @@
-"""A recording, over and over at its own pace: a stand-in scanner."""
+"""A recording at its own pace, once or over and over: a stand-in scanner."""
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
-from neurosono.stream.sources.exam_source import ExamSource, open_source
+from neurosono.stream.sources.exam_source import ExamSource
 from neurosono.stream.sources.live.feed import FeedInfo, Shot
-from neurosono.stream.sources.live.links import LOOP_PREFIX, Link
+
+SIGN_OF_LIFE_S = 0.5
+"""A recording may stand still for seconds between two pictures; who waits still says so."""
 
 
-class LoopFeed:
+class RecordedFeed:
     """Plays clips, folders of them or a phantom; each round goes on where the last one ended.
 
-    A host that is too slow for the recording's rate plays it more slowly: what a scanner shows is
-    new when it shows it, so no lag is made up.
+    A live picture cannot be decoded ahead of its time, so neither is one of these: it is received
+    when it is due, as far as its forerunners tell, and what decoding takes is part of its age. A
+    host that is too slow for the recording's rate plays it more slowly: what a scanner shows is new
+    when it shows it, so no lag is handed on to the next picture.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._argument = link.argument.removeprefix(LOOP_PREFIX)
+    def __init__(self, open_recording: Callable[[], ExamSource], *, once: bool = False) -> None:
+        self._open, self._once = open_recording, once
         self._source: ExamSource | None = None
         self._stopped = threading.Event()
+        self._begun_ns = 0
         self.progress_ns = time.monotonic_ns()
 
     def open(self) -> FeedInfo:
         """Open the recording; its size shows with its first picture."""
-        self._source = open_source([self._argument], frame_threads=False)
+        self._source = self._open()
         return FeedInfo(self._source.description, 0, 0, self._source.nominal_rate_hz)
 
     def shots(self) -> Generator[Shot]:
-        """Yield each picture at its time, without end."""
+        """Yield each picture at its time, to the end or without one; raises as the source does."""
         assert self._source is not None
         interval_s = 1 / self._source.nominal_rate_hz
-        begun_ns, round_s = time.monotonic_ns(), 0.0
+        self._begun_ns, round_s = time.monotonic_ns(), 0.0
         while not self._stopped.is_set():
-            end_s = round_s
-            for picture in self._source.pictures():
-                end_s = round_s + picture.pts_s
-                late_s = (time.monotonic_ns() - begun_ns) / 1e9 - end_s
-                if late_s > interval_s:
-                    begun_ns += int(late_s * 1e9)
-                elif self._stopped.wait(max(0.0, -late_s)):
+            at_s, due_s = round_s, round_s
+            pictures = self._source.pictures()
+            while self._waits_until(due_s) and (picture := next(pictures, None)) is not None:
+                step_s, at_s = round_s + picture.pts_s - at_s, round_s + picture.pts_s
+                if not self._waits_until(at_s):
                     return
-                self.progress_ns = now_ns = time.monotonic_ns()
+                received_ns = self._begun_ns + int(at_s * 1e9)
+                late_ns = time.monotonic_ns() - received_ns
                 yield Shot(
                     picture.decoded,
-                    end_s,
-                    now_ns,
+                    at_s,
+                    received_ns,
                     picture.decode_ms,
                     damaged=False,
                     stands_alone=False,
                     chroma=picture.chroma,
                 )
-            round_s = end_s + interval_s
+                if late_ns > interval_s * 1e9:
+                    self._begun_ns += late_ns
+                due_s = at_s + (min(interval_s, step_s) if step_s > 0 else interval_s)
+            if self._once:
+                return
+            round_s = at_s + interval_s
 
     def interrupt(self) -> None:
         """End before the next picture."""
@@ -60,3 +69,13 @@ class LoopFeed:
     def close(self) -> None:
         """Nothing is held open between pictures."""
         self._stopped.set()
+
+    def _waits_until(self, at_s: float) -> bool:
+        """Wait for a moment of the recording; returns False where it is to end before."""
+        while not self._stopped.is_set():
+            self.progress_ns = now_ns = time.monotonic_ns()
+            left_s = at_s - (now_ns - self._begun_ns) / 1e9
+            if left_s <= 0:
+                return True
+            self._stopped.wait(min(left_s, SIGN_OF_LIFE_S))
+        return False

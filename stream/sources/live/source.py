@@ -16,7 +16,7 @@ from neurosono.stream.sources.live.feed import Feed, FeedInfo, FeedOptions, Shot
 from neurosono.stream.sources.live.keeper import Keeper
 from neurosono.stream.sources.live.latest import Latest
 from neurosono.stream.sources.live.links import LOOP_PREFIX, Kind, Link, check_srt, parse_link
-from neurosono.stream.sources.live.loop import LoopFeed
+from neurosono.stream.sources.live.loop import RecordedFeed
 from neurosono.stream.sources.live.reconnect import FIRST_DELAY_S, LONGEST_DELAY_S, Backoff
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -40,8 +40,9 @@ class LiveOptions:
     """How to open a live source, and whom to tell what happens to it.
 
     `on_event` hears `connected`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
-    `resolution-change`, `stream-restart`, `damage`, `recovered` and `stuck`, in the thread that
-    takes pictures. The wish is for capture cards alone.
+    `resolution-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
+    that is played once, `played`, in the thread that takes pictures. The wish is for capture cards
+    alone.
     """
 
     wish: ModeWish = field(default_factory=ModeWish)
@@ -81,10 +82,18 @@ class LiveSource:
     """Pictures as they come (a `Source`), through every loss of the connection.
 
     `index` of its pictures counts what was received: a gap is what was overrun. `clip` counts
-    connections, and what began anew or changed its size inside one. `feed` makes the connections.
+    connections, and what began anew or changed its size inside one. `feed` makes the connections;
+    `once` tells that the first of them is all there is.
     """
 
-    def __init__(self, link: Link, options: LiveOptions, feed: Callable[[Tally], Feed]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        options: LiveOptions,
+        feed: Callable[[Tally], Feed],
+        *,
+        once: bool = False,
+    ) -> None:
         self._link, self._options = link, options
         self._tally = Tally()
         self._slot: Latest[Picture] = Latest()
@@ -106,7 +115,14 @@ class LiveSource:
             backoff=Backoff(longest_s=LONGEST_DELAY_S if link.kind in _REACHED else FIRST_DELAY_S),
             open_timeout_s=options.open_timeout_s,
             read_timeout_s=options.read_timeout_s,
+            once=once,
         )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no picture will come any more, and none waits to be taken."""
+        over = self._is_closed or self._keeper.played  # asked first: the last one may come now
+        return over and not self._slot.counts.waiting
 
     @property
     def description(self) -> str:
@@ -156,8 +172,9 @@ class LiveSource:
         self._keeper.start()
         picture = self._slot.take(timeout_s)
         self._tell_events()
-        if picture is None and self._keeper.failure is not None:
-            raise SourceBrokenError(self._keeper.failure, frame=self._index)
+        failed = picture is None and self._keeper.failure is not None
+        if failed and not self._slot.counts.waiting:
+            raise SourceBrokenError(str(self._keeper.failure), frame=self._index)
         return picture
 
     def fileno(self) -> int:
@@ -269,8 +286,8 @@ def open_live(argument: str, *, options: LiveOptions | None = None) -> LiveSourc
     options = options or LiveOptions()
     link = parse_link(argument)
     if link.kind is Kind.LOOP:
-        open_source([argument.removeprefix(LOOP_PREFIX)], frame_threads=False)
-        return LiveSource(link, options, lambda _: LoopFeed(link))
+        recording = open_source([argument.removeprefix(LOOP_PREFIX)], frame_threads=False)
+        return LiveSource(link, options, lambda _: RecordedFeed(lambda: recording))
     if link.kind is Kind.SRT:
         check_srt()
     waits = FeedOptions(options.open_timeout_s, options.read_timeout_s, options.wish)

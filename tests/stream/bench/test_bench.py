@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 STAGES = (
     *("decode", "screen", "preprocess", "sample", "send", "wait"),
-    *("network", "exam", "overlay", "display"),
+    *("network", "exam", "page"),
 )
 
 
@@ -71,20 +71,22 @@ def test_in_real_time_what_is_seen_is_what_is_claimed(report: dict[str, Any]) ->
     opened = report["open_loop"]
     (frames,) = opened["frames"]
     assert frames["decoded"] == frames["displayed"] + frames["dropped"] == 60
-    assert opened["glass"]["shown"] == frames["displayed"]
+    had = opened["pictures"] + opened["not_measured_at_start"]
+    assert opened["glass"]["shown"] == had <= frames["displayed"], "the page's newest wins, too"
+    assert opened["drops"]["pictures"] <= 60 - had
     faults = {name: count for name, count in opened["glass"].items() if name != "shown"}
     assert set(faults.values()) == {0}
     assert opened["glass_age_ms"] == opened["age_ms"]
     assert opened["age_ms"]["p50"] > 0
-    assert opened["pictures"] + opened["not_measured_at_start"] == frames["displayed"]
     decoding_ms = report["stages"]["decode"]["p50"]
     assert opened["age_ms"]["p50"] > decoding_ms, "nothing is decoded before it is due"
 
 
 def test_all_three_processes_are_accounted_for(report: dict[str, Any]) -> None:
-    memory = report["closed_loop"]["memory_mib"]
-    assert set(memory["resident"]) == {"display", "capture", "engine"}
-    assert memory["together"] > 0
+    for loop in ("closed_loop", "open_loop"):
+        memory = report[loop]["memory_mib"]
+        assert set(memory["resident"]) == {"display", "capture", "engine"}
+        assert memory["together"] > 0
 
 
 class Outside(HTMLParser):
@@ -158,7 +160,7 @@ def test_a_recording_is_encoded_and_that_is_a_stage(bundle_root: Path, tmp_path:
     out = tmp_path / "report.json"
     bench(str(clip), bundle=str(bundle_root), rounds=1, record=True, json=out)
     found = json.loads(out.read_text())
-    assert found["stages"]["display"]["p50"] > 0.01
+    assert found["closed_loop"]["stages"]["display"]["p50"] > 0.01
 
 
 def test_what_cannot_be_benched_is_exit_2(bundle_root: Path, tmp_path: Path) -> None:

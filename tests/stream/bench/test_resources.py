@@ -8,9 +8,10 @@ import psutil
 import pytest
 
 from neurosono.stream.bench.resources import (
+    READ_EVERY_NS,
     Reading,
+    UsageReader,
     describe_memory,
-    find_processes,
     measure_cpu_ms,
 )
 from neurosono.stream.processes.usage import Usage, read_usage
@@ -33,11 +34,13 @@ def test_a_process_that_is_gone_reads_as_none() -> None:
     assert read_usage(done.pid) is None
 
 
-def test_children_are_known_by_their_module() -> None:
-    script = "import sys; sys.stdin.read()"
-    words = [sys.executable, "-c", script, "neurosono.stream.judge.worker"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
-        assert find_processes() == {"display": os.getpid(), "engine": child.pid}
+def test_processes_are_read_now_and_then_and_a_lost_one_is_left_out() -> None:
+    readings: list[Reading] = []
+    usage, pids = UsageReader(), {"display": os.getpid(), "engine": -1}
+    for shown in range(10):
+        usage.look(pids, shown, shown * READ_EVERY_NS // 2 + READ_EVERY_NS, readings)
+    assert [each.shown for each in readings] == [0, 2, 4, 6, 8]
+    assert all(set(each.usages) == {"display"} for each in readings)
 
 
 def read(shown: int, **cpu_s: float) -> Reading:

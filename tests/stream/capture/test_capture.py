@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.stream.capture.options import Pace
 from neurosono.stream.capture.sender import Capture
 from neurosono.stream.intake.intake import Taken
 from neurosono.stream.processes.channel import (
@@ -46,7 +47,7 @@ class Session:
         frames, engine, display, screen = self.sockets
         outlets = Outlet(frames, self.hear), Outlet(display, self.hear)
         self.engine, self.screen = Inlet(engine, 1), Inlet(screen, 1)
-        self.capture = Capture(*outlets, Stop(), realtime=True, paced=False)
+        self.capture = Capture(*outlets, Stop(), Pace.LIVE)
 
     def hear(self, event: Event) -> None:
         self.capture.hear(event)
@@ -63,7 +64,7 @@ class Session:
         def is_all() -> bool:
             self.capture.wait(0)  # what was sent before the peer had come goes now
             while (received := self.screen.receive(0)) is not None:
-                if isinstance(received.message, Event):
+                if received.message == Event("that-was-all"):
                     return True
                 if isinstance(received.message, Frame):
                     found.append(received.message.seq)

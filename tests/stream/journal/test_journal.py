@@ -7,13 +7,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.frame import SkipReason

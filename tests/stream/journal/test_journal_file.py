@@ -3,10 +3,10 @@
 import sqlite3
 import stat
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.journal.journal import Journal

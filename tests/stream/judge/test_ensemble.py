@@ -4,11 +4,11 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle

@@ -1,10 +1,10 @@
 """Frames that are offered for keeping by themselves."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError

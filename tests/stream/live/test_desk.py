@@ -16,6 +16,7 @@ from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import Command
+from neurosono.stream.view.recent import Recent
 from tests.stream.keep.test_look import draw_view
 from tests.support.records import STREAM, make_exam, make_results
 
@@ -44,9 +45,10 @@ def show(desk: Desk, record: LiveRecord, seconds: int) -> list[Result]:
     desk.open_exam(make_exam().labels)
     for result in results:
         at_ns = result.captured_ns
-        desk.see(DisplayFrame(STREAM, result.seq, at_ns, result.pts_s, PICTURE, result.seq))
+        desk.recent.see(DisplayFrame(STREAM, result.seq, at_ns, result.pts_s, PICTURE, result.seq))
+        desk.recent.hear(result)
         record.record(result)
-        desk.judge(result, PICTURE)
+        desk.judge(result)
     return results
 
 
@@ -57,7 +59,7 @@ def kept(record: LiveRecord) -> list[Any]:
 
 def test_what_is_offered_is_kept_and_shown(record: LiveRecord) -> None:
     hub = Listener()
-    desk = Desk(hub, record, lambda: None)
+    desk = Desk(hub, record, Recent(), lambda: None)
     results = show(desk, record, 12)
     found = kept(record)
     assert {"evidence", "plane"} <= {each.reason for each in found}
@@ -76,14 +78,14 @@ def test_what_is_offered_is_kept_and_shown(record: LiveRecord) -> None:
 
 def test_a_second_read_is_not_told_what_the_ai_picked(record: LiveRecord) -> None:
     hub = Listener()
-    show(Desk(hub, record, lambda: None, blind=True), record, 12)
+    show(Desk(hub, record, Recent(), lambda: None, blind=True), record, 12)
     assert {each.reason for each in kept(record)} >= {"evidence", "plane"}, "the record has it"
     assert not hasattr(hub, "told")
 
 
 def test_a_frame_kept_by_a_key_has_its_own_heatmap_and_no_label(record: LiveRecord) -> None:
     hub = Listener()
-    desk = Desk(hub, record, lambda: None)
+    desk = Desk(hub, record, Recent(), lambda: None)
     results = show(desk, record, 1)
     judged = next(each for each in reversed(results) if each.used)
     desk.obey(Command("keep", {"index": judged.seq}))
@@ -97,7 +99,7 @@ def test_a_frame_kept_by_a_key_has_its_own_heatmap_and_no_label(record: LiveReco
 
 def test_a_review_of_a_proposal_is_filed(record: LiveRecord) -> None:
     hub = Listener()
-    desk = Desk(hub, record, lambda: None)
+    desk = Desk(hub, record, Recent(), lambda: None)
     show(desk, record, 3)
     name = hub.told[0]["name"]
     desk.obey(Command("review", {"key_frame_id": name, "verdict": "reject"}))
@@ -107,7 +109,7 @@ def test_a_review_of_a_proposal_is_filed(record: LiveRecord) -> None:
 
 def test_what_was_kept_in_the_exam_before_is_not_reviewed_in_the_next(record: LiveRecord) -> None:
     hub = Listener()
-    desk = Desk(hub, record, lambda: None)
+    desk = Desk(hub, record, Recent(), lambda: None)
     show(desk, record, 3)
     name = hub.told[0]["name"]
     desk.open_exam(make_exam().labels)

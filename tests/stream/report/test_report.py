@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from neurosono.engine.bundle import Bundle
@@ -298,7 +299,9 @@ def test_planes_that_a_gate_named_are_counted_and_cautioned(
     exam = journal.begin(about)
     for result in make_results(make_exam(), FRAMES):
         clock.set(1 + result.seq / 30)
-        exam.record(replace(result, plane="transthalamic" if result.used else "spine-sagittal"))
+        exam.record(
+            structs.replace(result, plane="transthalamic" if result.used else "spine-sagittal")
+        )
     exam.end({"complete": True})
     with journal.read() as reader:
         found = describe_report(reader, "last")

@@ -51,6 +51,9 @@ def test_defaults():
         ("phantom:normal?seed=1.5", "whole number"),
         ("phantom:normal?seed=-1", "seed cannot be"),
         ("phantom:normal?width=3", "cannot make this phantom"),
+        ("phantom:normal?ventricle_mm=40", "ventricles are 5 to 20 mm wide"),
+        ("phantom:normal?ventricle_mm=wide", "ventricle_mm cannot be"),
+        ("phantom:normal?seed=6&ventricle_mm=20", "holds ventricles up to"),
         ("phantom:normal?seed", "parameters"),
     ],
 )

@@ -1,9 +1,8 @@
 """What the screen may show: never a late answer, never another frame's heatmap."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result

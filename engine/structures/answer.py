@@ -1,0 +1,87 @@
+"""What the network says of one picture, as plain arrays, and the grid that it says it of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import EngineFailedError, InputError
+from neurosono.engine.structures.names import PLANES, STRUCTURES
+
+STRIDES_PX = (8, 16, 32)
+"""Of the pyramid's levels."""
+MAP_STRIDE_PX = 4
+"""Of the map of the head's inside."""
+
+OUTPUTS = ("classes", "centreness", "sides", "turns", "planes", "head")
+"""Names of the graph's outputs, each with a batch of one in front."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the network looks: the pixel of each location, level by level, row by row."""
+
+    size_px: int
+
+    def __post_init__(self) -> None:
+        if self.size_px < 64 or self.size_px % STRIDES_PX[-1]:
+            raise InputError(
+                f"the network's side must be a multiple of {STRIDES_PX[-1]} from 64, "
+                f"found {self.size_px}"
+            )
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Return how many locations each level has."""
+        return tuple((self.size_px // stride) ** 2 for stride in STRIDES_PX)
+
+    def locations(self) -> tuple[Array, Array]:
+        """Return x, y (N, 2) and stride (N,) of every location, in pixels.
+
+        A 3x3 convolution of stride 2 and padding 1 looks about every second pixel, from the first
+        on, so cell (i, j) of a level looks about (i, j) times its stride, as torchvision has it.
+        """
+        points, strides = [], []
+        for stride in STRIDES_PX:
+            along = np.arange(self.size_px // stride, dtype=np.float32) * stride
+            y, x = np.meshgrid(along, along, indexing="ij")
+            points.append(np.stack([x.ravel(), y.ravel()], axis=1))
+            strides.append(np.full(x.size, stride, np.float32))
+        return np.concatenate(points), np.concatenate(strides)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One picture's answer: N locations, C structures, P planes; float32, checked where made.
+
+    `classes` (N, C) and `centreness` (N,) are 0 to 1; `sides` (N, 4) left, top, right and bottom
+    in strides, 0 or more, in the box's own frame; `turns` (N, 2) cosine and sine of twice the
+    angle; `planes` (P,) sum to 1; `head` (h, w) is over 0 inside the head.
+    """
+
+    grid: Grid
+    classes: Array
+    centreness: Array
+    sides: Array
+    turns: Array
+    planes: Array
+    head: Array
+
+    def __post_init__(self) -> None:
+        n, cells = sum(self.grid.counts), self.grid.size_px // MAP_STRIDE_PX
+        expected = {
+            "classes": (n, len(STRUCTURES)),
+            "centreness": (n,),
+            "sides": (n, 4),
+            "turns": (n, 2),
+            "planes": (len(PLANES),),
+            "head": (cells, cells),
+        }
+        for name, shape in expected.items():
+            found = getattr(self, name)
+            if found.shape != shape:
+                raise InputError(f"{name} must be {shape}, found {found.shape}")
+            if not np.isfinite(found).all():
+                raise EngineFailedError(f"the structures' network gave {name} that are no numbers")

@@ -1,0 +1,60 @@
+"""The structures' network as OpenVINO runs it: one picture in, one reading out. Without torch."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.preprocess import preprocess
+from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
+from neurosono.engine.structures.reading import Reading, read_answer
+
+INPUT = "grey"
+
+
+class StructuresGraph:
+    """A compiled graph; raises `BundleError` where the file is none of ours."""
+
+    def __init__(self, path: Path, threads: int = 2) -> None:
+        core = ov.Core()
+        try:
+            model = core.read_model(path)
+            found = {name for output in model.outputs for name in output.get_names()}
+            if not set(OUTPUTS) <= found:
+                raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")
+            self.grid = Grid(int(model.input(INPUT).partial_shape[3].get_length()))
+            config = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": "f32",
+                "NUM_STREAMS": "1",
+                "INFERENCE_NUM_THREADS": threads,
+            }
+            self._request = core.compile_model(model, "CPU", config).create_infer_request()
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise BundleError(f"{path} finds no structures: {reason}") from error
+        self._spec = PreprocessingSpec(size_px=self.grid.size_px, resize_px=1024)
+
+    def infer(self, square: NDArray[np.uint8]) -> Answer:
+        """Return the answer of an (S, S) uint8 square; raises `InputError`, `EngineFailedError`."""
+        side = self.grid.size_px
+        if square.shape != (side, side) or square.dtype != np.uint8:
+            raise InputError(
+                f"the structures' network takes ({side}, {side}) uint8, "
+                f"found {square.shape} {square.dtype}"
+            )
+        self._request.infer({INPUT: np.ascontiguousarray(square)[None, None]})
+        found = {name: np.array(self._request.get_tensor(name).data)[0] for name in OUTPUTS}
+        return Answer(self.grid, **found)
+
+    def read(self, pixels: NDArray[np.uint8], mm_per_px: float | None = None) -> Reading:
+        """Return the reading of a region, (H, W) grey or (H, W, 3) BGR uint8.
+
+        Raises `InputError` for pixels or a scale that cannot be, `EngineFailedError` where the
+        network's numbers are not finite.
+        """
+        height, width = pixels.shape[:2]
+        return read_answer(self.infer(preprocess(pixels, self._spec)), height, width, mm_per_px)

@@ -1,0 +1,112 @@
+"""A recorded exam, judged in this process: no others are started."""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from neurosono.bundles import OpenBundle, open_bundle
+from neurosono.engine.backends import Ahead, Backend
+from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
+from neurosono.engine.contracts.frame import DisplayFrame, Frame
+from neurosono.pictures import Given, open_pictures
+from neurosono.results import FrameResult
+from neurosono.stream.intake.evidence import EvidenceGate
+from neurosono.stream.intake.intake import Intake
+from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.judge.worker import Worker
+from neurosono.stream.pictures.region import parse_region
+from neurosono.stream.screen.follow import Screen
+
+
+def judge(
+    source: Given,
+    bundle: str | Path | OpenBundle = "demo",
+    *,
+    every: int | None = 1,
+    rate_hz: float | None = None,
+    region: str | None = None,
+    show_screen: bool = False,
+    cam_hz: float = 5.0,
+    pictures_hz: float = 25.0,
+    backend: Backend | None = None,
+) -> Iterator[tuple[DisplayFrame, FrameResult]]:
+    """Judge one exam, picture by picture: yields every sampled picture with its result.
+
+    `source` is the path of a clip, still, DICOM file or folder, `phantom:LABEL?seed=7`, or a list
+    of those; a `Source` of your own; or any iterable of pictures, `(H, W)` grey or `(H, W, 3)` BGR
+    uint8 arrays, `pictures_hz` a second, or `Picture`s that know their times. `bundle` is a folder,
+    `demo`, or an `OpenBundle`; `backend` runs it where it is given.
+
+    One picture in `every` is sampled, or `rate_hz` a second of source time (then `every` is None).
+    The ultrasound is found on each screen, or is `region`, `x,y,w,h` in pixels; pictures hold it
+    alone unless `show_screen`. At most `cam_hz` results a second carry class maps.
+
+    Nothing is lost and nothing waits for a clock: the results are those of `neurosono replay` on
+    the same pixels, to the last bit. The region is first sought in eight pictures, so the first
+    result comes after the eighth; named sources are also read a few pictures ahead.
+
+    Raises `InputError` (`SourceError`, `BundleError`, `EngineUnavailableError`) before anything is
+    begun; while it runs, `SourceBrokenError` after the last picture that can be read, or that is
+    one, and `EngineFailedError`.
+    """
+    screen = Screen(None if region is None else parse_region(region), show_screen=show_screen)
+    sampler = Sampler(None if rate_hz is not None and every == 1 else every, rate_hz)
+    pictures, named = open_pictures(source, pictures_hz)
+    opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, backend=backend)
+    if backend is not None and opened.backend is not backend:
+        opened = OpenBundle(opened.bundle, backend, opened.gate)
+    intake = Intake(
+        pictures,
+        screen=screen,
+        sampler=sampler,
+        gate=EvidenceGate(),
+        spec=opened.bundle.manifest.preprocessing,
+        stream_id=uuid.uuid4().hex,
+        show_screen=show_screen,
+    )
+    return _judge(intake, opened, opened.begin_exam(cam_hz), ahead=named)
+
+
+def _judge(
+    intake: Intake, opened: OpenBundle, worker: Worker, *, ahead: bool
+) -> Iterator[tuple[DisplayFrame, FrameResult]]:
+    backend = opened.backend if ahead and isinstance(opened.backend, Ahead) else None
+    for picture, frame in _read_ahead(intake, backend, worker.lets_pass):
+        yield picture, FrameResult(opened.bundle.manifest, worker.judge(frame))
+
+
+def _read_ahead(
+    intake: Intake, backend: Ahead | None, is_wanted: Callable[[], bool]
+) -> Iterator[tuple[DisplayFrame, Frame]]:
+    """Yield the sampled pictures in order, while the backend works on those that come next."""
+    depth = 0 if backend is None else backend.ahead
+    held: deque[tuple[DisplayFrame, Frame]] = deque()
+    broken: SourceBrokenError | None = None
+    try:
+        for taken in intake.frames():
+            if taken.sampled is None:
+                continue
+            if backend is not None and taken.sampled.pixels is not None and is_wanted():
+                backend.begin(taken.sampled.pixels)
+            held.append((taken.display, taken.sampled))
+            if len(held) > depth:
+                yield held.popleft()
+    except SourceBrokenError as error:
+        broken = error  # the frames before it still get their results
+    except GeneratorExit:
+        _take_begun(backend, held)
+        raise
+    while held:
+        yield held.popleft()
+    if broken is not None:
+        raise broken
+
+
+def _take_begun(backend: Ahead | None, held: deque[tuple[DisplayFrame, Frame]]) -> None:
+    """Let go of what was begun, so that the next exam finds the engine free."""
+    for _, frame in held:
+        if backend is not None and frame.pixels is not None:
+            with suppress(NeurosonoError, RuntimeError):  # the engine itself may have failed
+                backend.infer(frame.pixels[None])

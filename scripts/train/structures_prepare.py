@@ -1,0 +1,87 @@
+"""From phantoms to what the structures' detector learns from: squares with their exact truth."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.structures.names import NO_HEAD, SPINE, STRUCTURES
+from neurosono.stream.phantom.cohort import SCREENS_PX
+from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec, exam_frames
+from neurosono.stream.phantom.head import widest_ventricle_mm
+from neurosono.stream.phantom.patient import draw_patient, random_stream
+from neurosono.stream.phantom.spec import VENTRICLE_RANGE_MM
+from neurosono.training.detect.data import to_square
+from neurosono.training.detect.rows import PHANTOM, Labelled, Row
+
+Square = NDArray[np.uint8]
+
+FPS = 1.0
+SECONDS = 10.0
+"""Ten pictures an exam, a second apart: each of another level or view."""
+LEAST_VISIBLE = 0.6
+"""A structure of which the scan lines reach less is not asked for."""
+_NORMAL = 4
+"""Of eight exams this many are normal: the planes and widths of the rest are not what is sought."""
+
+
+def take_phantoms(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Square, Row]]:
+    """Yield squares of generated exams with their truth.
+
+    Half of the exams are normal, the other classes in turn; in half of all, the ventricles are
+    drawn from 5 to 20 mm. Spectra and colour Doppler are left out, as a replay leaves them out.
+    """
+    others = [label for label in DEFAULT_LABELS if label != "normal"]
+    for number in range(exams):
+        width, height = SCREENS_PX[number % len(SCREENS_PX)]
+        abnormal = others[number // 2 % len(others)]
+        spec = PhantomSpec(
+            label="normal" if number % 8 < _NORMAL else abnormal,
+            seed=seed,
+            seconds=SECONDS,
+            fps=FPS,
+            width_px=width,
+            height_px=height,
+            patient=number,
+            namespace="cohort",
+        )
+        if number % 2:
+            rng = random_stream(spec.namespace, seed, number, "ventricles")
+            room = widest_ventricle_mm(draw_patient(spec.namespace, seed, number))
+            width_mm = min(float(rng.uniform(*VENTRICLE_RANGE_MM)), room)
+            spec = replace(spec, ventricle_mm=max(width_mm, VENTRICLE_RANGE_MM[0]))
+        yield from take_phantom(spec)
+        watch()
+
+
+def take_phantom(spec: PhantomSpec) -> Iterator[tuple[Square, Row]]:
+    """Yield the squares of one generated exam, cut out of the screen where the picture truly is."""
+    for frame in exam_frames(spec, structures=True):
+        if frame.kind not in ("bmode", "nonfetal"):
+            continue
+        x, y, w, h = frame.region
+        grey = cv2.cvtColor(frame.pixels[y : y + h, x : x + w], cv2.COLOR_BGR2GRAY)
+        yield to_square(np.asarray(grey, np.uint8), _row_of(spec, frame))
+
+
+def _row_of(spec: PhantomSpec, frame: PhantomFrame) -> Row:
+    truth = frame.truth
+    assert truth is not None
+    seen = [each for each in truth.structures if each.visible >= LEAST_VISIBLE]
+    hidden = {each.label for each in truth.structures} - {each.label for each in seen}
+    row = Row(
+        path=f"{spec.label}/{spec.seed}-{spec.patient}/{frame.index}",
+        source=PHANTOM,
+        patient=f"{PHANTOM}-{spec.seed}-{spec.patient}",
+        machine=PHANTOM,
+        planes=(truth.plane,),
+        known=tuple(name for name in STRUCTURES if name not in hidden),
+        boxes=tuple(Labelled(each.label, each.box) for each in seen),
+        head=truth.head,
+        head_known=truth.head is not None or truth.plane in (NO_HEAD, SPINE),
+    )
+    away = np.array([[1.0, 0, -frame.region[0]], [0, 1.0, -frame.region[1]]])
+    return replace(row.mapped(away), mm_per_px=truth.mm_per_px)

@@ -1,0 +1,105 @@
+"""A live session with all that is kept of it: the journal, clips, films, an exam to go on with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.exam.exam import Exam
+from neurosono.stream.journal.journal import Journal
+from neurosono.stream.journal.rebuild import rebuild_exam
+from neurosono.stream.keep.clips import Clips
+from neurosono.stream.keep.recording import Film, Recorder, recording_folder
+from neurosono.stream.live.options import SessionOptions
+from neurosono.stream.live.record import LiveRecord
+from neurosono.stream.live.session import Live
+from neurosono.stream.live.stage import Ended
+from neurosono.stream.page.hub import Hub
+from neurosono.stream.view.summary import describe_exam, describe_models
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """What is kept of a live session, and where.
+
+    `journal` is the exam record (None: in the user's data folder), `resume` an exam in it to go on
+    with. `keep_clips` writes a clip of what was seen before each kept frame, `record` films the
+    exam, into the folder `record_to` (None: beside the journal).
+    """
+
+    journal: Path | None = None
+    keep_clips: bool = False
+    resume: str | None = None
+    record: Film | None = None
+    record_to: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.record_to is not None and self.record is None:
+            raise InputError("--record-to says where: say what too, --record overlay or clean")
+
+
+@dataclass
+class Scene:
+    """A live session that is ready to run."""
+
+    options: SessionOptions
+    bundle: Bundle
+    student: Bundle | None
+    journal: Journal
+    record: LiveRecord
+    clips: Clips | None
+    recorder: Recorder | None
+    begun: Exam | None
+    hub: Hub = field(default_factory=Hub)
+    ended: Ended | None = None
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Run until `stopped`, and end the exam's record; raises as `Live.run` does."""
+        live = Live(
+            *(self.options, self.bundle, self.hub, self.record, self.begun),
+            student=self.student,
+            second_read=self.options.second_read,
+        )
+        self.ended = live.run(stopped)
+        self.record.end(self.ended.counts)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the exam that ended, as `exam.json` would; once the scene is closed, all of it."""
+        assert self.ended is not None, "it has to run first"
+        counts = self.hub.counts
+        screens = ("viewers_seen", "published", "encoded", "superseded", "painted")
+        measured = {**self.ended.measured, "screens": {n: getattr(counts, n) for n in screens}}
+        return {
+            **describe_exam(self.bundle.manifest.labels, self.ended.exam.snapshot()),
+            "exam": self.record.exam_id,
+            "source": "live",
+            "frames": self.ended.counts,
+            "latency_ms": {},
+            "session": measured,
+            "engine": self.ended.engine,
+            **describe_models(self.bundle, self.student),
+        } | ({} if self.recorder is None else {"recording": self.recorder.describe()})
+
+
+@contextmanager
+def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
+    """Open all that a live session needs, and close it on the way out.
+
+    Raises `InputError` where source, bundle, engine or a place to write cannot be used.
+    """
+    bundle = Bundle.load(options.bundle)
+    student = options.load_student(bundle)
+    options.check(bundle)
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal.open(keeping.journal))
+        clips = stack.enter_context(Clips(journal.path)) if keeping.keep_clips else None
+        recorder, resume = None, keeping.resume
+        if keeping.record is not None:
+            folder = keeping.record_to or recording_folder(journal.path)
+            recorder = stack.enter_context(Recorder(folder, keeping.record, bundle.manifest))
+        begun = None if resume is None else rebuild_exam(journal, resume, bundle, student)
+        record = LiveRecord(journal, bundle, clips, resume, recorder, student)
+        yield Scene(options, bundle, student, journal, record, clips, recorder, begun)

@@ -1,0 +1,96 @@
+"""What every session is asked: which frames are judged, of which region, and by which engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.exam.pair import check_pair
+from neurosono.stream.capture.options import CaptureOptions, Pace
+from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.judge.options import EngineOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
+
+    Which sources are played, and at what `pace`, is for those to say who build on this.
+    """
+
+    bundle: str = "demo"
+    every: int | None = 1
+    rate_hz: float | None = None
+    region: str | None = None
+    show_screen: bool = False
+    cam_hz: float = 5.0
+    engine: str = "auto"
+    precision: str | None = None
+    members: int | None = None
+    threads: int = 0
+    student: str | None = None
+
+    def __post_init__(self) -> None:
+        Sampler(self.every, self.rate_hz)  # refuses what samples nothing
+        if not 0 <= self.cam_hz <= 1000:
+            raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
+        if self.threads < 0:
+            raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """The sources that are played."""
+        raise NotImplementedError
+
+    @property
+    def pace(self) -> Pace:
+        """How they are played."""
+        raise NotImplementedError
+
+    def load_student(self, bundle: Bundle) -> Bundle | None:
+        """Return the bundle that judges every frame before `bundle` does, if one was named.
+
+        Raises `BundleError` where it is none or does not go with `bundle`.
+        """
+        if self.student is None:
+            return None
+        student = Bundle.load(self.student)
+        check_pair(bundle, student)
+        return student
+
+    def for_capture(
+        self, bundle: Bundle, first_seq: int = 0, first_index: int = 0
+    ) -> CaptureOptions:
+        """Return what a capture process is told; another goes on where the one before stopped."""
+        return CaptureOptions(
+            sources=self.played,
+            preprocessing=bundle.manifest.preprocessing,
+            pace=self.pace,
+            every=self.every,
+            rate_hz=self.rate_hz,
+            region=self.region,
+            show_screen=self.show_screen,
+            first_seq=first_seq,
+            first_index=first_index,
+        )
+
+    def for_engine(
+        self, bundle: Bundle, exam: dict[str, Any] | None = None, avoid: Sequence[str] = ()
+    ) -> EngineOptions:
+        """Return what an engine process is told.
+
+        `exam` is the state to go on from, `avoid` the engines that failed in this session.
+        """
+        return EngineOptions(
+            bundle=str(bundle.root),
+            engine=self.engine,
+            precision=self.precision,
+            members=self.members,
+            threads=self.threads,
+            cam_hz=self.cam_hz,
+            newest_wins=self.pace.newest_wins,
+            exam=exam,
+            avoid=tuple(avoid),
+            student=self.student,
+        )

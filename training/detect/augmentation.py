@@ -1,0 +1,88 @@
+"""Another view of a square: turned, mirrored, larger or smaller, brighter, noisier, partly hidden.
+
+Boxes and ellipses go along. The anatomy keeps its proportions to a few per cent.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.structures.names import STRUCTURES
+from neurosono.training.detect.rows import Row
+
+Square = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far a view may differ."""
+
+    turn_deg: float = 25.0
+    scale: float = 0.22
+    squeeze: float = 0.04
+    shift: float = 0.08
+    mirror: float = 0.5
+    gain: float = 0.25
+    gamma: float = 0.3
+    noise: float = 0.06
+    hide: float = 0.3
+
+
+def augment(
+    square: Square, row: Row, rng: np.random.Generator, strength: Strength
+) -> tuple[Square, Row]:
+    """Return a view (S, S) uint8 and its row; structures that fall off it are left out."""
+    side = square.shape[0]
+    matrix = _draw_affine(side, rng, strength)
+    view = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    return _alter(np.asarray(view, np.uint8), rng, strength), _clip(row.mapped(matrix), side)
+
+
+def _draw_affine(side: int, rng: np.random.Generator, strength: Strength) -> NDArray[np.float64]:
+    turn = np.radians(rng.normal(0, strength.turn_deg / 2)) + np.pi * (rng.random() < 0.1)
+    scale = np.exp(rng.uniform(-strength.scale, strength.scale))
+    squeeze = np.exp(rng.uniform(-strength.squeeze, strength.squeeze))
+    flip = np.array([1 if rng.random() > strength.mirror else -1 for _ in range(2)])
+    c, s = np.cos(turn), np.sin(turn)
+    linear = np.array([[c, -s], [s, c]]) @ np.diag(flip * scale * np.array([squeeze, 1 / squeeze]))
+    middle = np.full(2, (side - 1) / 2)
+    moved = middle + rng.uniform(-strength.shift, strength.shift, 2) * side
+    return np.column_stack([linear, moved - linear @ middle])
+
+
+def _clip(row: Row, side: int) -> Row:
+    """Leave out structures whose middle is off the square; say nothing of their kind any more."""
+    inside = tuple(b for b in row.boxes if 0 <= b.box.cx < side and 0 <= b.box.cy < side)
+    lost = {each.label for each in row.boxes} - {each.label for each in inside}
+    known = tuple(name for name in STRUCTURES if name in row.known and name not in lost)
+    return replace(row, boxes=inside, known=known)
+
+
+def _alter(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
+    level = square.astype(np.float32) / 255
+    level = level ** np.float32(np.exp(rng.uniform(-strength.gamma, strength.gamma)))
+    level = level * np.float32(1 + rng.uniform(-strength.gain, strength.gain))
+    if rng.random() < 0.3:
+        level = cv2.GaussianBlur(level, (0, 0), float(rng.uniform(0.4, 1.1)))
+    if rng.random() < 0.4:
+        size = np.float32(rng.uniform(0, strength.noise))
+        level = level * (1 + size * rng.standard_normal(level.shape, dtype=np.float32) * 2)
+    if rng.random() < strength.hide:
+        _shade(np.asarray(level, np.float32), rng)
+    return np.asarray(np.clip(level * 255, 0, 255), np.uint8)
+
+
+def _shade(level: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Darken a stripe as a shadow does, or black a box out as letters are."""
+    side = level.shape[0]
+    if rng.random() < 0.5:
+        along = np.arange(side, dtype=np.float32)
+        wide = rng.uniform(0.02, 0.1) * side
+        fall = rng.uniform(0.2, 0.8) * np.exp(-(((along - rng.uniform(0, side)) / wide) ** 2))
+        level *= (1 - fall).astype(np.float32)[None, :]
+        return
+    w, h = (rng.uniform(0.05, 0.2, 2) * side).astype(int)
+    x, y = int(rng.integers(0, side - w)), int(rng.integers(0, side - h))
+    level[y : y + h, x : x + w] = 0

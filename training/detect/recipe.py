@@ -1,0 +1,43 @@
+"""How the detector is trained; help, validation and default at once."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neurosono.engine.contracts.errors import InputError
+
+
+@dataclass(frozen=True)
+class DetectRecipe:
+    """AdamW with one warm-up and one cosine; weights are averaged over the last steps.
+
+    `pictures` are how many views are seen in all; `held_out` is the fold whose patients are only
+    judged, None to train on everyone.
+    """
+
+    pictures: int = 60_000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.03
+    average: float = 0.998
+    clip_norm: float = 10.0
+    held_out: int | None = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 2 or self.pictures < self.batch:
+            raise InputError(
+                f"a batch has 2 pictures or more and training at least one batch, found "
+                f"{self.pictures} pictures in batches of {self.batch}"
+            )
+        if not 0 < self.warmup < 1 or not 0 <= self.average < 1 or self.learning_rate <= 0:
+            raise InputError("warmup and average are shares under 1, the learning rate is over 0")
+
+    @property
+    def steps(self) -> int:
+        """Return the number of batches."""
+        return self.pictures // self.batch
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every setting."""
+        return asdict(self)

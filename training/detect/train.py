@@ -1,0 +1,166 @@
+"""Fits the detector; a killed run goes on from its last checkpoint, picture for picture."""
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.answer import Grid
+from neurosono.training.detect.augmentation import Strength, augment
+from neurosono.training.detect.data import DetectData
+from neurosono.training.detect.deck import Deck
+from neurosono.training.detect.losses import measure_losses, weigh
+from neurosono.training.detect.network import Detector
+from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.targets import Targets, aim
+from neurosono.training.fit.checkpoint import UNREADABLE
+
+STATE_NAME = "state.pt"
+Watch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass
+class History:
+    """The mean of each loss since the last checkpoint, a line a checkpoint."""
+
+    lines: list[dict[str, float]] = field(default_factory=list)
+
+
+class DetectTrainer:
+    """One training; deterministic for a thread count.
+
+    Every view follows from the recipe's seed and the step, so a checkpoint needs no random state.
+    """
+
+    def __init__(self, data: DetectData, recipe: DetectRecipe, device: str = "cpu") -> None:
+        self.data, self.recipe = data, recipe
+        self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
+        self._grid, self._device = Grid(data.size_px), torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.history = History()
+        self.done = 0
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+        )
+
+    def fit(self, until: int | None = None, watch: Watch = lambda *_: None) -> None:
+        """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
+        self.network.train()
+        for at in range(self.done, min(until or self.recipe.steps, self.recipe.steps)):
+            for group in self._optimiser.param_groups:
+                group["lr"] = self._rate(at)
+            losses = self._step(at)
+            if not all(math.isfinite(loss) for loss in losses.values()):
+                raise RunError(
+                    f"the loss is no number in step {at + 1}: lower the learning rate and go on "
+                    "from the last checkpoint"
+                )
+            self._remember(at)
+            self.done = at + 1
+            watch(self.done, losses)
+
+    def averaged(self) -> Detector:
+        """Return a network with the averaged weights, ready to judge, on the CPU."""
+        network = Detector()
+        network.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        return network.eval()
+
+    def _rate(self, at: int) -> float:
+        part, warm = (at + 1) / self.recipe.steps, self.recipe.warmup
+        if part < warm:
+            return self.recipe.learning_rate * part / warm
+        left = 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
+        return self.recipe.learning_rate * max(left, 0.01)
+
+    def _step(self, at: int) -> dict[str, float]:
+        torch.manual_seed(self.recipe.seed * 1_000_003 + at)  # dropout, too, follows from the step
+        grey, targets = self._draw_batch(at)
+        half = torch.autocast(self._device.type, torch.bfloat16)
+        with half if _has_bfloat16(self._device) else nullcontext():
+            raw = self.network.look(grey)
+        losses = measure_losses(raw, targets)
+        self._optimiser.zero_grad(set_to_none=True)
+        weigh(losses).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self._optimiser.step()
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _draw_batch(self, at: int) -> tuple[Tensor, list[Targets]]:
+        rng = np.random.default_rng([self.recipe.seed, 31, at])
+        views, targets = [], []
+        for _ in range(self.recipe.batch):
+            number = self.deck.deal(rng)
+            square = np.array(self.data.frames[number])
+            view, row = augment(square, self.data.rows[number], rng, Strength())
+            views.append(view)
+            targets.append(aim(row, self._grid))
+        grey = torch.from_numpy(np.stack(views)).unsqueeze(1).to(self._device).float()
+        return grey.contiguous(memory_format=torch.channels_last), targets
+
+    def _remember(self, at: int) -> None:
+        """Average the weights over the last steps, more slowly the further training is."""
+        keep = min(self.recipe.average, (1 + at) / (10 + at))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[name].mul_(keep).add_(value, alpha=1 - keep)
+                else:
+                    self.average[name].copy_(value)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state aside, then rename it."""
+        state = {
+            "recipe": self.recipe.to_json(),
+            "data": self.data.digest,
+            "done": self.done,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self._optimiser.state_dict(),
+            "history": self.history.lines,
+        }
+        aside = path.with_suffix(".part")
+        torch.save(state, aside)
+        aside.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; raises `InputError` where data or recipe are others."""
+        try:
+            state: dict[str, Any] = torch.load(path, self._device, weights_only=True)
+            same = state["recipe"] == self.recipe.to_json() and state["data"] == self.data.digest
+        except UNREADABLE as error:
+            raise InputError(
+                f"{path} is no checkpoint ({error}): remove it to begin anew"
+            ) from error
+        if not same:
+            raise InputError(
+                f"{path} was trained on other data or by another recipe: choose another folder, or "
+                "remove it to begin anew"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.history.lines = state["history"]
+        self.done = int(state["done"])
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Return whether half-width numbers are quick there: on old CPUs they are slower."""
+    if device.type != "cpu":
+        return True
+    found: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(found())
