@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
@@ -14,9 +14,6 @@ from neurosono.stream.pictures.colour import has_doppler
 from neurosono.stream.pictures.picture import Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
-
-LARGE_BOX_SHARE = 0.04
-"""Of the region's area: real letters covered up to 0.015, boxes of power Doppler 0.23 and more."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Intake:
             reason = SkipReason.LAYOUT_CHANGE
         elif picture.damaged:
             reason = SkipReason.DAMAGED
-        elif _hides_colour(picture, screened.region):
+        elif _hides_flow(picture, screened.region):
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
@@ -127,13 +124,13 @@ class Intake:
         )
 
 
-def _hides_colour(picture: Picture, region: Region) -> bool:
-    """Whether what was blanked as letters is too large for them, and full of Doppler's colours."""
-    least = LARGE_BOX_SHARE * region.w * region.h
-    letters = tuple(box for box in region.text if box[2] * box[3] <= least)
-    if letters == region.text:
+def _hides_flow(picture: Picture, region: Region) -> bool:
+    """Whether flow lies under what was blanked as letters."""
+    if not region.text:
         return False
-    return has_doppler(picture.crop(replace(region, text=letters)))
+    if picture.chroma is not None and picture.chroma.is_neutral(region.bare):
+        return False
+    return has_doppler(picture.crop(region.bare), region.text)
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

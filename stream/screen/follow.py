@@ -3,7 +3,7 @@
 Nothing outside the region passes: while the region is not known, the pixels are blanked.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -81,7 +81,7 @@ def _read(picture: Picture, region: Region, bare: Pixels) -> _Look:
 
 def _lay_bare(picture: Picture, region: Region) -> Pixels:
     """Cut the region out, letters and all: on the thread that owns the picture's decoded frame."""
-    return picture.crop(replace(region, text=()))
+    return picture.crop(region.bare)
 
 
 class Screen:

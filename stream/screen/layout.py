@@ -1,7 +1,5 @@
 """Whether the scanner's layout is still the one that the region was found on, cheaply."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +65,6 @@ def is_same_place(one: Region, other: Region, shape: tuple[int, ...]) -> bool:
 
     What is written on them makes no difference.
     """
-    a, b = (replace(each, text=()).screen_mask(shape[0], shape[1]) for each in (one, other))
+    a, b = (each.bare.screen_mask(shape[0], shape[1]) for each in (one, other))
     union = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) > SAME_OVERLAP * union
