@@ -1,4 +1,4 @@
-"""The flow finder's network: ten thousand weights, looking at a picture of 256 pixels."""
+"""The flow finder's network: 16 thousand weights, looking at a picture of 256 pixels."""
 
 from typing import cast
 
