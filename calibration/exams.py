@@ -1,6 +1,6 @@
 """Calibration of exams: from the running mean to probabilities that mean what they say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +68,11 @@ class Trace:
         lines = wanted[self.exam_of]
         renumbered = np.cumsum(wanted) - 1
         return Trace(
-            self.exams.select(wanted),
-            renumbered[self.exam_of[lines]],
-            *(self.means[lines], self.effective[lines], self.used[lines]),
+            exams=self.exams.select(wanted),
+            exam_of=renumbered[self.exam_of[lines]],
+            means=self.means[lines],
+            effective=self.effective[lines],
+            used=self.used[lines],
         )
 
 
@@ -105,7 +107,7 @@ def fit_exams(trace: Trace, with_biases: bool) -> ExamCalibration:
         biases = values[3:] - values[3:].mean() if with_biases else np.zeros(0)
         intercept, slope, correlation = map(float, values[:3])
         return ExamCalibration(
-            *(intercept, slope, most, correlation, PAIRS), tuple(map(float, biases))
+            intercept, slope, most, correlation, PAIRS, tuple(map(float, biases))
         )
 
     def cost(values: NDArray[np.float64]) -> float:
@@ -116,7 +118,8 @@ def fit_exams(trace: Trace, with_biases: bool) -> ExamCalibration:
     limits = [(-STEEPEST, STEEPEST), (0.0, STEEPEST), (0.0, HIGHEST_CORRELATION)]
     limits += [(-HIGH, HIGH)] * (classes if with_biases else 0)
     values = minimize(cost, start, method="L-BFGS-B", bounds=limits).x
-    return build(values, float(build(values).weigh(effective, used).max()))
+    found = build(values, float(build(values).weigh(effective, used).max()))
+    return replace(found, exams=len(trace.exams.targets))
 
 
 def compare_biases(trace: Trace) -> Contest | None:
@@ -133,7 +136,7 @@ def compare_biases(trace: Trace) -> Contest | None:
         inside, outside = trace.select(folds != fold), (folds == fold)[trace.exam_of]
         for with_biases, loss in losses.items():
             found = fit_exams(inside, with_biases).calibrate(
-                *(trace.means[outside], trace.effective[outside], trace.used[outside])
+                trace.means[outside], trace.effective[outside], trace.used[outside]
             )
             loss[outside] = lose(found, trace.targets[outside])
     patients = trace.exams.patients[trace.exam_of[lines]]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.calibration.alarms import NORMAL
+from neurosono.calibration.bounds import fit_bounds
 from neurosono.calibration.exams import replay
 from neurosono.calibration.fit import (
     Form,
@@ -42,7 +43,7 @@ def fit(frames: Predictions, wishes: Wishes) -> Fitted:
     `frames` are uncalibrated, of patients that trained nothing.
     """
     form, contests = choose_form(frames, wishes.method)
-    calibration = fit_calibration(frames, form, wishes)
+    calibration = fit_bounds(fit_calibration(frames, form, wishes), frames, form, wishes)
     exams = whole(replay(frames, calibration), calibration)
     report = {
         "method": form.method,

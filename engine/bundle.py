@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurosono.engine.contracts.calibration import Calibration
-from neurosono.engine.contracts.errors import BundleError, InputError, OutputError
+from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import BundleFile, EngineEntry, Manifest
+from neurosono.engine.files import write_whole
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
@@ -143,20 +142,7 @@ def _read_calibration(root: Path, manifest: Manifest) -> Calibration:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON aside, then rename: the file is whole or absent. Raises `OutputError`."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
-        ) from error
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

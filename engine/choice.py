@@ -8,17 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from neurosono.engine.backends import Backend, name_precision
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
 from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.contracts.server import Server
 from neurosono.engine.gpu import find_gpu
 from neurosono.engine.parity import LIMITS
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
 """What `auto` tries, fastest first."""
 
-ENGINES = ("auto", *BY_PREFERENCE)
+ENGINES = ("auto", *BY_PREFERENCE, "remote")
 
 NEEDS_GPU = ("tensorrt", "tensorrt-rtx", "torch-cuda")
 
@@ -49,19 +52,20 @@ def open_engine(
     threads: int = 0,
     avoid: Collection[str] = (),
     streams: int = 1,
+    server: Server | None = None,
 ) -> Choice:
     """Open an engine of `bundle`, by name or the best that opens.
 
     `streams` is how many pictures OpenVINO may judge at once (see `OpenVinoBackend`). `avoid` names
     engines that failed in this session: they are tried last, and an engine asked for by name gives
-    way to the best other. Raises `BundleError` where the bundle lacks it, `EngineUnavailableError`
-    where this host cannot run it.
+    way to the best other; a `server` only where it was asked for with a `fallback`. Raises
+    `BundleError` where the bundle lacks it, `EngineUnavailableError` where this host cannot run it.
     """
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
-    precision = None if precision is None else name_precision(precision)
-    if precision is not None and precision not in LIMITS:
-        raise EngineUnavailableError(f"no precision {precision!r}: choose one of {list(LIMITS)}")
+    precision = _check_precision(precision)
+    if engine == "remote" and not (server is not None and server.fallback and engine in avoid):
+        return _open_remote(bundle, members, server)
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":
@@ -85,7 +89,7 @@ def open_engine(
 
 def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collection[str]) -> str:
     reason = f"the fastest engine of the bundle that runs here ({backend.precision})"
-    failed = [name for name in BY_PREFERENCE if name in avoid]
+    failed = [name for name in ENGINES if name in avoid]
     if failed:
         reason += f"; {', '.join(failed)} failed in this session"
     if any(why.startswith("this host has no") for _, why in rejected):
@@ -191,6 +195,26 @@ def _open_torch_cuda(bundle: Bundle, precision: str | None, members: int | None)
     return TorchCudaBackend(load_ensemble(bundle, members), size_px, precision or "fp16")
 
 
+def _check_precision(precision: str | None) -> str | None:
+    named = None if precision is None else name_precision(precision)
+    if named is not None and named not in LIMITS:
+        raise EngineUnavailableError(f"no precision {named!r}: choose one of {list(LIMITS)}")
+    return named
+
+
+def _open_remote(bundle: Bundle, members: int | None, server: Server | None) -> Choice:
+    from neurosono.engine.backends.remote import RemoteBackend
+
+    if server is None:
+        raise EngineUnavailableError("the engine `remote` is on a server: name it by --server")
+    if members is not None:
+        raise EngineUnavailableError(
+            "the engine `remote` has the members that its server was given: leave --members out, "
+            "and name them at `neurosono export triton`"
+        )
+    return Choice(RemoteBackend(bundle, server), "asked for")
+
+
 def _require_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         raise EngineUnavailableError(
@@ -212,8 +236,7 @@ def find_cache(entry: EngineEntry) -> Path | None:
     Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
     Named by the engine's hashes, so another engine never finds it.
     """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = (Path(given) if given else Path.home() / ".cache") / "neurosono" / "engines"
+    base = user_cache_path("neurosono") / "engines"
     name = "-".join(sorted(file.sha256[:16] for file in entry.files))
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)

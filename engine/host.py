@@ -82,6 +82,21 @@ def explain_auto(bundle_name: str) -> dict[str, Any]:
     return choice.describe() | {"rejected": dict(choice.rejected)}
 
 
+def describe_familiarity(bundle_name: str) -> str:
+    """Return whether a bundle tells pictures that it was not trained on, in a sentence."""
+    try:
+        entry = Bundle.load(bundle_name).manifest.familiarity
+    except BundleError as error:
+        return str(error)
+    if entry is None:
+        return (
+            "the bundle lacks one: it judges pictures of any kind as if it knew them; "
+            "`neurosono calibrate BUNDLE --cache HELD-OUT` adds one"
+        )
+    own = entry.card["own"]
+    return f"refuses {own['refused']:.1%} of {own['frames']} frames of its own kind"
+
+
 def _read_version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

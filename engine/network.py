@@ -20,6 +20,10 @@ BLOCKS = (3, 4, 6, 3)
 FULL_CHANNELS = 64
 """Channels of the first stage at width 1; each stage doubles them."""
 
+WINDOWS = (8, 4, 2)
+"""Sides of the windows in which the first three stages' strongest answers are taken: each is as
+large as one cell of the last stage."""
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (torchvision's BasicBlock)."""
@@ -69,11 +73,18 @@ class ResNet34(nn.Module):
         self.fc = nn.Linear(self.channels, classes)
         self.apply(_initialise)
 
+    def stage_maps(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, S, S) normalised -> the maps of the four stages, S / 4 to S / 32 a side."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        maps = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
+
     def feature_maps(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) normalised -> (B, K, S / 32, S / 32), the last convolutional features."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return maps
+        return self.stage_maps(x)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) normalised -> (B, C) logits."""
@@ -81,19 +92,28 @@ class ResNet34(nn.Module):
         return logits
 
     def explain(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (B, C), class activation maps (B, C, h, w) and features (B, K).
+        """Return logits (B, C), class activation maps (B, C, h, w) and features (B, F).
+
+        The features are, of each of the first three stages, its channels' means and the means of
+        their strongest answers in `WINDOWS`, and then the penultimate layer's: F is 22 times the
+        first stage's channels. The last stage sees what tells the classes apart, the first ones see
+        how the picture was made.
 
         The maps are sum_k w_ck A_k, before the ReLU. For global average pooling followed by one
         linear layer their ReLU is Grad-CAM on `layer4[-1]` up to a positive constant (Selvaraju et
         al. 2017, arXiv 1610.02391, section 3.1), and their mean plus the bias is the logit.
         """
-        maps = self.feature_maps(x)  # (B, K, h, w)
+        *early, maps = self.stage_maps(x)  # (B, K, h, w)
+        features = []
+        for stage, window in zip(early, WINDOWS, strict=True):
+            peaks = nn.functional.max_pool2d(stage, window)
+            features += [stage.mean((2, 3)), peaks.mean((2, 3))]
         pooled = maps.mean((2, 3), keepdim=True)  # (B, K, 1, 1)
         weight = self.fc.weight[:, :, None, None]
         cams = nn.functional.conv2d(maps, weight)  # (B, C, h, w)
         # `fc` as a 1x1 convolution: TensorRT for RTX has no float32 matrix product on Turing
         logits = nn.functional.conv2d(pooled, weight, self.fc.bias)  # (B, C, 1, 1)
-        return logits.flatten(1), cams, pooled.flatten(1)
+        return logits.flatten(1), cams, torch.cat([*features, pooled.flatten(1)], 1)
 
 
 def _make_stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
@@ -141,8 +161,8 @@ class Ensemble(nn.Module):
         """Judge a batch of grey pictures with every member.
 
         `grey` is (B, 1, S, S) uint8. Returns member probabilities (B, M, C), class activation maps
-        before the ReLU (B, M, C, S / 32, S / 32) and penultimate features (B, M, K), all float32
-        whatever the members compute in.
+        before the ReLU (B, M, C, S / 32, S / 32) and features (B, M, F), all float32 whatever the
+        members compute in.
         """
         x = self.normalise(grey)
         answers = [answer(member, x) for member in self.members]

@@ -5,6 +5,9 @@ The front door: what other programs import. Nothing is loaded before it is asked
     for picture, result in neurosono.judge("clip.mp4", bundle="demo"):
         print(result.pts_s, result.exam["normal"])
     answer = neurosono.open_bundle("demo").judge(array)  # one region, (H, W) uint8
+    with neurosono.live("/dev/video0") as moments:
+        for moment in moments:
+            print(moment.ai, moment.result and moment.result.exam["normal"])
 
 Errors are the tree in `neurosono.engine.contracts.errors`; all of them are `NeurosonoError`.
 """
@@ -15,6 +18,9 @@ from typing import TYPE_CHECKING
 from neurosono.engine import __version__
 
 if TYPE_CHECKING:
+    from neurosono.beside import LiveResults as LiveResults
+    from neurosono.beside import Moment as Moment
+    from neurosono.beside import live as live
     from neurosono.bundles import OpenBundle as OpenBundle
     from neurosono.bundles import open_bundle as open_bundle
     from neurosono.bundles import wrap_network as wrap_network
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.errors import OutputError as OutputError
     from neurosono.engine.contracts.errors import ProcessFailedError as ProcessFailedError
     from neurosono.engine.contracts.errors import RunError as RunError
+    from neurosono.engine.contracts.errors import ServerAwayError as ServerAwayError
     from neurosono.engine.contracts.errors import SourceBrokenError as SourceBrokenError
     from neurosono.engine.contracts.errors import SourceError as SourceError
     from neurosono.engine.contracts.errors import StoppedError as StoppedError
@@ -38,25 +45,40 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.notice import NOTICE as NOTICE
     from neurosono.engine.contracts.preprocessing import PreprocessingSpec as PreprocessingSpec
     from neurosono.engine.contracts.result import ExamState as ExamState
+    from neurosono.engine.contracts.server import Server as Server
     from neurosono.exams import judge as judge
     from neurosono.results import ExamResult as ExamResult
     from neurosono.results import FrameResult as FrameResult
     from neurosono.stream.pictures.picture import Picture as Picture
     from neurosono.stream.pictures.picture import Source as Source
+    from neurosono.stream.replay.options import ReplayOptions as ReplayOptions
+    from neurosono.stream.replay.run import replay as replay
+    from neurosono.stream.replay.sink import Progress as Progress
+    from neurosono.stream.replay.sink import Sink as Sink
+    from neurosono.stream.view.state import AiState as AiState
+    from neurosono.stream.view.state import OverlayState as OverlayState
+    from neurosono.stream.view.words import percentage as percentage
 
 _ROOMS = {
+    "beside": "LiveResults Moment live",
     "bundles": "OpenBundle open_bundle wrap_network",
     "engine.backends": "Ahead Backend Inference",
     "engine.contracts.errors": "BundleError EngineFailedError EngineUnavailableError InputError "
-    "NeurosonoError OutputError ProcessFailedError RunError SourceBrokenError SourceError "
-    "StoppedError WireError",
+    "NeurosonoError OutputError ProcessFailedError RunError ServerAwayError SourceBrokenError "
+    "SourceError StoppedError WireError",
     "engine.contracts.frame": "DisplayFrame SkipReason",
     "engine.contracts.notice": "NOTICE",
     "engine.contracts.preprocessing": "PreprocessingSpec",
     "engine.contracts.result": "ExamState",
+    "engine.contracts.server": "Server",
     "exams": "judge",
     "results": "ExamResult FrameResult",
     "stream.pictures.picture": "Picture Source",
+    "stream.replay.options": "ReplayOptions",
+    "stream.replay.run": "replay",
+    "stream.replay.sink": "Progress Sink",
+    "stream.view.state": "AiState OverlayState",
+    "stream.view.words": "percentage",
 }
 """Where each name of the front door lives."""
 

@@ -17,8 +17,10 @@ from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.exam import average_members
 from neurosono.engine.exam.pair import open_exam
+from neurosono.engine.familiarity import open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.engine.preprocess import preprocess
 from neurosono.results import FrameResult
@@ -69,15 +71,18 @@ class OpenBundle:
 
     def begin_exam(self, cam_hz: float = 5.0) -> Worker:
         """Return a judge with an exam of its own; `cam_hz` heatmaps a second of source time."""
-        return Worker(self.backend, open_exam(self.bundle), cam_hz, self.gate)
+        familiarity = open_familiarity(self.bundle)
+        exam = open_exam(self.bundle)
+        return Worker(self.backend, exam, cam_hz, self.gate, familiarity=familiarity)
 
     def judge(self, region: NDArray[np.uint8]) -> FrameResult:
         """Judge one picture by itself: `(H, W)` uint8 grey, the ultrasound region and no more.
 
-        As in an exam, what shows no B-mode, or what the bundle's gate refuses, gets no
-        probabilities but a `skip_reason`. The maps of all classes are there. Raises `InputError` on
-        another shape or dtype, `EngineFailedError` where the engine gives no probabilities. A whole
-        screen, or colour, is for `neurosono.judge`, which finds the region first.
+        As in an exam, what shows no B-mode, what the bundle's gate refuses, or what is unlike its
+        training, gets no probabilities but a `skip_reason`. The maps of all classes are there.
+        Raises `InputError` on another shape or dtype, `EngineFailedError` where the engine gives no
+        probabilities. A whole screen, or colour, is for `neurosono.judge`, which finds the region
+        first.
         """
         region = np.asarray(region)
         if region.ndim != 2 or region.dtype != np.uint8 or min(region.shape) < 1:
@@ -99,19 +104,21 @@ def open_bundle(
     precision: str | None = None,
     members: int | None = None,
     threads: int = 0,
+    server: Server | None = None,
     backend: Backend | None = None,
 ) -> OpenBundle:
     """Open a bundle's folder, or the shipped one by the name `demo`, and an engine for it.
 
     `engine`, `precision` and `members` choose one as `neurosono replay` does, on `threads` (0: all
-    cores); `backend` is one of your own instead, for the very network that the bundle describes. It
-    runs in this process, with the numbers of a replay to the last bit. Raises `BundleError`,
-    `EngineUnavailableError`.
+    cores), or on a `server` with the engine `remote`; `backend` is one of your own instead, for the
+    very network that the bundle describes. It runs in this process, with the numbers of a replay to
+    the last bit. Raises `BundleError`, `EngineUnavailableError`.
     """
     bundle = Bundle.load(where)
     if backend is None:
         streams = 1 if threads == 1 else STREAMS
-        choice = open_engine(bundle, engine, precision, members, threads, streams=streams)
+        wanted = (engine, precision, members, threads)
+        choice = open_engine(bundle, *wanted, streams=streams, server=server)
         backend = choice.backend
     return OpenBundle(bundle, backend, Gate.open(bundle))
 

@@ -8,9 +8,12 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from neurosono.calibration.familiarity import Pictures
     from neurosono.calibration.report import Fitted
     from neurosono.engine.backends import Backend
     from neurosono.engine.bundle import Bundle
+    from neurosono.engine.contracts.cache import Cache
+    from neurosono.engine.contracts.predictions import Predictions
 
 
 def calibrate(
@@ -37,6 +40,13 @@ def calibrate(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also build the int8 OpenVINO engine; needs --cache.")
     ] = False,
+    unlike: Annotated[
+        Path | None,
+        typer.Option(
+            help="Real pictures of another kind than the patients', all of which must be refused "
+            "as unfamiliar: made by `neurosono train gate prepare`; needs --cache."
+        ),
+    ] = None,
     engine_only: Annotated[
         bool, typer.Option("--engine-only", help="Then drop the members' own weights.")
     ] = False,
@@ -45,6 +55,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Calibrate frames and exams, fit prediction sets and the alarm on held-out patients."""
+    from neurosono.calibration.familiarity import add_familiarity
     from neurosono.calibration.fit import Wishes
     from neurosono.calibration.run import calibrate_bundle, judge_unseen, read_out_of_fold
     from neurosono.engine.bundle import Bundle
@@ -57,8 +68,10 @@ def calibrate(
     wishes = Wishes(alpha, method, _read_shares(sensitivity), false_alarms)
     loaded = Bundle.load(bundle)
     held_out = None if cache is None else Cache.load(cache)
-    if int8 and held_out is None:
-        raise InputError("--int8 needs frames of held-out patients: name their --cache")
+    if held_out is None and (int8 or unlike is not None):
+        asked = "--int8" if int8 else "--unlike"
+        raise InputError(f"{asked} needs frames of held-out patients: name their --cache")
+    others = None if unlike is None else _read_unlike(unlike)
     with console.status("judging and fitting"):
         if held_out is None:
             frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
@@ -69,22 +82,63 @@ def calibrate(
         measure = None if held_out is None else lambda found: shorten(describe_both(found))
         fitted = calibrate_bundle(loaded, frames, wishes, of, measure)
     parities: dict[str, dict[str, float]] = {}
+    familiarity: dict[str, Any] | None = None
     if held_out is not None:
-        from neurosono.calibration.engines import add_int8, check_engines
-
-        with console.status("comparing engines with float32"):
-            if backend.precision == "f32":
-                parities = check_engines(Bundle.load(bundle), frames, held_out)
-            if int8:
-                parities["int8"] = add_int8(Bundle.load(bundle), held_out)
+        parities = _compare_engines(bundle, frames, held_out, backend.precision, int8=int8)
+        with console.status("learning what is familiar"):
+            familiarity = add_familiarity(Bundle.load(bundle), held_out, others)
     if engine_only:
         from neurosono.calibration.engines import drop_members
 
         drop_members(bundle, "the engines hold them; the float32 weights would not fit")
     _print(fitted, parities)
+    _print_familiarity(familiarity)
     console.print(f"{bundle}: calibrated; see {bundle / 'report' / 'calibration.html'}")
     content = {"calibration": fitted.calibration.to_json(), "report": fitted.report}
-    write_json_report(json, content | {"engines": parities})
+    write_json_report(json, content | {"engines": parities, "familiarity": familiarity})
+
+
+def _compare_engines(
+    bundle: Path, frames: "Predictions", held_out: "Cache", precision: str, *, int8: bool
+) -> dict[str, dict[str, float]]:
+    from neurosono.calibration.engines import add_int8, check_engines
+    from neurosono.engine.bundle import Bundle
+    from neurosono.scripts.console import console
+
+    with console.status("comparing engines with float32"):
+        found: dict[str, dict[str, float]] = {}
+        if precision == "f32":
+            found = check_engines(Bundle.load(bundle), frames, held_out)
+        if int8:
+            found["int8"] = add_int8(Bundle.load(bundle), held_out)
+    return found
+
+
+def _read_unlike(where: Path) -> "Pictures":
+    import numpy as np
+
+    from neurosono.calibration.familiarity import Pictures
+    from neurosono.training.gate.data import GateData
+
+    found = GateData.load(where)
+    return Pictures(found.frames, np.array([row.patient for row in found.rows]))
+
+
+def _print_familiarity(card: dict[str, Any] | None) -> None:
+    from neurosono.scripts.console import console
+
+    if card is None:
+        console.print(
+            "What is familiar was not learnt anew, for that takes frames of patients that trained "
+            "nothing: name their --cache"
+        )
+        return
+    for words, found in (("own kind", card["own"]), ("another kind", card["unlike"])):
+        low, high = found["interval_95"]
+        console.print(
+            f"pictures of {words} refused as unfamiliar: {found['refused']:.1%} ({low:.1%} to "
+            f"{high:.1%}) of {found['frames']}, by fits without their patients"
+        )
 
 
 def _read_shares(text: str) -> tuple[float, ...]:

@@ -14,7 +14,12 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from neurosono.engine.host import describe_host, explain_auto, probe_engines
+    from neurosono.engine.host import (
+        describe_familiarity,
+        describe_host,
+        explain_auto,
+        probe_engines,
+    )
     from neurosono.scripts.console import console, write_json_report
 
     host, engines, auto = describe_host(), probe_engines(bundle), explain_auto(bundle)
@@ -33,7 +38,11 @@ def doctor(
     console.print(f"auto: {taken.format(**auto)}", soft_wrap=True)
     for name, reason in auto["rejected"].items():
         console.print(f"  not {name}: {reason}", soft_wrap=True, highlight=False)
+    familiar = describe_familiarity(bundle)
+    console.print(f"familiarity: {familiar}", soft_wrap=True)
     probed = [probe.to_json() for probe in engines]
-    write_json_report(json, {"host": host, "engines": probed, "auto": auto})
+    write_json_report(
+        json, {"host": host, "engines": probed, "auto": auto, "familiarity": familiar}
+    )
     if not any(probe.runs for probe in engines):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from rich.table import Table
 from neurosono.engine.contracts.notice import NOTICE
 
 if TYPE_CHECKING:
-    from neurosono.stream.journal.rebuild import Verdict
+    from neurosono.stream.journal.rebuild import Proof
 
 
 def tabulate(exams: list[dict[str, Any]]) -> Table:
@@ -51,7 +51,7 @@ def tabulate_record(record: dict[str, Any]) -> Table:
     return table
 
 
-def tabulate_verdict(verdict: Verdict) -> Table:
+def tabulate_verdict(verdict: Proof) -> Table:
     """Return whether an exam came out as it was recorded."""
     equal = "the same, bit for bit" if verdict.equal else "NOT the same"
     table = Table(

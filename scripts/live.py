@@ -21,6 +21,12 @@ def live(
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,
     host: Annotated[str, typer.Option(help="Where the page listens.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME[:PORT] by which a forward or proxy reaches the page; may be repeated."
+        ),
+    ] = None,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
@@ -29,6 +35,10 @@ def live(
     engine: options.Engine = "auto",
     precision: options.Precision = None,
     members: options.Members = None,
+    server: options.ServerUrl = None,
+    server_token: options.ServerToken = None,
+    server_ca: options.ServerCa = None,
+    fallback: options.Fallback = False,
     threads: options.Threads = 0,
     second_read: Annotated[
         bool, typer.Option("--second-read", help="Keep the AI hidden until the exam ends.")
@@ -76,5 +86,13 @@ def live(
         record=None if record is None else Film(record),
         record_to=record_to,
     )
-    view = LiveView(host=host, port=port, page=page, seconds=seconds, certfile=cert, keyfile=key)
+    view = LiveView(
+        host=host,
+        port=port,
+        page=page,
+        seconds=seconds,
+        certfile=cert,
+        keyfile=key,
+        allow_hosts=tuple(allow_host or ()),
+    )
     run_live_view(asked, keeping, view, json)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.replay_view import describe
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
-from neurosono.stream.page.access import is_loopback
+from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.web import WebServer
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import LEANS, percentage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,10 +48,13 @@ class LiveView:
     token: str | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
+    allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise InputError(f"--seconds must be 0 (until Ctrl-C) or more, found {self.seconds}")
+        for name in self.allow_hosts:
+            parse_allowed(name)
 
 
 def run_live_view(
@@ -81,6 +85,11 @@ def run_live_view(
     if "recording" in exam:
         console.print(_say_recording(exam["recording"]))
     write_json_report(json_path, exam)
+    if not exam["session"]["accounts"]["shown"]:
+        said = exam["session"]["source_said"] or "nothing came"
+        raise RunError(
+            f"no picture ever came from the source: {said}; check that it sends, and its address"
+        )
 
 
 def _say_recording(told: dict[str, Any]) -> str:
@@ -96,7 +105,9 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda: live.update(_tabulate(hub))
         return
-    server = WebServer(hub, view.host, view.port, view.token, view.certfile, view.keyfile, labels)
+    tls = (view.certfile, view.keyfile)
+    allowed = [parse_allowed(name) for name in view.allow_hosts]
+    server = WebServer(hub, view.host, view.port, view.token, *tls, labels, allowed=allowed)
     server.start()
     try:
         yield _Doorkeeper(server, hub, view, scene.record)
@@ -111,8 +122,10 @@ class _Doorkeeper:
         self._server, self._hub, self._view, self._record = server, hub, view, record
         self._until_s = time.monotonic() + SETTLE_S
         self._audience: Audience | None = None
+        self._told = ""
 
     def __call__(self) -> None:
+        self._tell_signal()
         if self._audience is not None:
             self._audience.look(self._hub.viewers(), time.monotonic_ns())
             return
@@ -120,6 +133,15 @@ class _Doorkeeper:
         settled = last is not None and last[0]["ai"] != "AI STARTING"
         if settled or time.monotonic() > self._until_s:
             self._open()
+
+    def _tell_signal(self) -> None:
+        """Say why no picture comes, each time that there is another reason."""
+        last = self._hub.last_status()
+        no_signal = last is not None and last[0]["ai"] == "NO SIGNAL"
+        reason = str(last[0]["ai_reason"]) if last is not None and no_signal else ""
+        if reason and reason != self._told:
+            console.print(f"NO SIGNAL: {reason}", markup=False, soft_wrap=True)
+        self._told = reason or self._told
 
     def _open(self) -> None:
         url = self._server.url
@@ -144,9 +166,12 @@ def _tabulate(hub: Hub) -> Table:
     table.add_column("probability", justify="right")
     known = status.get("probabilities") or [None] * len(status.get("labels", []))
     for label, value in zip(status.get("labels", []), known, strict=True):
-        table.add_row(label, "-" if value is None else percentage(value))
+        nothing = LEANS if label == status.get("leaning") else "-"
+        table.add_row(label, nothing if value is None else percentage(value))
     frames = status.get("frames", {})
     table.add_row("state", str(status.get("state") or "-"))
+    if status.get("state") == ExamState.UNFAMILIAR:
+        table.add_row("", str(status.get("state_sentence")))
     if told := status.get("carried_by"):
         table.add_row("carried by", told["words"])
     if status.get("alarm"):

@@ -3,6 +3,8 @@
 Each verb has a file of its own, whose heavy imports stay inside the function: `--help` is instant.
 """
 
+import errno
+import os
 import signal
 import sys
 from typing import Annotated
@@ -10,7 +12,7 @@ from typing import Annotated
 import typer
 
 from neurosono.engine import __version__
-from neurosono.engine.contracts.errors import NeurosonoError, StoppedError
+from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.bench import bench
 from neurosono.scripts.build import build
@@ -18,6 +20,7 @@ from neurosono.scripts.calibrate import calibrate
 from neurosono.scripts.demo_command import demo
 from neurosono.scripts.doctor import doctor
 from neurosono.scripts.exams import exams_app
+from neurosono.scripts.export import export_app
 from neurosono.scripts.live import live
 from neurosono.scripts.phantom import phantom
 from neurosono.scripts.replay import replay
@@ -48,6 +51,7 @@ app.command()(phantom)
 app.add_typer(train_app, name="train")
 app.command()(calibrate)
 app.command()(build)
+app.add_typer(export_app, name="export")
 app.command()(doctor)
 
 
@@ -75,6 +79,19 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+_NEVER_BEGUN = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a path is refused for before anything is done with it."""
+
+
+def _tell(error: OSError) -> str:
+    """Return one sentence about what the system refused and nobody foresaw."""
+    name = "" if error.filename is None else f" {os.fsdecode(error.filename)!r}"
+    return (
+        f"the system refused{name}: {error.strerror or error}; expected a place that may be read "
+        "and written, so check it and the permissions of its folders"
+    )
+
+
 def main() -> int:
     """Run a command; every foreseen error is one sentence, and its exit code is 1 or 2."""
     debug = "--debug" in sys.argv
@@ -96,6 +113,11 @@ def main() -> int:
             fg=typer.colors.RED,
         )
         return 2
+    except OSError as error:
+        if debug:
+            raise
+        typer.secho(f"neurosono: {_tell(error)}", err=True, fg=typer.colors.RED)
+        return 2 if error.errno in _NEVER_BEGUN else RunError.exit_code
     except NeurosonoError as error:
         if debug:
             raise

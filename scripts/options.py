@@ -4,6 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.server import Server
+
 Bundle = Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")]
 Every = Annotated[
     int | None, typer.Option(help="Judge one frame in N (80 is the paper's). [default: 1]")
@@ -16,7 +19,21 @@ ShowScreen = Annotated[
     bool, typer.Option("--show-screen", help="Show what lies outside the region (patient text!).")
 ]
 CamHz = Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")]
-Engine = Annotated[str, typer.Option(help="auto, openvino or torch.")]
+Engine = Annotated[
+    str, typer.Option(help="auto, openvino, torch, tensorrt, tensorrt-rtx, torch-cuda or remote.")
+]
+ServerUrl = Annotated[
+    str | None, typer.Option(help="With --engine remote: the inference server, http://HOST:PORT.")
+]
+ServerToken = Annotated[
+    str | None, typer.Option(help="A file with the token that the server asks for.")
+]
+ServerCa = Annotated[
+    str | None, typer.Option(help="The certificates (PEM) that vouch for an https server.")
+]
+Fallback = Annotated[
+    bool, typer.Option("--fallback", help="An engine of this host takes over if the server fails.")
+]
 Precision = Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")]
 Members = Annotated[int | None, typer.Option(help="Use the first N members.")]
 Student = Annotated[
@@ -37,5 +54,14 @@ JUDGING = (
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
-    picked = {name: given[name] for name in JUDGING}
+    picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
+
+
+def _name_server(given: dict[str, Any]) -> Server | None:
+    extras = (given["server_token"], given["server_ca"], given["fallback"])
+    if given["server"] is None:
+        if any(extras):
+            raise InputError("--server-token, --server-ca and --fallback go with --server URL")
+        return None
+    return Server(given["server"], *extras)

@@ -23,12 +23,22 @@ def replay(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Play at the clip's pace; newer frames win.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse where anything given would not be used.")
+    ] = False,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="DICOM of several patients or studies is one exam.")
+    ] = False,
     region: options.Region = None,
     show_screen: options.ShowScreen = False,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",
     precision: options.Precision = None,
     members: options.Members = None,
+    server: options.ServerUrl = None,
+    server_token: options.ServerToken = None,
+    server_ca: options.ServerCa = None,
+    fallback: options.Fallback = False,
     threads: options.Threads = 0,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[
@@ -40,7 +50,13 @@ def replay(
     from neurosono.stream.replay.options import ReplayOptions
 
     asked = ReplayOptions(
-        sources=tuple(sources), out=out, realtime=realtime, video=video, **judging
+        sources=tuple(sources),
+        out=out,
+        realtime=realtime,
+        video=video,
+        strict=strict,
+        mixed=mixed,
+        **judging,
     )
     from neurosono.scripts.replay_view import run_replay
 

@@ -14,7 +14,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from neurosono.stream.replay.run import replay
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import LEANS, SILENT, percentage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,8 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
         task = bar.add_task("opening the source and the engine")
 
         def show(progress: Progress) -> None:
+            for line in progress.told:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
             used = 0 if progress.exam is None else progress.exam.used
             rate_hz = progress.decoded / max(1e-9, time.monotonic() - begun_s)
             text = f"{progress.decoded} frames, {used} of {progress.sampled} sampled ones used"
@@ -58,21 +60,24 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
 def describe(record: dict[str, Any]) -> Table:
     """Return an exam as a table."""
     frames, engine = record["frames"], record["engine"]
-    title = f"{record['source']}\n{record['state']}"
+    title = f"{record['source']}\n{record['state']}: {record['state_sentence']}"
     table = Table(title=title, caption=NOTICE, title_justify="left", min_width=60)
     table.add_column("class")
     table.add_column("probability", justify="right")
     table.add_column("95 % interval", justify="right")
     table.add_column("in set", justify="center")
-    probabilities = record["probabilities"] or {}
+    silent = record["state"] in SILENT
+    probabilities = {} if silent else record["probabilities"] or {}
+    intervals = {} if silent else record["intervals_95"] or {}
     for label in record["labels"]:
         winner = label == record["prediction"]
-        low, high = (record["intervals_95"] or {}).get(label, (None, None))
+        low, high = intervals.get(label, (None, None))
+        figure = percentage(probabilities[label]) if probabilities else "-"
         table.add_row(
             label,
-            percentage(probabilities[label]) if probabilities else "-",
+            LEANS if silent and winner else figure,
             f"{percentage(low)} to {percentage(high)}" if low is not None else "-",
-            "yes" if label in record["prediction_set"] else "",
+            "yes" if label in record["prediction_set"] and not silent else "",
             style="bold" if winner else None,
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in frames["skipped"].items())

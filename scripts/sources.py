@@ -15,7 +15,7 @@ def sources(
     from neurosono.scripts.console import console, write_json_report
     from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
     from neurosono.stream.sources.live.devices import list_cards
-    from neurosono.stream.sources.live.links import EXAMPLES, Kind
+    from neurosono.stream.sources.live.links import EXAMPLES, LinkKind
 
     cards = list_cards()
     found = []
@@ -35,7 +35,7 @@ def sources(
     kinds.add_column("for example", no_wrap=True)
     kinds.add_column("what it is")
     for kind, (example, meaning) in EXAMPLES.items():
-        if kind is not Kind.DEVICE:
+        if kind is not LinkKind.DEVICE:
             kinds.add_row(f"neurosono live {example}", meaning)
     console.print(kinds)
     examples = [

@@ -1,10 +1,11 @@
-"""Check the house's sizes: sources up to 300 lines, tests up to 500, tracked files up to 17 MB."""
+"""Check the house's sizes: sources up to 400 lines, tests up to 500, tracked files up to 17 MB."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-MAX_LINES = 300
+MAX_LINES = 400
+"""A file is split by reason to change. At 300, call sites were squeezed to stay under it."""
 MAX_TEST_LINES = 500
 """A test file follows one noun through all its cases; splitting it would hide some."""
 MAX_BYTES = 17 * 1024 * 1024

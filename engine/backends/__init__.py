@@ -14,13 +14,19 @@ INPUT = "grey"
 OUTPUTS = ("probabilities", "cams", "features")
 """The graph's outputs, in the order of `Inference`."""
 
+HINTS = {"f32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
+"""What those layers of an OpenVINO engine compute in that are not quantised: float32 gives the same
+numbers on every host, while OpenVINO's own default is bf16 where the chip has it. fp16 only halves
+the file."""
+
 
 @dataclass(frozen=True)
 class Inference:
     """What the graph gives for B pictures.
 
     `probabilities` (B, M, C) float32, a row a member, as trained (not calibrated); `cams`
-    (B, M, C, h, w) float32, before the ReLU; `features` (B, M, K) float32, the penultimate layer.
+    (B, M, C, h, w) float32, before the ReLU; `features` (B, M, F) float32, as the network's
+    `explain` gives them.
     """
 
     probabilities: NDArray[np.float32]

@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from neurosono.engine.backends import HINTS as HINTS
 from neurosono.engine.backends import INPUT as INPUT
 from neurosono.engine.backends import OUTPUTS as OUTPUTS
 from neurosono.engine.backends import Inference, check_pictures, name_precision
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from neurosono.engine.network import Ensemble
 
 MODEL_NAME = "model.xml"
-
-HINTS = {"f32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
-"""What the layers that are not quantised compute in: float32 gives the same numbers on every host,
-while OpenVINO's own default is bf16 where the chip has it. fp16 only halves the file."""
 
 
 def convert(ensemble: "Ensemble", size_px: int) -> ov.Model:

@@ -34,6 +34,12 @@ class ExamCalibration:
     most `most`, what was seen in fitting. A few frames cannot tell how alike they are, so their
     lag-one correlation counts together with `pairs` more of `correlation`, that of the exams it was
     fitted on.
+
+    `exams` is how many exams that were, 0 where it was not noted. No number of them supports a
+    chance of being wrong below 1 / (exams + 1), the rule of succession's for an error that none of
+    them showed: that much is taken from every answer and spread evenly over the other classes.
+    `bounds` are rows of a probability, ascending, and its 95 % interval: of exams of patients left
+    out that were given about this probability for a class, the share that were of it.
     """
 
     intercept: float = 0.0
@@ -42,8 +48,11 @@ class ExamCalibration:
     correlation: float = 0.0
     pairs: float = 0.0
     biases: tuple[float, ...] = ()
+    exams: int = 0
+    bounds: tuple[tuple[float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_bounds()
         _check_finite("exam calibration", (self.intercept, self.slope, self.pairs, *self.biases))
         if self.slope < 0 or not 1 <= self.most < math.inf:
             raise InputError(
@@ -54,6 +63,18 @@ class ExamCalibration:
             raise InputError(
                 "exam calibration needs a correlation from 0 to below 1 and 0 pairs or more, found "
                 f"{self.correlation}, {self.pairs}"
+            )
+
+    def _check_bounds(self) -> None:
+        table = np.array(self.bounds, dtype=np.float64).reshape(-1, 3)
+        ascending = bool((np.diff(table, axis=0) >= 0).all()) and len(table) != 1
+        inside = bool(
+            (table >= 0).all() and (table <= 1).all() and (table[:, 1] <= table[:, 2]).all()
+        )
+        if not ascending or not inside or self.exams < 0:
+            raise InputError(
+                "exam calibration needs 0 exams or more, and bounds of two rows or more, ascending "
+                f"in 0 to 1, found {self.exams} and {self.bounds}"
             )
 
     def weigh(self, effective: Numbers, used: Numbers) -> NDArray[np.float64]:
@@ -73,7 +94,24 @@ class ExamCalibration:
         evidence = np.minimum(self.weigh(effective, used), self.most)
         power = np.exp(self.intercept + self.slope * np.log(evidence))
         bias = np.array(self.biases) if self.biases else 0.0
-        return _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
+        found = _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
+        classes = found.shape[-1]
+        spread = classes / ((classes - 1) * (self.exams + 1)) if self.exams else 0.0
+        supported: NDArray[np.float64] = (1 - spread) * found + spread / classes
+        return supported
+
+    def enclose(
+        self, probabilities: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the 95 % interval of each calibrated probability, `(C,)` each; None: not fitted.
+
+        It holds the probability itself.
+        """
+        if not self.bounds:
+            return None
+        at, low, high = np.array(self.bounds).T
+        lower = np.minimum(np.interp(probabilities, at, low), probabilities)
+        return lower, np.maximum(np.interp(probabilities, at, high), probabilities)
 
     def bound(
         self, mean: NDArray[np.float64], bounds: NDArray[np.float64], effective: float, used: int
@@ -229,7 +267,9 @@ def _write(value: Any) -> Any:
 def _read_field(name: str, value: Any) -> Any:
     try:
         if name == "exam" and value is not None:
-            return ExamCalibration(**value | {"biases": tuple(value["biases"])})
+            bounds = tuple(tuple(map(float, row)) for row in value.get("bounds", ()))
+            biases = tuple(value["biases"])
+            return ExamCalibration(**value | {"biases": biases, "bounds": bounds})
         if name == "alarm" and value is not None:
             return Alarm(**value)
         if name == "operating_points":

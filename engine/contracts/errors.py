@@ -13,6 +13,7 @@ line prints that sentence and exits with `exit_code`; anything else that escapes
         ├── SourceBrokenError          a source broke in the middle; carries the frame
         ├── WireError                  a message is not ours, or of another version
         ├── EngineFailedError          the engine died, hung or gave non-finite numbers
+        │   └── ServerAwayError          an inference server gave no answer; the next may come
         ├── ProcessFailedError         a child process did not start or died
         └── StoppedError               exit 130: the user pressed Ctrl-C
 """
@@ -69,6 +70,10 @@ class EngineFailedError(RunError):
     """The engine died, hung, or gave numbers that are not finite."""
 
 
+class ServerAwayError(EngineFailedError):
+    """An inference server gave no answer in time; it is asked again with the next frame."""
+
+
 class ProcessFailedError(RunError):
     """A child process did not start, or died."""
 
@@ -91,6 +96,7 @@ ERRORS_BY_NAME: dict[str, type[NeurosonoError]] = {
         RunError,
         WireError,
         EngineFailedError,
+        ServerAwayError,
         ProcessFailedError,
     )
 }

@@ -26,6 +26,8 @@ class SkipReason(StrEnum):
     """Ultrasound, but the bundle's gate takes it for no view of a fetal head or spine."""
     UNFAMILIAR = "unfamiliar"
     """Unlike anything that the bundle's gate was trained on."""
+    UNFAMILIAR_TO_MODEL = "unfamiliar-to-model"
+    """Unlike the pictures that the bundle's own members were trained on."""
     LAYOUT_CHANGE = "layout-change"
     """The scanner's layout just changed and the region is not known yet."""
     DAMAGED = "damaged"
@@ -36,7 +38,27 @@ class SkipReason(StrEnum):
     """No engine was there to judge it."""
 
 
-class Stamped(Struct, frozen=True):
+class ScaleSource(StrEnum):
+    """Where it is known from how large a pixel is."""
+
+    DICOM = "dicom"
+    """From the file's own header."""
+    USER = "user"
+    """From `--mm-per-px`."""
+
+
+class Scaled(Struct, frozen=True, kw_only=True):
+    """How large what a picture shows is, where that is known.
+
+    `mm_per_px` is the side of a pixel of the source's own picture, before anything was cropped or
+    scaled, in millimetres of the patient; it and `mm_per_px_from` are None together.
+    """
+
+    mm_per_px: float | None = None
+    mm_per_px_from: ScaleSource | None = None
+
+
+class Stamped(Scaled, frozen=True):
     """Which picture it is, and when: on a frame, and on what is said of it.
 
     `captured_ns` is the monotonic clock when the picture was decoded (live: received); `pts_s` its

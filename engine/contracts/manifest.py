@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.familiarity import FamiliarityEntry
 from neurosono.engine.contracts.files import SHA256 as SHA256
 from neurosono.engine.contracts.files import BundleFile as BundleFile
 from neurosono.engine.contracts.files import read_files
@@ -60,7 +61,8 @@ class Manifest:
 
     `card` is the model card's free part: training data and its digest, recipe, metrics with
     intervals, intended use, limits. `gate` is the network that says which frames are a fetal head
-    or spine at all; None: every frame is judged.
+    or spine at all; None: every frame is judged. `familiarity` says which frames are like those
+    that the members were trained on; None: nobody asks.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Manifest:
     engines: tuple[EngineEntry, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     gate: GateEntry | None = None
+    familiarity: FamiliarityEntry | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -83,7 +86,8 @@ class Manifest:
         calibration = () if self.calibration is None else (self.calibration,)
         engines = tuple(file for engine in self.engines for file in engine.files)
         gate = () if self.gate is None else self.gate.files
-        return members + calibration + engines + gate
+        familiarity = () if self.familiarity is None else (self.familiarity.file,)
+        return members + calibration + engines + gate + familiarity
 
     @property
     def digest(self) -> str:
@@ -96,7 +100,7 @@ class Manifest:
         return {**self._body(), "digest": self.digest}
 
     def _body(self) -> dict[str, Any]:
-        body = {
+        body: dict[str, Any] = {
             "schema": SCHEMA,
             "name": self.name,
             "notice": NOTICE,
@@ -107,8 +111,13 @@ class Manifest:
             "engines": [engine.to_json() for engine in self.engines],
             "card": self.card,
         }
-        # Without a gate there is no such key, so that bundles made before gates keep their digest.
-        return body if self.gate is None else body | {"gate": self.gate.to_json()}
+        # What a bundle lacks has no key, so bundles made before there was such a thing keep their
+        # digest.
+        if self.gate is not None:
+            body["gate"] = self.gate.to_json()
+        if self.familiarity is not None:
+            body["familiarity"] = self.familiarity.to_json()
+        return body
 
     @classmethod
     def from_json(cls, found: Any) -> "Manifest":
@@ -129,6 +138,9 @@ class Manifest:
                 engines=tuple(_read_engine(engine) for engine in found["engines"]),
                 card=dict(found["card"]),
                 gate=GateEntry.from_json(found["gate"]) if "gate" in found else None,
+                familiarity=FamiliarityEntry.from_json(found["familiarity"])
+                if "familiarity" in found
+                else None,
             )
             expected = found["digest"]
         except BundleError:

@@ -64,12 +64,14 @@ class EnsembleAnswer(Struct, frozen=True):
     """What the ensemble says of the frame `seq`, which the student judged earlier, or just now.
 
     `probabilities` is `(M, C)` float32, a row a member, not calibrated; None says that the engine
-    has failed. `network_ms` is what the network took.
+    has failed. `network_ms` is what the network took, `strangeness` as in a frame's result: over 1
+    the answer adds nothing.
     """
 
     seq: int
     probabilities: NDArray[np.float32] | None = field(name="members")
     network_ms: float = 0.0
+    strangeness: float | None = None
 
     def __post_init__(self) -> None:
         check_array("an ensemble's answer", self.probabilities, 2, np.float32)

@@ -26,15 +26,18 @@ class ExamState(StrEnum):
     """Enough frames, but more than one class (or none) is left in the prediction set."""
     STABLE = "stable"
     """Enough frames, and one class is left."""
+    UNFAMILIAR = "unfamiliar"
+    """Most pictures are unlike those that the model was trained on: nothing is said of them."""
 
 
 class ExamSnapshot(Struct, frozen=True):
     """The exam after some frame.
 
     `probabilities` is `(C,)` float64, the mean of the used frames' calibrated probabilities,
-    calibrated once more for whole exams where the bundle says how, all NaN before the first; `low`
-    and `high` bound it, `(C,)`, at the level of `engine.exam`. `effective_frames` is how many
-    independent frames the used ones are worth. `mean` is the paper's plain mean, `(C,)`, where the
+    calibrated once more for whole exams where the bundle says how, all NaN before the first and
+    while the exam is `unfamiliar`; `low` and `high` bound it, `(C,)`, at the level of
+    `engine.exam`. `effective_frames` is how many independent frames the used ones are worth.
+    `mean` is the paper's plain mean, `(C,)`, where the
     bundle calibrates whole exams and so differs from it; `alarm` says that the operating point for
     "any anomaly" is reached and held. `carried` tells, where a student judges beside its ensemble,
     whose exam this is; `used` and `skipped` are the student's, who judges every frame.
@@ -75,8 +78,10 @@ class Result(Stamped, frozen=True):
     `gate` is the score, 0 to 1, that the frame is a view of a fetal head or spine, and
     `unfamiliarity`, 0 to 1, how far it is from all that the gate was trained on; both None where
     the bundle has no gate or the frame never reached it. `plane` is the view that the gate takes it
-    for, one of the bundle's, None where it says none. `ensemble` is what the ensemble has said
-    meanwhile where a student judges beside it, as a rule of an earlier frame.
+    for, one of the bundle's, None where it says none. `strangeness` is how unlike the frame is to
+    what the members were trained on: 0 the typical frame, over 1 unfamiliar, without an upper end;
+    None where the bundle does not know or the frame never reached them. `ensemble` is what the
+    ensemble has said meanwhile where a student judges beside it, as a rule of an earlier frame.
     """
 
     exam: ExamSnapshot
@@ -89,6 +94,7 @@ class Result(Stamped, frozen=True):
     gate: float | None = None
     unfamiliarity: float | None = None
     plane: str | None = None
+    strangeness: float | None = None
     ensemble: EnsembleAnswer | None = None
 
     def __post_init__(self) -> None:

@@ -33,7 +33,8 @@ class Exam:
 
     Successive frames are nearly the same picture, so n frames are worth fewer: with a lag-one
     correlation r they are worth n (1 - r) / (1 + r) (first-order autoregression; Bayley and
-    Hammersley 1946). r is the largest over the classes. The interval is Wilson's at that number.
+    Hammersley 1946). r is the largest over the classes. The interval is the calibrated
+    probability's own where the bundle knows it, otherwise Wilson's of the mean at that number.
     """
 
     def __init__(self, labels: tuple[str, ...], calibration: Calibration) -> None:
@@ -90,18 +91,28 @@ class Exam:
         self._skipped[str(reason)] = self._skipped.get(str(reason), 0) + 1
 
     def snapshot(self) -> ExamSnapshot:
-        """Return the exam as it now stands."""
-        if not self._used:
-            unknown = np.full(len(self.labels), np.nan)
-            return ExamSnapshot(
-                unknown, unknown, unknown, (), ExamState.COLLECTING, 0, 0.0, dict(self._skipped)
-            )
-        mean = self._sum / self._used
+        """Return the exam as it now stands.
+
+        Where more frames were unlike what the model was trained on than were used, the few that
+        passed for familiar say nothing either: the exam is `unfamiliar`, without any figure.
+        """
+        unfamiliar = self._skipped.get(str(SkipReason.UNFAMILIAR_TO_MODEL), 0) > self._used
+        mean = self._sum / max(1, self._used)
         effective = self._count_effective(mean)
+        if not self._used or unfamiliar:
+            unknown = np.full(len(self.labels), np.nan)
+            state = ExamState.UNFAMILIAR if unfamiliar else ExamState.COLLECTING
+            return ExamSnapshot(
+                *(unknown, unknown, unknown, (), state),
+                *(self._used, effective, dict(self._skipped)),
+            )
         probabilities = self._calibrate(mean, effective)
         low, high = bound_share(mean, effective)
         exam = self._calibration.exam
-        if exam is not None:  # minimum and maximum against rounding only
+        enclosed = None if exam is None else exam.enclose(probabilities)
+        if enclosed is not None:
+            low, high = enclosed
+        elif exam is not None:  # minimum and maximum against rounding only
             low = np.minimum(exam.bound(mean, low, effective, self._used), probabilities)
             high = np.maximum(exam.bound(mean, high, effective, self._used), probabilities)
         kept = self._predict(probabilities, low, high)
@@ -109,8 +120,14 @@ class Exam:
         if effective < MIN_EFFECTIVE_FRAMES:
             state = ExamState.COLLECTING
         return ExamSnapshot(
-            *(probabilities, low, high, self._name(kept, probabilities), state),
-            *(self._used, effective, dict(self._skipped)),
+            probabilities=probabilities,
+            low=low,
+            high=high,
+            prediction_set=self._name(kept, probabilities),
+            state=state,
+            used=self._used,
+            effective_frames=effective,
+            skipped=dict(self._skipped),
             mean=None if exam is None else mean,
             alarm=self._alarm.on and state is not ExamState.COLLECTING,
         )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.pair import Carried, Carrier, EnsembleAnswer
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState
 from neurosono.engine.exam.exam import Exam
@@ -40,7 +41,10 @@ class PairedExam(Exam):
         """
         self._failed = answer.probabilities is None
         if answer.probabilities is not None:
-            self._ensemble.update(answer.probabilities)
+            if answer.strangeness is not None and answer.strangeness > 1:
+                self._ensemble.skip(SkipReason.UNFAMILIAR_TO_MODEL)
+            else:
+                self._ensemble.update(answer.probabilities)
             collecting = self._ensemble.snapshot().state is ExamState.COLLECTING
             self._enough = self._enough or not collecting
 
@@ -50,10 +54,11 @@ class PairedExam(Exam):
         The alarm is the carrier's too: the operating point was measured for one of them at a time.
         """
         student, ensemble = super().snapshot(), self._ensemble.snapshot()
-        carries = self._enough and not self._failed
+        familiar = student.state is not ExamState.UNFAMILIAR
+        carries = self._enough and not self._failed and familiar
         carried = Carried(
             Carrier.ENSEMBLE if carries else Carrier.STUDENT,
-            ensemble.used,
+            ensemble.used + sum(ensemble.skipped.values()),
             self._failed,
             _agree(student, ensemble),
         )
@@ -81,7 +86,7 @@ class PairedExam(Exam):
 
 
 def _agree(student: ExamSnapshot, ensemble: ExamSnapshot) -> bool | None:
-    if not student.used or not ensemble.used:
+    if np.isnan(student.probabilities).any() or np.isnan(ensemble.probabilities).any():
         return None
     return bool(np.argmax(student.probabilities) == np.argmax(ensemble.probabilities))
 

@@ -12,6 +12,7 @@ from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.report import report
 from neurosono.scripts.train.run import recipes, run
 from neurosono.scripts.train.sizes import compare, soup, student, top
+from neurosono.scripts.train.structures import structures_app
 
 
 class _RunByDefault(TyperGroup):
@@ -31,6 +32,7 @@ train_app = typer.Typer(
 )
 
 train_app.add_typer(gate_app, name="gate")
+train_app.add_typer(structures_app, name="structures")
 for _command in (
     prepare,
     run,

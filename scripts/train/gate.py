@@ -1,5 +1,6 @@
 """`neurosono train gate`: the network that asks whether a frame is a fetal head or spine at all."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,8 @@ import typer
 from neurosono.scripts.train.prepare import JsonOption
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from neurosono.training.gate.data import GateData
 
 gate_app = typer.Typer(
@@ -66,29 +69,63 @@ def run(
     """Cross-validate, train on everything, and build the int8 gate. Killed? Run it again."""
     from rich.progress import Progress
 
-    from neurosono.scripts.console import write_json_report
+    from neurosono.scripts.console import console, write_json_report
     from neurosono.training.gate.data import GateData
     from neurosono.training.gate.run import GateRun
     from neurosono.training.gate.train import GateRecipe
 
-    job = GateRun(
-        GateData.load(cache), out, GateRecipe(batches=batches, rounds=rounds, seed=seed), folds
-    )
-    from neurosono.scripts.console import console
-
+    recipe = GateRecipe(batches=batches, rounds=rounds, seed=seed)
+    job = GateRun(GateData.load(cache), out, recipe, folds)
     with Progress(console=console) as bar:
-        tasks: dict[str, Any] = {}
-
-        def watch(name: str, done: int, total: int, loss: float) -> None:
-            task = tasks.setdefault(name, None)
-            if task is None:
-                task = tasks[name] = bar.add_task(name, total=total)
-            bar.update(task, completed=done, description=f"{name} loss {loss:.3f}")
-
-        card = job.make(watch)
+        card = job.make(_watch(bar))
     _print_figures(card["held_out"], "held-out patients")
     console.print(f"gate: {out}", soft_wrap=True)
     write_json_report(json, card)
+
+
+@gate_app.command("leave-out")
+def leave_out_command(
+    cache: CacheArgument,
+    work: Annotated[Path, typer.Option(help="Keeps finished networks, so that it can go on.")],
+    by: Annotated[str, typer.Option(help="What is left out: source or machine.")] = "source",
+    batches: Annotated[int, typer.Option(min=1, help="Batches of 64 a round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Measure on each database or scanner a gate that never saw it. Killed? Run it again."""
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.gate.data import GateData
+    from neurosono.training.gate.leave_out import leave_out
+    from neurosono.training.gate.run import GateRun
+    from neurosono.training.gate.train import GateRecipe
+
+    recipe = GateRecipe(batches=batches, rounds=rounds, seed=seed)
+    job = GateRun(GateData.load(cache), work, recipe)
+    with Progress(console=console) as bar:
+        found = leave_out(job, by, _watch(bar))
+    for name, figures in {"all": found["pooled"], **found["groups"]}.items():
+        heads, others = figures["heads_and_spines_refused"], figures["others_refused"]
+        auroc = figures["auroc_by_patient"]
+        console.print(
+            f"{name} left out: AUROC by patient {'-' if auroc is None else f'{auroc:.4f}'}, "
+            f"refused {heads['refused']} of {heads['frames']} heads and spines, "
+            f"{others['refused']} of {others['frames']} others"
+        )
+    write_json_report(json, found)
+
+
+def _watch(bar: "Progress") -> Callable[[str, int, int, float], None]:
+    tasks: dict[str, Any] = {}
+
+    def watch(name: str, done: int, total: int, loss: float) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=total)
+        bar.update(tasks[name], completed=done, description=f"{name} loss {loss:.3f}")
+
+    return watch
 
 
 @gate_app.command()

@@ -25,7 +25,7 @@ from neurosono.training.gate.data import PHANTOM, GateRow
 if TYPE_CHECKING:
     from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec
     from neurosono.stream.phantom.sweep import Stretch
-    from neurosono.training.gate.sources import SourceRule
+    from neurosono.training.gate.sources import SourceFile
 
 Square = NDArray[np.uint8]
 
@@ -41,11 +41,12 @@ OTHER_FRAMES = 3
 
 
 def take_real(
-    root: Path, files: list[tuple[str, "SourceRule"]], watch: Callable[[], None]
+    root: Path, files: list["SourceFile"], watch: Callable[[], None]
 ) -> Iterator[tuple[Square, GateRow]]:
     """Yield the squares of real files, cut out of the screen as a replay cuts them."""
-    for name, rule in files:
-        row = GateRow(name, rule.name, rule.patient_of(name), rule.label)
+    for file in files:
+        name, rule = file.path, file.rule
+        row = GateRow(name, rule.name, rule.patient_of(name), rule.label, machine=file.machine)
         taught = REFUSED_BUT_TAUGHT if rule.label == "other" else ()
         for square, _ in _walk(open_source([str(root / name)]), rule.every, taught, Screen()):
             yield square, row

@@ -192,8 +192,8 @@ def _print_summary(report: dict[str, Any]) -> None:
     )
     if report["files_left_out"]:
         console.print(
-            f"files left out, as they cannot be used: {report['files_left_out']}; the cache's "
-            "cache.json lists them",
+            f"files not used: {report['files_left_out']}; the cache's cache.json lists them, each "
+            "with its reason",
             style="yellow",
         )
     if report["pairs_of_copies_allowed"]:

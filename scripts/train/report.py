@@ -78,7 +78,7 @@ def _print(found: dict[str, Any]) -> None:
 
     from neurosono.scripts.console import console
     from neurosono.scripts.train.evaluate import TOTALS
-    from neurosono.training.report.markup import set_p
+    from neurosono.training.report.words import say_p
 
     shown = found["calibrated"] or found["raw"]
     data = found["data"]
@@ -95,7 +95,7 @@ def _print(found: dict[str, Any]) -> None:
         console.print(
             f"{reader['reader']}: {_say(shares['reader']['all'])} of {reader['exams']} exams, the "
             f"system {_say(shares['system']['all'])}, McNemar "
-            f"{set_p(reader['mcnemar']['reader_and_system']['p'])}",
+            f"{say_p(reader['mcnemar']['reader_and_system']['p'])}",
             markup=False,
         )
 

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.engine.structures.names import NO_HEAD, SPINE, STRUCTURES
+from neurosono.engine.structures.boxes import RotatedBox
+from neurosono.engine.structures.names import LV, NO_HEAD, SPINE, STRUCTURES
 from neurosono.stream.phantom.cohort import SCREENS_PX
 from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec, exam_frames
 from neurosono.stream.phantom.head import widest_ventricle_mm
 from neurosono.stream.phantom.patient import draw_patient, random_stream
 from neurosono.stream.phantom.spec import VENTRICLE_RANGE_MM
+from neurosono.stream.phantom.truth import TrueStructure
 from neurosono.training.detect.data import to_square
 from neurosono.training.detect.rows import PHANTOM, Labelled, Row
 
@@ -67,6 +69,17 @@ def take_phantom(spec: PhantomSpec) -> Iterator[tuple[Square, Row]]:
         yield to_square(np.asarray(grey, np.uint8), _row_of(spec, frame))
 
 
+def _box_of(found: TrueStructure) -> RotatedBox:
+    """Return a structure's box; of a ventricle, only as wide as it is across.
+
+    A bent ventricle's box is wider than the ventricle, and its short side is what is read as the
+    atrial width.
+    """
+    if found.label != LV:
+        return found.box
+    return replace(found.box, h=min(found.thickness_px, found.box.h))
+
+
 def _row_of(spec: PhantomSpec, frame: PhantomFrame) -> Row:
     truth = frame.truth
     assert truth is not None
@@ -79,7 +92,7 @@ def _row_of(spec: PhantomSpec, frame: PhantomFrame) -> Row:
         machine=PHANTOM,
         planes=(truth.plane,),
         known=tuple(name for name in STRUCTURES if name not in hidden),
-        boxes=tuple(Labelled(each.label, each.box) for each in seen),
+        boxes=tuple(Labelled(each.label, _box_of(each)) for each in seen),
         head=truth.head,
         head_known=truth.head is not None or truth.plane in (NO_HEAD, SPINE),
     )

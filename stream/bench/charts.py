@@ -1,10 +1,11 @@
-"""The pictures of a bench report, as SVG: distributions of age, and a timeline of stages."""
+"""The pictures of a bench report, as drawings: distributions of age, and a timeline of stages."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from neurosono.engine.pages.drawing import Drawing
 
 WIDTH, LEFT, RIGHT = 960.0, 76.0, 24.0
 """Pixels; between `LEFT` and `RIGHT` is what is drawn."""
@@ -31,7 +32,7 @@ STAGE_COLOURS = {
 
 
 @dataclass(frozen=True)
-class Curve:
+class Distribution:
     """One distribution: points of (milliseconds, share at or below)."""
 
     name: str
@@ -40,12 +41,15 @@ class Curve:
     dashed: bool = False
 
 
-def draw_cdf(curves: Sequence[Curve]) -> str:
-    """Draw distributions over a logarithmic axis of milliseconds; empty curves are left out."""
-    drawn = [curve for curve in curves if curve.points]
-    values = [max(x, 0.1) for curve in drawn for x, _ in curve.points]
+def draw_cdf(curves: Sequence[Distribution]) -> Drawing | None:
+    """Draw distributions over a logarithmic axis of milliseconds; empty curves are left out.
+
+    Returns None where all are empty.
+    """
+    shown = [curve for curve in curves if curve.points]
+    values = [max(x, 0.1) for curve in shown for x, _ in curve.points]
     if not values:
-        return "<p>nothing was measured</p>"
+        return None
     low, high = min(values) * 0.9, max(values) * 1.1
     span = math.log(high / low)
     top, bottom = 16.0, CDF_HEIGHT - 44.0
@@ -60,28 +64,30 @@ def draw_cdf(curves: Sequence[Curve]) -> str:
         depth = -math.log10(max(1.0 - share, 1e-9))
         return bottom - min(depth / deepest, 1.0) * (bottom - top)
 
-    parts = [_line(LEFT, at_y(s), WIDTH - RIGHT, at_y(s), "#d8dde3") for s in SHARES]
-    parts += [_text(LEFT - 8, at_y(s) + 4, f"{100 * s:g} %", "end") for s in SHARES]
+    drawn = Drawing("How old pictures and answers are", WIDTH, CDF_HEIGHT)
+    for share in SHARES:
+        drawn.add_line(LEFT, at_y(share), WIDTH - RIGHT, at_y(share), "#d8dde3")
+        drawn.add_text(LEFT - 8, at_y(share) + 4, f"{100 * share:g} %", "end")
     for tick in _log_ticks(low, high):
-        parts.append(_line(at_x(tick), top, at_x(tick), bottom, "#eceff2"))
-        parts.append(_text(at_x(tick), bottom + 18, f"{tick:g}", "middle"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "milliseconds", "middle"))
-    for curve in drawn:
-        steps = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in curve.points)
-        dash = ' stroke-dasharray="7 4"' if curve.dashed else ""
-        parts.append(
-            f'<polyline points="{steps}" fill="none" stroke="{curve.colour}" '
-            f'stroke-width="2.2"{dash}/>'
+        drawn.add_line(at_x(tick), top, at_x(tick), bottom, "#eceff2")
+        drawn.add_text(at_x(tick), bottom + 18, f"{tick:g}", "middle")
+    drawn.add_text((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "milliseconds", "middle")
+    for each in shown:
+        drawn.add_curve(
+            ((at_x(x), at_y(y)) for x, y in each.points),
+            each.colour,
+            stroke_width=2.2,
+            stroke_dasharray="7 4" if each.dashed else "",
         )
-    keys = [(curve.name, curve.colour) for curve in drawn]
-    return _svg(CDF_HEIGHT, parts, "How old pictures and answers are") + _legend(keys)
+    drawn.legend = [(each.name, each.colour) for each in shown]
+    return drawn
 
 
-def draw_timeline(pictures: Sequence[Mapping[str, Any]]) -> str:
-    """Draw when each process did what for a few pictures in a row."""
+def draw_timeline(pictures: Sequence[Mapping[str, Any]]) -> Drawing | None:
+    """Draw when each process did what for a few pictures in a row; None where there are none."""
     bars = [bar for picture in pictures for bar in picture["bars"]]
     if not bars:
-        return "<p>nothing was measured</p>"
+        return None
     begin = min(0.0, *(float(bar["start_ms"]) for bar in bars))
     end = max(float(bar["end_ms"]) for bar in bars)
     scale = (WIDTH - LEFT - RIGHT) / max(end - begin, 1e-6)
@@ -90,35 +96,34 @@ def draw_timeline(pictures: Sequence[Mapping[str, Any]]) -> str:
     def at_x(milliseconds: float) -> float:
         return LEFT + (milliseconds - begin) * scale
 
-    parts = []
+    drawn = Drawing("Where each picture was when", WIDTH, bottom + 22)
     for place, lane in enumerate(LANES):
         y = 26.0 + LANE_HEIGHT * place
-        parts.append(
-            _line(LEFT, y + LANE_HEIGHT - 6, WIDTH - RIGHT, y + LANE_HEIGHT - 6, "#d8dde3")
-        )
-        parts.append(_text(LEFT - 8, y + 24, lane, "end"))
+        drawn.add_line(LEFT, y + LANE_HEIGHT - 6, WIDTH - RIGHT, y + LANE_HEIGHT - 6, "#d8dde3")
+        drawn.add_text(LEFT - 8, y + 24, lane, "end")
     for picture in pictures:
         if picture["due_ms"] is not None:
             x = at_x(float(picture["due_ms"]))
-            parts.append(_line(x, 18, x, bottom, "#333333", ' stroke-dasharray="3 3"'))
-            parts.append(_text(x, 13, f"{picture['index']} due", "middle"))
-        parts += [_bar(bar, picture["index"], at_x) for bar in picture["bars"]]
+            drawn.add_line(x, 18, x, bottom, "#333333", stroke_dasharray="3 3")
+            drawn.add_text(x, 13, f"{picture['index']} due", "middle")
+        for bar in picture["bars"]:
+            _add_bar(drawn, bar, picture["index"], at_x)
     for tick in _even_ticks(begin, end):
-        parts.append(_text(at_x(tick), bottom + 14, f"{tick:g} ms", "middle"))
-    used = [stage for stage in STAGE_COLOURS if any(bar["stage"] == stage for bar in bars)]
-    keys = [(stage, STAGE_COLOURS[stage]) for stage in used]
-    return _svg(bottom + 22, parts, "Where each picture was when") + _legend(keys)
+        drawn.add_text(at_x(tick), bottom + 14, f"{tick:g} ms", "middle")
+    used = {bar["stage"] for bar in bars}
+    drawn.legend = [(stage, colour) for stage, colour in STAGE_COLOURS.items() if stage in used]
+    return drawn
 
 
-def _bar(bar: Mapping[str, Any], index: int, at_x: Any) -> str:
+def _add_bar(
+    drawn: Drawing, bar: Mapping[str, Any], index: int, at_x: Callable[[float], float]
+) -> None:
     start, end = float(bar["start_ms"]), float(bar["end_ms"])
     y = 26.0 + LANE_HEIGHT * LANES.index(bar["lane"]) + 4
-    words = escape(f"picture {index}: {bar['stage']} {end - start:.2f} ms")
+    words = f"picture {index}: {bar['stage']} {end - start:.2f} ms"
     colour = STAGE_COLOURS.get(bar["stage"], "#999999")
-    return (
-        f'<rect x="{at_x(start):.2f}" y="{y:.1f}" width="{max(0.6, at_x(end) - at_x(start)):.2f}" '
-        f'height="{LANE_HEIGHT - 16:.1f}" fill="{colour}"><title>{words}</title></rect>'
-    )
+    width = max(0.6, at_x(end) - at_x(start))
+    drawn.add_box(at_x(start), y, width, LANE_HEIGHT - 16, colour, words)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -130,24 +135,3 @@ def _even_ticks(begin: float, end: float) -> list[float]:
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 1e9) if (end - begin) / s <= 12)
     first = math.ceil(begin / step)
     return [n * step for n in range(first, math.floor(end / step) + 1)]
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
-    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="1"{more}/>'
-
-
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
-
-
-def _svg(height: float, parts: Sequence[str], title: str) -> str:
-    head = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(title)}">'
-    return head + "".join(parts) + "</svg>"
-
-
-def _legend(keys: Sequence[tuple[str, str]]) -> str:
-    items = [
-        f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for name, colour in keys
-    ]
-    return f'<p class="legend">{"".join(items)}</p>'

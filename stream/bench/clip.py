@@ -76,7 +76,7 @@ def render_clip(
 
 def repeat_clip(once: Path, path: Path, turns: int) -> None:
     """Write the whole of `once` `turns` times, end to end, without encoding anew."""
-    with av.open(str(once)) as source, av.open(str(path), "w") as target:
+    with av.open(str(once.absolute())) as source, av.open(str(path.absolute()), "w") as target:
         video = source.streams.video[0]
         stream = target.add_stream_from_template(video)
         packets = [packet for packet in source.demux(video) if packet.size]

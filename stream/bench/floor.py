@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import av
@@ -116,7 +117,7 @@ class Floor:
 
 def read_luma(clip: str, threads: str) -> Iterator[tuple[NDArray[np.uint8], Any]]:
     """Decode and yield each picture's Y plane, (H, W), without a copy, with its frame."""
-    with av.open(clip) as container:
+    with av.open(str(Path(clip).absolute())) as container:
         video = container.streams.video[0]
         video.thread_type = threads
         for frame in container.decode(video):

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.contracts.errors import RunError, StoppedError
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.bench.clip import BenchClip
@@ -32,7 +32,7 @@ from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.page.protocol import Kind, unpack
+from neurosono.stream.page.protocol import MessageKind, unpack_message
 from neurosono.stream.view.state import AiState, OverlayState
 
 MOST_READ = 20_000
@@ -54,9 +54,9 @@ class MeasuringRecord(LiveRecord):
         judged = Judged(result.seq, result.skip_reason, result.stage_ms)
         self._trace.judged[result.seq] = judged
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Film a picture where that is asked for; it is handed to the page next."""
-        super().film(picture, state)
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take a picture; it is handed to the page next."""
+        super().see(picture, state)
         now_ns = time.monotonic_ns()
         self.handed[picture.index] = Shown(
             index=picture.index,
@@ -103,12 +103,12 @@ class PageViewer:
                 self._take(message, time.monotonic_ns())
 
     def _take(self, message: bytes, now_ns: int) -> None:
-        kind, head, jpeg = unpack(message)
+        kind, head, jpeg = unpack_message(message)
         told = self._mailbox.answer(head["n"], now_ns / 1e6, now_ns)
-        if kind not in (Kind.PICTURE, Kind.STATUS):
+        if kind not in (MessageKind.PICTURE, MessageKind.STATUS):
             return
         about = head["about"]
-        index = about["index"] if kind is Kind.PICTURE else None
+        index = about["index"] if kind is MessageKind.PICTURE else None
         self.had.append(Had(index, about["seq"] - 1, about["ai"] == AiState.ON, now_ns))
         if index is None:
             return
@@ -176,6 +176,8 @@ def run_open_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
         hub.flush(1.0)
         viewer.leave()
         record.end(ended.counts)
+        if live.interrupted:
+            raise StoppedError("stopped in the middle: nothing was measured")
         failure = live.failure or live.captured[-1].get("error")
         if failure is not None:
             raise RunError(str(failure))

@@ -1,4 +1,4 @@
-"""What the processes of a session cost: CPU time and memory, read from Linux's /proc."""
+"""What the processes of a session cost: CPU time and memory."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -83,19 +83,18 @@ def measure_cpu_ms(readings: Sequence[Reading]) -> dict[str, float] | None:
 
 
 def describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
-    """Return the most that all processes took together, and each one's resident and peak MiB."""
+    """Return the most that all processes took together, and each one's resident MiB."""
     if not readings:
         return None
     sums = [sum(usage.own_mib for usage in reading.usages.values()) for reading in readings]
     known = [together for together in sums if not math.isnan(together)]
     # too short a run to have asked for shares: what each holds, shared pages counted twice
     known = known or [sum(usage.resident_mib for usage in r.usages.values()) for r in readings]
-    found: dict[str, Any] = {"together": round(max(known), 1)}
-    for name in ("resident", "peak"):
-        found[name] = {
-            role: round(
-                max(getattr(r.usages[role], f"{name}_mib") for r in readings if role in r.usages), 1
-            )
-            for role in readings[-1].usages
-        }
-    return found
+    resident = {
+        role: max(each.usages[role].resident_mib for each in readings if role in each.usages)
+        for role in readings[-1].usages
+    }
+    return {
+        "together": round(max(known), 1),
+        "resident": {role: round(most, 1) for role, most in resident.items()},
+    }

@@ -28,7 +28,8 @@ class CaptureOptions:
     """What the capture process is told.
 
     `sources` are recordings, played one after the other, or live the one link. A capture process
-    that takes the place of another goes on at its `first_seq` and `first_index`.
+    that takes the place of another goes on at its `first_seq` and `first_index`. `strict` and
+    `mixed` are as in `open_source`.
     """
 
     sources: tuple[str, ...]
@@ -36,6 +37,8 @@ class CaptureOptions:
     pace: Pace = Pace.LOSSLESS
     every: int | None = 1
     rate_hz: float | None = None
+    strict: bool = False
+    mixed: bool = False
     region: str | None = None
     show_screen: bool = False
     first_seq: int = 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from neurosono.engine.contracts.errors import SourceBrokenError
+from neurosono.stream.capture.layout import Layout
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.capture.sender import Capture
 from neurosono.stream.intake.evidence import EvidenceGate
@@ -24,6 +25,7 @@ from neurosono.stream.processes.child import Stop, run_child
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import ExamSource, open_source
+from neurosono.stream.sources.left_out import count_reasons, tell_left_out
 from neurosono.stream.sources.live.recording import play
 from neurosono.stream.sources.live.source import LiveOptions, LiveSource, open_live
 
@@ -95,8 +97,18 @@ def capture(
 
 
 def _open_recording(options: CaptureOptions, sender: Capture) -> ExamSource:
-    recording = open_source(options.sources, frame_threads=options.pace is Pace.LOSSLESS)
-    opened = {"source": recording.description, "rate_hz": recording.nominal_rate_hz}
+    recording = open_source(
+        options.sources,
+        frame_threads=options.pace is Pace.LOSSLESS,
+        strict=options.strict,
+        mixed=options.mixed,
+    )
+    opened = {
+        "source": recording.description,
+        "rate_hz": recording.nominal_rate_hz,
+        "left_out": count_reasons(recording.left_out),
+        "told": tell_left_out(recording.left_out),
+    }
     sender.tell(Event("opened", opened))
     return recording
 
@@ -119,11 +131,14 @@ def _send_all(
 ) -> None:
     """Send what comes of `source`, and how it ended; only a `recording` may break in its middle."""
     end: dict[str, Any] = {"error": None, "frame": None}
+    layout = Layout()
     try:
         for taken in _make_intake(source, options).frames():
             if stop():
                 end["error"] = "stopped"
                 break
+            for event in layout.hear(taken.region):
+                sender.tell(event)
             sender.send(taken)
     except SourceBrokenError as error:
         if recording is None:

@@ -26,7 +26,7 @@ ALIVE_EVERY_NS = 200_000_000
 
 
 @dataclass
-class Counts:
+class CaptureCounts:
     """What became of every picture; `decoded = displayed + dropped`.
 
     What a source decoded and overwrote before it was taken is decoded and dropped, too.
@@ -51,7 +51,7 @@ class Capture:
         self._engine_is_off = False
         self._sent: deque[Frame] = deque(maxlen=MAX_UNANSWERED)
         self._told_ns = 0
-        self.counts = Counts()
+        self.counts = CaptureCounts()
         self.tally: Callable[[], Mapping[str, Any]] = dict
         """What the source has to say of what came, beside our own counts."""
 

@@ -20,6 +20,7 @@ from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.pictures.picture import Picture, Source
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import open_source
+from neurosono.stream.sources.identity import Identity, count_identities
 
 __all__ = ["extract", "find_bad_files", "find_dataset"]
 
@@ -63,20 +64,44 @@ def extract(
         for label in dataset.labels:
             if not used[label]:
                 raise InputError(f"class {label} has no usable frame: sample more often (--every)")
-        return writer.finish(_tell(counts, [*bad, *broken]), check)
+        return writer.finish(_tell(counts, [*bad, *broken, *dataset.others]), check)
 
 
 def find_bad_files(dataset: Dataset, watch: Callable[[], None] = lambda: None) -> list[BadFile]:
-    """Open every file and decode its first picture; return those of which that fails."""
+    """Open every file and decode its first picture; return those of which that fails.
+
+    Raises `InputError` where the headers of DICOM say that one exam is of several patients, or one
+    patient stands under two names: she would be on both sides of a fold.
+    """
     bad = []
+    names: dict[bytes, str] = {}
     for exam in dataset.exams:
+        identities: list[Identity] = []
         for medium in exam.media:
             try:
-                open_source([str(medium.path)])
+                identities.extend(open_source([str(medium.path)]).identities)
             except SourceError as error:
                 bad.append(BadFile(medium.name, give_reason(error, medium.path)))
+        _check_patients(exam, identities, names)
         watch()
     return bad
+
+
+def _check_patients(
+    exam: ExamMedia, identities: Sequence[Identity], names: dict[bytes, str]
+) -> None:
+    if count_identities(identities)[0] > 1:
+        raise InputError(
+            f"the DICOM headers of the exam of {exam.media[0].name} are of several patients: give "
+            "each patient a folder, or a line in the table, of her own"
+        )
+    for identity in identities:
+        before = names.setdefault(identity.get("PatientID", b""), exam.patient)
+        if "PatientID" in identity and before != exam.patient:
+            raise InputError(
+                f"the DICOM header of {exam.media[0].name} has the PatientID of another patient, "
+                f"{before!r}: give one patient one name, or she stands on both sides of a fold"
+            )
 
 
 def _tell(counts: Mapping[str, int], bad: Sequence[BadFile]) -> dict[str, Any]:
@@ -86,7 +111,7 @@ def _tell(counts: Mapping[str, int], bad: Sequence[BadFile]) -> dict[str, Any]:
             **{name: counts[name] for name in whole},
             "skipped": {name: counts[name] for name in sorted(counts) if name not in whole},
         },
-        "left_out": [{"path": each.name, "reason": each.reason} for each in bad],
+        "left_out": [{"path": each.told, "reason": each.reason} for each in bad],
     }
 
 
@@ -145,7 +170,7 @@ class _ClipLog:
 
 
 def _take_frames(exam: ExamMedia, spec: PreprocessingSpec, every: int) -> _Taken:
-    log = _ClipLog(open_source([str(each.path) for each in exam.media]))
+    log = _ClipLog(open_source([str(each.path) for each in exam.media], mixed=True))
     intake = Intake(
         log,
         screen=Screen(),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.stream.dataset.media import BadFile, ExamMedia, Medium, give_reason, parse_weeks
-from neurosono.stream.sources.files.folder import list_media
+from neurosono.stream.sources.files.folder import is_junk, list_media
+from neurosono.stream.sources.files.kinds import find_kind
+from neurosono.stream.sources.left_out import Reason
 
 COHORT_NAME = "cohort.csv"
 """Beside the label folders, if at all: a table of patient, gestational_weeks and site."""
@@ -21,8 +23,22 @@ class _About:
     site: str = ""
 
 
-def read_folders(root: Path) -> tuple[list[ExamMedia], list[BadFile], dict[str, str]]:
-    """List the exams, the files that cannot be used, and where each label stands.
+@dataclass(frozen=True)
+class Folders:
+    """What stands in the folders of a dataset, and where each label stands.
+
+    `bad` are files that cannot be used, or that stand where no exam is looked for; `others` are no
+    pictures at all.
+    """
+
+    exams: list[ExamMedia]
+    bad: list[BadFile]
+    others: list[BadFile]
+    labels: dict[str, str]
+
+
+def read_folders(root: Path) -> Folders:
+    """List the exams, and every file that is not of one.
 
     A patient's folder is one exam. Raises `InputError` where a label has no patient's folder, or
     where `cohort.csv` is not what it must be.
@@ -30,8 +46,11 @@ def read_folders(root: Path) -> tuple[list[ExamMedia], list[BadFile], dict[str, 
     about = _read_cohort(root)
     exams: list[ExamMedia] = []
     bad: list[BadFile] = []
+    others: list[BadFile] = []
+    _note_strays(root, root, bad, [])  # what lies beside the label folders is the owner's affair
     labels = _subfolders(root)
     for label in labels:
+        _note_strays(root, label, bad, others)
         patients = _subfolders(label)
         if not patients:
             raise InputError(
@@ -39,13 +58,41 @@ def read_folders(root: Path) -> tuple[list[ExamMedia], list[BadFile], dict[str, 
                 "folders, or remove the empty one"
             )
         for folder in patients:
-            media = _list_exam(root, folder, about.get(folder.name, _About()), bad)
+            media = _list_exam(root, folder, about.get(folder.name, _About()), bad, others)
             if media:
                 exams.append(ExamMedia(label.name, folder.name, folder.name, media))
-    return exams, bad, {label.name: str(label) for label in labels}
+    return Folders(exams, bad, others, {label.name: str(label) for label in labels})
 
 
-def _list_exam(root: Path, folder: Path, about: _About, bad: list[BadFile]) -> tuple[Medium, ...]:
+def _note_strays(root: Path, folder: Path, bad: list[BadFile], others: list[BadFile]) -> None:
+    """Note the files that stand in `folder` itself, and all in hidden folders, as no exam's."""
+    for path in sorted(folder.iterdir()):
+        if is_junk(path.name):
+            continue
+        if path.is_dir() and path.name.startswith("."):
+            inside = sorted(each for each in path.rglob("*") if each.is_file())
+            for each in inside:
+                _note_stray(root, each, "in a hidden folder", bad, others)
+        elif path.is_file() and path.name != COHORT_NAME:
+            _note_stray(root, path, "in no patient's folder", bad, others)
+
+
+def _note_stray(
+    root: Path, path: Path, where: str, bad: list[BadFile], others: list[BadFile]
+) -> None:
+    name = path.relative_to(root).as_posix()
+    try:
+        if path.stat().st_size and find_kind(path) is not None:
+            bad.append(BadFile(name, f"it lies {where}"))
+        else:
+            others.append(BadFile(name, f"it is no picture, and lies {where}"))
+    except (SourceError, OSError) as error:
+        bad.append(BadFile(name, give_reason(error, path)))
+
+
+def _list_exam(
+    root: Path, folder: Path, about: _About, bad: list[BadFile], others: list[BadFile]
+) -> tuple[Medium, ...]:
     def name_of(path: Path) -> str:
         return path.relative_to(root).as_posix()
 
@@ -53,11 +100,16 @@ def _list_exam(root: Path, folder: Path, about: _About, bad: list[BadFile]) -> t
         bad.append(BadFile(name_of(path), give_reason(error, path)))
 
     try:
-        found = list_media(folder, refuse).media
+        found = list_media(folder, refuse)
     except SourceError as error:
         refuse(folder, error)
         return ()
-    return tuple(Medium(path, name_of(path), about.weeks, about.site) for path in found)
+    for each in found.left_out:
+        if each.reason is Reason.HIDDEN:
+            _note_stray(root, folder / each.name, "hidden", bad, others)
+        elif each.reason is not Reason.SYSTEM:
+            others.append(BadFile(name_of(folder / each.name), str(each.reason)))
+    return tuple(Medium(path, name_of(path), about.weeks, about.site) for path in found.media)
 
 
 def _subfolders(folder: Path) -> list[Path]:

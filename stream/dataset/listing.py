@@ -9,7 +9,7 @@ from neurosono.engine.contracts.cache import check_one_label_each
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS, NORMAL_LABEL, validate_labels
 from neurosono.stream.dataset.folder import read_folders
-from neurosono.stream.dataset.media import BadFile, ExamMedia, tell_allowed
+from neurosono.stream.dataset.media import BadFile, ExamMedia, is_text, tell_allowed
 from neurosono.stream.dataset.table import read_table
 
 _ANOMALIES = frozenset(DEFAULT_LABELS) - {NORMAL_LABEL}
@@ -19,14 +19,15 @@ _ANOMALIES = frozenset(DEFAULT_LABELS) - {NORMAL_LABEL}
 class Dataset:
     """Exams, and the files that were seen not to be usable when they were listed.
 
-    `labels` are in the order in which every array holds them; `digest` names the dataset, so that a
-    stale cache is noticed.
+    `others` are files that are no pictures. `labels` are in the order in which every array holds
+    them; `digest` names the dataset, so that a stale cache is noticed.
     """
 
     labels: tuple[str, ...]
     exams: tuple[ExamMedia, ...]
     bad: tuple[BadFile, ...]
     digest: str
+    others: tuple[BadFile, ...] = ()
 
     @property
     def files(self) -> int:
@@ -52,8 +53,10 @@ def find_dataset(root: Path, labels: Sequence[str] | None = None) -> Dataset:
 
     Raises `InputError` where it is no dataset, or where a patient has two labels.
     """
+    others: list[BadFile] = []
     if root.is_dir():
-        exams, bad, found = read_folders(root)
+        folders = read_folders(root)
+        exams, bad, others, found = folders.exams, folders.bad, folders.others, folders.labels
     elif root.is_file():
         exams, bad, found = read_table(root)
     else:
@@ -66,11 +69,31 @@ def find_dataset(root: Path, labels: Sequence[str] | None = None) -> Dataset:
             "a dataset needs two or more label folders with patients in them, or a table with two "
             f"or more labels; found {list(found)}"
         )
+    exams = _take_texts(exams, bad)
     ordered = _order_labels(root, found, labels)
     at = {label: number for number, label in enumerate(ordered)}
     exams.sort(key=lambda exam: at[exam.label])
     check_one_label_each((each.patient, each.label, each.media[0].name) for each in exams)
-    return Dataset(ordered, tuple(exams), tuple(bad), _digest(exams))
+    return Dataset(ordered, tuple(exams), tuple(bad), _digest(exams), tuple(others))
+
+
+def _take_texts(exams: Iterable[ExamMedia], bad: list[BadFile]) -> list[ExamMedia]:
+    """Return the exams whose names are text; the files of all others are bad.
+
+    A cache and its reports are in UTF-8: found now, no work is lost over a name.
+    """
+    taken: list[ExamMedia] = []
+    for exam in exams:
+        names = (exam.label, exam.patient, exam.exam)
+        media = tuple(each for each in exam.media if is_text("".join((*names, each.name))))
+        bad.extend(
+            BadFile(each.name, "its name is not in UTF-8: rename it")
+            for each in exam.media
+            if each not in media
+        )
+        if media:
+            taken.append(replace(exam, media=media))
+    return taken
 
 
 def _order_labels(

@@ -48,10 +48,25 @@ class BadFile:
     name: str
     reason: str
 
+    @property
+    def told(self) -> str:
+        """The name as text, whatever bytes it holds."""
+        return make_text(self.name)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: a file system holds any bytes."""
+    return name == make_text(name)
+
+
+def make_text(name: str) -> str:
+    """Return a name with the bytes that are no text spelled out."""
+    return name.encode(errors="backslashreplace").decode()
+
 
 def tell_bad_files(bad: Sequence[BadFile], total: int) -> str:
     """Return the one sentence that stops a run over files that cannot be used."""
-    named = ", ".join(f"{each.name} ({each.reason})" for each in bad[:NAMED_FILES])
+    named = ", ".join(f"{each.told} ({each.reason})" for each in bad[:NAMED_FILES])
     more = f" and {len(bad) - NAMED_FILES} more" if len(bad) > NAMED_FILES else ""
     return (
         f"{len(bad)} of {total} files cannot be used: {named}{more}; mend or remove them, or leave "

@@ -16,7 +16,7 @@ from neurosono.stream.dataset.media import (
     parse_weeks,
     tell_allowed,
 )
-from neurosono.stream.sources.files.kinds import read_head
+from neurosono.stream.sources.files.kinds import is_there, read_head
 
 REQUIRED = ("path", "patient", "label")
 WEEKS_COLUMNS = ("gestational_weeks", "weeks")
@@ -55,14 +55,14 @@ def read_table(table: Path) -> tuple[list[ExamMedia], list[BadFile], dict[str, s
         labels.setdefault(line.get("label"), f"{line.where}, column label")
     check_one_label_each((each.get("patient"), each.get("label"), each.where) for each in lines)
     for line in lines:
-        medium = _find_file(table.parent, line)
+        medium = _make_medium(table.parent, line)
         before = first.setdefault(medium.path.resolve(), line.where)
         if before != line.where:
             raise InputError(
                 f"{line.where} names the file of {before} again: a file stands in the table once"
             )
         try:
-            read_head(medium.path)
+            _check_file(medium.path)
         except SourceError as error:
             bad.append(BadFile(medium.name, give_reason(error, medium.path)))
             continue
@@ -98,15 +98,17 @@ def _check_filled(line: _Line) -> None:
             )
 
 
-def _find_file(folder: Path, line: _Line) -> Medium:
+def _check_file(path: Path) -> None:
+    if not is_there(path):
+        raise SourceError("there is no such file")
+    if path.is_dir():
+        raise SourceError("it is a folder, and the column path holds files")
+    read_head(path)
+
+
+def _make_medium(folder: Path, line: _Line) -> Medium:
     name = line.get("path")
     path = folder / name
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no file"
-        raise InputError(
-            f"{line.where} names {name!r}, which is {what} in {folder}: the column path holds "
-            "files, relative to the table's folder"
-        )
     weeks = [column for column in WEEKS_COLUMNS if column in line.cells]
     return Medium(
         path,

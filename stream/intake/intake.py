@@ -4,24 +4,30 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from neurosono.engine.contracts.errors import SourceBrokenError
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.pictures.colour import has_doppler
-from neurosono.stream.pictures.picture import Picture, Source
+from neurosono.stream.pictures.picture import UNSCALED, Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
 
 
 @dataclass(frozen=True)
 class Taken:
-    """One decoded picture, for the screen, and for the engine where it was sampled."""
+    """One decoded picture, for the screen, and for the engine where it was sampled.
+
+    `region` is where its ultrasound stands, None while that is being looked for.
+    """
 
     display: DisplayFrame
     sampled: Frame | None
+    region: Region | None = None
 
 
 class Intake:
@@ -38,10 +44,12 @@ class Intake:
         stream_id: str,
         show_screen: bool = False,
         first_seq: int = 0,
+        scale: Scaled = UNSCALED,
     ) -> None:
+        """`scale` is what the user says of the size of a pixel; it counts before the file's."""
         self._source, self._screen, self._sampler = source, screen, sampler
         self._gate, self._spec, self._stream_id = gate, spec, stream_id
-        self._show_screen = show_screen
+        self._show_screen, self._scale = show_screen, scale
         self._seq = first_seq
 
     def frames(self) -> Iterator[Taken]:
@@ -93,7 +101,7 @@ class Intake:
             skip_reason=None if sampled is None else sampled.skip_reason,
             stage_ms=stage_ms,
         )
-        return Taken(display, sampled)
+        return Taken(display, sampled, None if screened.unsettled else screened.region)
 
     def _sample(
         self, picture: Picture, screened: Screened, captured_ns: int, stage_ms: dict[str, float]
@@ -111,6 +119,7 @@ class Intake:
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
+        scale = picture.scale if self._scale.mm_per_px is None else self._scale
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(
@@ -121,6 +130,7 @@ class Intake:
             pixels=grey if reason is None else None,
             skip_reason=reason,
             stage_ms=stage_ms,
+            **structs.asdict(scale),
         )
 
 

@@ -1,23 +1,20 @@
 """From entries to rows: what the journal's writer does inside a transaction."""
 
-import json
 import sqlite3
-from typing import Any
 
 import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import decode
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.journal.entry import Entry, EntryKind, pack_json, unpack_kept
+from neurosono.stream.journal.entry import Entry, EntryKind, Kept
 from neurosono.stream.journal.words import STATUS_OF_VERDICT
-from neurosono.stream.processes.wire import unpack
+from neurosono.stream.processes.wire import Event
 
 PNG_LEVEL = 3
 """zlib's level: speckle hardly shrinks any further, and 1 costs a tenth more of the disk."""
-
-INSERT_RESULT = "INSERT INTO result VALUES (NULL" + ", ?" * 27 + ")"
 
 
 class Applier:
@@ -26,13 +23,11 @@ class Applier:
     def __init__(self, connection: sqlite3.Connection, writer: str) -> None:
         """`writer` is the name of the notebook that the entries come from."""
         self._connection, self._writer = connection, writer
-        self._exams: dict[str, tuple[int, tuple[str, ...]]] = {}
-        self._streams: dict[tuple[int, str], int] = {}
+        self._exams: dict[str, int] = {}
 
     def forget(self) -> None:
         """Drop the row numbers that were learnt: their transaction was undone."""
         self._exams.clear()
-        self._streams.clear()
 
     def apply(self, data: bytes) -> None:
         """Write one entry.
@@ -47,8 +42,7 @@ class Applier:
             case EntryKind.RESULT:
                 self._insert_result(entry)
             case EntryKind.EVENT:
-                found = _read_json(entry)
-                self._insert_event(entry, found["name"], found["fields"])
+                self._insert_event(entry, decode(entry.body, Event))
             case EntryKind.KEEP:
                 self._keep(entry)
             case EntryKind.REVIEW:
@@ -62,7 +56,7 @@ class Applier:
                 self._connection.execute(
                     "UPDATE exam SET writer = ? WHERE name = ?", (self._writer, entry.exam_id)
                 )
-                self._insert_event(entry, "resumed", _read_json(entry))
+                self._insert_event(entry, decode(entry.body, Event))
 
     def _begin(self, entry: Entry) -> None:
         self._connection.execute(
@@ -71,63 +65,43 @@ class Applier:
         )
 
     def _insert_result(self, entry: Entry) -> None:
-        result = unpack(entry.body).message
-        if not isinstance(result, Result):
-            raise ValueError(f"an entry holds a {type(result).__name__} instead of a result")
-        exam, labels = self._find_exam(entry.exam_id)
-        snapshot = result.exam
-        chosen = sum(1 << labels.index(label) for label in snapshot.prediction_set)
-        row = (
-            exam,
-            self._find_stream(exam, result.stream_id),
-            result.seq,
-            entry.monotonic_ns,
-            entry.wall_ns,
-            result.captured_ns,
-            result.pts_s,
-            int(entry.flag),
-            None if result.skip_reason is None else str(result.skip_reason),
-            _blob(result.member_probabilities, "<f4"),
-            _blob(result.probabilities, "<f8"),
-            result.disagreement,
-            pack_json({k: round(v, 3) for k, v in result.stage_ms.items()}).decode(),
-            _blob(np.stack((snapshot.probabilities, snapshot.low, snapshot.high)), "<f8"),
-            chosen,
-            str(snapshot.state),
-            snapshot.used,
-            snapshot.effective_frames,
-            pack_json(snapshot.skipped).decode(),
-            *(result.gate, result.unfamiliarity, result.plane),
-            *(_blob(snapshot.mean, "<f8"), int(snapshot.alarm)),
-            *_describe_pair(result),
+        result = decode(entry.body, Result)
+        reason = None if result.skip_reason is None else str(result.skip_reason)
+        times = (entry.monotonic_ns, entry.wall_ns)
+        self._connection.execute(
+            "INSERT INTO result VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+            (self._find_exam(entry.exam_id), *times, int(entry.flag), reason, entry.body),
         )
-        self._connection.execute(INSERT_RESULT, row)
 
-    def _insert_event(self, entry: Entry, name: str, fields: dict[str, Any]) -> None:
-        exam, _ = self._find_exam(entry.exam_id)
+    def _insert_event(self, entry: Entry, event: Event) -> None:
+        fields = msgspec.json.encode(event.fields).decode()
         self._connection.execute(
             "INSERT INTO event (exam, monotonic_ns, wall_ns, name, fields) VALUES (?,?,?,?,?)",
-            (exam, entry.monotonic_ns, entry.wall_ns, name, pack_json(fields).decode()),
+            (
+                *(self._find_exam(entry.exam_id), entry.monotonic_ns, entry.wall_ns),
+                *(event.name, fields),
+            ),
         )
 
     def _keep(self, entry: Entry) -> None:
-        meta, pictures = unpack_kept(entry.body)
-        exam, _ = self._find_exam(entry.exam_id)
-        blobs = [_encode_png(picture) for picture in pictures] + [None]
+        kept = decode(entry.body, Kept)
+        exam = self._find_exam(entry.exam_id)
+        picture = _encode_png(kept.pixels)
+        heatmap = None if kept.heatmap is None else _encode_png(kept.heatmap)
         self._connection.execute(
             "INSERT INTO key_frame (name, exam, stream, seq, monotonic_ns, wall_ns, reason, label, "
             "picture, heatmap) VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
-                *(meta["name"], exam, meta["stream"], meta["seq"]),
-                *(entry.monotonic_ns, entry.wall_ns, meta["reason"], meta["label"]),
-                *blobs[:2],
+                *(kept.name, exam, kept.stream_id, kept.seq),
+                *(entry.monotonic_ns, entry.wall_ns, kept.reason, kept.label, picture, heatmap),
             ),
         )
-        said = {"key_frame": meta["name"], "reason": meta["reason"], "seq": meta["seq"]}
-        self._insert_event(entry, "kept", said)
+        said = {"key_frame": kept.name, "reason": kept.reason, "seq": kept.seq}
+        self._insert_event(entry, Event("kept", said))
 
     def _review(self, entry: Entry) -> None:
-        said = _read_json(entry)
+        event = decode(entry.body, Event)
+        said = event.fields
         changed = self._connection.execute(
             "UPDATE key_frame SET status = ?, label = coalesce(?, label), reviewed_wall_ns = ? "
             "WHERE name = ?",
@@ -138,51 +112,19 @@ class Applier:
         )
         if changed.rowcount != 1:
             raise ValueError(f"no key frame {said['key_frame']}")
-        self._insert_event(entry, "reviewed", said)
+        self._insert_event(entry, event)
 
-    def _find_exam(self, name: str) -> tuple[int, tuple[str, ...]]:
+    def _find_exam(self, name: str) -> int:
         if name not in self._exams:
-            row = self._connection.execute(
-                "SELECT id, about FROM exam WHERE name = ?", (name,)
-            ).fetchone()
+            row = self._connection.execute("SELECT id FROM exam WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise ValueError(f"no exam {name}")
-            self._exams[name] = int(row[0]), tuple(json.loads(row[1])["labels"])
+            self._exams[name] = int(row[0])
         return self._exams[name]
-
-    def _find_stream(self, exam: int, name: str) -> int:
-        if (exam, name) not in self._streams:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO stream (exam, name) VALUES (?, ?)", (exam, name)
-            )
-            row = self._connection.execute(
-                "SELECT id FROM stream WHERE exam = ? AND name = ?", (exam, name)
-            ).fetchone()
-            self._streams[exam, name] = int(row[0])
-        return self._streams[exam, name]
-
-
-def _describe_pair(result: Result) -> tuple[int | None, bytes | None, str | None]:
-    """Return the three columns of a student beside its ensemble, all None without one."""
-    answer, carried = result.ensemble, result.exam.carried
-    return (
-        None if answer is None else answer.seq,
-        None if answer is None else _blob(answer.probabilities, "<f4"),
-        None if carried is None else msgspec.json.encode(carried).decode(),
-    )
 
 
 def _text(entry: Entry) -> str:
     return str(entry.body, "utf-8")
-
-
-def _read_json(entry: Entry) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_text(entry))
-    return found
-
-
-def _blob(array: NDArray[Any] | None, dtype: str) -> bytes | None:
-    return None if array is None else np.ascontiguousarray(array, dtype=dtype).tobytes()
 
 
 def _encode_png(picture: NDArray[np.uint8]) -> bytes:

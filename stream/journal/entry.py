@@ -8,17 +8,17 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import check_array, encode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.words import EXAM_ID, LABEL, PLAIN_WORD, SKIPS, STAGE, STREAM_ID
-from neurosono.stream.processes.wire import pack
 
 HEAD = struct.Struct("<BB22sqq")
 """kind, flag, exam id (ASCII), monotonic_ns, wall_ns."""
-LENGTH = struct.Struct("<I")
 
 
 class EntryKind(IntEnum):
@@ -103,15 +103,14 @@ class ResultCheck:
             if any(STAGE.fullmatch(stage) is None for stage in result.stage_ms):
                 raise InputError(f"a stage's name must be like {STAGE.pattern}")
             self._stages.update(result.stage_ms)
-        return pack(result if result.cam is None else replace(result, cam=None))
+        return encode(result if result.cam is None else replace(result, cam=None))
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A picture that was kept: of which frame, why, and its pixels.
 
     `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8: the ultrasound region and nothing beside
-    it. `heatmap` is `(h, w)` in 0 to 1, of this very frame, or None.
+    it. `heatmap` is `(h, w)` grey levels, 255 for 1, of this very frame, or None.
     """
 
     name: str
@@ -120,7 +119,7 @@ class Kept:
     reason: str
     label: str | None
     pixels: NDArray[np.uint8]
-    heatmap: NDArray[np.float32] | None
+    heatmap: NDArray[np.uint8] | None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -130,40 +129,15 @@ class Kept:
             raise InputError(
                 f"a key frame must be (H, W) or (H, W, 3) uint8, found {shape} {self.pixels.dtype}"
             )
-        if self.heatmap is not None and self.heatmap.ndim != 2:
-            raise InputError(f"a heatmap must be (h, w), found {self.heatmap.shape}")
+        check_array("a heatmap", self.heatmap, 2, np.uint8)
         if STREAM_ID.fullmatch(self.stream_id) is None:
             raise InputError("a stream's id must be 32 hex digits")
         if self.label is not None and LABEL.fullmatch(self.label) is None:
             raise InputError(f"a label must be like {LABEL.pattern}")
 
-    def pack(self) -> bytes:
-        """Return it as the body of an entry."""
-        arrays = [np.ascontiguousarray(self.pixels)]
-        if self.heatmap is not None:
-            grey = np.clip(np.nan_to_num(self.heatmap) * 255, 0, 255)
-            arrays.append(np.ascontiguousarray(np.rint(grey).astype(np.uint8)))
-        meta = pack_json(
-            {
-                "name": self.name,
-                "stream": self.stream_id,
-                "seq": self.seq,
-                "reason": self.reason,
-                "label": self.label,
-                "shapes": [list(array.shape) for array in arrays],
-            }
-        )
-        return b"".join((LENGTH.pack(len(meta)), meta, *(array.tobytes() for array in arrays)))
 
-
-def unpack_kept(body: bytes | memoryview) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
-    """Return what `Kept.pack` packed: what is said of the picture, and one or two pictures."""
-    (length,) = LENGTH.unpack_from(body)
-    at = LENGTH.size + length
-    meta = json.loads(bytes(body[LENGTH.size : at]))
-    arrays = []
-    for shape in meta["shapes"]:
-        count = int(np.prod(shape))
-        arrays.append(np.frombuffer(body, np.uint8, count, at).reshape(shape))
-        at += count
-    return meta, arrays
+def to_levels(heatmap: NDArray[np.float32] | None) -> NDArray[np.uint8] | None:
+    """Return a heatmap of 0 to 1 as grey levels."""
+    if heatmap is None:
+        return None
+    return np.rint(np.clip(np.nan_to_num(heatmap) * 255, 0, 255)).astype(np.uint8)

@@ -11,18 +11,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.notice import NOTICE
-from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.journal.describe import describe_record
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.reader import KeyFrame, Reader, Recorded
 from neurosono.stream.journal.times import name_time
-from neurosono.stream.view.summary import name_values
+from neurosono.stream.view.summary import describe_result
 
 SCHEMA = "neurosono-record/1"
 FORMATS = ("json", "csv", "parquet")
@@ -56,46 +51,72 @@ def export_exam(
             _write_aside(out, lambda file: write(Path(file.name)))
 
 
-def columns(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of CSV and Parquet."""
-    return (
-        *("seq", "stream", "wall_time", "monotonic_ns", "captured_ns", "pts_s"),
-        *("used", "skip_reason", "judged", "disagreement", "gate", "unfamiliarity", "plane"),
-        *(f"p_{label}" for label in labels),
-        *(f"exam_p_{label}" for label in labels),
-        *(f"exam_mean_{label}" for label in labels),
-        *("exam_state", "exam_set", "exam_used", "exam_effective_frames", "exam_alarm"),
-        *("exam_carried_by", "exam_ensemble_frames", "stage_ms", "notice"),
-    )
+COLUMNS = (
+    ("seq", "int64"),
+    ("stream", "string"),
+    ("wall_time", "string"),
+    ("monotonic_ns", "int64"),
+    ("captured_ns", "int64"),
+    ("pts_s", "float64"),
+    ("used", "bool_"),
+    ("skip_reason", "string"),
+    ("judged", "bool_"),
+    ("disagreement", "float64"),
+    ("gate", "float64"),
+    ("unfamiliarity", "float64"),
+    ("plane", "string"),
+    ("strangeness", "float64"),
+)
+"""Columns of CSV and Parquet that stand before the classes', under the names of the description."""
+CLASS_COLUMNS = (
+    ("p_", "probabilities"),
+    ("exam_p_", "exam.probabilities"),
+    ("exam_mean_", "exam.mean"),
+)
+LAST_COLUMNS = (
+    ("exam_state", "string", "exam.state"),
+    ("exam_set", "string", "exam.set"),
+    ("exam_used", "int64", "exam.used"),
+    ("exam_effective_frames", "float64", "exam.effective_frames"),
+    ("exam_alarm", "bool_", "exam.alarm"),
+    ("exam_carried_by", "string", "exam.carried.by"),
+    ("exam_ensemble_frames", "int64", "exam.carried.judged"),
+    ("stage_ms", "string", "stage_ms"),
+    ("notice", "string", "notice"),
+)
+
+
+def columns(labels: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return the columns of CSV and Parquet: the kind of each, and where its value is described."""
+    return {
+        **{name: (kind, name) for name, kind in COLUMNS},
+        **{
+            f"{prefix}{label}": ("float64", f"{place}/{label}")
+            for prefix, place in CLASS_COLUMNS
+            for label in labels
+        },
+        **{name: (kind, place) for name, kind, place in LAST_COLUMNS},
+    }
 
 
 def _rows(reader: Reader, exam_id: str, labels: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    places = [place for _, place in columns(labels).values()]
     for recorded in reader.results(exam_id):
-        result, exam = recorded.result, recorded.result.exam
-        nothing = [None] * len(labels)
-        frame = nothing if result.probabilities is None else result.probabilities.tolist()
-        known = name_values(labels, exam.probabilities) is not None
-        calibrated = exam.probabilities if known else nothing
-        mean = calibrated if exam.mean is None else exam.mean
-        yield (
-            *(result.seq, result.stream_id, name_time(recorded.wall_ns), recorded.monotonic_ns),
-            *(result.captured_ns, result.pts_s, result.used),
-            None if result.skip_reason is None else str(result.skip_reason),
-            *(recorded.judged, result.disagreement),
-            *(result.gate, result.unfamiliarity, result.plane),
-            *(*frame, *map(_plain, calibrated), *map(_plain, mean)),
-            *(str(exam.state), "|".join(exam.prediction_set), exam.used, exam.effective_frames),
-            *(exam.alarm, *_name_carrier(exam), json.dumps(result.stage_ms), NOTICE),
-        )
+        said = _describe_result(labels, recorded) | {
+            "wall_time": name_time(recorded.wall_ns),
+            "notice": NOTICE,
+        }
+        yield tuple(_find(said, place) for place in places)
 
 
-def _name_carrier(exam: ExamSnapshot) -> tuple[str | None, int | None]:
-    carried = exam.carried
-    return (None, None) if carried is None else (str(carried.by), carried.judged)
-
-
-def _plain(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _find(said: Any, place: str) -> Any:
+    """Return what stands at `place`, None where a part of it is None; lists and dicts as text."""
+    way, _, label = place.partition("/")
+    for name in (*way.split("."), *([label] if label else [])):
+        said = None if said is None else said[name]
+    if isinstance(said, list):
+        return "|".join(said)
+    return json.dumps(said) if isinstance(said, dict) else said
 
 
 def _write_csv(file: IO[str], reader: Reader, exam_id: str) -> None:
@@ -132,42 +153,11 @@ def _describe_key_frame(key: KeyFrame, pictures: bool) -> dict[str, Any]:
 
 
 def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, Any]:
-    result, exam = recorded.result, recorded.result.exam
-    return {
-        "seq": result.seq,
-        "stream": result.stream_id,
+    return describe_result(labels, recorded.result) | {
         "wall_ns": recorded.wall_ns,
         "monotonic_ns": recorded.monotonic_ns,
-        "captured_ns": result.captured_ns,
-        "pts_s": result.pts_s,
-        "used": result.used,
-        "skip_reason": result.skip_reason,
         "judged": recorded.judged,
-        "probabilities": name_values(labels, result.probabilities),
-        "members": _list(result.member_probabilities),
-        "disagreement": result.disagreement,
-        "gate": result.gate,
-        "unfamiliarity": result.unfamiliarity,
-        "plane": result.plane,
-        "ensemble": None
-        if result.ensemble is None
-        else {"seq": result.ensemble.seq, "members": _list(result.ensemble.probabilities)},
-        "exam": {
-            "probabilities": name_values(labels, exam.probabilities),
-            "set": list(exam.prediction_set),
-            "state": str(exam.state),
-            "used": exam.used,
-            "effective_frames": exam.effective_frames,
-            "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
-            "alarm": exam.alarm,
-            "carried": msgspec.to_builtins(exam.carried),
-        },
-        "stage_ms": result.stage_ms,
     }
-
-
-def _list(members: NDArray[np.float32] | None) -> list[Any] | None:
-    return None if members is None else members.tolist()
 
 
 def _prepare_parquet(reader: Reader, exam_id: str) -> Callable[[Path], None]:
@@ -176,18 +166,7 @@ def _prepare_parquet(reader: Reader, exam_id: str) -> Callable[[Path], None]:
     except ImportError as error:
         raise InputError(PARQUET_MISSING) from error
     labels = reader.exam(exam_id).labels
-    kinds = {
-        **dict.fromkeys(("seq", "monotonic_ns", "captured_ns", "exam_used"), pa.int64()),
-        "exam_carried_by": pa.string(),
-        "exam_ensemble_frames": pa.int64(),
-        **dict.fromkeys(("used", "judged", "exam_alarm"), pa.bool_()),
-        **dict.fromkeys(
-            ("stream", "wall_time", "skip_reason", "plane", "exam_state", "exam_set", "stage_ms"),
-            pa.string(),
-        ),
-        "notice": pa.string(),
-    }
-    fields = [(name, kinds.get(name, pa.float64())) for name in columns(labels)]
+    fields = [(name, getattr(pa, kind)()) for name, (kind, _) in columns(labels).items()]
     schema = pa.schema(fields, metadata={"notice": NOTICE, "exam": exam_id, "schema": SCHEMA})
 
     def write(path: Path) -> None:

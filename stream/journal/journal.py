@@ -18,9 +18,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import encode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.journal.entry import Entry, EntryKind, Kept, ResultCheck, pack_json
+from neurosono.stream.journal.entry import Entry, EntryKind, Kept, ResultCheck, pack_json, to_levels
 from neurosono.stream.journal.notebook import Notebook, is_alive
 from neurosono.stream.journal.reader import Reader
 from neurosono.stream.journal.recovery import new_notebook_path, recover
@@ -28,7 +29,6 @@ from neurosono.stream.journal.schema import check_integrity, connect, default_pa
 from neurosono.stream.journal.words import (
     EXAM_ID,
     KEEP_REASONS,
-    KEYS,
     VERDICTS,
     check_about,
     check_event,
@@ -36,10 +36,11 @@ from neurosono.stream.journal.words import (
     pick_end,
 )
 from neurosono.stream.journal.writer import BATCH_BYTES, JournalStatus, Writer
+from neurosono.stream.processes.wire import Event
 
 CHECKED_BYTES = 256 * 1024 * 1024
 """A larger file is read through only by `check`: measured at 340 MB/s, this takes 0.8 s of a start
-that is to show something within three. It holds about five hours at 30 Hz."""
+that is to show something within three. It holds about three and a half hours at 30 Hz."""
 FLUSH_S = 5.0
 
 
@@ -118,7 +119,7 @@ class Journal:
         exam = ExamJournal(self, found.exam_id, found.labels)
         self._start()
         said = {"used": found.used, "sampled": found.sampled}
-        exam.write(EntryKind.RESUME, pack_json(check_event("resumed", said)))
+        exam.write(EntryKind.RESUME, encode(Event("resumed", check_event("resumed", said))))
         self._exam = exam
         return exam
 
@@ -168,8 +169,8 @@ class Journal:
             if self._notebook is None or self._writer is None:
                 raise InputError("the journal is closed")
             if self._lost_untold:
-                said = {"name": "journal-lost", "fields": {"entries": self._lost_untold}}
-                lost = Entry(EntryKind.EVENT, exam_id, now_ns, wall_ns, pack_json(said))
+                said = encode(Event("journal-lost", {"entries": self._lost_untold}))
+                lost = Entry(EntryKind.EVENT, exam_id, now_ns, wall_ns, said)
                 if self._notebook.append(*lost.pack()):
                     self._lost_untold = 0
             entry = Entry(kind, exam_id, now_ns, wall_ns, body, flag)
@@ -225,18 +226,7 @@ class ExamJournal:
 
     def event(self, name: str, fields: Mapping[str, Any] | None = None) -> bool:
         """Take down an event of `journal_words.EVENTS`; raises `InputError` on free text."""
-        return self.write(
-            EntryKind.EVENT, pack_json({"name": name, "fields": check_event(name, fields or {})})
-        )
-
-    def key(self, key: str, seq: int | None = None) -> bool:
-        """Take down a key press; `seq` is the frame that was on the screen."""
-        check_word("a key", key, KEYS)
-        return self.event("key", {"key": key} if seq is None else {"key": key, "seq": seq})
-
-    def drop(self, stage: str, reason: str, count: int = 1) -> bool:
-        """Take down that `count` pictures were dropped, where and why."""
-        return self.event("drop", {"stage": stage, "reason": str(reason), "count": count})
+        return self.write(EntryKind.EVENT, encode(Event(name, check_event(name, fields or {}))))
 
     def state(self, part: str, value: str) -> bool:
         """Take down that a part (`ai`, `signal`, `display`, ...) is now `on`, `off`, ..."""
@@ -263,8 +253,8 @@ class ExamJournal:
         check_word("the reason to keep a frame", reason, KEEP_REASONS)
         self._check_label(label)
         name = secrets.token_hex(6)
-        kept = Kept(name, stream, seq, reason, label, pixels, heatmap)
-        return name if self.write(EntryKind.KEEP, kept.pack()) else None
+        kept = Kept(name, stream, seq, reason, label, pixels, to_levels(heatmap))
+        return name if self.write(EntryKind.KEEP, encode(kept)) else None
 
     def review(self, key_frame_id: str, verdict: str, label: str | None = None) -> bool:
         """Accept, reject or reassign a kept frame; `reassign` names the label it goes to."""
@@ -274,7 +264,7 @@ class ExamJournal:
             raise InputError("reassign names the label; accept and reject do not")
         said = {"key_frame": key_frame_id, "verdict": verdict}
         said = check_event("reviewed", said if label is None else said | {"label": label})
-        return self.write(EntryKind.REVIEW, pack_json(said))
+        return self.write(EntryKind.REVIEW, encode(Event("reviewed", said)))
 
     def end(self, record: Mapping[str, Any]) -> bool:
         """End the exam; of `record` (`exam.json`) only the counts are kept."""

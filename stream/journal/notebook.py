@@ -21,8 +21,8 @@ HEADER = struct.Struct("<4sIQI")
 MAGIC = b"NSJE"
 
 RING_BYTES = 16 * 1024 * 1024
-"""Some eight minutes of results at 30 fps while the disk is full or held; or two colour key frames
-of 1080p that wait for their PNG."""
+"""Thirteen minutes of results at 30 fps while the disk is full or held; or two colour key frames of
+1080p that wait for their PNG."""
 
 
 class Notebook:

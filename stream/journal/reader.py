@@ -7,22 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import decode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
-from neurosono.engine.contracts.pair import Carried, EnsembleAnswer
-from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
+from neurosono.engine.contracts.pair import EnsembleAnswer
+from neurosono.engine.contracts.result import ExamSnapshot, Result
 
-RESULT_COLUMNS = (
-    "seq, captured_ns, pts_s, skip_reason, probabilities, members, disagreement, stage_ms, "
-    "exam_arrays, exam_set, exam_state, exam_used, exam_effective, exam_skipped, judged, "
-    "monotonic_ns, wall_ns, gate, unfamiliarity, plane, exam_mean, exam_alarm, "
-    "ensemble_seq, ensemble_members, exam_carried, "
-    "(SELECT name FROM stream WHERE stream.id = result.stream)"
-)
+RESULT_COLUMNS = "said, judged, monotonic_ns, wall_ns"
 
 
 @dataclass(frozen=True)
@@ -82,14 +77,15 @@ class Recorded:
     wall_ns: int
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a result adds to an exam: `(M, C)` member probabilities or the reason why it was
-    skipped, and what the ensemble beside a student had said by then, if anything.
+class Evidence(Struct, frozen=True):
+    """The part of a `Result` that adds to an exam, under the same names.
+
+    `members` is `(M, C)`, or `skip_reason` says why there are none; `ensemble` is what the ensemble
+    beside a student had said by then, if anything.
     """
 
     members: NDArray[np.float32] | None
-    skip_reason: str | None
+    skip_reason: SkipReason | None
     ensemble: EnsembleAnswer | None
 
 
@@ -177,32 +173,27 @@ class Reader:
             running=ended is None and self._is_alive(writer),
             sampled=sum(counts.values()),
             skipped={reason: count for reason, count in counts.items() if reason is not None},
-            last=self._read_last(number, labels),
+            last=self._read_last(number),
         )
 
     def results(self, exam_id: str) -> Iterator[Recorded]:
         """Yield an exam's results in the order in which they came."""
-        number, _, about, *_ = self._find(exam_id)
-        labels = tuple(json.loads(about)["labels"])
+        number, *_ = self._find(exam_id)
         rows = self.connection.execute(
             f"SELECT {RESULT_COLUMNS} FROM result WHERE exam = ? ORDER BY id",  # noqa: S608
             (number,),
         )
         for row in rows:
-            yield _build_recorded(row, labels)
+            yield _build_recorded(row)
 
     def evidence(self, exam_id: str) -> Iterator[Evidence]:
         """Yield of each result, in that order, what an exam is made of."""
-        number, _, about, *_ = self._find(exam_id)
-        classes = len(json.loads(about)["labels"])
+        number, *_ = self._find(exam_id)
         rows = self.connection.execute(
-            "SELECT members, skip_reason, ensemble_seq, ensemble_members FROM result "
-            "WHERE exam = ? ORDER BY id",
-            (number,),
+            "SELECT said FROM result WHERE exam = ? ORDER BY id", (number,)
         )
-        for members, reason, seq, said in rows:
-            answer = _read_answer(seq, said, classes)
-            yield Evidence(_read_members(members, classes), reason, answer)
+        for (said,) in rows:
+            yield decode(said, Evidence)
 
     def events(self, exam_id: str) -> Iterator[RecordedEvent]:
         """Yield an exam's events in the order in which they came."""
@@ -236,58 +227,18 @@ class Reader:
         row: tuple[Any, ...] = found[0]
         return row
 
-    def _read_last(self, number: int, labels: tuple[str, ...]) -> ExamSnapshot | None:
+    def _read_last(self, number: int) -> ExamSnapshot | None:
         row = self.connection.execute(
             f"SELECT {RESULT_COLUMNS} FROM result "  # noqa: S608
             "WHERE exam = ? AND judged ORDER BY id DESC LIMIT 1",
             (number,),
         ).fetchone()
-        return None if row is None else _build_recorded(row, labels).result.exam
+        return None if row is None else _build_recorded(row).result.exam
 
 
-def _build_recorded(row: tuple[Any, ...], labels: tuple[str, ...]) -> Recorded:
-    seq, captured_ns, pts_s, reason, probabilities, members, disagreement, stage_ms, *rest = row
-    arrays, chosen, state, used, effective, skipped, judged, monotonic_ns, wall_ns, *more = rest
-    gate, unfamiliarity, plane, plain, alarm, seq_then, said, carried, stream = more
-    mean, low, high = np.frombuffer(arrays, "<f8").reshape(3, len(labels))
-    exam = ExamSnapshot(
-        probabilities=mean,
-        low=low,
-        high=high,
-        prediction_set=tuple(label for bit, label in enumerate(labels) if chosen >> bit & 1),
-        state=ExamState(state),
-        used=used,
-        effective_frames=effective,
-        skipped=json.loads(skipped),
-        mean=None if plain is None else np.frombuffer(plain, "<f8"),
-        alarm=bool(alarm),
-        carried=None if carried is None else msgspec.json.decode(carried, type=Carried),
-    )
-    result = Result(
-        stream_id=stream,
-        seq=seq,
-        captured_ns=captured_ns,
-        pts_s=pts_s,
-        exam=exam,
-        skip_reason=None if reason is None else SkipReason(reason),
-        probabilities=None if probabilities is None else np.frombuffer(probabilities, "<f8"),
-        member_probabilities=_read_members(members, len(labels)),
-        disagreement=disagreement,
-        stage_ms=json.loads(stage_ms),
-        gate=gate,
-        unfamiliarity=unfamiliarity,
-        plane=plane,
-        ensemble=_read_answer(seq_then, said, len(labels)),
-    )
-    return Recorded(result, bool(judged), monotonic_ns, wall_ns)
-
-
-def _read_members(blob: bytes | None, classes: int) -> NDArray[np.float32] | None:
-    return None if blob is None else np.frombuffer(blob, "<f4").reshape(-1, classes)
-
-
-def _read_answer(seq: int | None, said: bytes | None, classes: int) -> EnsembleAnswer | None:
-    return None if seq is None else EnsembleAnswer(seq, _read_members(said, classes))
+def _build_recorded(row: tuple[Any, ...]) -> Recorded:
+    said, judged, monotonic_ns, wall_ns = row
+    return Recorded(decode(said, Result), bool(judged), monotonic_ns, wall_ns)
 
 
 def _decode_png(data: bytes) -> NDArray[np.uint8]:

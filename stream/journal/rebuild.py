@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, RunError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
@@ -18,7 +17,7 @@ from neurosono.stream.journal.reader import ExamSummary
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Proof:
     """Whether an exam's record and its computing again agree.
 
     `frames` were compared; `differing` counts those whose result or exam differ in any bit, `first`
@@ -64,7 +63,7 @@ def rebuild_exam(
             if each.members is not None:
                 exam.update(each.members)
             elif each.skip_reason is not None:
-                exam.skip(SkipReason(each.skip_reason))
+                exam.skip(each.skip_reason)
             _follow_ensemble(exam, each.ensemble)
     if found.last is not None:
         what = _compare_evidence(exam.snapshot(), found.last)
@@ -78,7 +77,7 @@ def rebuild_exam(
 
 def verify_exam(
     journal: Journal, exam_id: str, bundle: Bundle | None = None, student: Bundle | None = None
-) -> Verdict:
+) -> Proof:
     """Compute an exam again, result by result, and compare each with what was recorded."""
     frames = differing = 0
     first, first_what, largest = None, "", 0.0
@@ -108,7 +107,7 @@ def verify_exam(
                 if first is None:
                     first, first_what = result.seq, what
     repeated = frames - len(seen)
-    return Verdict(found.exam_id, frames, differing, first, first_what, largest, repeated)
+    return Proof(found.exam_id, frames, differing, first, first_what, largest, repeated)
 
 
 def begin_recorded(found: ExamSummary) -> Exam:

@@ -2,15 +2,19 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.stream.journal.notebook import is_alive
+from neurosono.stream.journal.older import MIGRATIONS, Migrations
 
 APPLICATION_ID = 0x4E534E4F
 """`NSNO`, in SQLite's header: this file is ours."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TABLES = """
 CREATE TABLE exam (
@@ -24,44 +28,16 @@ CREATE TABLE exam (
     ended_wall_ns INTEGER,
     ending TEXT
 ) STRICT;
-CREATE TABLE stream (
-    id INTEGER PRIMARY KEY,
-    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    UNIQUE (exam, name)
-) STRICT;
 CREATE TABLE result (
     id INTEGER PRIMARY KEY,
     exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
-    stream INTEGER NOT NULL REFERENCES stream ON DELETE CASCADE,
-    seq INTEGER NOT NULL,
     monotonic_ns INTEGER NOT NULL,
     wall_ns INTEGER NOT NULL,
-    captured_ns INTEGER NOT NULL,
-    pts_s REAL NOT NULL,
     judged INTEGER NOT NULL,
     skip_reason TEXT,
-    members BLOB,
-    probabilities BLOB,
-    disagreement REAL,
-    stage_ms TEXT NOT NULL,
-    exam_arrays BLOB NOT NULL,
-    exam_set INTEGER NOT NULL,
-    exam_state TEXT NOT NULL,
-    exam_used INTEGER NOT NULL,
-    exam_effective REAL NOT NULL,
-    exam_skipped TEXT NOT NULL,
-    gate REAL,
-    unfamiliarity REAL,
-    plane TEXT,
-    exam_mean BLOB,
-    exam_alarm INTEGER NOT NULL DEFAULT 0,
-    ensemble_seq INTEGER,
-    ensemble_members BLOB,
-    exam_carried TEXT
+    said BLOB NOT NULL
 ) STRICT;
 CREATE INDEX result_of_exam ON result (exam, skip_reason);
-CREATE INDEX result_of_stream ON result (stream);
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
@@ -90,37 +66,9 @@ CREATE INDEX key_frame_of_exam ON key_frame (exam);
 CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 """
 """`result.id` is the order in which results came, which is the order in which the engine judged
-them. `members` is float32 `(M, C)`, `probabilities` float64 `(C,)`, `exam_arrays` float64 `(3, C)`:
-probabilities, low, high; `exam_mean` float64 `(C,)`, NULL where it is the same; little-endian.
-`ensemble_seq` names the frame, as a rule an earlier one, of which `ensemble_members` holds what the
-ensemble beside a student has said; NULL members beside a number: its engine failed. `exam_carried`
-is the JSON of `Carried`.
-`exam_set` has bit i set where label i is in the prediction set.
+them; `said` is the `Result` as `engine.contracts.codec` encodes it, without its heatmap, and
+`skip_reason` stands beside it to be counted.
 The number of a deleted exam is not given again: what is still said of it must not reach another."""
-
-Migrations = Mapping[int, Callable[[sqlite3.Connection], None]]
-
-
-def _add_the_gate(connection: sqlite3.Connection) -> None:
-    """Version 2: what the gate said, the plain mean beside the calibrated one, and the alarm."""
-    for column in (
-        "gate REAL",
-        "unfamiliarity REAL",
-        "plane TEXT",
-        "exam_mean BLOB",
-        "exam_alarm INTEGER NOT NULL DEFAULT 0",
-    ):
-        connection.execute(f"ALTER TABLE result ADD COLUMN {column}")
-
-
-def _add_the_ensemble(connection: sqlite3.Connection) -> None:
-    """Version 3: what the ensemble beside a student has said, and which of them carries."""
-    for column in ("ensemble_seq INTEGER", "ensemble_members BLOB", "exam_carried TEXT"):
-        connection.execute(f"ALTER TABLE result ADD COLUMN {column}")
-
-
-MIGRATIONS: Migrations = {1: _add_the_gate, 2: _add_the_ensemble}
-"""From version n to n + 1; each runs in a transaction of its own."""
 
 READ_BUSY_MS = 5000
 """How long a reader, or a command, waits for another program's transaction."""
@@ -128,9 +76,7 @@ READ_BUSY_MS = 5000
 
 def default_path() -> Path:
     """Return `$XDG_DATA_HOME/neurosono/journal.sqlite`, or `~/.local/share/...` without it."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data else Path.home() / ".local" / "share"
-    return base / "neurosono" / "journal.sqlite"
+    return user_data_path("neurosono") / "journal.sqlite"
 
 
 def connect(path: Path, *, busy_ms: int = READ_BUSY_MS) -> sqlite3.Connection:
@@ -245,6 +191,11 @@ def _migrate(
         raise InputError(
             f"journal {path} is of version {found}, this release reads up to {version}: "
             "use the release that wrote it, or a newer one"
+        )
+    if found < version and any(map(is_alive, path.parent.glob(f"{path.name}-notes-*.ring"))):
+        raise InputError(
+            f"journal {path} is of version {found}, and an older release is writing to it: end "
+            "that exam first"
         )
     while (found := _version(connection)) < version:
         if found not in migrations:

@@ -18,7 +18,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import SHA256
 
-Kind = type[int] | type[float] | type[bool] | frozenset[str] | re.Pattern[str]
+FieldKind = type[int] | type[float] | type[bool] | frozenset[str] | re.Pattern[str]
 """What a field may hold: a number, a truth value, a word of a list, or a word of a pattern."""
 
 
@@ -37,28 +37,23 @@ STAGE = re.compile(r"[a-z_]{1,24}")
 ROLES = _words("capture engine display journal recorder")
 ERRORS = frozenset(ERRORS_BY_NAME)
 SKIPS = frozenset(map(str, SkipReason))
-KEYS = _words("space H A K N R accept reject reassign left right escape")
-"""The keys that the screen answers to."""
 KEEP_REASONS = _words("key freeze quality evidence plane")
 """Why a key frame is kept: by the user's key, or proposed by itself."""
 VERDICTS = _words("accept reject reassign")
 STATUS_OF_VERDICT = {"accept": "accepted", "reject": "rejected", "reassign": "reassigned"}
 
-EVENTS: dict[str, dict[str, Kind]] = {
+EVENTS: dict[str, dict[str, FieldKind]] = {
     "opened": {"rate_hz": float, "width_px": int, "height_px": int, "source": PLAIN_WORD},
     "ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
     "ensemble-ready": {"backend": PLAIN_WORD, "precision": PLAIN_WORD, "members": int},
     "ensemble-failed": {"error": ERRORS},
     "carried-by": {"by": _words("student ensemble"), "judged": int},
     "resumed": {"used": int, "sampled": int},
-    "end": {"decoded": int, "sampled": int, "dropped": int, "repaired_timestamps": int},
     "failed": {"role": ROLES, "error": ERRORS, "exit_code": int, "signal": int},
     "restarted": {"role": ROLES, "count": int, "after_ms": float},
     "gave-up": {"role": ROLES, "count": int},
-    "engine-off": {"next_seq": int, "late_ms": float},
-    "engine-on": {"after_ms": float},
-    "reconnected": {"count": int, "after_ms": float},
-    "clock-jump": {"by_ms": float, "step_s": float, "elapsed_s": float},
+    "reconnected": {"count": int},
+    "clock-jump": {"step_s": float, "elapsed_s": float},
     "lost": {"was_open": bool},
     "reconnecting": {"attempt": int, "delay_s": float},
     "timeout": {"after_s": float},
@@ -69,10 +64,6 @@ EVENTS: dict[str, dict[str, Kind]] = {
     "size-change": {"width_px": int, "height_px": int},
     "layout-change": {"x_px": int, "y_px": int, "w_px": int, "h_px": int},
     "text-masked": {"boxes": int, "area_share": float},
-    "frozen": {"seq": int},
-    "unfrozen": {"seq": int},
-    "key": {"key": KEYS, "seq": int},
-    "drop": {"stage": STAGE, "reason": SKIPS | _words("slow-viewer full late"), "count": int},
     "state": {
         "part": _words("ai signal engine capture display recording view journal"),
         "value": _words("on off starting late stuck dead frozen hidden shown no-signal full"),
@@ -88,7 +79,7 @@ EVENTS: dict[str, dict[str, Kind]] = {
 }
 """Every event there is, and its fields; each field may be left out."""
 
-ABOUT: dict[str, Kind] = {
+ABOUT: dict[str, FieldKind] = {
     "bundle": PLAIN_WORD,
     "bundle_sha256": SHA256,
     "student": PLAIN_WORD,
@@ -105,7 +96,7 @@ ABOUT: dict[str, Kind] = {
 CALIBRATIONS = ("calibration", "student_calibration")
 """What an exam's beginning says beside its labels and `ABOUT`: the student's where there is one."""
 
-END: dict[str, Kind] = {
+END: dict[str, FieldKind] = {
     "complete": bool,
     "decoded": int,
     "displayed": int,
@@ -186,7 +177,7 @@ def pick_end(record: Mapping[str, Any]) -> dict[str, Any]:
     return _check("an exam's end", picked, END)
 
 
-def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, FieldKind]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in kinds:
             raise InputError(
@@ -198,7 +189,7 @@ def _check(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Kind]) -> d
     return {name: _plain(value) for name, value in fields.items()}
 
 
-def _fits(value: Any, kind: Kind) -> bool:
+def _fits(value: Any, kind: FieldKind) -> bool:
     if isinstance(kind, frozenset):
         return isinstance(value, str) and value in kind
     if isinstance(kind, re.Pattern):
@@ -215,7 +206,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _name(kind: Kind) -> str:
+def _name(kind: FieldKind) -> str:
     if isinstance(kind, frozenset):
         return f"one of {sorted(kind)}"
     return f"like {kind.pattern}" if isinstance(kind, re.Pattern) else f"a finite {kind.__name__}"

@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 PERIOD_S = 0.1
 """The longest that an entry waits for its commit; a power cut costs no more."""
 BATCH_BYTES = 64 * 1024
-"""So much waiting wakes the writer at once: about 64 results."""
+"""So much waiting wakes the writer at once: about 100 results."""
 COMMIT_BYTES = 1024 * 1024
-"""About the most that goes into one transaction: 1000 results, or one key frame."""
+"""About the most that goes into one transaction: 1500 results, or one key frame."""
 BUSY_MS = 50
 """How long the writer itself waits for a lock before it says so."""
 

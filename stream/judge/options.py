@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from neurosono.engine.contracts.server import Server
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -22,3 +24,5 @@ class EngineOptions:
     student: str | None = None
     """A bundle that judges every frame; `bundle` then judges as many as time allows. `engine`,
     `precision` and `members` are said of `bundle`: the student takes the best that it has."""
+    server: Server | None = None
+    """Who judges where `engine` is `remote`."""

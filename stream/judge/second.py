@@ -18,6 +18,7 @@ from neurosono.engine.contracts.errors import EngineFailedError, NeurosonoError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.exam.exam import average_members
+from neurosono.engine.familiarity import Familiarity
 from neurosono.stream.processes.wire import Event
 
 LOWEST = 19
@@ -43,14 +44,19 @@ class SecondOpinion(Protocol):
 class AtOnce:
     """Judges each frame before the next one comes: the same answers on every run."""
 
-    def __init__(self, choice: Choice, classes: int) -> None:
+    def __init__(
+        self, choice: Choice, classes: int, familiarity: Familiarity | None = None
+    ) -> None:
         """`choice` is the ensemble's open engine; it answers for `classes` classes."""
         self._backend, self._classes = choice.backend, classes
+        self._familiarity = familiarity
         self._events = [Event("ensemble-ready", choice.describe())]
 
     def exchange(self, frame: Frame | None) -> EnsembleAnswer | None:
         """Judge the frame now; raises `EngineFailedError`."""
-        return None if frame is None else ask(self._backend, frame, self._classes)
+        if frame is None:
+            return None
+        return ask(self._backend, frame, self._classes, self._familiarity)
 
     def begin_again(self) -> None:
         """Nothing is kept from one frame to the next."""
@@ -73,9 +79,15 @@ class Beside:
     ends.
     """
 
-    def __init__(self, open_engine: Callable[[], Choice], classes: int) -> None:
+    def __init__(
+        self,
+        open_engine: Callable[[], Choice],
+        classes: int,
+        familiarity: Familiarity | None = None,
+    ) -> None:
         """Begin to open the engine, which answers for `classes` classes."""
         self._open, self._classes = open_engine, classes
+        self._familiarity = familiarity
         self._change = threading.Condition()
         self._waiting: Frame | None = None
         self._answers: deque[EnsembleAnswer] = deque()
@@ -122,7 +134,7 @@ class Beside:
             while (taken := self._take()) is not None:
                 exam, frame = taken
                 seq = frame.seq
-                answer = ask(choice.backend, frame, self._classes)
+                answer = ask(choice.backend, frame, self._classes, self._familiarity)
                 with self._change:
                     if exam == self._exam:
                         self._answers.append(answer)
@@ -145,14 +157,18 @@ class Beside:
             self._events.append(event)
 
 
-def ask(backend: Backend, frame: Frame, classes: int) -> EnsembleAnswer:
+def ask(
+    backend: Backend, frame: Frame, classes: int, familiarity: Familiarity | None
+) -> EnsembleAnswer:
     """Let the ensemble judge a frame; raises `EngineFailedError` on what are no probabilities."""
     assert frame.pixels is not None, "only frames that the student has judged are put forward"
     begun_ns = time.monotonic_ns()
-    members = backend.infer(frame.pixels[None]).probabilities[0]
+    answer = backend.infer(frame.pixels[None])
+    members = answer.probabilities[0]
     network_ms = (time.monotonic_ns() - begun_ns) / 1e6
     average_members(members, classes)
-    return EnsembleAnswer(frame.seq, members, network_ms)
+    strangeness = None if familiarity is None else familiarity.check(answer.features[0])
+    return EnsembleAnswer(frame.seq, members, network_ms, strangeness)
 
 
 def count_threads() -> int:

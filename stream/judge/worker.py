@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurosono.engine.backends import Backend
+from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.cam import combine_cams
 from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.errors import ServerAwayError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import Exam, measure_disagreement
 from neurosono.engine.exam.pair import PairedExam, open_exam
+from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
@@ -62,7 +65,10 @@ class Worker:
     """Judges frames, one after the other, and keeps the exam.
 
     With a `gate`, what it takes for no head or spine, or for strange, never reaches the ensemble.
-    With a `second` opinion, `backend` is the student, and `exam` that of the two.
+    With `familiarity`, what is unlike the pictures that the members were trained on adds nothing.
+    With a `second` opinion, `backend` is the student, and `exam` that of the two. Where it is
+    `patient`, a frame that a server gave no answer to adds no evidence, and the next one is asked
+    for; else it ends the engine.
     """
 
     def __init__(
@@ -72,8 +78,13 @@ class Worker:
         cam_hz: float,
         gate: Gate | None = None,
         second: SecondOpinion | None = None,
+        familiarity: Familiarity | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
+        self._patient = patient
         self._backend, self.exam, self._gate = backend, exam, gate
+        self._familiarity = familiarity
         self._second = second
         self._throttle = CamThrottle(cam_hz)
         self._lets_pass = True
@@ -81,7 +92,7 @@ class Worker:
     def warm_up(self, size_px: int) -> None:
         """Judge nothing once, as many runtimes compile only when they are first asked."""
         nothing = np.zeros((size_px, size_px), dtype=np.uint8)
-        self._backend.infer(nothing[None])
+        self._infer(nothing)
         if self._gate is not None:
             self._gate.judge(nothing)
 
@@ -94,21 +105,21 @@ class Worker:
         stage_ms = frame.stage_ms | {"wait": wait_ms}
         reason, said = self._ask_gate(frame, stage_ms)
         if frame.pixels is None or reason is not None:
-            if reason is not None:
-                self.exam.skip(reason)
-            said["ensemble"] = self._follow_ensemble(None, stage_ms)
-            exam = self.exam.snapshot()
-            return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
+            return self._skip(frame, reason, stage_ms, said)
         begun_ns = time.monotonic_ns()
-        answer = self._backend.infer(frame.pixels[None])
+        answer = self._infer(frame.pixels)
+        if answer is None:
+            return self._skip(frame, SkipReason.ENGINE_OFF, stage_ms, said)
         network_ns = time.monotonic_ns()
+        stage_ms["network"] = (network_ns - begun_ns) / 1e6
+        if self._is_strange(answer.features[0], said):
+            return self._skip(frame, SkipReason.UNFAMILIAR_TO_MODEL, stage_ms, said)
         members = answer.probabilities[0]
         probabilities = self.exam.update(members)
         said["ensemble"] = self._follow_ensemble(frame, stage_ms)
         wants_cam = self._throttle.passes(frame.pts_s)
         cam = combine_cams(answer.cams[0]) if wants_cam else None
         snapshot = self.exam.snapshot()
-        stage_ms["network"] = (network_ns - begun_ns) / 1e6
         stage_ms["exam"] = (time.monotonic_ns() - network_ns) / 1e6
         return Result.of(
             frame,
@@ -120,6 +131,36 @@ class Worker:
             stage_ms=stage_ms,
             **said,
         )
+
+    def _infer(self, pixels: NDArray[np.uint8]) -> Inference | None:
+        """Return what the network gives; None where a server that may come back did not answer."""
+        try:
+            return self._backend.infer(pixels[None])
+        except ServerAwayError:
+            if not self._patient:
+                raise
+            return None
+
+    def _is_strange(self, features: NDArray[np.float32], said: dict[str, Any]) -> bool:
+        """Whether the members know nothing like it; enters into `said` how strange it is."""
+        if self._familiarity is None:
+            return False
+        said["strangeness"] = self._familiarity.check(features)
+        return bool(said["strangeness"] > 1)
+
+    def _skip(
+        self,
+        frame: Frame,
+        reason: SkipReason | None,
+        stage_ms: dict[str, float],
+        said: dict[str, Any],
+    ) -> Result:
+        """Say that the frame adds no evidence; without a reason it is none of the exam's."""
+        if reason is not None:
+            self.exam.skip(reason)
+        said["ensemble"] = self._follow_ensemble(None, stage_ms)
+        exam = self.exam.snapshot()
+        return Result.of(frame, exam, skip_reason=reason, stage_ms=stage_ms, **said)
 
     def _follow_ensemble(
         self, frame: Frame | None, stage_ms: dict[str, float]
@@ -178,7 +219,15 @@ def work(
         choice = _open_first(options, bundle, student, streams)
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
-        worker = Worker(choice.backend, exam, options.cam_hz, gate, second)
+        worker = Worker(
+            choice.backend,
+            exam,
+            options.cam_hz,
+            gate,
+            second,
+            open_familiarity(bundle if student is None else student),
+            patient=options.newest_wins and not (options.server and options.server.fallback),
+        )
         worker.warm_up(bundle.manifest.preprocessing.size_px)
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
@@ -214,7 +263,8 @@ def _open_first(
     how = (options.threads, options.avoid, streams)
     if student is not None:
         return open_engine(student, "auto", None, None, *how)
-    return open_engine(bundle, options.engine, options.precision, options.members, *how)
+    wanted = (options.engine, options.precision, options.members)
+    return open_engine(bundle, *wanted, *how, options.server)
 
 
 @contextmanager
@@ -224,14 +274,16 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
         yield None
         return
     wanted = (options.engine, options.precision, options.members)
-    classes = len(bundle.manifest.labels)
+    last = (options.avoid, 1, options.server)
+    classes, familiarity = len(bundle.manifest.labels), open_familiarity(bundle)
     second: SecondOpinion
     if options.newest_wins:
         threads = count_threads()
-        second = Beside(partial(open_engine, bundle, *wanted, threads, options.avoid), classes)
+        opening = partial(open_engine, bundle, *wanted, threads, *last)
+        second = Beside(opening, classes, familiarity)
     else:
-        choice = open_engine(bundle, *wanted, options.threads, options.avoid)
-        second = AtOnce(choice, classes)
+        choice = open_engine(bundle, *wanted, options.threads, *last)
+        second = AtOnce(choice, classes, familiarity)
     try:
         yield second
     finally:

@@ -94,7 +94,7 @@ def write_clip(stills: list[Still], path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside.touch(mode=0o600)
-        with av.open(str(aside), "w", format="mp4") as container:
+        with av.open(str(aside.absolute()), "w", format="mp4") as container:
             stream = container.add_stream("mjpeg", rate=30)
             stream.width, stream.height = stills[0].width_px, stills[0].height_px
             stream.pix_fmt, stream.time_base = "yuvj420p", TIME_BASE

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
+from neurosono.stream.keep.glance import Glance, glance_at, view_distance
 from neurosono.stream.keep.highlights import measure_evidence
-from neurosono.stream.keep.look import Look, look_at, view_distance
 from neurosono.stream.view.planes import STANDARD
 
 NS_A_S = 1_000_000_000
@@ -98,19 +98,19 @@ class Views:
     """Notices a view that is held still and that is another than all before."""
 
     def __init__(self) -> None:
-        self._known: list[Look] = []
-        self._held: Look | None = None
+        self._known: list[Glance] = []
+        self._held: Glance | None = None
         self._since_ns = 0
 
-    def see(self, look: Look, now_ns: int) -> bool:
+    def see(self, glance: Glance, now_ns: int) -> bool:
         """Take the next look; returns whether it is a new view, held long enough."""
-        if self._held is None or view_distance(look, self._held) > SAME_VIEW:
-            self._held, self._since_ns = look, now_ns
+        if self._held is None or view_distance(glance, self._held) > SAME_VIEW:
+            self._held, self._since_ns = glance, now_ns
             return False
         held = now_ns - self._since_ns >= HELD_S * NS_A_S
-        if not held or any(view_distance(look, known) < OTHER_VIEW for known in self._known):
+        if not held or any(view_distance(glance, known) < OTHER_VIEW for known in self._known):
             return False
-        self._known.append(look)
+        self._known.append(glance)
         return True
 
 
@@ -124,7 +124,7 @@ class Freezes:
         self._begun_ns: int | None = None
         self._last_ns: int | None = None
         self._offered = False
-        self._before: Look | None = None
+        self._before: Glance | None = None
 
     def see(self, result: Result, pixels: NDArray[np.uint8] | None) -> bool:
         """Take the next result; returns whether its picture is one just frozen."""
@@ -140,11 +140,11 @@ class Freezes:
         if not _is_within(now_ns, self._last_ns, THAW_S):
             self._offered = False
         self._last_ns = now_ns
-        return not self._offered and self._is_new(look_at(pixels))
+        return not self._offered and self._is_new(glance_at(pixels))
 
-    def _is_new(self, look: Look) -> bool:
-        self._offered, before, self._before = True, self._before, look
-        return before is None or view_distance(look, before) >= SAME_FREEZE
+    def _is_new(self, glance: Glance) -> bool:
+        self._offered, before, self._before = True, self._before, glance
+        return before is None or view_distance(glance, before) >= SAME_FREEZE
 
 
 class Proposals:
@@ -191,14 +191,14 @@ class Proposals:
         return True
 
     def _look(self, result: Result, pixels: NDArray[np.uint8], leading: int) -> list[Proposal]:
-        label, look = self._labels[leading], look_at(pixels)
+        label, glance = self._labels[leading], glance_at(pixels)
         _, evidence = measure_evidence(result)
         self._evidence[label].offer(evidence, _propose("evidence", result, pixels, label))
-        self._quality.offer(look.quality, _propose("quality", result, pixels, label))
+        self._quality.offer(glance.quality, _propose("quality", result, pixels, label))
         plane = _propose("plane", result, pixels, label)
         if result.plane in self._planes:
-            self._planes[result.plane].offer(look.quality, plane)
-        elif result.plane is None and self._views.see(look, result.captured_ns):
+            self._planes[result.plane].offer(glance.quality, plane)
+        elif result.plane is None and self._views.see(glance, result.captured_ns):
             return [plane]  # no gate names planes here: what is held still counts as one
         return []
 

@@ -74,9 +74,8 @@ class LiveExam:
         now_ns = time.monotonic_ns()
         self.has_news = False
         self.viewer.see(picture)
-        self._record.see(picture.region, picture.captured_ns)
         state = self.viewer.state(picture.pts_s, now_ns)
-        self._record.film(picture, state)
+        self._record.see(picture, state)
         status = self._describe(state, now_ns)
         age_ms = (now_ns - picture.captured_ns) / 1e6
         self._stage.publish(picture.pixels, {**status, "index": picture.index, "age_ms": age_ms})

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine import __version__
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
@@ -16,9 +13,10 @@ from neurosono.stream.journal.words import EVENTS, describe_bundle
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.proposals import Proposal
 from neurosono.stream.keep.recording import Film, Recorder
+from neurosono.stream.live.stage import Record
 from neurosono.stream.view.state import AiState, OverlayState
 
-_NAMES = {"resolution-change": "size-change", "connected": "opened"}
+_NAMES = {"connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
 
 MAX_WAITING = 200
@@ -32,7 +30,7 @@ _AI_WORDS = {
 }
 
 
-class LiveRecord:
+class LiveRecord(Record):
     """Writes one exam after the other into a journal."""
 
     def __init__(
@@ -54,6 +52,7 @@ class LiveRecord:
         self._recorder, self._filming, self._failed = recorder, False, False
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
+        self._connections = 0
         self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
         self._id = journal.make_exam_id() if resume is None else resume
         self._waiting: list[tuple[str, dict[str, Any]]] = []
@@ -83,6 +82,10 @@ class LiveRecord:
         if word == "ready":
             self._engine = kept
         self._say(word, kept)
+        if name == "connected":
+            self._connections += 1
+            if self._connections > 1:
+                self._say("reconnected", {"count": self._connections - 1})
 
     def state(self, part: str, value: str) -> None:
         """Write down that `part` is now `value`."""
@@ -94,13 +97,10 @@ class LiveRecord:
             self._ai = ai
             self.state("ai", _AI_WORDS[ai])
 
-    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
-        """Take the region that is shown now, where clips are wanted."""
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take what is shown now, region only: for clips, and for a film once the exam began."""
         if self._clips is not None:
-            self._clips.see(pixels, captured_ns)
-
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Film what is shown now, region only, once the exam stands in the journal."""
+            self._clips.see(picture.region, picture.captured_ns)
         if self._recorder is None or self._exam is None:
             return
         if not self._filming:

@@ -59,7 +59,11 @@ class Scene:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Run until `stopped`, and end the exam's record; raises as `Live.run` does."""
         live = Live(
-            *(self.options, self.bundle, self.hub, self.record, self.begun),
+            self.options,
+            self.bundle,
+            self.hub,
+            self.record,
+            self.begun,
             student=self.student,
             second_read=self.options.second_read,
         )

@@ -69,7 +69,13 @@ class Live(Session):
         if self._plays:
             self._watches["capture"] = Watch(Patience(quiet_s=PLAYED_NS / 1e9))
         self._exam = LiveExam(
-            *(bundle, student, self.viewer, self.ledger, stage, record, exam),
+            bundle,
+            student,
+            self.viewer,
+            self.ledger,
+            stage,
+            record,
+            exam,
             ask_new_exam=lambda: self.tell("new-exam"),
             second_read=second_read,
         )
@@ -85,7 +91,7 @@ class Live(Session):
         """
 
         def follow() -> None:
-            while not (stopped() or (self._plays and (self.ended or self.failure))):
+            while not (stopped() or (self._plays and self._is_played())):
                 self._step()
 
         with self.open(window=1):
@@ -97,6 +103,9 @@ class Live(Session):
                 follow()
             measured = self._finish()
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured)
+
+    def _is_played(self) -> bool:
+        return self.ended or self.interrupted or self.failure is not None
 
     def _step(self) -> None:
         await_any(POLL_MS, self.results, self.pictures)
@@ -142,7 +151,8 @@ class Live(Session):
         now_ns = time.monotonic_ns()
         self._exam.end(now_ns)
         measured = self._exam.measures.finish(now_ns)
-        return {**measured, "accounts": self._draw_up_accounts()}
+        said = self.viewer.source_said
+        return {**measured, "accounts": self._draw_up_accounts(), "source_said": said}
 
     def _draw_up_accounts(self) -> dict[str, int]:
         """Return the capture processes' own counts of the whole session, beside ours.
@@ -190,6 +200,7 @@ class Live(Session):
             self._record.next_exam(self._exam.count())
             self._exam.begin()
         else:
+            self.viewer.note_source(name, fields)
             self._record.event(name, fields)
 
     def note(self, role: str) -> None:

@@ -47,8 +47,8 @@ class Stage(Protocol):
         """Return how old each picture was that a screen has painted since the last call."""
 
 
-class Record(Protocol):
-    """Where a live exam is written down."""
+class Record:
+    """Where a live exam is written down; this one keeps nothing, for others to build on."""
 
     def record(self, result: Result) -> None:
         """Write down what the engine said of a frame."""
@@ -65,18 +65,19 @@ class Record(Protocol):
     @property
     def exam_id(self) -> str:
         """The id of the exam that runs."""
+        return ""
 
-    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
-        """Take the region that is shown now, for clips of what is kept, if those are wanted."""
-
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
-        """Take the picture that is shown now, and what is said of it, for a recording, if any."""
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
+        """Take the picture that is shown now, and what is said of it, for clips and films."""
 
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""
+        return None
 
     def keep(self, frame: Proposal) -> str | None:
         """Keep a frame; returns its id, or None where nothing can be kept."""
+        del frame
+        return None
 
     def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
         """Write down what a person said of a kept picture."""

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.result import ExamSnapshot, ExamState
+from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.overlay.layout import Box, OverlayLayout
 from neurosono.stream.overlay.typeface import REGULAR, SEMIBOLD, Align, Typeface
 from neurosono.stream.view import palette
 from neurosono.stream.view.palette import Colour
-from neurosono.stream.view.words import NO_VALUE, percentage
+from neurosono.stream.view.words import LEANS, NO_VALUE, has_figures, name_leaning, percentage
 
 
 def readable(label: str) -> str:
@@ -39,7 +39,11 @@ class Row:
 
 
 class ClassBars:
-    """Draws the rows of all classes; without evidence they are names and dashes, never bars."""
+    """Draws the rows of all classes.
+
+    Without evidence, and while the exam is collecting, they are names and dashes, never bars; at
+    the class that it leans to stands a word.
+    """
 
     def __init__(self, layout: OverlayLayout, labels: Sequence[str], type_: Typeface) -> None:
         self._layout = layout
@@ -66,6 +70,9 @@ class ClassBars:
         if exam is None:
             return [Row()] * len(self._labels)
         self._check(exam)
+        if not has_figures(exam):
+            leaning = name_leaning(self._labels, exam)
+            return [Row(LEANS) if label == leaning else Row() for label in self._labels]
         winner = _winner(exam, self._labels)
         values = zip(
             exam.probabilities.tolist(), exam.low.tolist(), exam.high.tolist(), strict=True
@@ -85,7 +92,8 @@ class ClassBars:
         if math.isfinite(low) and math.isfinite(high):
             room = track.w - _line_of(track)
             whisker = (
-                *(round(room * _clamp(low)), round(room * _clamp(probability))),
+                round(room * _clamp(low)),
+                round(room * _clamp(probability)),
                 round(room * _clamp(high)),
             )
         return Row(
@@ -151,15 +159,8 @@ class ClassBars:
         return Box(box.x, box.y + round(0.84 * unit) - side, side, side)
 
 
-def _winner(exam: ExamSnapshot | None, labels: tuple[str, ...]) -> int | None:
-    """Return the leading class's place, once it is in the prediction set of more than a few frames.
-
-    A class is not singled out while too few frames are collected to say anything.
-    """
-    if exam is None or exam.state is ExamState.COLLECTING:
-        return None
-    if not np.all(np.isfinite(exam.probabilities)):
-        return None
+def _winner(exam: ExamSnapshot, labels: tuple[str, ...]) -> int | None:
+    """Return the leading class's place, if it is in the prediction set."""
     place = int(np.argmax(exam.probabilities))
     return place if labels[place] in exam.prediction_set else None
 

@@ -28,7 +28,10 @@ _EXAM_COLOURS = {
     ExamState.COLLECTING: palette.TEXT_SOFT,
     ExamState.AMBIGUOUS: palette.SAND,
     ExamState.STABLE: palette.SKY_PALE,
+    ExamState.UNFAMILIAR: palette.SAND,
 }
+UNLIKE = "pictures unlike those it was trained on"
+"""What stands below the AI's state instead of an answer; it fits on a line of the panel."""
 _COUNTS = ("used", "sampled", "decoded", "dropped")
 
 
@@ -153,6 +156,8 @@ class Panel:
         result = state.shown_result
         if result is not None and result.exam.carried is not None:
             said = result.exam.carried.sum_up(result.exam.used)
+        if result is not None and result.exam.state is ExamState.UNFAMILIAR:
+            said = UNLIKE
         if self._bares(box, state.ai):
             ground, ink = _AI_COLOURS[state.ai]
             box.fill(self._canvas, ground)

@@ -64,7 +64,7 @@ class VideoWriter:
         try:
             self._aside.open("wb").close()
             self._container = av.open(
-                str(self._aside), "w", format="mp4", options={"movflags": "+faststart"}
+                str(self._aside.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
             self._stream = add_video_stream(self._container, canvas_px, nominal_rate_hz)
             self._container.start_encoding()

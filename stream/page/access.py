@@ -5,10 +5,13 @@ that was made to point at this machine (DNS rebinding).
 """
 
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from neurosono.engine.contracts.errors import InputError
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -49,11 +52,16 @@ class Access:
     port: int
     scheme: str
     token: str | None
+    allowed: tuple[tuple[str, int | None], ...] = ()
+    """Other names and ports by which it is reached, as behind a forward; no port: any."""
 
     def admits_host(self, headers: Mapping[str, str]) -> bool:
         """Whether the Host header names this server, by one of the names it may have."""
         name, port = split_host(headers.get("host", ""))
         default = 443 if self.scheme == "https" else 80
+        for allowed, at in self.allowed:
+            if name == allowed and at in (None, port or default):
+                return True
         if (port or default) != self.port:
             return False
         if is_loopback(self.host):
@@ -64,7 +72,11 @@ class Access:
 
     def admits_origin(self, headers: Mapping[str, str]) -> bool:
         """Whether the page that asks is our own; every browser says so when it opens a socket."""
-        return headers.get("origin", "") == f"{self.scheme}://{headers.get('host', '')}"
+        host, origin = headers.get("host", ""), headers.get("origin", "")
+        if origin == f"{self.scheme}://{host}":
+            return True
+        # a proxy in front may add TLS, but only where the user named it
+        return split_host(host)[0] in dict(self.allowed) and origin == f"https://{host}"
 
     def admits_token(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
         """Whether the token is right, from the URL or as a bearer; in constant time."""
@@ -74,6 +86,18 @@ class Access:
         if not given and headers.get("authorization", "").startswith("Bearer "):
             given = headers["authorization"].removeprefix("Bearer ")
         return secrets.compare_digest(given.encode(), self.token.encode())
+
+
+def parse_allowed(value: str) -> tuple[str, int | None]:
+    """Read NAME or NAME:PORT of `--allow-host`; raises `InputError` if it is neither."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?", value)
+    port = None if found is None or found[2] is None else int(found[2])
+    if found is None or (port is not None and not 0 < port < 65536):
+        raise InputError(
+            "--allow-host must be NAME or NAME:PORT, as the browser's address bar has it, found "
+            f"{value!r}"
+        )
+    return found[1].strip("[]").lower(), port
 
 
 def split_host(value: str) -> tuple[str, int | None]:

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.page.mailbox import Parcel
-from neurosono.stream.page.protocol import Kind, encode_json, withhold_opinion, without_opinion
+from neurosono.stream.page.protocol import (
+    MessageKind,
+    encode_json,
+    withhold_opinion,
+    without_opinion,
+)
 
 PICTURE_QUALITY = 90
 """JPEG. On a phantom's region at 800 x 600: 49 dB, 70 kB, 0.6 ms (measured); 95 takes 98 kB."""
@@ -18,12 +23,17 @@ PICTURE_QUALITY = 90
 THUMBNAIL_PX = 320
 """The longer side of a thumbnail: twice what the page shows, for a tablet's dense screen."""
 
-URGENCY = {Kind.PICTURE: 0, Kind.HEATMAP: 1, Kind.KEY_FRAME: 2, Kind.EVIDENCE: 3}
+URGENCY = {
+    MessageKind.PICTURE: 0,
+    MessageKind.HEATMAP: 1,
+    MessageKind.KEY_FRAME: 2,
+    MessageKind.EVIDENCE: 3,
+}
 """What is encoded first."""
 
-_THUMBNAILS = (Kind.EVIDENCE, Kind.KEY_FRAME)
+_THUMBNAILS = (MessageKind.EVIDENCE, MessageKind.KEY_FRAME)
 
-DraftKey = tuple[Kind, Any]
+DraftKey = tuple[MessageKind, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Draft:
     `InputError` for any other array.
     """
 
-    kind: Kind
+    kind: MessageKind
     about: Mapping[str, Any]
     made_ns: int
     pixels: NDArray[np.uint8]
@@ -59,7 +69,7 @@ class Draft:
 
     def is_opinion(self) -> bool:
         """Whether there is nothing in it but what the AI thinks."""
-        return self.kind in (Kind.HEATMAP, Kind.EVIDENCE)
+        return self.kind in (MessageKind.HEATMAP, MessageKind.EVIDENCE)
 
 
 def encode(draft: Draft, *, blind: bool) -> list[Parcel]:
@@ -72,20 +82,20 @@ def encode(draft: Draft, *, blind: bool) -> list[Parcel]:
     pixels, about = draft.pixels, draft.about
     if draft.kind in _THUMBNAILS:
         pixels = _shrink(pixels)
-    if draft.kind is Kind.PICTURE:
+    if draft.kind is MessageKind.PICTURE:
         about = withhold_opinion(about)
-    elif draft.kind is Kind.KEY_FRAME and blind:
+    elif draft.kind is MessageKind.KEY_FRAME and blind:
         about = without_opinion(about)
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
     said = encode_json(about)
     age_ms = draft.about.get("age_ms")
     parcels = [Parcel(draft.kind, said, draft.made_ns, jpeg.tobytes(), draft.slot, age_ms)]
-    if draft.kind is Kind.PICTURE:
-        parcels.append(Parcel(Kind.STATUS, said, draft.made_ns))
+    if draft.kind is MessageKind.PICTURE:
+        parcels.append(Parcel(MessageKind.STATUS, said, draft.made_ns))
     return parcels
 
 
-def drop_oldest(kept: dict[DraftKey, Draft], kind: Kind, most: int) -> None:
+def drop_oldest(kept: dict[DraftKey, Draft], kind: MessageKind, most: int) -> None:
     """Keep the newest `most` drafts of one kind; a dict is in the order in which it was filled."""
     keys = [key for key in kept if key[0] is kind]
     for key in keys[: max(0, len(keys) - most)]:

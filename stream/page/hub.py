@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.stream.page.drafts import URGENCY, Draft, DraftKey, drop_oldest, encode
 from neurosono.stream.page.mailbox import Answer, Mailbox, Parcel
-from neurosono.stream.page.protocol import Command, Kind, encode_json, is_blind, withhold_opinion
+from neurosono.stream.page.protocol import (
+    Command,
+    MessageKind,
+    encode_json,
+    is_blind,
+    withhold_opinion,
+)
 
 __all__ = ["Command", "Hub"]
 
@@ -39,7 +45,7 @@ MAX_VIEWERS = 16
 
 
 @dataclass
-class Counts:
+class HubCounts:
     """What the hub did since it was made."""
 
     published: int = 0
@@ -62,7 +68,7 @@ class Hub:
     """
 
     clock_ns: Callable[[], int] = time.monotonic_ns
-    counts: Counts = field(default_factory=Counts)
+    counts: HubCounts = field(default_factory=HubCounts)
     _viewers: dict[int, Mailbox] = field(default_factory=dict)
     _drafts: dict[DraftKey, Draft] = field(default_factory=dict)
     _lasting: dict[DraftKey, Draft] = field(default_factory=dict)
@@ -77,19 +83,19 @@ class Hub:
     def publish(self, pixels: NDArray[np.uint8], status: Mapping[str, Any]) -> None:
         """Show the newest picture, `(H, W)` grey or `(H, W, 3)` BGR uint8, and how things stand."""
         self._note(status)
-        self._take(Draft(Kind.PICTURE, status, self.clock_ns(), pixels))
+        self._take(Draft(MessageKind.PICTURE, status, self.clock_ns(), pixels))
 
     def publish_heatmap(self, pixels: NDArray[np.uint8], about: Mapping[str, Any]) -> None:
         """Show a heatmap already drawn over its own frame, `(h, w, 3)` BGR uint8.
 
         `about` holds `label`, `seq`, and the age of its frame now: `age_ms`, or `pts_s`, which is
         measured against the last status. Raises `InputError` where neither tells it: a heatmap
-        without an age is never shown (design.md, rule 2).
+        without an age is never shown (docs/architecture.md, rule 2).
         """
         said = {"age_ms": self._age_by_time(about)} | dict(about)
         if said["age_ms"] is None:
             raise InputError("a heatmap needs its age: give age_ms, or pts_s and a status before")
-        self._take(Draft(Kind.HEATMAP, said, self.clock_ns(), pixels))
+        self._take(Draft(MessageKind.HEATMAP, said, self.clock_ns(), pixels))
 
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
@@ -100,7 +106,7 @@ class Hub:
         `probability`, and `exam`, whose change clears it.
         """
         said = {"label": label, "rank": 0, "exam": self._exam()} | dict(about)
-        draft = Draft(Kind.EVIDENCE, said, self.clock_ns(), pixels, (label, said["rank"]))
+        draft = Draft(MessageKind.EVIDENCE, said, self.clock_ns(), pixels, (label, said["rank"]))
         self._take_lasting(draft, MAX_THUMBNAILS)
 
     def publish_key_frame(
@@ -112,7 +118,7 @@ class Hub:
         `reassigned`), and may hold `pts_s`, `plane`, `kept_by` (`key` or `auto`) and `exam`.
         """
         said = {"key_frame_id": key_frame_id, "exam": self._exam()} | dict(about)
-        draft = Draft(Kind.KEY_FRAME, said, self.clock_ns(), pixels, key_frame_id)
+        draft = Draft(MessageKind.KEY_FRAME, said, self.clock_ns(), pixels, key_frame_id)
         self._take_lasting(draft, MAX_KEY_FRAMES)
 
     def publish_status(self, status: Mapping[str, Any]) -> None:
@@ -120,7 +126,7 @@ class Hub:
         self._note(status)
         if self._viewers:
             said = encode_json(withhold_opinion(status))
-            self._post(Parcel(Kind.STATUS, said, self.clock_ns()))
+            self._post(Parcel(MessageKind.STATUS, said, self.clock_ns()))
 
     def commands(self) -> list[Command]:
         """Return what people asked for since the last call, in order."""
@@ -235,13 +241,13 @@ class Hub:
                 self._changed.notify_all()
         if status.get("ai") != "AI ON" or self._blind:
             with self._changed:
-                self._drafts.pop((Kind.HEATMAP, None), None)
+                self._drafts.pop((MessageKind.HEATMAP, None), None)
             for mailbox in self.mailboxes():
-                mailbox.forget(Kind.HEATMAP)
+                mailbox.forget(MessageKind.HEATMAP)
 
     def _take(self, draft: Draft) -> None:
         with self._changed:
-            picture = draft.kind is Kind.PICTURE
+            picture = draft.kind is MessageKind.PICTURE
             self.counts.published += picture
             if not self._viewers:
                 return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurosono.stream.page.protocol import Kind, encode_json, pack
+from neurosono.stream.page.protocol import MessageKind, encode_json, pack_message
 
 PICTURE_CREDIT = 2
 """One on its way while one is painted: the full rate on a fast browser, no queue on a slow one."""
@@ -27,7 +27,7 @@ each word at once, for it may be an answer."""
 class Parcel:
     """One thing to show: `about` is its JSON, already encoded; `made_ns` when it was published."""
 
-    kind: Kind
+    kind: MessageKind
     about: bytes
     made_ns: int
     jpeg: bytes = b""
@@ -66,7 +66,7 @@ class Mailbox:
     sent: int = 0
     replaced: int = 0
     last_answer_ns: int = 0
-    _waiting: dict[tuple[Kind, Hashable], Parcel] = field(default_factory=dict)
+    _waiting: dict[tuple[MessageKind, Hashable], Parcel] = field(default_factory=dict)
     _underway: dict[int, _Sent] = field(default_factory=dict)
     _next: int = 1
     _status_ns: int = -STATUS_GAP_NS
@@ -77,12 +77,12 @@ class Mailbox:
         """Let `parcel` wait, in place of an older one of its kind and slot."""
         with self._lock:
             key = (parcel.kind, parcel.slot)
-            if self._waiting.pop(key, None) is not None and parcel.kind is Kind.PICTURE:
+            if self._waiting.pop(key, None) is not None and parcel.kind is MessageKind.PICTURE:
                 self.replaced += 1
             self._waiting[key] = parcel
         self.wake()
 
-    def forget(self, kind: Kind) -> None:
+    def forget(self, kind: MessageKind) -> None:
         """Drop what waits of one kind, for it is no longer true."""
         with self._lock:
             for key in [key for key in self._waiting if key[0] is kind]:
@@ -132,10 +132,10 @@ class Mailbox:
         return sorted(self._waiting.values(), key=lambda parcel: _URGENCY[parcel.kind])
 
     def _may_go(self, parcel: Parcel, now_ns: int) -> bool:
-        pictures = sum(sent.parcel.kind is Kind.PICTURE for sent in self._underway.values())
-        if parcel.kind is Kind.PICTURE:
+        pictures = sum(sent.parcel.kind is MessageKind.PICTURE for sent in self._underway.values())
+        if parcel.kind is MessageKind.PICTURE:
             return pictures < PICTURE_CREDIT
-        if parcel.kind is Kind.STATUS and now_ns - self._status_ns < STATUS_GAP_NS:
+        if parcel.kind is MessageKind.STATUS and now_ns - self._status_ns < STATUS_GAP_NS:
             return pictures < PICTURE_CREDIT and len(self._underway) == pictures
         return len(self._underway) - pictures < OTHER_CREDIT
 
@@ -143,9 +143,9 @@ class Mailbox:
         number, self._next = self._next, self._next + 1
         self._underway[number] = _Sent(parcel, now_ns)
         self.sent += 1
-        if parcel.kind in (Kind.PICTURE, Kind.STATUS):
+        if parcel.kind in (MessageKind.PICTURE, MessageKind.STATUS):
             self._status_ns = now_ns
-        if parcel.kind is Kind.PICTURE:
+        if parcel.kind is MessageKind.PICTURE:
             self._drop_status_until(parcel.made_ns)
         head: dict[str, Any] = {
             "n": number,
@@ -156,19 +156,19 @@ class Mailbox:
             client_ms, heard_ns = self._echo
             head["echo"] = {"t_ms": client_ms, "held_ms": (now_ns - heard_ns) / 1e6}
         about = encode_json(head)[:-1] + b',"about":' + parcel.about + b"}"
-        return pack(parcel.kind, about, parcel.jpeg)
+        return pack_message(parcel.kind, about, parcel.jpeg)
 
     def _drop_status_until(self, made_ns: int) -> None:
         """Drop the waiting status if it says no more than the picture's own; a newer one stays."""
-        waiting = self._waiting.get((Kind.STATUS, None))
+        waiting = self._waiting.get((MessageKind.STATUS, None))
         if waiting is not None and waiting.made_ns <= made_ns:
-            del self._waiting[(Kind.STATUS, None)]
+            del self._waiting[(MessageKind.STATUS, None)]
 
 
 _URGENCY = {
-    Kind.PICTURE: 0,
-    Kind.STATUS: 1,
-    Kind.HEATMAP: 2,
-    Kind.KEY_FRAME: 3,
-    Kind.EVIDENCE: 4,
+    MessageKind.PICTURE: 0,
+    MessageKind.STATUS: 1,
+    MessageKind.HEATMAP: 2,
+    MessageKind.KEY_FRAME: 3,
+    MessageKind.EVIDENCE: 4,
 }

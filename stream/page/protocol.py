@@ -24,7 +24,7 @@ MAX_WORDS = 120
 """The longest text a command's field may carry."""
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message to the browser carries."""
 
     PICTURE = 1
@@ -43,8 +43,6 @@ _VOCABULARY: dict[str, dict[str, type]] = {
     "end-exam": {},
     "hide-ai": {},
     "show-ai": {},
-    "hide-heatmap": {},
-    "show-heatmap": {},
 }
 """Every command and the fields it may carry."""
 
@@ -59,6 +57,8 @@ _JUDGEMENTS: dict[str, Any] = {
     "high": None,
     "prediction_set": [],
     "state": None,
+    "state_sentence": "",
+    "leaning": None,
     "alarm": False,
     "planes": {},
 }
@@ -79,17 +79,17 @@ class Command:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def pack(kind: Kind, about: bytes, jpeg: bytes = b"") -> bytes:
+def pack_message(kind: MessageKind, about: bytes, jpeg: bytes = b"") -> bytes:
     """Return one message; `about` is JSON in UTF-8."""
     return b"".join((_HEAD.pack(kind, len(about)), about, jpeg))
 
 
-def unpack(message: bytes) -> tuple[Kind, dict[str, Any], bytes]:
+def unpack_message(message: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
     """Return kind, JSON and JPEG of a message, as a browser reads it; raises `WireError`."""
     try:
         kind, length = _HEAD.unpack_from(message)
         about = json.loads(message[_HEAD.size : _HEAD.size + length])
-        return Kind(kind), about, message[_HEAD.size + length :]
+        return MessageKind(kind), about, message[_HEAD.size + length :]
     except (struct.error, ValueError) as error:
         raise WireError(
             f"a display message of {len(message)} bytes cannot be read: {error}"
@@ -104,8 +104,8 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
 def withhold_opinion(status: Mapping[str, Any]) -> dict[str, Any]:
     """Return `status` as a viewer may see it: in a second read, without opinion until the end.
 
-    Likewise no opinion passes while the AI is anything but on (design.md, rule 1), whatever the
-    session put there.
+    Likewise no opinion passes while the AI is anything but on, whatever the session put there
+    (docs/architecture.md, rule 1).
     """
     seen = dict(status)
     if is_blind(status) or status.get("ai") != "AI ON":

@@ -130,7 +130,11 @@ class _Guard:
         elif scope["type"] == "websocket":
             await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
         else:
-            refusal = PlainTextResponse("this server goes by another name\n", 421)
+            refusal = PlainTextResponse(
+                "this server goes by another name; reached through a forward or a proxy, it is to "
+                "be started with --allow-host NAME:PORT\n",
+                421,
+            )
             await refusal(scope, receive, send_safely)
 
 

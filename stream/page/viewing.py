@@ -11,7 +11,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from neurosono.engine.contracts.errors import WireError
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.mailbox import Mailbox
-from neurosono.stream.page.protocol import Kind, encode_json, pack, parse_answer, parse_command
+from neurosono.stream.page.protocol import (
+    MessageKind,
+    encode_json,
+    pack_message,
+    parse_answer,
+    parse_command,
+)
 
 SILENT_S = 20.0
 """A viewer that owes an answer for so long sleeps or is gone; its page opens a new connection."""
@@ -47,7 +53,7 @@ class Viewing:
     async def run(self, mailbox: Mailbox) -> None:
         """Serve until either end hangs up."""
         greeting = encode_json({"n": 0, "hello": {**self._greeting, "viewer": mailbox.number}})
-        await self._socket.send_bytes(pack(Kind.STATUS, greeting))
+        await self._socket.send_bytes(pack_message(MessageKind.STATUS, greeting))
         tasks = [asyncio.ensure_future(part(mailbox)) for part in (self._feed, self._listen)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -42,8 +42,9 @@ class WebServer:
 
     On a loopback `host` no token is needed; on any other one is made unless `token` is given, and
     `url` carries it. `certfile` and `keyfile` (PEM) turn on TLS. `port` 0 takes a free one.
-    `read_only` viewers watch and ask for nothing. Raises `InputError` for TLS files that do not
-    fit together.
+    `allowed` are other names (and ports) by which a forward or a proxy reaches it; for one that is
+    not this machine's a token is made. `read_only` viewers watch and ask for nothing. Raises
+    `InputError` for TLS files that do not fit together.
     """
 
     def __init__(
@@ -57,10 +58,13 @@ class WebServer:
         labels: Sequence[str] = DEFAULT_LABELS,
         *,
         read_only: bool = False,
+        allowed: Sequence[tuple[str, int | None]] = (),
     ) -> None:
         self._hub, self._host, self._port, self._labels = hub, host, port, tuple(labels)
         self._certfile, self._keyfile, self._read_only = certfile, keyfile, read_only
-        self._token = token if token or is_loopback(host) else make_token()
+        self._allowed = tuple(allowed)
+        private = is_loopback(host) and all(is_loopback(name) for name, _ in self._allowed)
+        self._token = token if token or private else make_token()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._check_tls()
@@ -82,7 +86,7 @@ class WebServer:
         """Listen, and serve on a thread; raises `InputError` where the address cannot be had."""
         listener = self._bind()
         self._port = listener.getsockname()[1]
-        access = Access(self._host, self._port, self._scheme, self._token)
+        access = Access(self._host, self._port, self._scheme, self._token, self._allowed)
         app = make_app(self._hub, access, self._labels, read_only=self._read_only)
         config = uvicorn.Config(
             app,

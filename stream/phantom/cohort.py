@@ -189,7 +189,7 @@ def _note(frame: PhantomFrame, told: list[dict[str, Any]]) -> NDArray[np.uint8]:
 
 
 def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str, Any]]) -> None:
-    """Write the truth of a clip's pictures as JSON; `docs/phantoms.md` says what it holds."""
+    """Write the truth of a clip's pictures as JSON; `docs/outputs.md` says what it holds."""
     found = {
         "schema": STRUCTURES_SCHEMA,
         "label": spec.label,
@@ -213,7 +213,7 @@ def write_clip(
     width, height = (side - side % 2 for side in size_px)
     rate = Fraction(fps).limit_denominator(1001)
     count = 0
-    with av.open(str(path), "w") as container:
+    with av.open(str(path.absolute()), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         # A fixed number of threads: the same frames give the same file on any machine.

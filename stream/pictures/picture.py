@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.colour import drop_colour
 from neurosono.stream.pictures.region import Region
 
@@ -25,6 +26,10 @@ class Chroma(Protocol):
         """Return levels of the luma, `(h, w)` uint8, at full range; black stays 0."""
 
 
+UNSCALED = Scaled()
+"""Nobody knows how large a pixel is."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A whole scanner screen, as decoded.
@@ -33,7 +38,7 @@ class Picture:
     0. `pts_s` is its time in the exam: strictly rising from 0 on, over all clips. `decoded` is
     `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; where `chroma` is given, it is the bare luma,
     and `chroma` knows the range of its levels, and the colours. `decode_ms` is what decoding it
-    took.
+    took. `scale` is what its file says of the size of its pixels.
 
     Live sources also say when it arrived (`received_ns`, on `time.monotonic_ns`), and whether it is
     `damaged`: it was decoded from data that were cut, or after such data and before the next whole
@@ -48,6 +53,7 @@ class Picture:
     received_ns: int | None = None
     damaged: bool = False
     chroma: Chroma | None = None
+    scale: Scaled = UNSCALED
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:

@@ -10,15 +10,30 @@ from typing import IO, Any
 import numpy as np
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
-from neurosono.stream.view.summary import name_values
+from neurosono.stream.view.summary import describe_result, name_values
 
 OUTPUT_NAMES = (
     *("exam.json", "frames.jsonl", "overlay.mp4"),
     *(".frames.jsonl.partial", "overlay.partial.mp4"),
 )
 """Every name that a replay writes under, whole or not yet."""
+
+SHOWN = (
+    *("seq", "pts_s", "probabilities", "used", "skip_reason"),
+    *(
+        "disagreement",
+        "gate",
+        "unfamiliarity",
+        "plane",
+        "strangeness",
+        "mm_per_px",
+        "mm_per_px_from",
+    ),
+)
+"""What a line of `frames.jsonl` shows of its result, beside `ensemble` and `ms`."""
 
 EXAM_NAME, FRAMES_NAME, OVERLAY_NAME = "exam.json", "frames.jsonl", "overlay.mp4"
 
@@ -69,7 +84,7 @@ class GateTally:
         if result.gate is None:
             return
         self._scores.append(result.gate)
-        if result.skip_reason is not None:
+        if result.skip_reason not in (None, SkipReason.UNFAMILIAR_TO_MODEL):
             _count(self._refused, str(result.skip_reason))
         if result.plane is not None:
             _count(self._planes, result.plane)
@@ -139,19 +154,9 @@ class FramesWriter:
         self._next_seq = line["seq"] + 1
 
     def _describe(self, result: Result) -> dict[str, Any]:
-        return {
-            "seq": result.seq,
-            "pts_s": result.pts_s,
-            "probabilities": name_values(self._labels, result.probabilities),
-            "used": result.used,
-            "skip_reason": result.skip_reason,
-            "disagreement": result.disagreement,
-            "gate": result.gate,
-            "unfamiliarity": result.unfamiliarity,
-            "plane": result.plane,
-            **self._describe_ensemble(result),
-            "ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
-        }
+        said = describe_result(self._labels, result)
+        line = {name: said[name] for name in SHOWN}
+        return line | self._describe_ensemble(result) | {"ms": said["stage_ms"]}
 
     def _describe_ensemble(self, result: Result) -> dict[str, Any]:
         """Return what the ensemble said meanwhile: of which frame, its plain mean."""

@@ -7,6 +7,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.capture.options import Pace
 from neurosono.stream.replay.files import OUTPUT_NAMES
 from neurosono.stream.session.options import Judging
+from neurosono.stream.sources.files.kinds import is_there
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ReplayOptions(Judging):
         out = self.out.resolve()
         for source in self.sources:
             path = Path(source).resolve()
-            inside = path.is_dir() and out.is_relative_to(path)
+            inside = is_there(path) and path.is_dir() and out.is_relative_to(path)
             if inside or (path.parent == out and path.name in OUTPUT_NAMES):
                 raise InputError(
                     f"--out {self.out} would put the results among the sources, over or beside "

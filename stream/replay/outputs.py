@@ -3,8 +3,12 @@
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.frame import DisplayFrame
@@ -27,6 +31,16 @@ from neurosono.stream.view.summary import Latencies, describe_exam
 def open_outputs(options: ReplayOptions, bundle: Bundle) -> "Outputs":
     """Open what a replay writes where nothing else is asked for; raises `OutputError`."""
     return Outputs(options.out, bundle.manifest, video=options.video)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One overlay, and when it was begun, drawn, and done with (monotonic clock)."""
+
+    canvas: NDArray[np.uint8]
+    begun_ns: int
+    drawn_ns: int
+    done_ns: int
 
 
 class Outputs:
@@ -59,23 +73,27 @@ class Outputs:
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""
-        begun_ns = time.monotonic_ns()
         if self._wants_video:
-            if self._overlay is None:
-                self._overlay, self._video = self._open_video(picture)
-            assert self._video is not None
-            canvas = self._overlay.draw(picture.pixels, state)
-            drawn_ns = time.monotonic_ns()
-            self._video.write(canvas, picture.pts_s)
-            shown_ns = time.monotonic_ns()
+            drawn = self.draw(picture, state)
             self._latencies.add(
                 {
-                    "overlay": (drawn_ns - begun_ns) / 1e6,
-                    "display": (shown_ns - drawn_ns) / 1e6,
-                    "end_to_end": (shown_ns - picture.captured_ns) / 1e6,
+                    "overlay": (drawn.drawn_ns - drawn.begun_ns) / 1e6,
+                    "display": (drawn.done_ns - drawn.drawn_ns) / 1e6,
+                    "end_to_end": (drawn.done_ns - picture.captured_ns) / 1e6,
                 }
             )
         self.shown += 1
+
+    def draw(self, picture: DisplayFrame, state: OverlayState) -> "Drawn":
+        """Draw one picture's overlay, and write it where a video is wanted."""
+        begun_ns = time.monotonic_ns()
+        if self._overlay is None:
+            self._overlay = self._open_overlay(picture)
+        canvas = self._overlay.draw(picture.pixels, state)
+        drawn_ns = time.monotonic_ns()
+        if self._video is not None:
+            self._video.write(canvas, picture.pts_s)
+        return Drawn(canvas, begun_ns, drawn_ns, time.monotonic_ns())
 
     def finish(
         self, exam: ExamSnapshot, about: dict[str, Any], frames: dict[str, Any]
@@ -110,7 +128,10 @@ class Outputs:
             os.close(self._lock)
             self._lock = None
 
-    def _open_video(self, picture: DisplayFrame) -> tuple[Overlay, VideoWriter]:
+    def _open_overlay(self, picture: DisplayFrame) -> Overlay:
         height, width = picture.pixels.shape[:2]
         overlay = Overlay((height, width), self._manifest.labels, self._manifest.preprocessing)
-        return overlay, VideoWriter(self._out / OVERLAY_NAME, overlay.canvas_px, self._rate_hz)
+        if self._wants_video:
+            path = self._out / OVERLAY_NAME
+            self._video = VideoWriter(path, overlay.canvas_px, self._rate_hz)
+        return overlay

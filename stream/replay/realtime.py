@@ -3,18 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.keep.proposals import Proposal
 from neurosono.stream.live.session import Live
+from neurosono.stream.live.stage import Record
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.sink import Progress, Sink
-from neurosono.stream.view.state import AiState, OverlayState
+from neurosono.stream.view.state import OverlayState
 
 
 def open_realtime(
@@ -34,10 +31,8 @@ def open_realtime(
     return live
 
 
-class SinkRecord:
-    """A `Record` that hands pictures and results to a replay's sink, and keeps nothing else."""
-
-    exam_id = ""
+class SinkRecord(Record):
+    """Hands pictures and results to a replay's sink, and keeps nothing else."""
 
     def __init__(
         self,
@@ -51,37 +46,14 @@ class SinkRecord:
         """Write down a result."""
         self._sink.write(result)
 
-    def film(self, picture: DisplayFrame, state: OverlayState) -> None:
+    def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw the picture that is shown now."""
         self._sink.show(picture, state)
         exam = None if state.result is None else state.result.exam
         self._on_progress(Progress(state.decoded, state.sampled, exam))
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Begin once the source is open; nothing else has a place in a replay's files."""
+        """Begin once the source is open; the files tell the rest frame by frame."""
         if name == "opened":
+            self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._sink.open(float(fields["rate_hz"]), self._pids())
-
-    def state(self, part: str, value: str) -> None:
-        """Leave it: a replay's files tell frame by frame what was skipped, and why."""
-
-    def note_ai(self, ai: AiState) -> None:
-        """Leave it: the overlay shows it."""
-
-    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
-        """Leave it: a replay keeps no clips of a recording that is there."""
-
-    def recording(self) -> dict[str, Any] | None:
-        """Return None: what is written is no recording of a scanner."""
-        return None
-
-    def keep(self, frame: Proposal) -> str | None:
-        """Return None: a replay keeps no frames."""
-        del frame
-        return None
-
-    def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
-        """Leave it: there are no kept frames."""
-
-    def next_exam(self, counts: Mapping[str, Any]) -> None:
-        """Leave it: a replay is one exam."""

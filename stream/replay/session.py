@@ -63,7 +63,7 @@ class LosslessSession(Session):
 
     def _show_all(self) -> None:
         """Show pictures until the capture has ended and every sampled frame is accounted for."""
-        while not self.is_accounted_for():
+        while not (self.is_accounted_for() or self.interrupted):
             came = self.hear_picture(POLL_MS)
             self.hear_results()
             if not came:
@@ -90,6 +90,7 @@ class LosslessSession(Session):
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Begin to write once the source is open."""
         if name == "opened":
+            self._on_progress(Progress(0, 0, None, tuple(fields["told"])))
             self._outputs.open(float(fields["rate_hz"]), self.children.pids())
 
     def note(self, role: str) -> None:
@@ -111,7 +112,7 @@ class LosslessSession(Session):
 
     def _await_result(self, seq: int) -> None:
         deadline_ns = time.monotonic_ns() + int(STUCK_S * 1e9)
-        while self.viewer.off_reason is None:
+        while self.viewer.off_reason is None and not self.interrupted:
             self._catch_up(seq)
             if self.viewer.result is not None and self.viewer.result.seq >= seq:
                 return

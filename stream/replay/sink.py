@@ -16,6 +16,8 @@ class Progress:
     decoded: int
     sampled: int
     exam: ExamSnapshot | None
+    told: tuple[str, ...] = ()
+    """Sentences about what was given and is not used, once, before the first picture."""
 
 
 class Sink(Protocol):

@@ -129,7 +129,9 @@ class _Known(dict[str, str]):
 
 
 def _say(value: Any) -> str:
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"
 
 
 _WORDS = {
@@ -141,8 +143,9 @@ _WORDS = {
     "failed": "the {role} process reported {error}",
     "restarted": "the {role} process was started again",
     "gave-up": "the {role} process failed {count} times in a minute and stayed off",
+    "lost": "the connection to the source was lost",
     "reconnected": "the source was connected again",
-    "clock-jump": "the source's clock jumped by {by_ms} ms",
+    "clock-jump": "the source's clock jumped by {step_s} s",
     "size-change": "the picture's size changed to {width_px} x {height_px}",
     "layout-change": "the ultrasound moved on the scanner's screen",
     "text-masked": "text inside the region was masked",

@@ -14,6 +14,7 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.stream.journal.reader import ExamSummary, KeyFrame, Reader, Recorded
 from neurosono.stream.report.events import History, HistoryMaker
+from neurosono.stream.view.words import has_figures
 
 LAST = "last"
 """In place of an exam's id: the newest one."""
@@ -67,33 +68,33 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
     keys = reader.key_frames(exam.exam_id)
     wanted = {(key.stream_id, key.seq) for key in keys}
     said: dict[tuple[str, int], Recorded] = {}
-    curve, maker, planes = Curve(), HistoryMaker(exam), Counter[str]()
+    curve, maker, planes = ThinnedCurve(), HistoryMaker(exam), Counter[str]()
     for recorded in reader.results(exam.exam_id):
         result = recorded.result
         at_s = _since(exam, recorded.wall_ns)
         maker.hear_result(at_s, result)
-        if recorded.judged and result.exam.used:
+        if recorded.judged and has_figures(result.exam):
             curve.add((at_s, result.exam.probabilities, result.exam.low, result.exam.high))
         if result.used and result.plane is not None:
             planes[result.plane] += 1
         if (result.stream_id, result.seq) in wanted:
             said[result.stream_id, result.seq] = recorded
-    engine = {name: exam.about.get(name) for name in ("backend", "precision", "members")}
-    for event in reader.events(exam.exam_id):
-        maker.hear_event(_since(exam, event.wall_ns), event)
-        if event.name == "ready":
-            engine |= event.fields
-    pictures = tuple(
-        _describe_picture(exam, key, said.get((key.stream_id, key.seq))) for key in keys
-    )
+    engine = _hear_events(reader, exam, maker)
+    pictures = [_describe_picture(exam, key, said.get((key.stream_id, key.seq))) for key in keys]
     now_ns = time.time_ns()
     return Report(
-        *(exam, now_ns, curve.points(), maker.finish(now_ns), pictures, engine, manifest),
+        exam=exam,
+        written_wall_ns=now_ns,
+        curve=curve.points(),
+        history=maker.finish(now_ns),
+        pictures=tuple(pictures),
+        engine=engine,
+        manifest=manifest,
         planes=dict(planes) or None,
     )
 
 
-class Curve:
+class ThinnedCurve:
     """Thins out as it grows: of any exam so many points at equal steps, and the very last."""
 
     def __init__(self, most: int = MOST_POINTS) -> None:
@@ -116,6 +117,16 @@ class Curve:
             return ()
         kept = self._points[:: 1 + len(self._points) // self._most]
         return tuple(kept if kept[-1] is self._last else [*kept, self._last])
+
+
+def _hear_events(reader: Reader, exam: ExamSummary, maker: HistoryMaker) -> dict[str, Any]:
+    """Tell `maker` all events; return what is known of the engine that judged last."""
+    engine = {name: exam.about.get(name) for name in ("backend", "precision", "members")}
+    for event in reader.events(exam.exam_id):
+        maker.hear_event(_since(exam, event.wall_ns), event)
+        if event.name == "ready":
+            engine |= event.fields
+    return engine
 
 
 def resolve_exam(reader: Reader, exam_id: str) -> str:

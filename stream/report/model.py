@@ -4,25 +4,29 @@ Only what a reader of an exam needs. The card's list of training patients stays 
 """
 
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 from neurosono.stream.report.gather import Report
 
 
-def set_model(report: Report) -> str:
-    """Return the card as HTML."""
+@dataclass(frozen=True)
+class ModelCard:
+    """What a report says of the model, `limits` only where its bundle is at hand."""
+
+    facts: dict[str, Any]
+    limits: tuple[str, ...] = ()
+
+
+def describe_model(report: Report) -> ModelCard:
+    """Return the card as words."""
     about, manifest = report.exam.about, report.manifest
     digest = about["bundle_sha256"]
     facts: dict[str, Any] = {"Bundle": about.get("bundle") or "-", "Digest": digest}
     if "student_sha256" in about:
         facts["Student"] = f"{about.get('student') or '-'}, digest {about['student_sha256']}"
     if manifest is None:
-        facts["Classes"] = ", ".join(report.exam.labels)
-        return list_facts(facts) + (
-            '<p class="warning">The bundle that judged this exam was not at hand when the report '
-            "was made, so its model card is not here: make the report again with --bundle.</p>"
-        )
+        return ModelCard(facts | {"Classes": ", ".join(report.exam.labels)})
     card = manifest.card
     facts |= {
         "What": card.get("what"),
@@ -35,17 +39,8 @@ def set_model(report: Report) -> str:
     }
     limits = card.get("limits") or ["The card names no limits: trust nothing of it."]
     limits = [limits] if isinstance(limits, str) else limits
-    items = "".join(f"<li>{escape(str(each))}</li>" for each in limits)
     known = {name: value for name, value in facts.items() if value is not None}
-    return f"{list_facts(known)}<p><b>Limits</b></p><ul>{items}</ul>"
-
-
-def say_carrier(report: Report) -> str:
-    """Return, as HTML, which of student and ensemble the result is; nothing where there is one."""
-    last = report.exam.last
-    if last is None or last.carried is None:
-        return ""
-    return f"<p>Carried by: <b>{escape(last.carried.describe(last.used))}</b>.</p>"
+    return ModelCard(known, tuple(map(str, limits)))
 
 
 def _describe_training(data: Any) -> str | None:
@@ -78,9 +73,3 @@ def _describe_metrics(metrics: Any) -> dict[str, str]:
         said = f"{exams['accuracy']:.1%} of {exams.get('count', '?')} exams right{interval}"
         found[words] = said
     return found
-
-
-def list_facts(facts: Mapping[str, Any]) -> str:
-    """Return names and values as a list of definitions, escaped."""
-    each = (f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
-    return f"<dl>{''.join(each)}</dl>"

@@ -1,39 +1,30 @@
 """A report as one HTML page that needs nothing else: no script, no font, no other file."""
 
 import base64
-import os
-import tempfile
 from datetime import datetime
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
-from neurosono.engine.contracts.result import ExamState
+from neurosono.engine.files import write_whole
+from neurosono.engine.pages.render import render_page
 from neurosono.stream.report.gather import Report, ReportPicture
-from neurosono.stream.report.model import list_facts, say_carrier, set_model
+from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
 
+TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
 """Of a picture on the page: on A4 it is printed at 180 dots an inch. The record holds it whole."""
 JPEG_QUALITY = 88
 MOST_INCIDENTS = 40
 
-CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-STATES = {
-    ExamState.COLLECTING: "Collecting: too few independent frames to say anything.",
-    ExamState.AMBIGUOUS: "Ambiguous: not exactly one class is left in the prediction set.",
-    ExamState.STABLE: "Stable: one class is left in the prediction set.",
-}
 CONDITIONS = {
     "running": "This exam is still running: the report holds what was recorded until now.",
     "interrupted": "The exam did not come to its end: its process was killed or lost power. "
@@ -48,6 +39,7 @@ SKIPS = {
     "not-ultrasound": "no ultrasound picture",
     "not-head-or-spine": "taken for no view of a fetal head or spine",
     "unfamiliar": "unlike anything that the gate was trained on",
+    "unfamiliar-to-model": "unlike the pictures that the model was trained on",
     "damaged": "data were lost on the way to us",
     "layout-change": "the scanner's layout had just changed",
     "superseded": "a newer frame took its place before the engine was free",
@@ -64,61 +56,45 @@ KEPT = {
 
 def render_report(report: Report) -> str:
     """Return the page."""
-    exam = report.exam
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    footer = f'@bottom-left{{content:"{NOTICE}  Exam {exam.exam_id}";font:8pt sans-serif}}'
-    footer += '@bottom-right{content:counter(page) " / " counter(pages);font:8pt sans-serif}'
-    body = (
-        _notice(),
-        _head(report),
-        _result(report),
-        _section("Probabilities over the exam", _curve(report), whole=True),
-        _section("Kept frames", _pictures(report)),
-        _section("Coverage of the planes", _planes(report), whole=True),
-        _section("What became of the frames", _frames(report), whole=True),
-        _section("Timeline", _timeline(report)),
-        _section("The model", set_model(report)),
-        '<div class="signed"><div>Reviewed by</div><div>Signature</div><div>Date</div></div>',
-        _notice(),
+    last, manifest = report.exam.last, report.manifest
+    spec = None if manifest is None else manifest.preprocessing
+    silent = last is not None and last.state in SILENT
+    return render_page(
+        TEMPLATE,
+        report=report,
+        head=_describe_exam(report),
+        condition=CONDITIONS.get(report.exam.condition),
+        state=_describe_state(report),
+        silent=silent,
+        bars=draw_bars(report),
+        curve=draw_curve(report),
+        pictures=[_describe_picture(each, spec, silent=silent) for each in report.pictures],
+        planes=_describe_planes(report),
+        caution=CAUTION,
+        frames=_count_frames(report),
+        timeline=draw_timeline(report),
+        name_clock=name_clock,
+        most_incidents=MOST_INCIDENTS,
+        model=describe_model(report),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>neurosono exam {escape(exam.exam_id)}</title>"
-        f"<style>{style}@page{{{footer}}}</style></head>\n<body>\n{chr(10).join(body)}\n"
-        "</body></html>\n"
-    )
+
+
+def _describe_state(report: Report) -> str | None:
+    last = report.exam.last
+    if last is None:
+        return None
+    leaning = name_leaning(report.exam.labels, last)
+    more = "" if leaning is None else f" What there is leans to {leaning}."
+    return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
 
 
 def write_report(report: Report, out: Path) -> None:
     """Write the page aside and then rename it, private to the user; raises `OutputError`."""
-    page = render_report(report)
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=out.parent, prefix=f".{out.name}.", delete=False
-        ) as file:
-            aside = Path(file.name)
-            try:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-                aside.replace(out)
-            except BaseException:
-                aside.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {out}: {error.strerror}; choose another --out in a folder that is there"
-        ) from error
+    advice = "choose another --out in a folder that is there"
+    write_whole(out, render_report(report), mode=0o600, advice=advice)
 
 
-def _notice() -> str:
-    more = "Made by software without medical approval. It replaces no examination and no report."
-    return f'<p class="notice">{escape(NOTICE)}<small>{more}</small></p>'
-
-
-def _head(report: Report) -> str:
+def _describe_exam(report: Report) -> dict[str, str]:
     exam, engine = report.exam, report.engine
     made = [str(engine[name]) for name in ("backend", "precision") if engine.get(name)]
     members = f", {engine['members']} members" if engine.get("members") else ""
@@ -134,101 +110,49 @@ def _head(report: Report) -> str:
     if report.manifest is not None:
         use = str(report.manifest.card.get("intended_use", "not stated"))
         facts["Model"] = f"{report.manifest.name}. Intended use: {use}"
-    label = "Patient label<br>(by hand or sticker: the system does not know the patient)"
-    warning = CONDITIONS.get(exam.condition)
-    said = f'<p class="warning">{escape(warning)}</p>' if warning else ""
-    return (
-        f"<header><div><h1>AI assist: exam report</h1>{list_facts(facts)}</div>"
-        f'<div class="label">{label}</div></header>{said}'
-    )
+    return facts
 
 
-def _result(report: Report) -> str:
-    last = report.exam.last
-    bars = draw_bars(report)
-    if last is None or not bars:
-        said = "<p class=result>No result: no frame of this exam was judged.</p>"
-        return _section("Result", said, whole=True)
-    chosen = ", ".join(last.prediction_set) or "empty: no class fits well enough"
-    said = (
-        f'<p class="result">Prediction set: <b>{escape(chosen)}</b></p>'
-        f"<p>{escape(STATES[last.state])}</p>{_alarm(report)}{say_carrier(report)}{bars}"
-        '<p class="soft">Bar: mean probability over the used frames. Whisker: its 95 % interval, '
-        f"with {last.judged} frames counted as {last.effective_frames:.1f} independent ones. "
-        "Probabilities are the model's, not the patient's risk.</p>"
-    )
-    return _section("Result", said, whole=True)
-
-
-def _alarm(report: Report) -> str:
-    last = report.exam.last
-    if last is None or not last.alarm:
-        return ""
-    return "<p><b>&#9650; any-anomaly operating point reached</b> at the exam's last frame.</p>"
-
-
-def _curve(report: Report) -> str:
-    drawn = draw_curve(report)
-    if not drawn:
-        return '<p class="soft">Too few frames were judged to draw a curve.</p>'
-    return drawn + (
-        '<p class="soft">Time since the exam began, by the wall clock. Band: 95 % interval of the '
-        "class that leads at the end. Shaded: AI off.</p>"
-    )
-
-
-def _pictures(report: Report) -> str:
-    if not report.pictures:
-        return '<p class="soft">No frame was kept.</p>'
-    spec = None if report.manifest is None else report.manifest.preprocessing
-    figures = [_picture(each, number, spec) for number, each in enumerate(report.pictures, 1)]
-    return (
-        '<p class="soft">Left the frame, right where the network looked in that very frame. A '
-        "heatmap says what moved the model, not where an anomaly lies.</p>"
-        f'<div class="frames">{"".join(figures)}</div>'
-    )
-
-
-def _picture(picture: ReportPicture, number: int, spec: PreprocessingSpec | None) -> str:
+def _describe_picture(
+    picture: ReportPicture, spec: PreprocessingSpec | None, *, silent: bool
+) -> dict[str, Any]:
+    """Describe a kept frame; where the exam is `silent`, without the figure of the frame."""
     key = picture.key
     pixels = _shrink(key.pixels)
     judged = "not judged by the model"
     if picture.label is not None and picture.probability is not None:
-        judged = f"model on this frame: {picture.label} {percentage(picture.probability)}"
+        figure = "" if silent else f" {percentage(picture.probability)}"
+        judged = f"model on this frame: {picture.label}{figure}"
     status = f"{key.status} to {key.label}" if key.status == "reassigned" else key.status
-    if key.status == "proposed":
-        status = "not reviewed"
-    return (
-        f'<figure><div class="pair"><img alt="Kept frame {number}" src="{_inline(pixels)}">'
-        f"{_heat(picture, pixels, number, spec)}</div><figcaption><b>{number}.</b> at "
-        f'{name_clock(picture.at_s)} <span class="status">{escape(status)}</span><br>'
-        f"{escape(KEPT.get(key.reason, key.reason))}<br>{escape(judged)}</figcaption></figure>"
-    )
-
-
-def _heat(
-    picture: ReportPicture, pixels: NDArray[np.uint8], number: int, spec: PreprocessingSpec | None
-) -> str:
-    heat = picture.key.heat
-    if heat is None:
-        return '<div class="none">No heatmap was made of this frame.</div>'
-    if spec is None:
-        words = "A heatmap is recorded; to lay it over the frame, name the bundle with --bundle."
-        return f'<div class="none">{words}</div>'
-    label = picture.label or ""
-    painted = paint_heatmap(
-        Heatmap(heat, pixels, label, picture.key.seq, 0.0), (pixels.shape[0], pixels.shape[1]), spec
-    )
-    return f'<img alt="Heatmap of frame {number}" src="{_inline(painted)}">'
-
-
-def _planes(report: Report) -> str:
-    if report.planes is None:
-        return (
-            "<p><b>Not assessed.</b> No classifier of standard planes took part in this exam: "
-            "whether the thalami, lateral ventricles, cerebellum and spine were seen is for the "
-            "reader to judge. Nothing here says that the exam was complete.</p>"
+    no_heatmap = "No heatmap was made of this frame."
+    if key.heat is not None:
+        no_heatmap = (
+            "A heatmap is recorded; to lay it over the frame, name the bundle with --bundle."
         )
+    return {
+        "picture": _inline(pixels),
+        "heatmap": _paint_heatmap(picture, pixels, spec),
+        "no_heatmap": no_heatmap,
+        "at": name_clock(picture.at_s),
+        "status": "not reviewed" if key.status == "proposed" else status,
+        "reason": KEPT.get(key.reason, key.reason),
+        "judged": judged,
+    }
+
+
+def _paint_heatmap(
+    picture: ReportPicture, pixels: NDArray[np.uint8], spec: PreprocessingSpec | None
+) -> str | None:
+    heat = picture.key.heat
+    if heat is None or spec is None:
+        return None
+    own = Heatmap(heat, pixels, picture.label or "", picture.key.seq, 0.0)
+    return _inline(paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec))
+
+
+def _describe_planes(report: Report) -> dict[str, str] | None:
+    if report.planes is None:
+        return None
     named = {plane: report.planes.get(plane, 0) for plane in STANDARD}
     rest = sum(report.planes.values()) - sum(named.values())
     facts = {
@@ -237,51 +161,21 @@ def _planes(report: Report) -> str:
         else f"not seen ({count} used frames)"
         for plane, count in named.items()
     }
-    words = (
-        f"<p><b>The gate that names planes {CAUTION} only:</b> whether a plane was truly shown is "
-        "for the reader to judge. Nothing here says that the exam was complete.</p>"
-    )
-    return words + list_facts(facts | {"any other view": f"{rest} used frames"})
+    return facts | {"any other view": f"{rest} used frames"}
 
 
-def _frames(report: Report) -> str:
+def _count_frames(report: Report) -> list[tuple[str, int | None, str, bool]]:
+    """Return what, how many (None: not known), why, and whether it is a part of the one before."""
     exam, ending = report.exam, report.exam.ending or {}
-    rows = [("Decoded", ending.get("decoded"), "pictures of the video", False)]
-    rows.append(("Displayed", ending.get("displayed"), "shown on the screen", True))
-    rows.append(("Dropped", ending.get("dropped"), "not shown: a newer one was there", True))
-    rows.append(("Sampled", exam.sampled, "looked at for evidence", False))
-    rows.append(("Used", exam.used, "judged by the model and counted in the result", True))
-    for reason, count in sorted(exam.skipped.items(), key=lambda each: -each[1]):
-        rows.append(("Skipped", count, SKIPS.get(reason, reason), True))
-    lines = "".join(
-        f"<tr{' class=part' if part else ''}><th>{name}</th>"
-        f'<td class="n">{"not known" if count is None else count}</td><td>{escape(words)}</td></tr>'
-        for name, count, words, part in rows
-    )
-    return f"<table>{lines}</table>"
-
-
-def _timeline(report: Report) -> str:
-    history = report.history
-    incidents = history.incidents[:MOST_INCIDENTS]
-    rows = "".join(
-        f'<tr><td class="n">{name_clock(each.at_s)}</td><td>{escape(each.words)}</td></tr>'
-        for each in incidents
-    )
-    more = len(history.incidents) - len(incidents)
-    rest = f'<p class="soft">and {more} more, in the record.</p>' if more else ""
-    totals = (
-        f"AI off for {history.total_s('ai-off'):.1f} s, no video signal for "
-        f"{history.total_s('no-signal'):.1f} s, image frozen for "
-        f"{history.total_s('frozen'):.1f} s of {name_clock(history.duration_s)}."
-    )
-    return f"{draw_timeline(report)}<p>{totals}</p><table>{rows}</table>{rest}"
-
-
-def _section(title: str, body: str, *, whole: bool = False) -> str:
-    """Return a section; `whole` is not broken over two printed pages."""
-    kind = ' class="whole"' if whole else ""
-    return f"<section{kind}><h2>{escape(title)}</h2>{body}</section>"
+    skipped = sorted(exam.skipped.items(), key=lambda each: -each[1])
+    return [
+        ("Decoded", ending.get("decoded"), "pictures of the video", False),
+        ("Displayed", ending.get("displayed"), "shown on the screen", True),
+        ("Dropped", ending.get("dropped"), "not shown: a newer one was there", True),
+        ("Sampled", exam.sampled, "looked at for evidence", False),
+        ("Used", exam.used, "judged by the model and counted in the result", True),
+        *(("Skipped", count, SKIPS.get(reason, reason), True) for reason, count in skipped),
+    ]
 
 
 def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

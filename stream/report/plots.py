@@ -1,18 +1,17 @@
-"""A report's drawings, as inline SVG: bars with intervals, the running exam, its timeline.
+"""A report's drawings: bars with intervals, the running exam, its timeline.
 
 Every series is told apart three ways, by colour, by stroke and by a label at its end, so that a
-report also reads in grey and with any colour vision. All text is escaped.
+report also reads in grey and with any colour vision.
 """
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
-from neurosono.stream.report.events import Stretch
+from neurosono.engine.pages.drawing import Drawing
 from neurosono.stream.report.gather import Point, Report
 from neurosono.stream.view.palette import CLASS_COLOURS
-from neurosono.stream.view.words import percentage
+from neurosono.stream.view.words import has_figures, percentage
 
 INKS = ("#a86200", "#1f78b4", "#7a7000", "#a8487d", "#00795a", "#b84a00", "#20558a", "#5c6670")
 """By place in the labels, the hues of `view.palette.CLASS_COLOURS`, darkened for white paper: a
@@ -25,8 +24,10 @@ LANES = (
     ("frozen", "Image frozen", "#1f78b4"),
 )
 WIDTH_PX = 720
-PLOT_LEFT, PLOT_RIGHT = 44, 590
+PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, PLOT_BOTTOM = 44, 590, 10, 220
 """The curves' plot; right of it stand the labels of the lines."""
+SHARES = (0, 0.25, 0.5, 0.75, 1)
+INK, SOFT, RULE = "#15191d", "#4a525a", "#d5dade"
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 assert len(INKS) == len(STROKES) == len(CLASS_COLOURS)
@@ -37,18 +38,17 @@ def ink(place: int) -> str:
     return INKS[place % len(INKS)]
 
 
-def draw_bars(report: Report) -> str:
+def draw_bars(report: Report) -> Drawing | None:
     """Draw each class's probability as a bar, and its 95 % interval as a whisker."""
     snapshot, labels = report.exam.last, report.exam.labels
-    if snapshot is None or not np.isfinite(snapshot.probabilities).all():
-        return ""
+    if snapshot is None or not has_figures(snapshot):
+        return None
     left, right, row = 170, 560, 30
-    height = row * len(labels) + 26
-    parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
+    drawn = Drawing("Probabilities with 95 % intervals", WIDTH_PX, row * len(labels) + 26)
+    for share in SHARES:
         x = left + share * (right - left)
-        parts.append(_line(x, 4, x, height - 22, "#d5dade"))
-        parts.append(_text(x, height - 6, f"{share:.0%}", "middle", "#4a525a"))
+        drawn.add_line(x, 4, x, drawn.height_px - 22, RULE)
+        drawn.add_text(x, drawn.height_px - 6, f"{share:.0%}", "middle", fill=SOFT)
     leading = int(np.argmax(snapshot.probabilities))
     for place, label in enumerate(labels):
         value, low, high = (
@@ -56,84 +56,73 @@ def draw_bars(report: Report) -> str:
         )
         y = row * place + 8
         x, x_low, x_high = (left + share * (right - left) for share in (value, low, high))
-        weight = ' font-weight="600"' if place == leading else ""
-        parts.append(_text(left - 10, y + 14, label, "end", "#15191d", weight))
-        fill = ink(place)
-        parts.append(
-            f'<rect x="{left}" y="{y}" width="{max(0.5, x - left):.1f}" height="18" '
-            f'fill="{fill}" fill-opacity="0.75"/>'
-        )
-        parts.append(_line(x_low, y + 9, x_high, y + 9, "#15191d", 'stroke-width="1.6"'))
-        parts.append(_line(x_low, y + 4, x_low, y + 14, "#15191d", 'stroke-width="1.6"'))
-        parts.append(_line(x_high, y + 4, x_high, y + 14, "#15191d", 'stroke-width="1.6"'))
+        weight = 600 if place == leading else 400
+        drawn.add_text(left - 10, y + 14, label, "end", fill=INK, font_weight=weight)
+        drawn.add_box(left, y, max(0.5, x - left), 18, ink(place), fill_opacity=0.75)
+        drawn.add_line(x_low, y + 9, x_high, y + 9, INK, stroke_width=1.6)
+        drawn.add_line(x_low, y + 4, x_low, y + 14, INK, stroke_width=1.6)
+        drawn.add_line(x_high, y + 4, x_high, y + 14, INK, stroke_width=1.6)
         said = f"{percentage(value)}  ({percentage(low)} to {percentage(high)})"
-        parts.append(_text(right + 14, y + 14, said, "start", "#15191d", weight))
-    return _svg(height, "Probabilities with 95 % intervals", parts)
+        drawn.add_text(right + 14, y + 14, said, "start", fill=INK, font_weight=weight)
+    return drawn
 
 
-def draw_curve(report: Report) -> str:
+def draw_curve(report: Report) -> Drawing | None:
     """Draw the exam's running probabilities over its time, with the leading class's interval."""
     points = report.curve
     if len(points) < 2:
-        return ""
-    top, bottom = 10, 220
+        return None
+    drawn = Drawing("Running probabilities over the exam", WIDTH_PX, PLOT_BOTTOM + 34)
     end_s = max(report.history.duration_s, points[-1][0], 1e-3)
-    parts = [
-        _shade(stretch, end_s, top, bottom)
-        for stretch in report.history.stretches
-        if stretch.what == "ai-off"
-    ]
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = bottom - share * (bottom - top)
-        parts.append(_line(PLOT_LEFT, y, PLOT_RIGHT, y, "#d5dade"))
-        parts.append(_text(PLOT_LEFT - 6, y + 4, f"{share:.0%}", "end", "#4a525a"))
-    parts += _time_axis(end_s, bottom)
+    for stretch in report.history.stretches:
+        if stretch.what == "ai-off":
+            x, width = _at_x(stretch.begin_s, end_s), _at_x(stretch.end_s, end_s)
+            height, fill = PLOT_BOTTOM - PLOT_TOP, LANES[1][2]
+            drawn.add_box(x, PLOT_TOP, max(1.0, width - x), height, fill, fill_opacity=0.13)
+    for share in SHARES:
+        y = _at_y(share)
+        drawn.add_line(PLOT_LEFT, y, PLOT_RIGHT, y, RULE)
+        drawn.add_text(PLOT_LEFT - 6, y + 4, f"{share:.0%}", "end", fill=SOFT)
+    _draw_time_axis(drawn, end_s, PLOT_BOTTOM)
     leading = int(np.argmax(points[-1][1]))
     edge = [(at, high[leading]) for at, _, _, high in points]
     edge += [(at, low[leading]) for at, _, low, _ in reversed(points)]
-    band = _join(edge, end_s, top, bottom)
-    parts.append(f'<polygon points="{band}" fill="{ink(leading)}" fill-opacity="0.16"/>')
+    drawn.add_area(_place(edge, end_s), ink(leading), fill_opacity=0.16)
     for place in range(len(report.exam.labels)):
-        line = _join([(at, mean[place]) for at, mean, _, _ in points], end_s, top, bottom)
-        width = 2.4 if place == leading else 1.5
-        parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{ink(place)}" stroke-width="{width}" '
-            f'stroke-dasharray="{STROKES[place % len(STROKES)]}"/>'
+        drawn.add_curve(
+            _place([(at, mean[place]) for at, mean, _, _ in points], end_s),
+            ink(place),
+            stroke_width=2.4 if place == leading else 1.5,
+            stroke_dasharray=STROKES[place % len(STROKES)],
         )
-    parts += _end_labels(report.exam.labels, points[-1], end_s, top, bottom)
-    return _svg(bottom + 34, "Running probabilities over the exam", parts)
+    _draw_end_labels(drawn, report.exam.labels, points[-1], end_s)
+    return drawn
 
 
-def draw_timeline(report: Report) -> str:
+def draw_timeline(report: Report) -> Drawing:
     """Draw when there was no signal, no AI, or a frozen image; and when frames were kept."""
     history, left, right, row = report.history, 130, 700, 24
     end_s = max(history.duration_s, 1e-3)
-    parts = []
+    drawn = Drawing("Timeline of the exam", WIDTH_PX)
     for place, (what, words, fill) in enumerate(LANES):
         y = 6 + row * place
-        parts.append(_text(left - 10, y + 13, words, "end", "#15191d"))
-        parts.append(
-            f'<rect x="{left}" y="{y}" width="{right - left}" height="16" fill="#eef1f3"/>'
-        )
+        drawn.add_text(left - 10, y + 13, words, "end", fill=INK)
+        drawn.add_box(left, y, right - left, 16, "#eef1f3")
         for stretch in history.stretches:
             if stretch.what == what:
                 x = left + stretch.begin_s / end_s * (right - left)
                 width = (stretch.end_s - stretch.begin_s) / end_s * (right - left)
-                parts.append(
-                    f'<rect x="{x:.1f}" y="{y}" width="{max(1.5, width):.1f}" height="16" '
-                    f'fill="{fill}"/>'
-                )
+                drawn.add_box(x, y, max(1.5, width), 16, fill)
     y = 6 + row * len(LANES)
-    parts.append(_text(left - 10, y + 13, "Kept frames", "end", "#15191d"))
-    parts.append(_line(left, y + 8, right, y + 8, "#8a949e"))
+    drawn.add_text(left - 10, y + 13, "Kept frames", "end", fill=INK)
+    drawn.add_line(left, y + 8, right, y + 8, "#8a949e")
     for number, picture in enumerate(report.pictures, 1):
         x = left + min(1.0, picture.at_s / end_s) * (right - left)
-        parts.append(
-            f'<path d="M{x:.1f} {y + 3} l5 5 l-5 5 l-5 -5 z" fill="#15191d">'
-            f"<title>frame {number}</title></path>"
-        )
-    parts += _time_axis(end_s, y + 18, left, right)
-    return _svg(y + 52, "Timeline of the exam", parts)
+        diamond = ((x, y + 3), (x + 5, y + 8), (x, y + 13), (x - 5, y + 8))
+        drawn.add_area(diamond, INK, f"frame {number}")
+    _draw_time_axis(drawn, end_s, y + 18, left, right)
+    drawn.height_px = y + 52
+    return drawn
 
 
 def name_clock(seconds: float) -> str:
@@ -144,70 +133,40 @@ def name_clock(seconds: float) -> str:
     return f"{hours}:{minutes}:{rest % 60:02d}" if hours else f"{minutes}:{rest % 60:02d}"
 
 
-def _end_labels(
-    labels: Sequence[str], last: Point, end_s: float, top: float, bottom: float
-) -> list[str]:
+def _draw_end_labels(drawn: Drawing, labels: Sequence[str], last: Point, end_s: float) -> None:
     """Write each line's label beside its end, moved apart where they would touch."""
-    x_end = PLOT_LEFT + last[0] / end_s * (PLOT_RIGHT - PLOT_LEFT)
     order = sorted(range(len(labels)), key=lambda place: -last[1][place])
-    at = [bottom - float(last[1][place]) * (bottom - top) for place in order]
+    at = [_at_y(float(last[1][place])) for place in order]
     for index in range(1, len(at)):
         at[index] = max(at[index], at[index - 1] + 15)
-    excess = max(0.0, at[-1] - bottom)
-    at = [
-        min(y, bottom - 15 * (len(at) - 1 - index)) if excess else y for index, y in enumerate(at)
-    ]
-    parts = []
+    if at[-1] > PLOT_BOTTOM:
+        lowest = (PLOT_BOTTOM - 15 * (len(at) - 1 - index) for index in range(len(at)))
+        at = [min(y, most) for y, most in zip(at, lowest, strict=True)]
+    x_end = _at_x(last[0], end_s)
     for place, y in zip(order, at, strict=True):
-        own_y = bottom - float(last[1][place]) * (bottom - top)
-        parts.append(_line(x_end, own_y, PLOT_RIGHT + 12, y, ink(place), 'stroke-width="0.8"'))
-        parts.append(_text(PLOT_RIGHT + 16, y + 4, labels[place], "start", ink(place)))
-    return parts
+        own_y = _at_y(float(last[1][place]))
+        drawn.add_line(x_end, own_y, PLOT_RIGHT + 12, y, ink(place), stroke_width=0.8)
+        drawn.add_text(PLOT_RIGHT + 16, y + 4, labels[place], "start", fill=ink(place))
 
 
-def _time_axis(
-    end_s: float, y: float, left: float = PLOT_LEFT, right: float = PLOT_RIGHT
-) -> list[str]:
+def _draw_time_axis(
+    drawn: Drawing, end_s: float, y: float, left: float = PLOT_LEFT, right: float = PLOT_RIGHT
+) -> None:
     step_s = next((step for step in TICK_STEPS_S if end_s / step <= 8), TICK_STEPS_S[-1])
-    parts = [_line(left, y, right, y, "#4a525a")]
+    drawn.add_line(left, y, right, y, SOFT)
     for index in range(int(end_s / step_s) + 1):
         x = left + index * step_s / end_s * (right - left)
-        parts.append(_line(x, y, x, y + 4, "#4a525a"))
-        parts.append(_text(x, y + 17, name_clock(index * step_s), "middle", "#4a525a"))
-    return parts
+        drawn.add_line(x, y, x, y + 4, SOFT)
+        drawn.add_text(x, y + 17, name_clock(index * step_s), "middle", fill=SOFT)
 
 
-def _shade(stretch: Stretch, end_s: float, top: float, bottom: float) -> str:
-    scale = (PLOT_RIGHT - PLOT_LEFT) / end_s
-    x, width = PLOT_LEFT + stretch.begin_s * scale, (stretch.end_s - stretch.begin_s) * scale
-    return (
-        f'<rect x="{x:.1f}" y="{top}" width="{max(1.0, width):.1f}" height="{bottom - top}" '
-        'fill="#b84a00" fill-opacity="0.13"/>'
-    )
+def _place(points: Sequence[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
+    return [(_at_x(at, end_s), _at_y(share)) for at, share in points]
 
 
-def _join(points: Sequence[tuple[float, float]], end_s: float, top: float, bottom: float) -> str:
-    scale_x, scale_y = (PLOT_RIGHT - PLOT_LEFT) / end_s, bottom - top
-    return " ".join(
-        f"{PLOT_LEFT + at * scale_x:.1f},{bottom - p * scale_y:.1f}" for at, p in points
-    )
+def _at_x(at_s: float, end_s: float) -> float:
+    return PLOT_LEFT + at_s / end_s * (PLOT_RIGHT - PLOT_LEFT)
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, stroke: str, more: str = "") -> str:
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}" {more}/>'
-    )
-
-
-def _text(x: float, y: float, words: str, anchor: str, fill: str, more: str = "") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"{more}>'
-        f"{escape(words)}</text>"
-    )
-
-
-def _svg(height: float, title: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH_PX} {height:.0f}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
-    )
+def _at_y(share: float) -> float:
+    return PLOT_BOTTOM - share * (PLOT_BOTTOM - PLOT_TOP)

@@ -1,20 +1,26 @@
 """What every session is asked: which frames are judged, of which region, and by which engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.pair import check_pair
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions
 
+LOSSLESS_ANSWER_S = 30.0
+"""How long a replay waits for a server's answer to one frame."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
+
+    `strict` and `mixed` are as in `open_source`.
 
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
@@ -30,6 +36,9 @@ class Judging:
     members: int | None = None
     threads: int = 0
     student: str | None = None
+    strict: bool = False
+    mixed: bool = False
+    server: Server | None = None
 
     def __post_init__(self) -> None:
         Sampler(self.every, self.rate_hz)  # refuses what samples nothing
@@ -37,6 +46,8 @@ class Judging:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
+        if (self.engine == "remote") != (self.server is not None):
+            raise InputError("--engine remote and --server URL go together: give both or neither")
 
     @property
     def played(self) -> tuple[str, ...]:
@@ -67,6 +78,8 @@ class Judging:
             sources=self.played,
             preprocessing=bundle.manifest.preprocessing,
             pace=self.pace,
+            strict=self.strict,
+            mixed=self.mixed,
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,
@@ -93,4 +106,11 @@ class Judging:
             exam=exam,
             avoid=tuple(avoid),
             student=self.student,
+            server=None if self.server is None else self._hurry(self.server, exam is not None),
         )
+
+    def _hurry(self, server: Server, waits: bool) -> Server:
+        """A lossless replay waits for each answer, and ends where one does not come."""
+        if not self.pace.newest_wins:
+            return replace(server, answer_s=LOSSLESS_ANSWER_S)
+        return replace(server, waits=waits)

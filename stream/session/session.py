@@ -5,6 +5,7 @@ them. How pictures are shown, and what follows when a process fails, is for thos
 """
 
 import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ from neurosono.stream.view.viewer import Viewer
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 LOSSLESS_RECENT = 8
 """Pictures that a lossless replay remembers: each waits for its own answer, so one would do."""
 
@@ -59,6 +62,7 @@ class Session(ABC):
         self.failure: NeurosonoError | None = None
         """Why the exam could not be ended as it was begun."""
         self.interrupted = False
+        """Whether somebody asked for an early end."""
 
     @contextmanager
     def open(self, window: int) -> Iterator[None]:
@@ -137,13 +141,24 @@ class Session(ABC):
         return True
 
     def follow(self, steps: Callable[[], None]) -> None:
-        """Run `steps` to their end or to a Ctrl-C: then what was done up to there is to be kept."""
+        """Run `steps`, which end soon once the session is `interrupted`.
+
+        Ctrl-C, a closed terminal and a polite kill are noted and tear nothing, as what was done up
+        to there is to be kept; once is enough, so a second one does not tear its finishing.
+        """
+
+        def interrupt(*_: object) -> None:
+            self.interrupted = True
+
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            heeded = [each for each in INTERRUPTS if signal.getsignal(each) != signal.SIG_IGN]
+            before = {each: signal.signal(each, interrupt) for each in heeded}
         try:
             steps()
-        except KeyboardInterrupt:
-            self.interrupted = True
-            # once is enough: a second Ctrl-C must not tear what is being finished
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        finally:
+            for each, handler in () if self.interrupted else before.items():
+                signal.signal(each, handler)
 
     def turn_off(self, reason: str, *, final: bool = False) -> None:
         """Show nothing of the engine any more; frames that it left are counted as unjudged.

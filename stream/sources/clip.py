@@ -7,7 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.stream.pictures.picture import Chroma
+from neurosono.engine.contracts.errors import SourceError
+from neurosono.engine.contracts.frame import Scaled
+from neurosono.stream.pictures.picture import UNSCALED, Chroma
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 STILL_S = 0.5
 """How long a single picture lasts in an exam. Decision: stills come at 2 Hz, so that the time of
@@ -25,13 +29,19 @@ class ClipPicture:
     """One picture of one clip.
 
     `pts_s` is the clip's own timestamp, on any origin, or None where the clip has none. `decoded`
-    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma`, as in `Picture`.
+    is `(H, W)` grey or `(H, W, 3)` BGR, uint8, upright; with `chroma` and `scale`, as in
+    `Picture`.
     """
 
     pts_s: float | None
     decoded: NDArray[np.uint8]
     decode_ms: float
     chroma: Chroma | None = None
+    scale: Scaled = UNSCALED
+
+
+class NoPicturesError(SourceError):
+    """A file is whole and well, but of a kind that holds no pictures, as a structured report."""
 
 
 class Clip(Protocol):
@@ -52,6 +62,14 @@ class Clip(Protocol):
     @property
     def us_regions(self) -> tuple[Region, ...]:
         """Where the file itself says that ultrasound is; empty where it says nothing."""
+
+    @property
+    def left_out(self) -> tuple[Reason, ...]:
+        """What else the file holds that is not among its pictures, once for each."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is, as hashes; empty where the file says nothing."""
 
     def pictures(self) -> Generator[ClipPicture]:
         """Decode from the start.

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.pictures.picture import Picture
-from neurosono.stream.sources.clip import Clip, Region
+from neurosono.stream.sources.clip import Clip, NoPicturesError, Region
 from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
-from neurosono.stream.sources.files.kinds import Kind, find_kind, read_head
+from neurosono.stream.sources.files.kinds import FileKind, find_demuxer, find_kind, is_there
+from neurosono.stream.sources.identity import Identity, refuse_mixture
+from neurosono.stream.sources.left_out import NAMED, LeftOut, Reason, tell_left_out
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
 _NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
@@ -19,16 +21,16 @@ _NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
 class ExamSource:
     """Clips, stills, DICOM files and phantoms as one exam (a `Source`).
 
-    Every part was opened, and its first picture decoded, before this was made. `ignored_files`
-    counts files in given folders that look like no medium.
+    Every part was opened, and its first picture decoded, before this was made. `left_out` is what
+    was given beside and is not among the pictures.
     """
 
-    def __init__(self, clips: Sequence[Clip], *, ignored_files: int = 0) -> None:
+    def __init__(self, clips: Sequence[Clip], *, left_out: Sequence[LeftOut] = ()) -> None:
         if not clips:
             raise SourceError("no source was given; expected a clip, a still, DICOM or a folder")
         self._clips = tuple(clips)
         self._clock = ExamClock()
-        self.ignored_files = ignored_files
+        self.left_out = tuple(left_out)
 
     @property
     def description(self) -> str:
@@ -59,6 +61,11 @@ class ExamSource:
         """Where files themselves say that ultrasound is: x, y, width, height, by clip."""
         return {i: clip.us_regions for i, clip in enumerate(self._clips) if clip.us_regions}
 
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Whose each part is, as hashes, where its file says so."""
+        return tuple(clip.identity for clip in self._clips if clip.identity)
+
     def pictures(self) -> Generator[Picture]:
         """Decode the exam from its start.
 
@@ -80,6 +87,7 @@ class ExamSource:
                             found.decoded,
                             found.decode_ms,
                             chroma=found.chroma,
+                            scale=found.scale,
                         )
                         index += 1
                 except SourceBrokenError as error:
@@ -95,46 +103,111 @@ class ExamSource:
         )
 
 
-def open_source(arguments: Sequence[str], *, frame_threads: bool = True) -> ExamSource:
+def open_source(
+    arguments: Sequence[str],
+    *,
+    frame_threads: bool = True,
+    strict: bool = False,
+    mixed: bool = False,
+) -> ExamSource:
     """Open everything that was given as one exam, and decode the first picture of each part.
 
     Each argument is a clip, a still, a DICOM file, a folder of those, or a phantom as
     `phantom:LABEL?seed=7&seconds=20`. `frame_threads` lets clips of single pictures (as MJPEG) be
     decoded several at once, which is faster and later: right for a replay. Raises `SourceError`,
-    before anything is begun, if any part cannot be used.
+    before anything is begun, if any part cannot be used, naming all of them; if anything is left
+    out, where `strict`; if DICOM headers name several patients or studies, unless `mixed`.
     """
-    clips: list[Clip] = []
-    ignored = 0
+    opened = _Opened(frame_threads)
     for argument in arguments:
         if argument.startswith(PREFIX):
-            clips.append(open_phantom(argument))
+            opened.clips.append(open_phantom(argument))
             continue
         path = Path(argument)
-        if not argument or not path.exists():
+        if not argument or not is_there(path):
             raise SourceError(
                 f"there is no {argument!r}; expected a clip, a still, a DICOM file, a folder of "
                 "them or phantom:LABEL, so check the path"
             )
         if path.is_dir():
-            listing = list_media(path)
-            ignored += listing.ignored
-            clips.extend(_open_file(file, frame_threads) for file in listing.media)
+            opened.take_folder(path)
         else:
-            clips.append(_open_file(path, frame_threads))
-    return ExamSource(clips, ignored_files=ignored)
+            opened.take_file(path, path.name)
+    opened.refuse_bad()
+    if strict and opened.left_out:
+        raise SourceError(
+            f"--strict, and {'; '.join(tell_left_out(opened.left_out))}; move them elsewhere, or "
+            "leave --strict out"
+        )
+    if not mixed:
+        refuse_mixture(clip.identity for clip in opened.clips)
+    return ExamSource(opened.clips, left_out=opened.left_out)
+
+
+class _Opened:
+    """What was opened so far, what was left out, and what cannot be used."""
+
+    def __init__(self, frame_threads: bool) -> None:
+        self._frame_threads = frame_threads
+        self.clips: list[Clip] = []
+        self.left_out: list[LeftOut] = []
+        self._bad: list[SourceError] = []
+
+    def take_folder(self, folder: Path) -> None:
+        """Open the media of a folder; what holds no pictures is left out."""
+        listing = list_media(folder, lambda _, error: self._bad.append(error))
+        self.left_out.extend(listing.left_out)
+        before = len(self.clips) + len(self._bad)
+        for file in listing.media:
+            name = str(file.relative_to(folder))
+            try:
+                self.take_file(file, name)
+            except NoPicturesError:
+                self.left_out.append(LeftOut(name, Reason.NO_PICTURES))
+            except SourceError as error:
+                self._bad.append(error)
+        if listing.media and len(self.clips) + len(self._bad) == before:
+            raise SourceError(
+                f"the folder {str(folder)!r} holds no clip, still or DICOM file with pictures; "
+                f"{'; '.join(tell_left_out(self.left_out))}; name a folder with an exam in it"
+            )
+
+    def take_file(self, path: Path, name: str) -> None:
+        """Open one file; raises `SourceError` if it cannot be used."""
+        clip = _open_file(path, self._frame_threads)
+        self.clips.append(clip)
+        self.left_out.extend(LeftOut(name, reason) for reason in clip.left_out)
+
+    def refuse_bad(self) -> None:
+        """Raise one `SourceError` about all files of folders that cannot be used."""
+        if len(self._bad) == 1:
+            raise self._bad[0]
+        if self._bad:
+            whys = [str(error).split("; ")[0] for error in self._bad]
+            more = f" and {len(whys) - NAMED} more" if len(whys) > NAMED else ""
+            raise SourceError(
+                f"{len(whys)} files cannot be used: {'; '.join(whys[:NAMED])}{more}; export them "
+                "again or move them elsewhere"
+            )
 
 
 def _open_file(path: Path, frame_threads: bool) -> Clip:
-    kind = find_kind(read_head(path), path.suffix)
-    if kind is Kind.DICOM:
-        # Only an exam with DICOM in it pays for the import of its readers.
-        from neurosono.stream.sources.dicom.clip import open_dicom
+    try:
+        kind = find_kind(path)
+        if kind is FileKind.DICOM:
+            # Only an exam with DICOM in it pays for the import of its readers.
+            from neurosono.stream.sources.dicom.clip import open_dicom
 
-        return open_dicom(path)
-    if kind is Kind.STILL:
-        from neurosono.stream.sources.files.still import open_still
+            return open_dicom(path)
+        if kind is FileKind.STILL:
+            from neurosono.stream.sources.files.still import open_still
 
-        return open_still(path)
-    from neurosono.stream.sources.files.video import open_video
+            return open_still(path)
+        from neurosono.stream.sources.files.video import open_video
 
-    return open_video(path, frame_threads=frame_threads)
+        return open_video(path, frame_threads=frame_threads, demuxer=find_demuxer(path))
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {str(path)!r}: {error.strerror or error}; expected a file that may be "
+            "read, so check its permissions"
+        ) from error

@@ -8,13 +8,15 @@ import difflib
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.stream.sources.clip import ClipPicture, Region
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 if TYPE_CHECKING:
     from neurosono.stream.phantom.exam import PhantomSpec
@@ -39,6 +41,8 @@ class PhantomClip:
     spec: "PhantomSpec"
     noun: str = "phantom"
     us_regions: tuple[Region, ...] = ()
+    left_out: tuple[Reason, ...] = ()
+    identity: Identity = field(default_factory=dict)
 
     @property
     def interval_s(self) -> float:

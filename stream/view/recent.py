@@ -50,9 +50,14 @@ class Recent:
         known = (*reversed(self._shown), *self._pinned.values())
         return next((each for each in known if each.index == index), None)
 
+    def picture_of(self, seq: int) -> DisplayFrame | None:
+        """Return the sampled picture `seq`, if it is remembered."""
+        return next((each for each in reversed(self._shown) if each.seq == seq), None)
+
     def region_of(self, seq: int) -> NDArray[np.uint8] | None:
         """Return the region of the sampled picture `seq`, if it is remembered."""
-        return next((each.region for each in reversed(self._shown) if each.seq == seq), None)
+        picture = self.picture_of(seq)
+        return None if picture is None else picture.region
 
     def heatmap_of(self, seq: int) -> NDArray[np.float32] | None:
         """Return the heatmap of the frame `seq`, if one was made and is remembered."""

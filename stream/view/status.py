@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.view.state import OverlayState
+from neurosono.stream.view.summary import describe_snapshot
+from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning
 
 
 def describe_status(
@@ -21,19 +20,21 @@ def describe_status(
     `about` adds what is not of the exam: its name, the age of the picture, the counts.
     """
     shown = exam if state.shown_result is not None else None
-    known = shown is not None and shown.used > 0
+    # while an exam is collecting it may lean to a class, but no figure of it is shown
+    known = shown is not None and has_figures(shown)
+    said = describe_snapshot(labels, shown) if shown is not None and known else {}
     return {
         **about,
         "pts_s": round(state.pts_s, 3),
         "ai": str(state.ai),
         "ai_reason": state.ai_reason,
         "labels": list(labels),
-        "probabilities": _listed(shown.probabilities) if known and shown else None,
-        "low": _listed(shown.low) if known and shown else None,
-        "high": _listed(shown.high) if known and shown else None,
-        "prediction_set": list(shown.prediction_set) if known and shown else [],
+        **{name: _listed(said.get(name)) for name in ("probabilities", "low", "high")},
+        "prediction_set": said.get("set", []),
         "state": str(shown.state) if shown else None,
-        "alarm": bool(known and shown and shown.alarm),
+        "leaning": name_leaning(labels, shown) if shown else None,
+        "state_sentence": STATE_SENTENCES[shown.state] if shown else "",
+        "alarm": said.get("alarm", False),
         "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,
         "skip_reason": None if state.skip_reason is None else str(state.skip_reason),
@@ -49,5 +50,5 @@ def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:
     return {"carrier": str(exam.carried.by), "words": exam.carried.describe(exam.used)}
 
 
-def _listed(values: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), 5) for value in values]
+def _listed(values: dict[str, float] | None) -> list[float] | None:
+    return None if values is None else [round(value, 5) for value in values.values()]

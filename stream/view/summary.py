@@ -3,11 +3,14 @@
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.notice import NOTICE
-from neurosono.engine.contracts.result import ExamSnapshot
-from neurosono.stream.view.words import tell_unused
+from neurosono.engine.contracts.result import ExamSnapshot, Result
+from neurosono.stream.view.words import STATE_SENTENCES, tell_unused
 
 EXAM_SCHEMA = "neurosono-exam/1"
 
@@ -38,7 +41,7 @@ class Latencies:
 
 
 def name_values(
-    labels: tuple[str, ...], values: "np.ndarray[Any, np.dtype[np.float64]] | None"
+    labels: tuple[str, ...], values: NDArray[np.float64] | None
 ) -> dict[str, float] | None:
     """Return `{label: value}`, or None where there are no finite values."""
     if values is None or not np.isfinite(values).all():
@@ -46,10 +49,42 @@ def name_values(
     return dict(zip(labels, values.tolist(), strict=True))
 
 
+def describe_values(labels: tuple[str, ...], value: Struct) -> Any:
+    """Return a result or an exam in plain words and numbers, under the names it is encoded by.
+
+    Of arrays, those of the classes by label, members as lists, and a heatmap not at all.
+    """
+
+    def plain(array: NDArray[Any]) -> Any:
+        if array.ndim == 1:
+            return name_values(labels, array)
+        return array.tolist() if array.ndim == 2 else None
+
+    return describe(value, plain)
+
+
+def describe_snapshot(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]:
+    """Return an exam in plain words; `mean` is there whether or not whole exams are calibrated."""
+    said: dict[str, Any] = describe_values(labels, exam)
+    mean = said["probabilities"] if exam.mean is None else said["mean"]
+    return said | {"set": list(exam.prediction_set), "mean": mean}
+
+
+def describe_result(labels: tuple[str, ...], result: Result) -> dict[str, Any]:
+    """Return a result in plain words: every field but the heatmap, and whether it was `used`."""
+    said: dict[str, Any] = describe_values(labels, result)
+    del said["cam"]
+    return said | {
+        "used": result.used,
+        "exam": describe_snapshot(labels, result.exam),
+        "stage_ms": {stage: round(value, 3) for stage, value in result.stage_ms.items()},
+    }
+
+
 def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]:
     """Return what `exam.json` says of the exam itself; without evidence nothing is predicted."""
-    probabilities = name_values(labels, exam.probabilities)
-    low, high = name_values(labels, exam.low), name_values(labels, exam.high)
+    said = describe_snapshot(labels, exam)
+    probabilities, low, high = said["probabilities"], said["low"], said["high"]
     prediction = (
         None if probabilities is None else max(probabilities, key=probabilities.__getitem__)
     )
@@ -62,10 +97,11 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         if low is None or high is None
         else {label: [low[label], high[label]] for label in labels},
         "prediction": prediction,
-        "prediction_set": list(exam.prediction_set),
-        "state": str(exam.state),
+        "prediction_set": said["set"],
+        "state": said["state"],
+        "state_sentence": STATE_SENTENCES[exam.state],
         "effective_frames": round(exam.effective_frames, 3),
-        "mean": name_values(labels, exam.probabilities if exam.mean is None else exam.mean),
+        "mean": said["mean"],
         "alarm": exam.alarm,
         "nothing_used": tell_unused(exam.used, exam.skipped),
     } | ({} if exam.carried is None else {"carried_by": _describe_carried(exam)})

@@ -3,7 +3,9 @@
 Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No clock of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.state import AiState, Heatmap, OverlayState
 
 LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (design.md, rule 1)."""
+"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Viewer:
     engine: str = ""
     off_reason: str | None = None
     no_signal: str | None = None
+    source_said: str = ""
+    """Why the last connection to a live source failed, where possible in the other side's words."""
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
@@ -80,6 +84,13 @@ class Viewer:
         """An engine is ready (again)."""
         self.engine, self.off_reason = engine, None
 
+    def note_source(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Hear what happened to a live source."""
+        if name == "lost":
+            self.source_said = str(fields.get("reason", ""))
+        elif name == "connected":
+            self.source_said = ""
+
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
@@ -93,7 +104,7 @@ class Viewer:
             ai_reason=reason,
             result=self.result,
             heatmap=self.heatmap,
-            skip_reason=self._shown_skip or self._refused_by_gate(),
+            skip_reason=self._shown_skip or self._refused_by_engine(),
             decoded=self.decoded,
             sampled=self.sampled,
             used=used,
@@ -102,15 +113,18 @@ class Viewer:
             engine=self.engine,
         )
 
-    def _refused_by_gate(self) -> SkipReason | None:
-        """Return why the gate refused the latest frame: only its result says so, not the frame."""
-        if self.off_reason is not None or self.result is None or self.result.gate is None:
+    def _refused_by_engine(self) -> SkipReason | None:
+        """Return why the engine refused the latest frame: only its result says so."""
+        if self.off_reason is not None or self.result is None:
             return None
-        return self.result.skip_reason
+        reason = self.result.skip_reason
+        of_engine = self.result.gate is not None or reason is SkipReason.UNFAMILIAR_TO_MODEL
+        return reason if of_engine else None
 
     def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
         if self.no_signal is not None:
-            return AiState.NO_SIGNAL, self.no_signal
+            said = f": {self.source_said}" if self.source_said else ""
+            return AiState.NO_SIGNAL, self.no_signal + said
         if self.off_reason is not None:
             return AiState.OFF, self.off_reason
         if not self.engine:

@@ -3,7 +3,10 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.result import ExamSnapshot, ExamState
 
 SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.FROZEN: "frozen",
@@ -13,12 +16,42 @@ SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.NOT_ULTRASOUND: "not ultrasound",
     SkipReason.NOT_HEAD_OR_SPINE: "not head or spine",
     SkipReason.UNFAMILIAR: "unfamiliar",
+    SkipReason.UNFAMILIAR_TO_MODEL: "unfamiliar to model",
     SkipReason.LAYOUT_CHANGE: "layout change",
     SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",
     SkipReason.ENGINE_OFF: "engine off",
 }
 """Why a frame adds no evidence, as it stands on a screen."""
+
+STATE_SENTENCES: dict[ExamState, str] = {
+    ExamState.COLLECTING: "Too few independent frames to say anything yet.",
+    ExamState.AMBIGUOUS: "Not exactly one class is left in the prediction set.",
+    ExamState.STABLE: "One class is left in the prediction set.",
+    ExamState.UNFAMILIAR: "These pictures are unlike those that the model was trained on: it says "
+    "nothing of them.",
+}
+"""What the state of an exam means, in one sentence that screen, page, report and files share."""
+
+SILENT = (ExamState.COLLECTING, ExamState.UNFAMILIAR)
+"""States in which no screen, page, table or report shows a percentage of the exam."""
+
+
+def has_figures(exam: ExamSnapshot) -> bool:
+    """Whether an exam's probabilities and intervals may be shown."""
+    return exam.state not in SILENT and bool(np.isfinite(exam.probabilities).all())
+
+
+def name_leaning(labels: tuple[str, ...], exam: ExamSnapshot) -> str | None:
+    """Return the class that a collecting exam leans to; None in every other state."""
+    known = bool(np.isfinite(exam.probabilities).all())
+    if exam.state is not ExamState.COLLECTING or not known:
+        return None
+    return labels[int(np.argmax(exam.probabilities))]
+
+
+LEANS = "leans"
+"""What stands in place of a figure at the class that a collecting exam leans to."""
 
 NO_VALUE = "—"
 

@@ -13,6 +13,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
 from tests.calibration.simulation import table
 from tests.calibration.test_exams import shy_exams
+from tests.support.pages import EVIL, assert_harmless, poison
 
 
 def named(frames: Predictions, *labels: str) -> Predictions:
@@ -97,3 +98,11 @@ def test_the_page_needs_nothing_else_and_says_what_was_measured(fitted, tmp_path
     assert "too few to leave some out" in path.read_text()
     with pytest.raises(OutputError):
         write_page(tmp_path / "nowhere" / "p.html", "x", fitted.calibration, report)
+
+
+def test_no_word_of_the_page_becomes_a_tag(fitted, tmp_path: Path) -> None:
+    named_too = {"patients": 75, "fitted_on": "x", "labels": ["a", "b", "normal"]}
+    hostile = poison(named_too | fitted.report)
+    path = tmp_path / "calibration.html"
+    write_page(path, EVIL, fitted.calibration, hostile)
+    assert assert_harmless(path.read_text()) == 2 + 2 + 3, "its name twice, two words, classes"

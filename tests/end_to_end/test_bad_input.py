@@ -115,14 +115,15 @@ def test_a_place_that_is_a_file(bundle_root: Path, tmp_path: Path) -> None:
     assert "cannot write to" in done.stderr
 
 
+@pytest.mark.parametrize("pace", [[], ["--realtime"]], ids=["lossless", "realtime"])
 def test_a_broken_clip_keeps_what_came_before(
-    clip: Path, bundle_root: Path, tmp_path: Path
+    pace: list[str], clip: Path, bundle_root: Path, tmp_path: Path
 ) -> None:
     longer = write_clip(tmp_path / "long.mkv", pictures=120)
     whole = longer.read_bytes()
     longer.write_bytes(whole[: int(len(whole) * 0.6)])
     out = tmp_path / "out"
-    done = run("replay", clip, longer, "--bundle", bundle_root, "--out", out)
+    done = run("replay", clip, longer, "--bundle", bundle_root, "--out", out, *pace)
     assert done.returncode == 1, done.stderr
     record = assert_adds_up(out)
     assert record["complete"] is False

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHELL = ("build-demo", "check", "demo", "install", "install-triton", "test")
 FOLDERS = ("engine", "stream", "training", "calibration", "scripts")
 
 
@@ -46,7 +47,8 @@ def test_a_wheel_holds_one_name_and_all_that_the_checkout_has(wheel: Path) -> No
         if (ROOT / path).is_file()
     }
     shell = {
-        f"neurosono/scripts/{name}" for name in ("build-demo", "check", "demo", "install", "test")
+        f"neurosono/scripts/{name}"
+        for name in ("build-demo", "check", "demo", "install", "install-triton", "test")
     }
     assert wanted - set(names) == shell, "the developers' shell scripts stay behind"
 

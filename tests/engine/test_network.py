@@ -87,7 +87,7 @@ def test_an_ensemble_gives_each_members_own_answer() -> None:
         probabilities, cams, features = ensemble(grey)
         assert probabilities.shape == (2, 3, 5)
         assert cams.shape == (2, 3, 5, 2, 2)
-        assert features.shape == (2, 3, 64)
+        assert features.shape == (2, 3, 22 * 8)
         for index, member in enumerate(ensemble.members):
             alone = torch.softmax(member(ensemble.normalise(grey)), 1)
             torch.testing.assert_close(probabilities[:, index], alone)

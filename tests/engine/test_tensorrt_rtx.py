@@ -62,7 +62,7 @@ def test_the_parsed_graph_has_our_tensors_and_one_type(
     assert {each.name: tuple(each.shape) for each in outputs} == {
         "probabilities": (1, 2, 5),
         "cams": (1, 2, 5, 2, 2),
-        "features": (1, 2, 64),
+        "features": (1, 2, 22 * 8),
     }
     assert all(each.dtype == library.float32 for each in outputs)
     # 36 convolutions a member, and two more for its maps and its logits; no batch norm is left

@@ -16,6 +16,8 @@ from tests.support.commands import assert_adds_up, child, start, wait_until
 LONG = "phantom:normal?seed=4&seconds=30"
 GRACE_S = 180
 
+PACES = pytest.mark.parametrize("pace", [[], ["--realtime"]], ids=["lossless", "realtime"])
+
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Path]:
@@ -32,12 +34,13 @@ def wait_for_pictures(out: Path) -> None:
     wait_until(lambda: (out / ".frames.jsonl.partial").stat().st_size > 0)
 
 
+@PACES
 def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(
-    bundle_root: Path, tmp_path: Path, runtime: Path
+    pace: list[str], bundle_root: Path, tmp_path: Path, runtime: Path
 ) -> None:
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
-    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, *pace, env=env)
     children = [
         child(process, "neurosono.stream.capture.process"),
         child(process, "neurosono.stream.judge.worker"),
@@ -71,10 +74,32 @@ def test_a_killed_engine_is_ai_off_and_exit_1(
     assert record["complete"] is False
 
 
-def test_a_killed_capture_keeps_what_came(bundle_root: Path, tmp_path: Path, runtime: Path) -> None:
+def test_in_real_time_a_killed_engine_is_started_again(
+    bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
     out = tmp_path / "out"
     env = {"XDG_RUNTIME_DIR": str(runtime)}
-    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, env=env)
+    source = "phantom:normal?seed=4&seconds=12&width=320&height=240"
+    told = ("--bundle", bundle_root, "--out", out, "--realtime")
+    process = start("replay", source, *told, env=env)
+    engine = child(process, "neurosono.stream.judge.worker")
+    wait_for_pictures(out)
+    engine.kill()
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 0, said
+    record = assert_adds_up(out)
+    assert record["frames"]["decoded"] == 300
+    assert record["frames"]["skipped"]["engine-off"] > 0
+    assert record["complete"] is True
+
+
+@PACES
+def test_a_killed_capture_keeps_what_came(
+    pace: list[str], bundle_root: Path, tmp_path: Path, runtime: Path
+) -> None:
+    out = tmp_path / "out"
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    process = start("replay", LONG, "--bundle", bundle_root, "--out", out, *pace, env=env)
     capture = child(process, "neurosono.stream.capture.process")
     wait_for_pictures(out)
     capture.kill()

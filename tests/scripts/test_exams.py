@@ -3,15 +3,14 @@
 import csv
 import importlib.util
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import BundleError, InputError, NeurosonoError
@@ -19,7 +18,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.exams import exams_app
 from neurosono.stream.journal.journal import Clock, Journal
 from neurosono.stream.keep.clips import clip_folder
-from tests.support.records import ABOUT, STREAM, make_exam, make_results
+from tests.support.records import ABOUT, STREAM, alter, make_exam, make_results
 
 FRAMES = 40
 HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None
@@ -124,8 +123,7 @@ def test_replay_says_whether_the_record_holds(path: Path, exam_id: str, bundle_r
     assert "the same, bit for bit" in call(path, "replay", exam_id).stderr
     other = call(path, "replay", exam_id, "--bundle", str(bundle_root))
     assert_refused(other, BundleError, "name the bundle of that exam")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE result SET exam_used = 1 + exam_used WHERE seq = 5")
+    alter(path, 5, lambda made: replace(made, exam=replace(made.exam, used=1 + made.exam.used)))
     done = call(path, "replay", exam_id)
     assert done.exit_code == 1
     assert "NOT the same" in done.stderr

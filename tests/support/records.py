@@ -1,13 +1,16 @@
 """Results for the exam record, made by a real exam; and a real process that records them."""
 
+import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurosono.engine.contracts.calibration import Calibration
+from neurosono.engine.contracts.codec import decode, encode
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.result import Result
@@ -53,6 +56,18 @@ def make_results(exam: Exam, count: int, seed: int = 0, first: int = 0) -> Itera
             disagreement=measure_disagreement(members),
             stage_ms={"decode": rng.random(), "network": 3 * rng.random()},
         )
+
+
+def alter(path: Path, seq: int, change: Callable[[Result], Result]) -> None:
+    """Put another result into the record in the place of frame `seq`'s."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number, said in connection.execute("SELECT id, said FROM result").fetchall():
+            result = decode(said, Result)
+            if result.seq == seq:
+                row = (encode(change(result)), number)
+                connection.execute("UPDATE result SET said = ? WHERE id = ?", row)
+                return
+    raise AssertionError(f"no frame {seq} in the record")
 
 
 def record_for_ever(path: Path) -> None:

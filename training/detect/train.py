@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, RunError
-from neurosono.engine.structures.answer import Grid
-from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
+from neurosono.training.detect.feed import Feed
 from neurosono.training.detect.losses import measure_losses, weigh
 from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
-from neurosono.training.detect.targets import Targets, aim
+from neurosono.training.detect.targets import Targets
 from neurosono.training.fit.checkpoint import UNREADABLE
 
 STATE_NAME = "state.pt"
@@ -39,10 +38,13 @@ class DetectTrainer:
     Every view follows from the recipe's seed and the step, so a checkpoint needs no random state.
     """
 
-    def __init__(self, data: DetectData, recipe: DetectRecipe, device: str = "cpu") -> None:
+    def __init__(
+        self, data: DetectData, recipe: DetectRecipe, device: str = "cpu", workers: int = 0
+    ) -> None:
         self.data, self.recipe = data, recipe
+        self._workers = workers
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
-        self._grid, self._device = Grid(data.size_px), torch.device(device)
+        self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
@@ -61,10 +63,15 @@ class DetectTrainer:
     def fit(self, until: int | None = None, watch: Watch = lambda *_: None) -> None:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
         self.network.train()
-        for at in range(self.done, min(until or self.recipe.steps, self.recipe.steps)):
+        recipe, end = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
+        with Feed.opened(self.data, self.deck, recipe.batch, recipe.seed, self._workers) as feed:
+            self._fit(feed, end, watch)
+
+    def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
+        for at in range(self.done, end):
             for group in self._optimiser.param_groups:
                 group["lr"] = self._rate(at)
-            losses = self._step(at)
+            losses = self._step(at, *feed.take(at))
             if not all(math.isfinite(loss) for loss in losses.values()):
                 raise RunError(
                     f"the loss is no number in step {at + 1}: lower the learning rate and go on "
@@ -87,9 +94,10 @@ class DetectTrainer:
         left = 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
         return self.recipe.learning_rate * max(left, 0.01)
 
-    def _step(self, at: int) -> dict[str, float]:
+    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
         torch.manual_seed(self.recipe.seed * 1_000_003 + at)  # dropout, too, follows from the step
-        grey, targets = self._draw_batch(at)
+        grey = torch.from_numpy(views).unsqueeze(1).to(self._device).float()
+        grey = grey.contiguous(memory_format=torch.channels_last)
         half = torch.autocast(self._device.type, torch.bfloat16)
         with half if _has_bfloat16(self._device) else nullcontext():
             raw = self.network.look(grey)
@@ -99,18 +107,6 @@ class DetectTrainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self._optimiser.step()
         return {name: float(loss.detach()) for name, loss in losses.items()}
-
-    def _draw_batch(self, at: int) -> tuple[Tensor, list[Targets]]:
-        rng = np.random.default_rng([self.recipe.seed, 31, at])
-        views, targets = [], []
-        for _ in range(self.recipe.batch):
-            number = self.deck.deal(rng)
-            square = np.array(self.data.frames[number])
-            view, row = augment(square, self.data.rows[number], rng, Strength())
-            views.append(view)
-            targets.append(aim(row, self._grid))
-        grey = torch.from_numpy(np.stack(views)).unsqueeze(1).to(self._device).float()
-        return grey.contiguous(memory_format=torch.channels_last), targets
 
     def _remember(self, at: int) -> None:
         """Average the weights over the last steps, more slowly the further training is."""

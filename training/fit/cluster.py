@@ -8,7 +8,6 @@ use one on a network that is yours.
 """
 
 import contextlib
-import os
 import signal
 import socket
 import tempfile
@@ -149,7 +148,6 @@ def _train_remotely(
 @contextlib.contextmanager
 def _connect(address: str, workers: int) -> Generator[Any]:
     """Join a cluster, or start one here that ends with this block; yields the module `ray`."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ModuleNotFoundError as error:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 
-SCHEMA = "neurosono-gate-data/1"
+SCHEMA = "neurosono-gate-data/2"
 LABELS = ("head", "spine", "other")
 """What a frame shows. The first two are what the classifier may judge: abnormal heads are heads."""
 
@@ -34,7 +34,8 @@ FRAMES_NAME, INDEX_NAME, SUMMARY_NAME = "frames.npy", "index.csv", "gate-data.js
 class GateRow:
     """One frame: the file it is from, its source, its patient, what it shows and in which plane.
 
-    `patient` is unique over all sources; `plane` is "" where nobody said (all real frames).
+    `patient` is unique over all sources; `plane` is "" where nobody said (all real frames), and
+    `machine`, the scanner's name, where it is not known.
     """
 
     path: str
@@ -42,6 +43,7 @@ class GateRow:
     patient: str
     label: str
     plane: str = ""
+    machine: str = ""
 
     def __post_init__(self) -> None:
         if self.label not in LABELS:

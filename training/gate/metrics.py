@@ -40,19 +40,20 @@ def describe_gate(
     """Return the card's figures: AUROC, what is refused of each source, the planes' accuracy."""
     real = data.real[answers.rows]
     return {
-        "real": _describe_kind(data, answers, real, threshold, unfamiliar),
-        "phantom": _describe_kind(data, answers, ~real, threshold, unfamiliar)
+        "real": describe_kind(data, answers, real, threshold, unfamiliar),
+        "phantom": describe_kind(data, answers, ~real, threshold, unfamiliar)
         | {"planes": _describe_planes(data, answers, plane_limits)},
     }
 
 
-def _describe_kind(
+def describe_kind(
     data: GateData,
     answers: Answers,
     chosen: NDArray[np.bool_],
     threshold: float,
     unfamiliar: float,
 ) -> dict[str, Any]:
+    """Return AUROC and what is refused of the `chosen` (N,) answers, all together and by source."""
     rows, scores = answers.rows[chosen], answers.scores[chosen]
     positive = data.positive[rows]
     strange = (answers.unfamiliarity[chosen] > unfamiliar) & (scores >= threshold)

@@ -71,7 +71,7 @@ class GateRun:
                 "or more, and data of more real patients than folds"
             )
         held_out = self._cross_validate(watch)
-        network = self._train("all", np.arange(len(self.data.rows)), watch)
+        network = self.train("all", np.arange(len(self.data.rows)), watch)
         try:
             return self._write(network, held_out)
         except OSError as error:
@@ -83,7 +83,7 @@ class GateRun:
         parts: list[tuple[NDArray[np.int64], Judged, NDArray[np.float64]]] = []
         for number in range(self.folds):
             train, held = rows[fold != number], rows[fold == number]
-            network = self._train(f"fold-{number}", train, watch)
+            network = self.train(f"fold-{number}", train, watch)
             judged = judge_frames(network, np.asarray(self.data.frames[held]))
             seen = judge_frames(network, np.asarray(self.data.frames[train]))
             placed = fit_whitening(seen.features, group_names(self.data, train))
@@ -95,7 +95,7 @@ class GateRun:
             np.concatenate([distances for _, _, distances in parts]),
         )
 
-    def _train(self, name: str, rows: NDArray[np.int64], watch: Watch) -> GateNetwork:
+    def train(self, name: str, rows: NDArray[np.int64], watch: Watch) -> GateNetwork:
         """Return a trained network; rounds that a killed run had finished are not done again."""
         network, weights = GateNetwork(len(PLANES)), None
         for number in range(self.recipe.rounds):

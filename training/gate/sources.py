@@ -3,6 +3,7 @@
 Read from a TOML file, so that labels given by eye stand in one place that can be reviewed.
 """
 
+import csv
 import fnmatch
 import re
 import tomllib
@@ -24,6 +25,8 @@ class SourceRule:
     `database` and the groups of the pattern `patient` name the patient: two folders of one database
     share its patients; without a pattern each file is a patient. `every` keeps one picture in N of
     a clip; `screen` takes the whole picture as well, interface and all, where it is no head.
+    `table` is a CSV inside the folder whose columns `path` and `machine` say which scanner a file
+    is of; files with a `copy_of` stand there twice and are left out.
     """
 
     name: str
@@ -33,6 +36,7 @@ class SourceRule:
     patient: str = ""
     every: int = 1
     screen: bool = False
+    table: str = ""
     attribution: str = ""
 
     def __post_init__(self) -> None:
@@ -73,16 +77,37 @@ def load_rules(where: str | Path) -> tuple[SourceRule, ...]:
     return tuple(rules)
 
 
-def find_files(root: Path, rules: tuple[SourceRule, ...]) -> list[tuple[str, SourceRule]]:
-    """Return each file of `root` that a rule takes, with the rule, in the order of the paths."""
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to learn from: its path inside the folder, its rule, its scanner ("": not known)."""
+
+    path: str
+    rule: SourceRule
+    machine: str = ""
+
+
+def find_files(root: Path, rules: tuple[SourceRule, ...]) -> list[SourceFile]:
+    """Return each file of `root` that a rule takes, in the order of the paths."""
     if not root.is_dir():
         raise InputError(f"no folder {root}: name the folder of real ultrasound")
+    tables = {rule.table: _read_table(root / rule.table) for rule in rules if rule.table}
     found = []
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         name = path.relative_to(root).as_posix()
         rule = next((rule for rule in rules if rule.matches(name)), None)
-        if rule is not None and rule.label != LEFT_OUT:
-            found.append((name, rule))
+        if rule is None or rule.label == LEFT_OUT:
+            continue
+        line = tables.get(rule.table, {}).get(name, {})
+        if not line.get("copy_of"):
+            found.append(SourceFile(name, rule, line.get("machine", "")))
     if not found:
         raise InputError(f"no file of {root} is named by the sources: see `--sources`")
     return found
+
+
+def _read_table(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return {line["path"]: line for line in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"the sources' table {path} cannot be read: {error!r}") from error

@@ -3,29 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from neurosono.engine.pages.render import render_page as render
 from neurosono.training.report import plots
-from neurosono.training.report.markup import (
-    Raw,
-    set_bounds,
-    set_facts,
-    set_notice,
-    set_page,
-    set_plots,
-    set_published,
-    set_section,
-    set_share,
-    set_soft,
-    set_table,
-)
-from neurosono.training.report.page_details import (
-    set_optimism,
-    set_readers,
-    set_subgroups,
-    set_worst,
-)
 from neurosono.training.report.pictures import FramePictures
+from neurosono.training.report.words import say_p, say_percent, say_published
 
-STYLE = Path(__file__).with_name("report.css")
+TEMPLATE = Path(__file__).with_name("page.html")
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -45,32 +28,47 @@ CLASS_MEASURES = {
     "average_precision": "average precision",
 }
 LEVELS = {"exams": "Exams", "frames": "Frames"}
+SPLITS = {
+    "trimester": ("By trimester (completed weeks)", "without gestational weeks"),
+    "twenty_weeks": ("By the 20-week cut", "without gestational weeks"),
+    "site": ("By site", "without a site"),
+}
+TESTS = {
+    "correctness_p": "right and wrong exams, Fisher's exact test",
+    "probability_p": "probability given to the truth",
+}
+WHO = {
+    "reader": "reader alone",
+    "system": "system alone",
+    "either": "either is right (upper bound)",
+    "second_read": "system as second read",
+}
 
 
 def render_page(report: dict[str, Any], pictures: dict[int, FramePictures]) -> str:
     """Return the page; `pictures` of the worst exams' frames by row of the cache, maybe none."""
-    shown = report["calibrated"] or report["raw"]
-    sections = [
-        set_notice(),
-        _head(report),
-        _set_published(report, shown),
-        *(_level(report, shown[level], name) for level, name in LEVELS.items()),
-        _set_calibration(report),
-        set_optimism(report["optimism"]),
-        set_subgroups(report["subgroups"], report["published"]),
-        set_readers(report["readers"], report["labels"]),
-        set_worst(report["worst"], pictures),
-        _set_method(report),
-        set_notice(),
-    ]
-    title = f"neurosono: report of {report['bundle']['name']}"
-    return set_page(title, STYLE.read_text(encoding="utf-8"), filter(None, sections))
+    return render(
+        TEMPLATE,
+        report=report,
+        shown=report["calibrated"] or report["raw"],
+        pictures=pictures,
+        head=_describe_head(report),
+        splits=[_describe_split(*split) for split in report["subgroups"].items()],
+        measures=MEASURES,
+        class_measures=CLASS_MEASURES,
+        levels=LEVELS,
+        who=WHO,
+        plots=plots,
+        say_p=say_p,
+        say_percent=say_percent,
+        say_published=say_published,
+    )
 
 
-def _head(report: dict[str, Any]) -> str:
+def _describe_head(report: dict[str, Any]) -> dict[str, str]:
     bundle, data = report["bundle"], report["data"]
     classes = ", ".join(f"{label} {count}" for label, count in data["patients_by_class"].items())
-    facts = {
+    return {
         "Judged": report["scope"],
         "Patients": f"{data['patients']} ({classes})",
         "Exams, frames": f"{data['exams']} exams, {data['frames']} frames",
@@ -79,110 +77,26 @@ def _head(report: dict[str, Any]) -> str:
         "What it is": bundle["what"],
         "Intended use": bundle["intended_use"],
     }
-    limits = "".join(f"<li>{_escape(limit)}</li>" for limit in bundle["limits"])
-    listed = f"<h3>Limits</h3><ul>{limits}</ul>" if limits else ""
-    return f"<h1>How well {_escape(bundle['name'])} judges</h1>{set_facts(facts)}{listed}"
 
 
-def _set_published(report: dict[str, Any], shown: dict[str, Any]) -> str:
-    paper = report["published"]
-    four, five = paper["four_classes"], paper["five_classes"]
-    heads = (
-        "",
-        "exams, here",
-        "exams, paper, 5 classes",
-        "exams, paper, 4 anomalies",
-        "frames, here",
-        "frames, paper, 4 anomalies",
-    )
-    rows = [
-        (
-            name,
-            set_share(shown["exams"][key]),
-            set_published(five["exams"].get(key)),
-            set_published(four["exams"].get(key)),
-            set_share(shown["frames"][key]),
-            set_published(four["frames"].get(key)),
-        )
-        for key, name in MEASURES.items()
-    ]
-    micro, macro = (five["frames"][key] for key in ("micro_auroc", "macro_auroc"))
-    also = (
-        f"With five classes the paper gives AUROC of frames as {micro:.2f} micro and {macro:.2f} "
-        "macro."
-    )
-    return set_section(
-        "In short, beside the paper",
-        set_table(heads, rows),
-        set_soft(f"Small: 95 % interval over patients. {paper['caveat']} {also}"),
-        set_soft(f"Published: {paper['citation']}"),
-    )
-
-
-def _level(report: dict[str, Any], level: dict[str, Any], name: str) -> str:
-    labels = report["labels"]
-    rows = [[label, *(set_share(level[key][label]) for key in CLASS_MEASURES)] for label in labels]
-    heads = ["class", *CLASS_MEASURES.values()]
-    more = ""
-    if name == "Exams":
-        heads.append("recall, Wilson")
-        for row in rows:
-            row.append(set_bounds(level["recall_wilson"][row[0]]))
-        more = (
-            f"<p>{level['right']} of {level['count']} exams right. Wilson's 95 % interval of the "
-            f"accuracy: {set_bounds(level['accuracy_wilson'])} %.</p>"
-        )
-    return set_section(
-        name,
-        more,
-        set_table(heads, rows),
-        '<div class="one">',
-        plots.draw_confusion(level, labels, f"{name}: truth and answer"),
-        "</div>",
-        set_plots(
-            plots.draw_precision_recall(level, labels, f"{name}: precision and recall"),
-            plots.draw_roc(level, labels, f"{name}: ROC"),
-        ),
-    )
-
-
-def _set_calibration(report: dict[str, Any]) -> str:
-    if report["calibrated"] is None:
-        return ""
-    raw, calibrated = report["raw"], report["calibrated"]
-    rows = [
-        (
-            name,
-            *(set_share(each[level][key]) for level in LEVELS for each in (raw, calibrated)),
-        )
-        for key, name in MEASURES.items()
-    ]
-    heads = ("", "exams, raw", "exams, calibrated", "frames, raw", "frames, calibrated")
-    return set_section(
-        "Raw and calibrated",
-        set_table(heads, rows),
-        set_soft(
-            f"Calibration: {report['bundle']['calibration']}. The other sections show calibrated "
-            "probabilities. How well they mean what they say is in calibration.json."
-        ),
-    )
-
-
-def _set_method(report: dict[str, Any]) -> str:
-    facts = {
-        "Exam": "the mean of its frames' probabilities; its answer is the likeliest class",
-        "Intervals": f"95 %, from {report['resamples']} draws of whole patients with replacement "
-        "(percentiles); draws in which a measure is undefined are left out",
-        "At 100 %": "such an interval shrinks to a point; Wilson's, where given, does not",
-        "Macro": "mean over the classes that occur; a class never answered has precision 0",
-        "Micro": "all one-against-rest decisions of all classes together",
-        "Average precision": "sum of precision times step in recall, not interpolated",
-        "Numbers": Raw("every one stands in <code>report.json</code> beside this page"),
+def _describe_split(name: str, split: dict[str, Any]) -> dict[str, Any]:
+    title, without = SPLITS[name]
+    groups, left_out = split["groups"], split["exams_without"]
+    return {
+        "name": name,
+        "title": title,
+        "groups": groups,
+        "rest": f" {left_out} exams {without} are in no group." if left_out else "",
+        "tests": _describe_tests(split["tests"], len(groups)),
     }
-    return set_section("How it was measured", set_facts(facts))
 
 
-def _escape(text: str) -> str:
-    from html import escape
-
-    return escape(str(text))
+def _describe_tests(tests: dict[str, float] | None, groups: int) -> str:
+    if tests is None:
+        return "One group only: nothing to compare."
+    kind = "Mann and Whitney" if groups == 2 else "Kruskal and Wallis"
+    said = [
+        f"{TESTS[name]}{f' ({kind})' if name == 'probability_p' else ''}: {say_p(value)}"
+        for name, value in tests.items()
+    ]
+    return f"Between the groups: {'; '.join(said)}."

@@ -1,15 +1,13 @@
 """The report's plots, as SVG that stands inside the page: no script, no font file, no address."""
 
-import io
-import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from neurosono.engine.pages.figure import INK, draw_figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which people with any colour vision can tell apart."""
@@ -17,24 +15,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 2)), (0, (1, 1)))
 """A line's second mark beside its colour: the page also prints in grey."""
 
-INK = "#15191d"
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#8a949e",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-"""Text stays text: it can be searched, read aloud and enlarged."""
 
-
-def draw_confusion(level: dict[str, Any], labels: list[str], title: str) -> str:
+def draw_confusion(level: dict[str, Any], labels: list[str], title: str) -> Markup:
     """Draw counts over their share of the truth with its interval, rows the truth."""
 
     def fill(axes: Axes) -> None:
@@ -63,7 +45,7 @@ def _say_share(level: dict[str, Any], i: int, j: int) -> str:
     return f"{cell['value']:.0%}\n({100 * cell['low']:.0f} to {100 * cell['high']:.0f})"
 
 
-def draw_precision_recall(level: dict[str, Any], labels: list[str], title: str) -> str:
+def draw_precision_recall(level: dict[str, Any], labels: list[str], title: str) -> Markup:
     """Draw each class' precision over recall, with its average precision."""
 
     def fill(axes: Axes) -> None:
@@ -79,7 +61,7 @@ def draw_precision_recall(level: dict[str, Any], labels: list[str], title: str) 
     return _draw(fill, title, (4.4, 5.2))
 
 
-def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> str:
+def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> Markup:
     """Draw each class' hits over false alarms, with its AUROC."""
 
     def fill(axes: Axes) -> None:
@@ -98,13 +80,12 @@ def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> str:
     return _draw(fill, title, (4.4, 5.2))
 
 
-def draw_groups(groups: list[dict[str, Any]], title: str) -> str:
-    """Draw each group's exam accuracy with Wilson's interval; groups have `name` and `share`."""
+def draw_groups(groups: list[dict[str, Any]], title: str) -> Markup:
+    """Draw each subgroup's exam accuracy with Wilson's interval."""
 
     def fill(axes: Axes) -> None:
         for number, group in enumerate(groups):
-            share = group["share"]
-            _whisker(axes, share, number, COLOURS[0])
+            _whisker(axes, group["exam_accuracy_wilson"], number, COLOURS[0])
         axes.set_yticks(range(len(groups)), [group["name"] for group in groups])
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.set(xlim=(0, 1.02), xlabel="exams right, Wilson's 95 % interval")
@@ -113,7 +94,7 @@ def draw_groups(groups: list[dict[str, Any]], title: str) -> str:
     return _draw(fill, title, (7.4, 0.9 + 0.32 * len(groups)))
 
 
-def draw_readers(reader: dict[str, Any], labels: list[str], names: dict[str, str]) -> str:
+def draw_readers(reader: dict[str, Any], labels: list[str], names: dict[str, str]) -> Markup:
     """Draw recognition of each class by reader, system and both; `names` are the four lines."""
 
     def fill(axes: Axes) -> None:
@@ -175,31 +156,12 @@ def _set_square(axes: Axes, x: str, y: str) -> None:
     axes.grid(color="#d5dade", linewidth=0.6)
 
 
-def _draw(fill: Callable[[Axes], None], title: str, size_in: tuple[float, float]) -> str:
+def _draw(fill: Callable[[Axes], None], title: str, size_in: tuple[float, float]) -> Markup:
     """Draw one plot; the same numbers give the same text."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=size_in, layout="constrained")
+
+    def fill_titled(figure: Figure) -> None:
         axes = figure.add_subplot()
         fill(axes)
         axes.set_title(title, fontsize=10, loc="left")
-        FigureCanvasSVG(figure)
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        with warnings.catch_warnings():
-            # Only the measuring font lacks the letter; the browser draws it with its own.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-            figure.savefig(text, format="svg", metadata=nothing, transparent=True)
-    return _inline(text.getvalue(), title)
 
-
-def _inline(svg: str, title: str) -> str:
-    """Strip what an SVG needs only as a file of its own: the page then holds no address at all.
-
-    Ids that nothing refers to go too: they would stand on the page once a plot.
-    """
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", body)
-    used = set(re.findall(r"#([\w-]+)[\")]", body))
-    body = re.sub(r'\sid="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
-    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return body.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return draw_figure(fill_titled, title, size_in)

@@ -1,7 +1,5 @@
 """From predictions to `index.html` and `report.json`."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.files import write_whole
 from neurosono.training.metrics.metrics import describe_fully
 from neurosono.training.metrics.resampling import Draws
 from neurosono.training.recipe import PAPER
@@ -171,23 +170,10 @@ def _describe_data(frames: Predictions) -> dict[str, Any]:
 
 def _write(out: Path, report: dict[str, Any], page: str) -> None:
     """Write both files, each aside and then renamed."""
+    advice = "free some space or choose another --out"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=out, prefix=f".{PAGE_NAME}.", delete=False
-        ) as file:
-            aside = Path(file.name)
-            try:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-                aside.chmod(0o644)
-                aside.replace(out / PAGE_NAME)
-            except BaseException:
-                aside.unlink(missing_ok=True)
-                raise
     except OSError as error:
-        raise OutputError(
-            f"cannot write {out}: {error.strerror}; free some space or choose another --out"
-        ) from error
+        raise OutputError(f"cannot write {out}: {error.strerror}; {advice}") from error
+    write_whole(out / PAGE_NAME, page, advice=advice)
     write_json(out / REPORT_NAME, report)

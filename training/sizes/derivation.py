@@ -150,6 +150,7 @@ class Derivation:
             name=self.name or self.out.name,
             members=members,
             calibration=None,
+            familiarity=None,
             engines=(),
             card=self._describe(details, limit, seen) | (card or {}),
         )

@@ -51,7 +51,7 @@ class Page {
   actions() {
     return {
       freeze: () => this.freeze(!this.picture.frozen),
-      heatmap: () => this.choose("heatmapHidden", "hide-heatmap", "show-heatmap"),
+      heatmap: () => this.choose("heatmapHidden"),
       hide: () => this.choose("aiHidden", "hide-ai", "show-ai"),
       keep: () => this.keep(),
       new: () => this.ask("new-exam"),
@@ -194,7 +194,7 @@ class Page {
 
   choose(name, hiding, showing) {
     this.choice[name] = !this.choice[name];
-    this.tell(this.choice[name] ? hiding : showing);
+    if (hiding) this.tell(this.choice[name] ? hiding : showing);
     this.look();
   }
 

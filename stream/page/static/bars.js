@@ -84,9 +84,9 @@ function drawWhisker(whisker, known, low, high) {
   whisker.style.right = percent(1 - high);
 }
 
-// No class is singled out while too few frames are collected to say anything.
+// While an exam is collecting, or its pictures are unfamiliar, no probabilities are sent.
 function leading(status, set) {
-  if (!status?.probabilities || !status.state || status.state === "collecting") return -1;
+  if (!status?.probabilities || !status.state) return -1;
   if (!status.probabilities.every((one) => typeof one === "number")) return -1;
   const place = status.probabilities.indexOf(Math.max(...status.probabilities));
   return set.has(status.labels[place]) ? place : -1;

@@ -38,7 +38,7 @@ export class Panel {
 
   showExam(status, standing) {
     const known = standing.lit && status.state;
-    const words = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? []) ?? "" : "";
+    const words = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
     this.write("state-none", known ? "" : standing.hidden ? "hidden" : "no result");
     this.write("state-name", known ? status.state : "");
     this.write("state-words", known ? words : "");

@@ -25,8 +25,9 @@ export function duration(ms) {
 }
 
 export const STATE_WORDS = {
-  collecting: () => "too few independent frames yet",
+  collecting: (_set, leaning) => `too few independent frames yet${leaning ? `; leans to ${readable(leaning)}` : ""}`,
   // a set is never empty: where no class passed, the likeliest alone is named
   ambiguous: (set) => (set.length > 1 ? `${set.length} classes remain` : "no class stands out"),
   stable: () => "one class remains",
+  unfamiliar: () => "unlike what the model was trained on: nothing is said of it",
 };

@@ -14,22 +14,30 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import gdcm
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
-from pydicom.pixels import as_pixel_options, get_decoder, iter_pixels
+from pydicom.pixels import as_pixel_options, get_decoder
 from pydicom.uid import JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1, RLELossless
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
-from neurosono.stream.sources.clip import ClipPicture, Region
+from neurosono.stream.sources.clip import Clip, ClipPicture, NoPicturesError, Region
+from neurosono.stream.sources.dicom.film import open_film
 from neurosono.stream.sources.dicom.fragments import group_fragments, read_fragments
 from neurosono.stream.sources.dicom.header import (
     READ_FAILURES,
     DicomHeader,
+    frame_bytes,
+    is_film,
     read_deflated,
     read_header,
 )
 from neurosono.stream.sources.dicom.jpeg import check_jpeg, decode_baseline
-from neurosono.stream.sources.dicom.tone import Toner, make_toner
+from neurosono.stream.sources.dicom.square import square_regions
+from neurosono.stream.sources.dicom.tone import Toner, align_samples, make_toner
+from neurosono.stream.sources.files.upright import make_square
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 _JPEGS = (JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1)
 
@@ -46,6 +54,7 @@ class DicomClip:
     toner: Toner
     format_name: str = "dcm"
     noun: str = "DICOM"
+    left_out: tuple[Reason, ...] = ()
 
     @property
     def interval_s(self) -> float:
@@ -55,7 +64,12 @@ class DicomClip:
     @property
     def us_regions(self) -> tuple[Region, ...]:
         """Where SequenceOfUltrasoundRegions says that ultrasound is."""
-        return self.header.us_regions
+        return square_regions(self.header)
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is, as hashes."""
+        return self.header.identity
 
     def pictures(self) -> Generator[ClipPicture]:
         """Decode picture by picture; raises `SourceBrokenError` if fewer come than declared."""
@@ -67,7 +81,7 @@ class DicomClip:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # they would name the file
                     found = next(samples, None)
-                    pixels = None if found is None else self.toner.tone(*found)
+                    pixels = None if found is None else self._show(*found)
             except READ_FAILURES as error:
                 raise SourceBrokenError(_explain(error), frame=index) from error
             if pixels is None:
@@ -77,22 +91,29 @@ class DicomClip:
                     frame=index,
                 )
             pts_s = times_s[index] if index < len(times_s) else None
-            yield ClipPicture(pts_s, pixels, (time.perf_counter() - began_s) * 1e3)
+            decode_ms = (time.perf_counter() - began_s) * 1e3
+            yield ClipPicture(pts_s, pixels, decode_ms, scale=self.header.scale)
+
+    def _show(self, samples: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
+        return make_square(self.toner.tone(samples, photometric), self.header.aspect)
 
 
-def open_dicom(path: Path) -> DicomClip:
+def open_dicom(path: Path) -> Clip:
     """Read a header and decode the first picture; raises `SourceError` if either fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             header = read_header(path)
+            if is_film(header.syntax):
+                return open_film(path, header)
             samples, photometric = next(_iterate_samples(path, header), (None, ""))
             if samples is None:
                 raise SourceError("none of its pictures is there as a whole")
             toner = make_toner(header.image, samples)
             toner.tone(samples, photometric)
     except (SourceError, *READ_FAILURES) as error:
-        raise SourceError(
+        kind = NoPicturesError if isinstance(error, NoPicturesError) else SourceError
+        raise kind(
             f"cannot use {str(path)!r} as DICOM: {_explain(error)}; expected an ultrasound image "
             "or cine with pixel data, so export it again or leave it out"
         ) from error
@@ -106,34 +127,31 @@ def _iterate_samples(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[
     """
     if header.syntax.is_encapsulated:
         yield from _iterate_compressed(path, header)
-        return
-    meaning = str(header.image.PhotometricInterpretation)
-    if meaning == "YBR_FULL_422":
-        yield from _iterate_subsampled(path, header)
-        return
-    source = read_deflated(path) if header.syntax.is_deflated else path
-    for samples in iter_pixels(source, raw=True):
-        yield samples, meaning
+    else:
+        yield from _iterate_native(path, header)
 
 
-def _iterate_subsampled(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[Any], str]]:
-    """Yield pictures of half the colours, each on its own.
-
-    pydicom 3.0.2 takes the second and later ones for full size, as it forgets what they are once it
-    has expanded the first.
-    """
+def _iterate_native(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[Any], str]]:
+    """Yield pictures that are not compressed, each on its own, to the end of the data."""
     decoder = get_decoder(header.syntax)
     options = as_pixel_options(header.image, number_of_frames=1, pixel_keyword="PixelData")
-    length = int(header.image.Rows) * int(header.image.Columns) * 2
+    options["bits_stored"] = options[
+        "bits_allocated"
+    ]  # it would take the lowest, wherever they lie
+    length = frame_bytes(header.image)
     with contextlib.ExitStack() as stack:
         if header.pixels_at is None:
             file: BinaryIO = io.BytesIO(read_deflated(path).PixelData)
         else:
             file = stack.enter_context(path.open("rb"))
             file.seek(header.pixels_at)
-        while len(data := file.read(length)) == length:
-            samples, found = decoder.as_array(data, raw=True, **options)
-            yield samples, str(found["photometric_interpretation"])
+        for _ in range(header.frame_count):
+            data = file.read(length)
+            if len(data) < length:
+                return
+            samples, found = decoder.as_array(data + b"\0" * (length % 2), raw=True, **options)
+            meaning = str(found["photometric_interpretation"])
+            yield align_samples(samples, header.image, compressed=False), meaning
 
 
 def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArray[Any], str]]:
@@ -141,6 +159,8 @@ def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArr
     plugin = "pydicom" if header.syntax == RLELossless else "gdcm"
     options = as_pixel_options(header.image, number_of_frames=1)
     options.pop("extended_offsets", None)  # each picture is given on its own
+    if header.syntax == RLELossless:
+        options["bits_stored"] = options["bits_allocated"]
     with path.open("rb") as file:
         for group in group_fragments(file, header.pixels_at or 0, header.frame_count):
             data = read_fragments(file, group)
@@ -155,7 +175,8 @@ def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArr
                 decoding_plugin=plugin,
                 **options,
             )
-            yield samples, str(found["photometric_interpretation"])
+            meaning = str(found["photometric_interpretation"])
+            yield align_samples(samples, header.image, compressed=True), meaning
 
 
 def _explain(error: Exception) -> str:

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from pydicom.uid import UID, RLELossless
+
 _ITEM = 0xFFFEE000
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF
+"""A length that the file does not say (DICOM PS3.5, 7.1)."""
 _JPEG_END = b"\xff\xd9"
 _PADDING = b"\0"
+_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+"""How a JPEG, a JPEG-LS, a JPEG 2000 and a JPEG XL picture begin."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ def list_fragments(file: BinaryIO, pixels_at: int) -> tuple[list[int], list[Frag
     while at + 8 <= size:
         file.seek(at)
         group, element, length = struct.unpack("<HHI", file.read(8))
-        if group << 16 | element != _ITEM or length == _UNDEFINED:
+        if group << 16 | element != _ITEM or length == UNDEFINED:
             break
         items.append(Fragment(at=at + 8, length=length, whole=at + 8 + length <= size))
         at += 8 + length
@@ -44,6 +49,21 @@ def list_fragments(file: BinaryIO, pixels_at: int) -> tuple[list[int], list[Frag
     file.seek(items[0].at)
     table = file.read(items[0].length)
     return list(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4])), items[1:]
+
+
+def count_pictures(file: BinaryIO, pixels_at: int, syntax: UID) -> int:
+    """Return how many pictures begin in the fragments, whatever the header declares.
+
+    RLE has one fragment a picture (DICOM PS3.5, A.4.2).
+    """
+    offsets, fragments = list_fragments(file, pixels_at)
+    if syntax == RLELossless:
+        return len(fragments)
+    begun = 0
+    for fragment in fragments:
+        file.seek(fragment.at)
+        begun += file.read(8).startswith(_STARTS)
+    return begun or len(offsets)
 
 
 def group_fragments(
@@ -79,7 +99,7 @@ def _group_by_offset(
 ) -> Iterator[tuple[Fragment, ...]]:
     # The table counts from the tag of the first fragment, which lies 8 bytes before its data.
     first = fragments[0].at
-    ends = [*offsets[1:], _UNDEFINED]
+    ends = [*offsets[1:], UNDEFINED]
     for start, end in zip(offsets, ends, strict=True):
         group = tuple(item for item in fragments if start <= item.at - first < end)
         if not group:

@@ -1,19 +1,35 @@
 """What we read of a DICOM header: pixels, timing and geometry, and nothing about anybody."""
 
-import math
 import struct
 import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from neurosono.engine.contracts.errors import SourceError
-from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, Region
+from neurosono.engine.contracts.frame import Scaled
+from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, NoPicturesError, Region
+from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
+from neurosono.stream.sources.dicom.geometry import (
+    GEOMETRY_TAGS,
+    find_aspect,
+    find_regions,
+    find_scale,
+    read_numbers,
+)
+from neurosono.stream.sources.files.upright import square_size
+from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
 
 PIXEL_TAGS = [
     "SamplesPerPixel",
@@ -54,9 +70,6 @@ PIXEL_TAGS = [
 TIMING_TAGS = ["FrameTime", "FrameTimeVector", "RecommendedDisplayFrameRate", "CineRate"]
 """Attributes of the modules Cine and Multi-frame (DICOM PS3.3, C.7.6.5 and C.7.6.6)."""
 
-GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions"]
-"""DICOM PS3.3, C.8.5.5."""
-
 READ_FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -82,43 +95,62 @@ class DicomHeader:
     """All that is kept of a header.
 
     `image` holds `PIXEL_TAGS` only. `pixels_at` is the offset in the file of the value of the
-    pixel data, None if the file is deflated. `times_s` are the timestamps, shorter than
-    `frame_count` where the file does not say.
+    pixel data, None if the file is deflated, `pixels_length` its length in bytes, None where it is
+    compressed. `frame_count` is what the data hold where that is more than the file declares.
+    `times_s` are the timestamps, shorter than `frame_count` where the file does not say. `aspect`
+    is a pixel's width over its height, None where the file says nothing.
     """
 
     image: Dataset
     syntax: UID
     frame_count: int
     pixels_at: int | None
+    pixels_length: int | None
+    aspect: Fraction | None
+    identity: Identity
     times_s: tuple[float, ...]
     interval_s: float
     us_regions: tuple[Region, ...]
+    scale: Scaled
 
 
 def read_header(path: Path) -> DicomHeader:
-    """Read the header of a DICOM file; raises `SourceError` with the bare reason."""
-    tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS]
+    """Read the header of a DICOM file; raises `SourceError` with the bare reason.
+
+    `NoPicturesError` where it is a whole DICOM object of another kind.
+    """
+    tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS, *IDENTITY_TAGS, "SOPClassUID"]
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # pydicom's warnings quote values and name the file
         try:
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, force=True, specific_tags=list(tags)
             )
-            syntax = UID(dataset.file_meta.TransferSyntaxUID)
+            syntax = _find_syntax(dataset)
             if syntax.is_deflated:
-                pixels_at = None
-                has_pixels = "PixelData" in read_deflated(path)
+                length = len(read_deflated(path).get("PixelData") or b"")
+                pixels: tuple[int | None, int | None] | None = (None, length) if length else None
             else:
-                pixels_at = _find_pixel_value(file, syntax)
-                has_pixels = pixels_at is not None
-            if not has_pixels:
+                pixels = _find_pixel_value(file, syntax)
+            if pixels is None:
+                if "SOPClassUID" in dataset and "Rows" not in dataset:
+                    raise NoPicturesError("it has no pixel data")
                 raise SourceError("it has no pixel data")
-            if syntax.startswith(_VIDEO_SYNTAXES):
-                raise SourceError("it holds compressed video; export that as an mp4 instead")
-            return _digest(dataset, syntax, pixels_at)
+            return _digest(dataset, syntax, *pixels, file)
         except READ_FAILURES as error:
             # Their messages quote values, which can be a patient's.
             raise SourceError("its header cannot be read as DICOM") from error
+
+
+def _find_syntax(dataset: Dataset) -> UID:
+    """Return the transfer syntax; of a file without a meta header, the one that it was read by."""
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    if stated:
+        return UID(stated)
+    implicit, little = dataset.original_encoding
+    if not little:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
 def read_deflated(path: Path) -> Dataset:
@@ -126,37 +158,72 @@ def read_deflated(path: Path) -> Dataset:
     return pydicom.dcmread(path, force=True, specific_tags=[*PIXEL_TAGS, "PixelData"])
 
 
-def _digest(dataset: Dataset, syntax: UID, pixels_at: int | None) -> DicomHeader:
-    frame_count = int(dataset.get("NumberOfFrames") or 1)
-    if frame_count < 1 or not dataset.get("Rows") or not dataset.get("Columns"):
+def _digest(
+    dataset: Dataset, syntax: UID, pixels_at: int | None, length: int | None, file: BinaryIO
+) -> DicomHeader:
+    declared = int(dataset.get("NumberOfFrames") or 1)
+    if declared < 1 or not dataset.get("Rows") or not dataset.get("Columns"):
         raise SourceError("it has no pixel data: its pictures have no size")
-    interval_s, times_s = _find_times(dataset, frame_count)
     image = Dataset()
     image.set_original_encoding(*dataset.original_encoding)  # palettes are read by it
     for keyword in PIXEL_TAGS:
         if keyword in dataset:
             image[keyword] = dataset[keyword]
+    if syntax.is_encapsulated:
+        length = None
+        found = 0 if is_film(syntax) else count_pictures(file, pixels_at or 0, syntax)
+    elif length is None:
+        raise SourceError("the length of its pixel data is not given")
+    else:
+        found = length // frame_bytes(image)
+    frame_count = max(declared, found)
+    interval_s, times_s = _find_times(dataset, frame_count)
+    aspect = find_aspect(dataset)
+    size_px = int(dataset.Columns), int(dataset.Rows)
     return DicomHeader(
         image=image,
         syntax=syntax,
         frame_count=frame_count,
         pixels_at=pixels_at,
+        pixels_length=length,
+        aspect=aspect,
+        identity=hash_identity(dataset),
         times_s=times_s,
         interval_s=interval_s,
-        us_regions=_find_regions(dataset),
+        us_regions=find_regions(dataset),
+        # a picture that is made square is not the one that the file measures
+        scale=find_scale(dataset) if square_size(*size_px, aspect) == size_px else Scaled(),
     )
 
 
-def _find_pixel_value(file: BinaryIO, syntax: UID) -> int | None:
-    """Return the offset of the value of the pixel data, at whose tag `file` stands, if there."""
+def is_film(syntax: UID) -> bool:
+    """Whether the pixel data are MPEG-2, H.264 or HEVC (DICOM PS3.6, A)."""
+    return bool(syntax.startswith(_VIDEO_SYNTAXES))
+
+
+def frame_bytes(image: Dataset) -> int:
+    """Return the bytes of one picture that is not compressed (DICOM PS3.3, C.7.6.3)."""
+    samples = int(image.SamplesPerPixel)
+    if str(image.PhotometricInterpretation) == "YBR_FULL_422":
+        samples = 2
+    pixels = int(image.Rows) * int(image.Columns) * samples
+    return max(1, pixels * int(image.BitsAllocated) // 8)
+
+
+def _find_pixel_value(file: BinaryIO, syntax: UID) -> tuple[int, int | None] | None:
+    """Return offset and length of the value of the pixel data, at whose tag `file` stands.
+
+    None where there is none; the length is None where it is undefined.
+    """
     order = "<" if syntax.is_little_endian else ">"
     tag = file.read(4)
     if len(tag) < 4 or struct.unpack(f"{order}HH", tag) != _PIXEL_ELEMENT:
         return None
-    length = file.read(4 if syntax.is_implicit_VR else 8)[-4:]
-    if len(length) < 4 or struct.unpack(f"{order}I", length)[0] == 0:
+    field = file.read(4 if syntax.is_implicit_VR else 8)[-4:]
+    length = struct.unpack(f"{order}I", field)[0] if len(field) == 4 else 0
+    if length == 0:
         return None
-    return file.tell()
+    return file.tell(), None if length == UNDEFINED else length
 
 
 def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float, ...]]:
@@ -167,38 +234,15 @@ def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float,
     """
     if frame_count == 1:
         return STILL_S, (0.0,)
-    steps = [step / 1e3 for step in _read_numbers(dataset, "FrameTimeVector")]
-    frame_time = [step / 1e3 for step in _read_numbers(dataset, "FrameTime") if step > 0]
+    steps = [step / 1e3 for step in read_numbers(dataset, "FrameTimeVector")]
+    frame_time = [step / 1e3 for step in read_numbers(dataset, "FrameTime") if step > 0]
     if len(steps) > 1 and sum(steps) > 0:
         times = [0.0]
         for step in steps[1:frame_count]:
             times.append(times[-1] + step)
         return times[-1] / (len(times) - 1), tuple(times)
     for keyword in ("RecommendedDisplayFrameRate", "CineRate"):
-        frame_time += [1 / rate for rate in _read_numbers(dataset, keyword) if rate > 0]
+        frame_time += [1 / rate for rate in read_numbers(dataset, keyword) if rate > 0]
     if not frame_time:
         return 1 / FALLBACK_RATE_HZ, ()
     return frame_time[0], tuple(index * frame_time[0] for index in range(frame_count))
-
-
-def _read_numbers(dataset: Dataset, keyword: str) -> list[float]:
-    value: Any = dataset.get(keyword)
-    values = [] if value in (None, "") else value if hasattr(value, "__iter__") else [value]
-    numbers = [float(number) for number in values]
-    return [number for number in numbers if math.isfinite(number)]
-
-
-def _find_regions(dataset: Dataset) -> tuple[Region, ...]:
-    """Return the regions that are whole and inside the picture; the corners are inclusive."""
-    found: list[Region] = []
-    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        corners = [
-            item.get(f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
-        ]
-        if None in corners:
-            continue
-        left, top, right, bottom = (int(corner) for corner in corners)
-        right, bottom = min(right, int(dataset.Columns) - 1), min(bottom, int(dataset.Rows) - 1)
-        if 0 <= left < right and 0 <= top < bottom:
-            found.append((left, top, right - left + 1, bottom - top + 1))
-    return tuple(found)

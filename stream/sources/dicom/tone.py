@@ -47,6 +47,27 @@ class Toner:
         return np.ascontiguousarray(eight_bit[..., ::-1])
 
 
+def align_samples(samples: NDArray[Any], image: Dataset, *, compressed: bool) -> NDArray[Any]:
+    """Return the stored bits of each sample alone, at the lowest place (DICOM PS3.5, 8.1.1).
+
+    They may lie higher, as HighBit says, and old files keep overlays in the bits above. A codec
+    as a rule gives them at the lowest place already: then its samples stay as they are.
+    """
+    bits, allocated = int(image.BitsStored), int(image.BitsAllocated)
+    shift = max(0, int(image.get("HighBit", bits - 1)) + 1 - bits)
+    whole = samples.dtype.kind not in "iu" or allocated not in (8, 16) or not 0 < bits <= allocated
+    if whole or (shift == 0 and bits == allocated):
+        return samples
+    signed = int(image.get("PixelRepresentation") or 0) == 1
+    lowest, highest = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+    if (compressed or not shift) and lowest <= samples.min() and samples.max() < highest:
+        return samples
+    stored = (samples.astype(np.int32) >> shift) & ((1 << bits) - 1)
+    if signed:
+        stored = (stored ^ (1 << bits - 1)) - (1 << bits - 1)
+    return stored.astype(samples.dtype)
+
+
 def make_toner(image: Dataset, first: NDArray[Any]) -> Toner:
     """Make the toner of a file from its header and the samples of its first picture.
 

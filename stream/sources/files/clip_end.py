@@ -1,7 +1,6 @@
 """Whether a clip ended where it should: every sign of a cut that a container can give."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -23,7 +22,7 @@ decoder has the better judgement on each picture. Only the end of the file cuts 
 _CUT_ANYWHERE_DEMUXERS = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"})
 """They may begin between two key frames, and so with packets that cannot be decoded."""
 
-_SILENT_DEMUXERS = frozenset({"gif", "mpegts"})
+_SILENT_DEMUXERS = frozenset({"gif", "mpegts", "mjpeg"})
 """They hand on a cut picture as if it were whole."""
 
 MISSING_INTERVALS = 3
@@ -41,9 +40,9 @@ class ClipEnd:
     `reason` says why reading stopped early, and is None while nothing is wrong.
     """
 
-    def __init__(self, container: InputContainer, video: VideoStream, path: Path) -> None:
+    def __init__(self, container: InputContainer, video: VideoStream, file: BinaryIO) -> None:
         self.reason: str | None = None
-        self._missing_end = find_missing_end(path)
+        self._missing_end = find_missing_end(file)
         self._family = container.format.name.split(",")[0]
         self._declared_packets = video.frames if self._family in _DECLARING_DEMUXERS else 0
         self._declared_end_s = self._find_declared_end_s(video)

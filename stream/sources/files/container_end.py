@@ -6,8 +6,9 @@ show it, without any guess about rates or durations.
 """
 
 import struct
-from pathlib import Path
 from typing import BinaryIO
+
+from neurosono.stream.sources.files.jpeg import JPEG_MAGIC, Bytes, find_jpeg_end
 
 _EBML_MAGIC = b"\x1aE\xdf\xa3"
 _MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
@@ -15,42 +16,58 @@ _TS_PACKET_BYTES = 188
 _RIFF_SLACK_BYTES = 8
 """Writers disagree on whether the header and the padding byte count; a cut is never so short."""
 _RIFF_UNKNOWN_FROM = 0xFFFFFFF0
+_TAIL_BYTES = 1 << 22
 _JPEG_END, _JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
-def find_missing_end(path: Path) -> str | None:
-    """Return why the clip in `path` cannot be whole, or None if its structure shows nothing.
+def find_missing_end(file: BinaryIO) -> str | None:
+    """Return why the clip in `file` cannot be whole, or None if its structure shows nothing.
 
-    Knows ISO media (mp4, mov), RIFF (avi), Matroska (mkv, webm), GIF and MPEG transport streams.
+    Knows ISO media (mp4, mov), RIFF (avi), Matroska (mkv, webm), GIF, MPEG transport streams and
+    JPEGs that follow one another.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(2 * _TS_PACKET_BYTES)
-        if head[4:8] == b"ftyp":
-            return _measure(_end_of_iso_boxes(file, size), size)
-        if head[:4] == b"RIFF":
-            return _measure(_end_of_riff(head), size)
-        if head[:4] == _EBML_MAGIC:
-            return _measure(_end_of_matroska(head), size)
-        if head[:3] == b"GIF":
-            return (
-                None if _gif_has_trailer(path.read_bytes()) else "its blocks do not lead to its end"
-            )
-        if head[:1] == head[_TS_PACKET_BYTES : _TS_PACKET_BYTES + 1] == b"G":
-            return "its last packet is cut" if size % _TS_PACKET_BYTES else None
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(2 * _TS_PACKET_BYTES)
+    if head[4:8] == b"ftyp":
+        return _measure(_end_of_iso_boxes(file, size), size)
+    if head[:4] == b"RIFF":
+        return _measure(_end_of_riff(head), size)
+    if head[:4] == _EBML_MAGIC:
+        return _measure(_end_of_matroska(head), size)
+    if head[:3] == b"GIF":
+        file.seek(0)
+        return None if end_of_gif(file.read()) else "its blocks do not lead to its end"
+    if head[:1] == head[_TS_PACKET_BYTES : _TS_PACKET_BYTES + 1] == b"G":
+        return "its last packet is cut" if size % _TS_PACKET_BYTES else None
+    if head.startswith(JPEG_MAGIC):
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+        # A thumbnail inside has an end of its own, but its scan comes before that of the picture.
+        return None if tail.rfind(_JPEG_END) > tail.rfind(_JPEG_SCAN) else "its last picture is cut"
     return None
 
 
 def still_is_whole(data: bytes) -> bool:
     """Return whether a PNG, JPEG or WebP has its end; other formats are left to their decoder."""
     if data.startswith(b"\x89PNG"):
-        return b"IEND" in data[-4096:]
-    if data.startswith(b"\xff\xd8"):
-        # A thumbnail inside has an end of its own, but its scan comes before that of the picture.
-        return data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN)
+        return end_of_png(data) is not None
+    if data.startswith(JPEG_MAGIC):
+        return find_jpeg_end(data) is not None
     if data.startswith(b"RIFF"):
         return _measure(_end_of_riff(data), len(data)) is None
     return True
+
+
+def end_of_png(data: Bytes, start: int = 0) -> int | None:
+    """Return the offset behind the end of the PNG at `start`, None where it is cut."""
+    at = start + 8
+    while at + 12 <= len(data):
+        kind, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4], "big")
+        at += 12 + length
+        if kind == b"IEND":
+            return at if at <= len(data) else None
+    return None
 
 
 def _measure(declared_end: int, size: int) -> str | None:
@@ -100,25 +117,25 @@ def _read_ebml_length(data: bytes, at: int) -> tuple[int | None, int]:
     return (None if value == mask else value), at + width
 
 
-def _gif_has_trailer(data: bytes) -> bool:
-    """Walk the blocks of a GIF (GIF89a, 18 to 27) to the byte that ends it."""
-    at = 13 + _colour_table_bytes(data, 10)
+def end_of_gif(data: Bytes, start: int = 0) -> int | None:
+    """Walk the blocks of a GIF (GIF89a, 18 to 27); returns the offset behind its last byte."""
+    at = start + 13 + _colour_table_bytes(data, start + 10)
     while at < len(data):
         introducer = data[at]
         if introducer == 0x3B:
-            return True
+            return at + 1
         if introducer == 0x2C:
             at += 10 + _colour_table_bytes(data, at + 9) + 1
         elif introducer == 0x21:
             at += 2
         else:
-            return False
+            return None
         while at < len(data) and data[at]:
             at += data[at] + 1
         at += 1
-    return False
+    return None
 
 
-def _colour_table_bytes(data: bytes, flags_at: int) -> int:
+def _colour_table_bytes(data: Bytes, flags_at: int) -> int:
     flags = data[flags_at] if flags_at < len(data) else 0
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0

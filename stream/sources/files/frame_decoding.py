@@ -1,6 +1,8 @@
 """The good frames of an open clip, up to its end or to where it breaks."""
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer
@@ -10,19 +12,56 @@ from av.video.stream import VideoStream
 from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.stream.sources.files.clip_end import ClipEnd
 
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+
+
+class FrameTimes:
+    """Finds when a frame is shown, also where the container only says when it is decoded.
+
+    AVI has no time of showing. With pictures that are stored in another order than they are shown
+    in, FFmpeg's guess is wrong; but each picture that comes out of the decoder takes the earliest
+    time of decoding that none has taken yet.
+    """
+
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
+        self._video = video
+        self._decoded_at: deque[float] = deque()
+        self._guesses = container.format.name == "avi"
+
+    def note(self, packet: "Packet[Stream]") -> None:
+        """Take in the next packet."""
+        base = packet.time_base
+        if packet.size == 0 or packet.dts is None or base is None:
+            return
+        self._guesses = self._guesses or packet.pts is None
+        self._decoded_at.append(float(packet.dts * base))
+
+    def find_s(self, frame: VideoFrame) -> float | None:
+        """Return when the next frame is shown."""
+        decoded_at = self._decoded_at.popleft() if self._decoded_at else None
+        if self._guesses and self._video.codec_context.has_b_frames:
+            return decoded_at
+        base = frame.time_base or self._video.time_base
+        return None if frame.pts is None or base is None else float(frame.pts * base)
+
 
 def decode_frames(
     container: InputContainer, video: VideoStream, end: ClipEnd
-) -> Generator[VideoFrame]:
-    """Yield every good frame, then raise `SourceBrokenError` if there should have been more.
+) -> Generator[tuple[VideoFrame, float | None]]:
+    """Yield every good frame and its time, then `SourceBrokenError` if there should be more.
+
+    The time is in seconds on any origin, None where the clip does not say.
 
     Its message is the bare reason, its `frame` the number of good frames. A damaged picture counts
     as the break, although FFmpeg could guess at what is lost and go on.
     """
     count = 0
-    frames = _take_good(_decode_packets(container, video, end), end)
+    times = FrameTimes(container, video)
+    frames = _take_good(_decode_packets(container, video, end, times), end)
     for frame in _hold_back_last(frames, end) if end.doubts_last_picture else frames:
-        yield frame
+        yield frame, times.find_s(frame)
         count += 1
     reason = end.find_reason()
     if reason is not None:
@@ -58,7 +97,7 @@ def _hold_back_last(frames: Iterable[VideoFrame], end: ClipEnd) -> Iterator[Vide
 
 
 def _decode_packets(
-    container: InputContainer, video: VideoStream, end: ClipEnd
+    container: InputContainer, video: VideoStream, end: ClipEnd, times: "FrameTimes"
 ) -> Iterator[tuple[VideoFrame, bool]]:
     """Yield each frame, and whether the decoder had held it until there were no more packets."""
     packets = container.demux()
@@ -71,6 +110,7 @@ def _decode_packets(
             if packet.stream.index != video.index:
                 continue
             end.note(packet, begun=begun)
+            times.note(packet)
             if end.reason is not None:
                 break
             frames = video.decode(packet)

@@ -1,8 +1,9 @@
 """Stills, decoded by OpenCV."""
 
+import re
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -11,14 +12,32 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.clip import STILL_S, ClipPicture, Region
-from neurosono.stream.sources.files.container_end import still_is_whole
+from neurosono.stream.sources.files.container_end import end_of_png, still_is_whole
+from neurosono.stream.sources.files.density import find_aspect
+from neurosono.stream.sources.files.jpeg import (
+    JPEG_MAGIC,
+    MULTI_PICTURE,
+    find_application,
+    find_jpeg_end,
+)
+from neurosono.stream.sources.files.kinds import looks_like_media
+from neurosono.stream.sources.files.tiff import TIFF_MAGICS, Directory, list_directories
+from neurosono.stream.sources.files.upright import make_square
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 # Grey stays grey, alpha is dropped, 16 bits are kept for us to scale, EXIF orientation is applied.
 READ_FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 
-_TIFF_MAGICS = (b"II*\0", b"MM\0*")
+HEIF_REASON = "it is HEIF or AVIF, whose pictures lie in tiles that would be seen as pictures"
+SHALLOW_BITS = (8, 10, 12)
+"""Depths that writers put into 16 bits as they are. Decision: of a whole picture nothing is over a
+sixteenth of the range, which as 16 bits would be black to the eye."""
+
 _NAMES = {b"\x89P": "png", b"\xff\xd8": "jpg", b"BM": "bmp", b"II": "tiff", b"MM": "tiff"}
 _WEBP_ANIMATION_BIT = 0x02
+_SLACK = b"\0\xff\r\n"
+"""Padding behind a picture's end."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +49,49 @@ class StillClip:
     interval_s: float = STILL_S
     noun: str = "still"
     us_regions: tuple[Region, ...] = ()
+    left_out: tuple[Reason, ...] = ()
+    identity: Identity = field(default_factory=dict)
 
     def pictures(self) -> Generator[ClipPicture]:
-        """Decode the still again, so that an exam of many does not sit in memory."""
+        """Decode the still again, so that an exam of many does not sit in memory.
+
+        Raises `SourceBrokenError` at its end if pictures or a clip lie behind it.
+        """
         began_s = time.perf_counter()
         try:
             pages = _decode(self.path.read_bytes())
         except (OSError, ValueError) as error:
             raise SourceBrokenError(str(error), frame=0) from error
-        decode_ms = (time.perf_counter() - began_s) * 1e3 / len(pages)
-        for index, pixels in enumerate(pages):
+        decode_ms = (time.perf_counter() - began_s) * 1e3 / len(pages.shown)
+        for index, pixels in enumerate(pages.shown):
             yield ClipPicture(index * STILL_S, pixels, decode_ms)
+        if pages.unread is not None:
+            raise SourceBrokenError(pages.unread, frame=len(pages.shown))
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The pictures of a still; `unread` says what else it holds that should have been shown."""
+
+    shown: list[NDArray[np.uint8]]
+    left_out: tuple[Reason, ...] = ()
+    unread: str | None = None
 
 
 def open_still(path: Path) -> StillClip:
     """Decode a still once to know that it can be; raises `SourceError` if not."""
     try:
         data = path.read_bytes()
-        _decode(data)
+        pages = _decode(data)
     except (OSError, ValueError) as error:
         raise SourceError(
             f"cannot use {str(path)!r} as a still: {getattr(error, 'strerror', None) or error}; "
             "expected a whole PNG, JPEG, BMP, TIFF or WebP, so export it again or leave it out"
         ) from error
-    return StillClip(path=path, format_name=_NAMES.get(data[:2], "webp"))
+    return StillClip(path, _NAMES.get(data[:2], "webp"), left_out=pages.left_out)
 
 
-def _decode(data: bytes) -> list[NDArray[np.uint8]]:
+def _decode(data: bytes) -> _Pages:
     """Return the pages of a still, mostly one; raises `ValueError` with the reason."""
     if not data:
         raise ValueError("it is empty (0 bytes)")
@@ -64,24 +99,108 @@ def _decode(data: bytes) -> list[NDArray[np.uint8]]:
         raise ValueError("its end is missing")
     if data[8:16] == b"WEBPVP8X" and data[20] & _WEBP_ANIMATION_BIT:
         raise ValueError("it is an animated WebP, of which only the first picture would be seen")
-    encoded = np.frombuffer(data, np.uint8)
+    if data[4:8] == b"ftyp":
+        raise ValueError(HEIF_REASON)
+    if data.startswith(TIFF_MAGICS):
+        return _decode_tiff(data)
+    if data.startswith(JPEG_MAGIC):
+        return _decode_jpegs(data)
+    page = _decode_one(data)
+    return _Pages([page], *_judge_rest(data[_find_end(data) :]))
+
+
+def _find_end(data: bytes) -> int:
+    """Return where a PNG, WebP or BMP ends by its own account."""
+    if data.startswith(b"\x89PNG"):
+        return end_of_png(data) or len(data)
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") + 8
+    return int.from_bytes(data[2:6], "little") or len(data) if data.startswith(b"BM") else len(data)
+
+
+def _decode_one(data: bytes) -> NDArray[np.uint8]:
     try:
-        if data.startswith(_TIFF_MAGICS):
-            _, pages = cv2.imdecodemulti(encoded, READ_FLAGS)
-        else:
-            page = cv2.imdecode(encoded, READ_FLAGS)
-            pages = () if page is None else (page,)
+        page = cv2.imdecode(np.frombuffer(data, np.uint8), READ_FLAGS)
     except cv2.error as error:
         raise ValueError(f"OpenCV cannot decode it ({error.err or 'unknown error'})") from error
-    if not pages:
+    if page is None:
         raise ValueError("OpenCV cannot decode it")
-    return [_to_eight_bits(np.asarray(page)) for page in pages]
+    return make_square(_to_eight_bits(np.asarray(page)), find_aspect(data))
+
+
+def _decode_jpegs(data: bytes) -> _Pages:
+    """Return the pictures of a JPEG, several of a multi-picture file; smaller ones are copies."""
+    shown: list[NDArray[np.uint8]] = []
+    smaller = start = 0
+    several = find_application(data, *MULTI_PICTURE) is not None
+    while True:
+        end = find_jpeg_end(data, start)
+        if end is None:
+            raise ValueError("its end is missing" if not shown else "one of its pictures is cut")
+        page = _decode_one(data[start:end])
+        if shown and page.size < shown[0].size:
+            smaller += 1
+        else:
+            shown.append(page)
+        found = data.find(JPEG_MAGIC, end) if several else -1
+        if found < 0:
+            break
+        start = found
+    left_out, unread = _judge_rest(data[end:])
+    return _Pages(shown, (*(Reason.THUMBNAIL,) * smaller, *left_out), unread)
+
+
+def _judge_rest(rest: bytes) -> tuple[tuple[Reason, ...], str | None]:
+    """Return what to say of the bytes behind a picture's end."""
+    if not rest.strip(_SLACK):
+        return (), None
+    if looks_like_media(rest.lstrip(_SLACK)) or _FILM_INSIDE.search(rest):
+        return (), "another picture or a film lies behind its end, and was not read"
+    return (Reason.TRAILING,), None
+
+
+_FILM_INSIDE = re.compile(rb"\0\0\0[\x0c-\x40]ftyp[a-zA-Z0-9]{3}")
+
+
+def _decode_tiff(data: bytes) -> _Pages:
+    try:
+        _, found = cv2.imdecodemulti(np.frombuffer(data, np.uint8), READ_FLAGS)
+    except cv2.error as error:
+        raise ValueError(f"OpenCV cannot decode it ({error.err or 'unknown error'})") from error
+    directories = list_directories(data)
+    if not found:
+        raise ValueError("OpenCV cannot decode it")
+    if len(found) != len(directories):
+        raise ValueError(f"only {len(found)} of its {len(directories)} pages can be decoded")
+    within = [each for directory in directories for each in directory.within]
+    largest = max((each.pixels for each in within), default=0)
+    if all(each.is_reduced for each in directories) or largest > max(
+        each.pixels for each in directories
+    ):
+        raise ValueError("only a smaller copy of its picture can be read")
+    shown = []
+    for page, directory in zip(found, directories, strict=True):
+        if not directory.is_reduced:
+            shown.append(_show_page(np.asarray(page), directory))
+    smaller = len(found) - len(shown) + len(within)
+    return _Pages(shown, (Reason.THUMBNAIL,) * smaller)
+
+
+def _show_page(page: NDArray[np.generic], directory: Directory) -> NDArray[np.uint8]:
+    if page.dtype == np.uint16 and directory.is_white_zero:  # OpenCV turns only 8 bits round
+        page = np.uint16(0xFFFF) - page.astype(np.uint16, copy=False)
+    aspect = directory.aspect
+    return make_square(
+        _to_eight_bits(page), 1 / aspect if aspect and directory.is_transposed else aspect
+    )
 
 
 def _to_eight_bits(page: NDArray[np.generic]) -> NDArray[np.uint8]:
     if page.dtype == np.uint8:
         return page.astype(np.uint8, copy=False)
     if page.dtype == np.uint16:
-        # The format's full range, as every viewer shows it: what is in it may be a quarter of that.
-        return (page.astype(np.uint16, copy=False) >> 8).astype(np.uint8)
+        deep = page.astype(np.uint16, copy=False)
+        brightest = int(deep.max()).bit_length()
+        bits = next((each for each in SHALLOW_BITS if brightest <= each), 16)
+        return (deep >> (bits - 8)).astype(np.uint8)
     raise ValueError(f"its samples are {page.dtype}, not of 8 or 16 bits")

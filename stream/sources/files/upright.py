@@ -63,6 +63,15 @@ def square_size(width_px: int, height_px: int, aspect: Fraction | None) -> tuple
     return width_px, round(height_px / ratio)
 
 
+def make_square(pixels: NDArray[np.uint8], aspect: Fraction | None) -> NDArray[np.uint8]:
+    """Return a picture, `(H, W)` or `(H, W, 3)`, with square pixels, as FFmpeg's scaler has it."""
+    height_px, width_px = pixels.shape[:2]
+    size_px = square_size(width_px, height_px, aspect)
+    if size_px == (width_px, height_px):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size_px, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 class FrameChroma:
     """Colours and range of a planar YUV frame (`Chroma`); holds it until nobody asks any more."""
 
@@ -146,6 +155,24 @@ def _reformat(
     # One thread: scaling a screen takes a millisecond, starting threads for it takes more.
     converted = reformatter.reformat(frame, width_px, height_px, target, threads=1)
     return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def _accept_side_data() -> None:
+    """Let PyAV meet side data that are newer than its own list (EXIF, in FFmpeg 8).
+
+    It would refuse the whole frame for them, and so the clip or the live source.
+    """
+
+    def name_unknown(kind: type[Type], value: object) -> Type:
+        member: Type = object.__new__(kind)
+        member._name_ = f"UNKNOWN_{value}"
+        member._value_ = value  # type: ignore[assignment]
+        return member
+
+    Type._missing_ = classmethod(name_unknown)  # type: ignore[method-assign, assignment]
+
+
+_accept_side_data()
 
 
 def _read_display_matrix(frame: VideoFrame) -> bytes | None:

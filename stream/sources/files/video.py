@@ -3,21 +3,25 @@
 import contextlib
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, ClipPicture, Region
 from neurosono.stream.sources.files.clip_end import ClipEnd
 from neurosono.stream.sources.files.frame_decoding import decode_frames, explain
+from neurosono.stream.sources.files.parts import find_parts
+from neurosono.stream.sources.files.slices import Slice, SliceFile
 from neurosono.stream.sources.files.upright import FrameConverter
+from neurosono.stream.sources.identity import Identity
+from neurosono.stream.sources.left_out import Reason
 
 DEMUXERS = (
     "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,gif,asf,flv,ogg,mjpeg,ivf,yuv4mpegpipe,"
@@ -50,59 +54,81 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class VideoClip:
-    """A clip whose container was read and whose first picture was decoded."""
+    """A clip whose container was read and whose first picture was decoded.
+
+    `parts` are where the clips lie that were joined into the file, each as slices of it; empty if
+    it is one. `aspect` overrules what container and codec say. `demuxer` is FFmpeg's name of the
+    container where FFmpeg must not guess.
+    """
 
     path: Path
     format_name: str
     interval_s: float
     frame_threads: bool
+    parts: tuple[tuple[Slice, ...], ...] = ()
+    demuxer: str | None = None
+    aspect: Fraction | None = None
     noun: str = "clip"
     us_regions: tuple[Region, ...] = ()
+    left_out: tuple[Reason, ...] = ()
+    identity: Identity = field(default_factory=dict)
 
     def pictures(self) -> Generator[ClipPicture]:
         """Decode to the end; raises `SourceBrokenError` where that comes too early.
 
         Pixels that are more than 2 % off square are made square. Interlaced pictures are left as
-        they are. A change of size shows in the pictures.
+        they are. A change of size shows in the pictures. A joined clip goes on in time where the
+        one before it ends.
         """
+        count, ends_s = 0, 0.0
+        for number, part in enumerate(self.parts or ((),)):
+            shift_s: float | None = None if number else 0.0
+            try:
+                for picture in self._decode(part):
+                    if shift_s is None and picture.pts_s is not None:
+                        shift_s = ends_s - picture.pts_s
+                    if picture.pts_s is not None and shift_s is not None:
+                        picture = replace(picture, pts_s=picture.pts_s + shift_s)  # noqa: PLW2901
+                        ends_s = (picture.pts_s or 0.0) + self.interval_s
+                    yield picture
+                    count += 1
+            except SourceBrokenError as error:
+                raise SourceBrokenError(str(error), frame=count) from error.__cause__
+
+    def _decode(self, part: tuple[Slice, ...]) -> Generator[ClipPicture]:
         converter = FrameConverter()
-        try:
-            container = _open_container(self.path)
-        except (OSError, av.FFmpegError) as error:
-            raise SourceBrokenError(explain(error), frame=0) from error
-        with container:
-            video = find_video(container)
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = stack.enter_context(open_container(self.path, part, self.demuxer))
+                video = find_video(opened)
+            except (SourceError, OSError, ValueError, av.FFmpegError) as error:
+                raise SourceBrokenError(explain(error), frame=0) from error
+            file = stack.enter_context(_open_file(self.path, part))
             _set_threads(video, frame_threads=self.frame_threads)
-            with contextlib.closing(
-                decode_frames(container, video, ClipEnd(container, video, self.path))
-            ) as frames:
-                began_s = time.perf_counter()
-                for frame in frames:
-                    pixels, chroma = converter.convert(frame, _find_aspect(video))
-                    decode_ms = (time.perf_counter() - began_s) * 1e3
-                    yield ClipPicture(_find_time(frame, video), pixels, decode_ms, chroma)
-                    began_s = time.perf_counter()
-
-
-def open_video(path: Path, *, frame_threads: bool) -> VideoClip:
-    """Open a clip and decode its first picture; raises `SourceError` if either fails."""
-    try:
-        with _open_container(path) as container:
-            video = find_video(container)
-            _set_threads(video, frame_threads=False)  # they would decode on beyond the one picture
-            with contextlib.closing(
-                decode_frames(container, video, ClipEnd(container, video, path))
-            ) as frames:
-                frame = next(frames, None)
-            if frame is None:
-                raise SourceError("no picture in it can be decoded")
-            FrameConverter().convert(frame, _find_aspect(video))
-            return VideoClip(
-                path=path,
-                format_name=_name_format(container, path),
-                interval_s=1 / _find_rate_hz(video),
-                frame_threads=frame_threads,
+            frames = stack.enter_context(
+                contextlib.closing(decode_frames(opened, video, ClipEnd(opened, video, file)))
             )
+            began_s = time.perf_counter()
+            for frame, pts_s in frames:
+                pixels, chroma = converter.convert(frame, self.aspect or _find_aspect(video))
+                decode_ms = (time.perf_counter() - began_s) * 1e3
+                yield ClipPicture(pts_s, pixels, decode_ms, chroma)
+                began_s = time.perf_counter()
+
+
+def open_video(path: Path, *, frame_threads: bool, demuxer: str | None = None) -> VideoClip:
+    """Open a clip and decode its first picture; raises `SourceError` if either fails.
+
+    Where clips were joined, each of them is opened.
+    """
+    try:
+        found = find_parts(path)
+        parts = tuple((each,) for each in found) if len(found) > 1 else ()
+        clip = _open_first(path, (), demuxer) if not parts else None
+        for part in reversed(parts):
+            clip = _open_first(path, part, demuxer)
+        assert clip is not None
+        return replace(clip, frame_threads=frame_threads, parts=parts)
     except (SourceError, SourceBrokenError, OSError, ValueError, av.FFmpegError) as error:
         raise SourceError(
             f"cannot use {str(path)!r} as a clip: {explain(error)}; expected video that FFmpeg "
@@ -110,36 +136,81 @@ def open_video(path: Path, *, frame_threads: bool) -> VideoClip:
         ) from error
 
 
+def open_part(path: Path, part: tuple[Slice, ...], *, aspect: Fraction | None) -> VideoClip:
+    """Open the clip that lies in slices of a file; raises `SourceError` with the bare reason."""
+    try:
+        return replace(_open_first(path, part, None), parts=(part,), aspect=aspect)
+    except (SourceBrokenError, OSError, ValueError, av.FFmpegError) as error:
+        raise SourceError(explain(error)) from error
+
+
+def _open_first(path: Path, part: tuple[Slice, ...], demuxer: str | None) -> VideoClip:
+    with open_container(path, part, demuxer) as container, _open_file(path, part) as file:
+        video = find_video(container)
+        _set_threads(video, frame_threads=False)  # they would decode on beyond the one picture
+        with contextlib.closing(
+            decode_frames(container, video, ClipEnd(container, video, file))
+        ) as frames:
+            first = next(frames, None)
+        if first is None:
+            raise SourceError("no picture in it can be decoded")
+        FrameConverter().convert(first[0], _find_aspect(video))
+        others = len(_list_streams(container)) - 1
+        return VideoClip(
+            path=path,
+            format_name=_name_format(container, path),
+            interval_s=1 / _find_rate_hz(video),
+            frame_threads=False,
+            demuxer=demuxer,
+            left_out=(Reason.SECOND_STREAM,) * others,
+        )
+
+
 def find_video(container: InputContainer) -> VideoStream:
-    """Return the first stream of pictures that is not the cover of a sound file.
+    """Return the stream of pictures to read: the one that was made the default, or the largest.
 
-    Raises `SourceError` with the bare reason if there is none, or none that can be decoded.
+    That the first is the default says nothing: writers make it so where nobody chose. Raises
+    `SourceError` with the bare reason if there is none, or none that can be decoded.
     """
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if getattr(stream, "codec_context", None) is None:  # which PyAV's types do not foresee
-            raise SourceError("its video is of a kind that FFmpeg has no decoder for")
-        return stream
-    raise SourceError("it has no video stream")
+    streams = _list_streams(container)
+    if not streams:
+        raise SourceError("it has no video stream")
+    # which PyAV's types do not foresee
+    usable = [each for each in streams if getattr(each, "codec_context", None) is not None]
+    if not usable:
+        raise SourceError("its video is of a kind that FFmpeg has no decoder for")
+    chosen = [each for each in usable if each.disposition & Disposition.default]
+    if len(chosen) == 1 and chosen[0] is not usable[0]:
+        return chosen[0]
+    return max(usable, key=lambda each: each.width * each.height)
 
 
-def _open_container(path: Path) -> InputContainer:
-    # Metadata are nobody's business here, least of all when they are not in UTF-8.
-    return av.open(
-        str(path.resolve()), mode="r", options=dict(OPEN_OPTIONS), metadata_errors="ignore"
-    )
+def _list_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the streams of pictures; the cover of a sound file is none."""
+    return [
+        each for each in container.streams.video if not each.disposition & Disposition.attached_pic
+    ]
+
+
+def open_container(
+    path: Path, part: tuple[Slice, ...] = (), demuxer: str | None = None
+) -> InputContainer:
+    """Open a file, or slices of it, as FFmpeg may see it."""
+    # An absolute path: FFmpeg takes what stands before a colon for a protocol. Metadata are
+    # nobody's business here, least of all when they are not in UTF-8.
+    where = SliceFile(path, part) if part else str(path.resolve())
+    options = dict(OPEN_OPTIONS) if not part else {"format_whitelist": DEMUXERS}
+    return av.open(where, mode="r", format=demuxer, options=options, metadata_errors="ignore")
+
+
+def _open_file(path: Path, part: tuple[Slice, ...]) -> BinaryIO:
+    return cast(BinaryIO, SliceFile(path, part)) if part else path.open("rb")
 
 
 def _set_threads(video: VideoStream, *, frame_threads: bool) -> None:
     threaded = frame_threads and video.codec_context.name in FRAME_THREAD_CODECS
     video.thread_type = "FRAME" if threaded else "SLICE"
     video.codec_context.thread_count = 0 if threaded else 1
-
-
-def _find_time(frame: VideoFrame, video: VideoStream) -> float | None:
-    base = frame.time_base or video.time_base
-    return None if frame.pts is None or base is None else float(frame.pts * base)
 
 
 def _find_aspect(video: VideoStream) -> Fraction | None:

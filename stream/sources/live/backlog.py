@@ -25,7 +25,7 @@ _WAITED_SHARE = 0.5
 """Who had to wait for a packet over half the time between two has none waiting behind it."""
 
 
-class Verdict(Enum):
+class Handling(Enum):
     """What to do with a packet."""
 
     SHOW = "decode and show"
@@ -42,7 +42,7 @@ class Backlog:
 
     def judge(
         self, age_ms: float, *, is_followed: bool, stands_alone: Callable[[], bool]
-    ) -> Verdict:
+    ) -> Handling:
         """Return what to do with a packet that is `age_ms` old.
 
         `is_followed` says whether newer data are here already: if not, this is the newest there is,
@@ -53,9 +53,9 @@ class Backlog:
         if self._is_dropping:
             # A key picture that is too old is not worth its long decoding: a newer one follows.
             if is_far_behind or not stands_alone():
-                return Verdict.DROP
+                return Handling.DROP
             self._is_dropping = False
-        return Verdict.DECODE if is_followed and age_ms > self._late_ms else Verdict.SHOW
+        return Handling.DECODE if is_followed and age_ms > self._late_ms else Handling.SHOW
 
 
 class MediaAge:

@@ -17,10 +17,10 @@ from neurosono.stream.pictures.picture import Chroma
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ
 from neurosono.stream.sources.files.upright import FrameConverter
 from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, find_video
-from neurosono.stream.sources.live.backlog import Backlog, MediaAge, Verdict, device_age_ms
+from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge, device_age_ms
 from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
 from neurosono.stream.sources.live.devices import read_card
-from neurosono.stream.sources.live.links import FRAMED_CODECS, Kind, Link, input_options
+from neurosono.stream.sources.live.links import FRAMED_CODECS, Link, LinkKind, input_options
 from neurosono.stream.sources.live.receiver import Receiver, connect_tcp, listen_udp
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class StreamFeed:
 
     def open(self) -> FeedInfo:
         """Connect and find the video."""
-        if self._link.kind in (Kind.UDP, Kind.TCP):
+        if self._link.kind in (LinkKind.UDP, LinkKind.TCP):
             self._receiver = self._receive()
             if self._interrupted:
                 self._receiver.close()
@@ -123,7 +123,7 @@ class StreamFeed:
             raise
 
     def _find_out(self) -> FeedInfo:
-        self._container = self._open_container(parse=self._link.kind is Kind.HTTP)
+        self._container = self._open_container(parse=self._link.kind is LinkKind.HTTP)
         self._video = video = find_video(self._container)
         if self._receiver is not None and video.codec_context.name not in FRAMED_CODECS:
             self._container.close()
@@ -163,14 +163,14 @@ class StreamFeed:
             self.progress_ns = now_ns = time.monotonic_ns()
             received_ns = now_ns - int(self._measure_age_ms(packet, asked_ns, now_ns) * 1e6)
             verdict = self._judge(packet, (now_ns - received_ns) / 1e6)
-            if verdict is Verdict.DROP:
+            if verdict is Handling.DROP:
                 continue
             arrivals[packet.pts] = received_ns
             frames = self._decode(packet)
             decoded_ms = (time.monotonic_ns() - now_ns) / 1e6
             for frame in frames:
                 came_ns = arrivals.pop(frame.pts, received_ns)
-                if verdict is Verdict.SHOW:
+                if verdict is Handling.SHOW:
                     yield self._make_shot(frame, converter, came_ns, decoded_ms / len(frames))
             while len(arrivals) > MOST_UNDECODED:
                 arrivals.pop(next(iter(arrivals)))
@@ -190,13 +190,13 @@ class StreamFeed:
 
     def _receive(self) -> Receiver:
         host, port, timeout_s = self._link.host, self._link.port, self._options.open_timeout_s
-        if self._link.kind is Kind.UDP:
+        if self._link.kind is LinkKind.UDP:
             return listen_udp(host, port, timeout_s=timeout_s)
         return connect_tcp(host, port, timeout_s=timeout_s)
 
     def _open_container(self, *, parse: bool) -> InputContainer:
         timeouts = (self._options.open_timeout_s, self._options.read_timeout_s)
-        if self._link.kind is Kind.DEVICE:
+        if self._link.kind is LinkKind.DEVICE:
             mode = choose_mode(read_card(self._link.argument).modes, self._options.wish)
             return av.open(
                 self._link.argument, "r", "v4l2", options=mode.to_options(), timeout=timeouts
@@ -207,7 +207,7 @@ class StreamFeed:
             read_timeout_s=timeouts[1],
             parse=parse,
         )
-        own = self._receiver is not None or self._link.kind is Kind.SRT
+        own = self._receiver is not None or self._link.kind is LinkKind.SRT
         return av.open(
             self._link.argument if self._receiver is None else self._receiver,
             "r",
@@ -227,18 +227,18 @@ class StreamFeed:
             return (now_ns - self._receiver.arrived_ns(packet.pos)) / 1e6
         stamp, base = packet.dts if packet.dts is not None else packet.pts, packet.time_base
         media_s = None if stamp is None or base is None else float(stamp * base)
-        by_kernel_ms = device_age_ms(media_s) if self._link.kind is Kind.DEVICE else None
+        by_kernel_ms = device_age_ms(media_s) if self._link.kind is LinkKind.DEVICE else None
         if by_kernel_ms is not None:
             return by_kernel_ms
         return max(0.0, self._ages.measure_ms(media_s, asked_ns, now_ns))
 
-    def _judge(self, packet: "Packet[VideoStream]", age_ms: float) -> Verdict:
+    def _judge(self, packet: "Packet[VideoStream]", age_ms: float) -> Handling:
         verdict = self._backlog.judge(
             age_ms,
             is_followed=self._receiver is None or self._receiver.waiting_bytes > 0,
             stands_alone=lambda: self._stands_alone(packet),
         )
-        if verdict is not Verdict.SHOW:
+        if verdict is not Handling.SHOW:
             self._tally.late += 1
         if self._receiver is not None and self._receiver.lost_bytes > self._lost_bytes:
             self._tally.lost_bytes += self._receiver.lost_bytes - self._lost_bytes

@@ -108,12 +108,14 @@ class Keeper:
         backoff: Backoff,
         open_timeout_s: float,
         read_timeout_s: float,
+        explain_error: Callable[[Exception], str] = explain,
         once: bool = False,
     ) -> None:
         self._once, self.played = once, False
         self._connect, self._on_open, self._on_shot = connect, on_open, on_shot
         self._on_event, self._backoff = on_event, backoff
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
+        self._explain_error = explain_error
         self._stopping = threading.Event()
         self._stuck: list[Reading] = []
         self._thread = threading.Thread(target=self._keep, name="live-keeper")
@@ -204,7 +206,7 @@ class Keeper:
             after_s = max(after_s, self._limit_s(reading))
             self._tell_timeout(reading, after_s, hangs=False)
             return f"nothing came for {after_s:.1f} s"
-        return explain(error)
+        return self._explain_error(error)
 
     def _limit_s(self, reading: Reading) -> float:
         return self._read_timeout_s if reading.is_open else self._open_timeout_s

@@ -28,7 +28,7 @@ import av
 from neurosono.engine.contracts.errors import SourceError
 
 
-class Kind(Enum):
+class LinkKind(Enum):
     """The kinds of live source, by the name that is shown (which names nobody)."""
 
     DEVICE = "capture card"
@@ -41,26 +41,26 @@ class Kind(Enum):
 
 
 EXAMPLES = {
-    Kind.DEVICE: ("/dev/video0", "a capture card on the scanner's video output"),
-    Kind.UDP: ("udp://0.0.0.0:5000", "MPEG-TS that is sent to this address of ours"),
-    Kind.TCP: ("tcp://127.0.0.1:5001", "MPEG-TS from a sender that listens there"),
-    Kind.RTSP: ("rtsp://192.0.2.7/stream", "a network encoder (RTP inside the connection)"),
-    Kind.SRT: ("srt://192.0.2.7:9000", "MPEG-TS over SRT, where FFmpeg was built with it"),
-    Kind.HTTP: ("http://192.0.2.7/video", "MJPEG or MPEG-TS from a web server"),
-    Kind.LOOP: ("loop:clip.mp4", "a recording, over and over, as a stand-in scanner"),
+    LinkKind.DEVICE: ("/dev/video0", "a capture card on the scanner's video output"),
+    LinkKind.UDP: ("udp://0.0.0.0:5000", "MPEG-TS that is sent to this address of ours"),
+    LinkKind.TCP: ("tcp://127.0.0.1:5001", "MPEG-TS from a sender that listens there"),
+    LinkKind.RTSP: ("rtsp://192.0.2.7/stream", "a network encoder (RTP inside the connection)"),
+    LinkKind.SRT: ("srt://192.0.2.7:9000", "MPEG-TS over SRT, where FFmpeg was built with it"),
+    LinkKind.HTTP: ("http://192.0.2.7/video", "MJPEG or MPEG-TS from a web server"),
+    LinkKind.LOOP: ("loop:clip.mp4", "a recording, over and over, as a stand-in scanner"),
 }
 """An argument of each kind and what it is; addresses of others are RFC 5737's."""
 
 _SCHEMES = {
-    "udp": Kind.UDP,
-    "tcp": Kind.TCP,
-    "rtsp": Kind.RTSP,
-    "rtsps": Kind.RTSP,
-    "srt": Kind.SRT,
-    "http": Kind.HTTP,
-    "https": Kind.HTTP,
+    "udp": LinkKind.UDP,
+    "tcp": LinkKind.TCP,
+    "rtsp": LinkKind.RTSP,
+    "rtsps": LinkKind.RTSP,
+    "srt": LinkKind.SRT,
+    "http": LinkKind.HTTP,
+    "https": LinkKind.HTTP,
 }
-_WITH_PORT = {Kind.UDP, Kind.TCP, Kind.SRT}
+_WITH_PORT = {LinkKind.UDP, LinkKind.TCP, LinkKind.SRT}
 
 LOOP_PREFIX = "loop:"
 
@@ -80,7 +80,7 @@ FRAMED_CODECS = frozenset({"h264", "hevc"})
 class Link:
     """What a live argument names: a kind, and where."""
 
-    kind: Kind
+    kind: LinkKind
     argument: str
     host: str = ""
     port: int = 0
@@ -89,7 +89,7 @@ class Link:
 def parse_link(argument: str) -> Link:
     """Read a live argument; raises `SourceError` if it names no source that can be."""
     if argument.startswith(LOOP_PREFIX):
-        return Link(Kind.LOOP, argument)
+        return Link(LinkKind.LOOP, argument)
     if argument.startswith("/dev/"):
         return _parse_device(argument)
     scheme, colon, _ = argument.partition("://")
@@ -102,19 +102,25 @@ def parse_link(argument: str) -> Link:
         parts = urlsplit(argument)
         host, port = (parts.hostname or "").removeprefix("@"), parts.port
     except ValueError as error:
-        # The address itself is not repeated from here on: it may hold a password.
+        # Neither the address nor the error is repeated: either may hold a piece of a password.
         raise SourceError(
-            f"the address of this {kind.value} is wrong ({error}); expected one like {example}"
+            f"the address of this {kind.value} is wrong; expected one like {example}, and in a "
+            "name or password %23 for #, %2F for /, %3A for :, %3F for ?, %40 for @"
         ) from error
+    if "@" in parts.fragment:  # what stands before # would be taken for the host
+        raise SourceError(
+            f"the address of this {kind.value} holds a # before its @; write # as %23 in a name "
+            "or password"
+        )
     if not host or (kind in _WITH_PORT and not port):
         raise SourceError(
             f"the address of this {kind.value} lacks its host or port; expected one like {example}"
         )
-    if kind in (Kind.UDP, Kind.TCP) and (parts.query or parts.path.strip("/")):
+    if kind in (LinkKind.UDP, LinkKind.TCP) and (parts.query or parts.path.strip("/")):
         raise SourceError(
             f"the address of a {kind.value} is a host and a port alone; expected one like {example}"
         )
-    if kind is Kind.UDP:
+    if kind is LinkKind.UDP:
         _check_address(host)
     return Link(kind, argument, host, port or 0)
 
@@ -141,7 +147,7 @@ def _parse_device(argument: str) -> Link:
         )
     if not path.is_char_device():
         raise SourceError(f"{argument!r} is no capture card; expected one like /dev/video0")
-    return Link(Kind.DEVICE, argument)
+    return Link(LinkKind.DEVICE, argument)
 
 
 def _check_address(host: str) -> None:
@@ -160,11 +166,11 @@ def input_options(
 ) -> dict[str, str]:
     """Return FFmpeg's options for a link: no delay that can be avoided, and no endless wait."""
     open_us, read_us = str(int(open_timeout_s * 1e6)), str(int(read_timeout_s * 1e6))
-    if link.kind in (Kind.UDP, Kind.TCP):
+    if link.kind in (LinkKind.UDP, LinkKind.TCP):
         # A clock that falls back is ours to see: FFmpeg would take it for one that ran over.
         options = {**QUICK_PROBE, "correct_ts_overflow": "0"}
         return options if parse else {**options, "fflags": "noparse+nofillin"}
-    if link.kind is Kind.RTSP:
+    if link.kind is LinkKind.RTSP:
         return {
             **QUICK_PROBE,
             "rtsp_transport": "tcp",
@@ -173,7 +179,7 @@ def input_options(
             "timeout": open_us,
             "allowed_media_types": "video",
         }
-    if link.kind is Kind.SRT:
+    if link.kind is LinkKind.SRT:
         return {
             **QUICK_PROBE,
             "connect_timeout": str(int(open_timeout_s * 1e3)),

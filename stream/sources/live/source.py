@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from neurosono.engine.contracts.errors import InputError, SourceBrokenError
@@ -15,8 +16,9 @@ from neurosono.stream.sources.live.device_modes import ModeWish
 from neurosono.stream.sources.live.feed import Feed, FeedInfo, FeedOptions, Shot, StreamFeed, Tally
 from neurosono.stream.sources.live.keeper import Keeper
 from neurosono.stream.sources.live.latest import Latest
-from neurosono.stream.sources.live.links import LOOP_PREFIX, Kind, Link, check_srt, parse_link
+from neurosono.stream.sources.live.links import LOOP_PREFIX, Link, LinkKind, check_srt, parse_link
 from neurosono.stream.sources.live.loop import RecordedFeed
+from neurosono.stream.sources.live.reasons import tell_reason
 from neurosono.stream.sources.live.reconnect import FIRST_DELAY_S, LONGEST_DELAY_S, Backoff
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -31,7 +33,7 @@ MOST_EVENTS = 1000
 RESTART_WITHIN_S = 1.0
 """A sender whose clock falls back to within so much of where it began has begun anew."""
 
-_REACHED = frozenset({Kind.TCP, Kind.RTSP, Kind.SRT, Kind.HTTP, Kind.DEVICE})
+_REACHED = frozenset({LinkKind.TCP, LinkKind.RTSP, LinkKind.SRT, LinkKind.HTTP, LinkKind.DEVICE})
 """What trying again is a burden to. To listen again burdens nobody, and pauses miss what comes."""
 
 
@@ -40,7 +42,7 @@ class LiveOptions:
     """How to open a live source, and whom to tell what happens to it.
 
     `on_event` hears `connected`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
-    `resolution-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
+    `size-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
     that is played once, `played`, in the thread that takes pictures. The wish is for capture cards
     alone.
     """
@@ -115,6 +117,7 @@ class LiveSource:
             backoff=Backoff(longest_s=LONGEST_DELAY_S if link.kind in _REACHED else FIRST_DELAY_S),
             open_timeout_s=options.open_timeout_s,
             read_timeout_s=options.read_timeout_s,
+            explain_error=partial(tell_reason, link=link),
             once=once,
         )
 
@@ -127,7 +130,7 @@ class LiveSource:
     @property
     def description(self) -> str:
         """The kind of source; never an address, which may hold a password or a person's name."""
-        if self._link.kind is Kind.LOOP and self._info is not None:
+        if self._link.kind is LinkKind.LOOP and self._info is not None:
             return f"loop of {self._info.codec}"
         return self._link.kind.value
 
@@ -260,8 +263,7 @@ class LiveSource:
         if last is None or shape == last:
             return
         self._clip += 1
-        fields = {"from_px": [last[1], last[0]], "to_px": [shape[1], shape[0]], "pts_s": pts_s}
-        self._tell("resolution-change", fields)
+        self._tell("size-change", {"width_px": shape[1], "height_px": shape[0], "pts_s": pts_s})
 
     def _tell(self, name: str, fields: dict[str, Any]) -> None:
         if len(self._events) == MOST_EVENTS:
@@ -285,10 +287,10 @@ def open_live(argument: str, *, options: LiveOptions | None = None) -> LiveSourc
     """
     options = options or LiveOptions()
     link = parse_link(argument)
-    if link.kind is Kind.LOOP:
+    if link.kind is LinkKind.LOOP:
         recording = open_source([argument.removeprefix(LOOP_PREFIX)], frame_threads=False)
         return LiveSource(link, options, lambda _: RecordedFeed(lambda: recording))
-    if link.kind is Kind.SRT:
+    if link.kind is LinkKind.SRT:
         check_srt()
     waits = FeedOptions(options.open_timeout_s, options.read_timeout_s, options.wish)
     return LiveSource(link, options, lambda tally: StreamFeed(link, waits, tally))

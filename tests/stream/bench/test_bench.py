@@ -12,6 +12,7 @@ from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.scripts.bench import bench
 from neurosono.stream.bench.page import draw_page
 from tests.support.clips import write_clip
+from tests.support.pages import EVIL, assert_harmless, poison
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +118,17 @@ def test_the_page_needs_nothing_from_outside(folder: Path, report: dict[str, Any
     assert "not for diagnosis" in text
     assert f"{report['closed_loop']['fps']:.1f} fps" in text
     assert len(re.findall("<polyline", text)) == 3
-    assert all(f"<td>{stage}</td>" in text for stage in STAGES)
+    assert all(f"<th>{stage}</th>" in text for stage in STAGES)
+
+
+def test_no_word_of_a_report_becomes_a_tag(report: dict[str, Any]) -> None:
+    metric = {"name": "x", "median": 1.0, "low": None, "high": None, "verdict": "y"}
+    comparison = {"verdict": "v", "basis": "b", "cautions": ["c"], "metrics": [metric]}
+    opened = report["open_loop"] | {"glass": {EVIL: 1}}
+    said = {name: poison(report[name]) for name in ("source", "engine", "host", "measured_at")}
+    hostile = report | said | {"comparison": poison(comparison), "open_loop": opened}
+    # backend and precision; source, processor, cores, when; glass; five words of the comparison
+    assert assert_harmless(draw_page(hostile | {"notice": EVIL})) == 2 + 4 + 1 + 1 + 5
 
 
 def test_the_page_does_without_what_was_not_measured(report: dict[str, Any]) -> None:

@@ -54,9 +54,7 @@ def make_trace(shown: list[Shown], superseded: tuple[int, ...] = ()) -> Trace:
         for each in shown
     }
     usages = [
-        Reading(
-            at, {"display": Usage(at * 0.002, 100, 110, 60), "engine": Usage(at * 0.01, 9, 9, 9)}
-        )
+        Reading(at, {"display": Usage(at * 0.002, 100, 60), "engine": Usage(at * 0.01, 9, 9)})
         for at in (5, 10)
     ]
     return Trace(

@@ -2,6 +2,7 @@
 
 import builtins
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,6 @@ def test_bytes_that_excel_adds_and_paths_elsewhere_are_understood(folder: Path) 
         ((), HEAD, "holds no line"),
         ((LINES[0], "2.png,,e,normal,,,"), HEAD, "line 3 has an empty cell in the column patient"),
         ((LINES[0], "2.png,p2,e,normal,,,,"), HEAD, "line 3 has 8 cells where the header has 7"),
-        ((LINES[0], "9.png,p2,e,normal,,,"), HEAD, "line 3 names '9.png', which is no file"),
         ((LINES[0], "./1.png,p2,e,normal,,,"), HEAD, "line 3 names the file of .* line 2 again"),
         (
             (LINES[0], "2.png,p2,e,normal,,x,"),
@@ -195,6 +195,58 @@ def test_an_empty_file_of_a_table_is_a_bad_file(folder: Path) -> None:
     found = find_dataset(_table(folder, *LINES))
     assert [(each.name, each.reason) for each in found.bad] == [("2.png", "it is empty (0 bytes)")]
     assert found.files == 5
+
+
+def test_files_of_a_table_that_are_not_there_are_bad_files(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    lines = ("7.png,p7,,normal,,,", "deep,p8,,normal,,,", "8.png,p9,,normal,,,")
+    found = find_dataset(_table(folder, *LINES, *lines))
+    assert [(each.name, each.reason) for each in found.bad] == [
+        ("7.png", "there is no such file"),
+        ("deep", "it is a folder, and the column path holds files"),
+        ("8.png", "there is no such file"),
+    ]
+    assert found.files == 8
+
+
+def test_pictures_that_are_of_no_patient_are_bad_files(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        _still(tmp_path / label / f"p-{label}" / "x.png")
+    strays = ("loose.png", "a/loose.png", "a/.kept/x.png", "b/p-b/.y.png", ".c/p/x.png")
+    for name in strays:
+        _still(tmp_path / name)
+    (tmp_path / "b" / "p-b" / "notes.txt").write_text("words")
+    (tmp_path / "b" / "notes.txt").write_text("words")
+    (tmp_path / "b" / "p-b" / "Thumbs.db").write_text("junk")
+    found = find_dataset(tmp_path)
+    assert sorted(each.name for each in found.bad) == sorted(strays)
+    assert {each.name for each in found.others} == {"b/notes.txt", "b/p-b/notes.txt"}
+    assert sum(len(each.media) for each in found.exams) == 2
+
+
+@pytest.mark.parametrize("place", ["patient", "file", "table"])
+def test_names_that_are_no_text_are_found_before_the_work(tmp_path: Path, place: str) -> None:
+    odd = os.fsdecode(b"M\xfcller")
+    for label in ("a", "b"):
+        _still(tmp_path / label / f"p-{label}" / "x.png")
+    patient = odd if place == "patient" else "p-c"
+    name = "x.png" if place == "patient" else f"{odd}.png"
+    _still(tmp_path / "t.png")
+    (tmp_path / "b" / patient).mkdir()
+    (tmp_path / "t.png").rename(tmp_path / "b" / patient / name)
+    source = tmp_path
+    if place == "table":
+        source = tmp_path / "t.csv"
+        rows = ("path,patient,label", "a/p-a/x.png,p,a", "b/p-b/x.png,q,b", f"b/p-c/{name},r,b")
+        source.write_bytes(os.fsencode("\n".join(rows)))
+        with pytest.raises(InputError, match="cannot be read as CSV in UTF-8"):
+            find_dataset(source)
+        return
+    found = find_dataset(source)
+    assert len(found.exams) == 2
+    (bad,) = found.bad
+    assert bad.reason.startswith("its name is not in UTF-8")
+    bad.told.encode()
 
 
 def _still(path: Path) -> None:

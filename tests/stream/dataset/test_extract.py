@@ -7,7 +7,9 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pydicom
 import pytest
+from numpy.typing import NDArray
 
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, RunError
@@ -178,3 +180,32 @@ def _remux(source: Path, target: Path) -> None:
             if packet.dts is not None:
                 packet.stream = stream
                 made.mux(packet)
+
+
+def test_dicom_of_one_patient_under_two_names_stops_it(dataset: Path, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (2, 64, 64), dtype=np.uint8)
+    for label in ("normal", "anencephaly"):
+        folder = next((dataset / label).iterdir())
+        _write_dicom(folder / "a.dcm", grey, patient="4711")
+    with pytest.raises(InputError, match="PatientID of another patient"):
+        extract(find_dataset(dataset), tmp_path / "cache", spec=SPEC, every=5)
+    _write_dicom(folder / "a.dcm", grey, patient="4712")
+    _write_dicom(folder / "b.dcm", grey, patient="4713")
+    with pytest.raises(InputError, match="several patients"):
+        extract(find_dataset(dataset), tmp_path / "cache", spec=SPEC, every=5)
+
+
+def _write_dicom(path: Path, grey: NDArray[np.uint8], patient: str) -> None:
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
+    dataset.SOPInstanceUID = pydicom.uid.generate_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.PatientID, dataset.SamplesPerPixel = patient, 1
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = grey.shape
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelData = 7, np.ascontiguousarray(grey).tobytes()
+    dataset["PixelData"].VR = "OB"
+    pydicom.dcmwrite(path, dataset, enforce_file_format=True)

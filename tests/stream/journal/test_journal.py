@@ -126,8 +126,8 @@ def test_what_the_notebook_has_no_room_for_is_told_in_the_record(journal: Journa
     assert exam.keep(1, huge, "key", stream_id=STREAM) is None
     assert journal.status.lost == 1
     assert not journal.status.healthy
-    exam.key("H")
-    assert events(journal, exam) == [("journal-lost", {"entries": 1}), ("key", {"key": "H"})]
+    exam.event("damage")
+    assert events(journal, exam) == [("journal-lost", {"entries": 1}), ("damage", {})]
 
 
 def test_no_free_text_enters_and_no_name_is_repeated_in_the_refusal(journal: Journal) -> None:
@@ -139,8 +139,6 @@ def test_no_free_text_enters_and_no_name_is_repeated_in_the_refusal(journal: Jou
         lambda: exam.event("opened", {"rate_hz": "Mueller"}),
         lambda: exam.event("opened", {"source": "Mueller, Anna"}),
         lambda: exam.state("ai", "Mueller"),
-        lambda: exam.drop("capture", "Mueller"),
-        lambda: exam.key("Mueller"),
         lambda: exam.keep(1, np.zeros((4, 4), np.uint8), "Mueller", stream_id=STREAM),
         lambda: exam.keep(1, np.zeros((4, 4), np.uint8), "key", stream_id="Mueller"),
         lambda: exam.review("Mueller", "accept"),
@@ -206,7 +204,7 @@ def test_a_deleted_exam_is_gone_from_every_file(journal: Journal) -> None:
     assert grep(journal.path.parent, png) == []
     assert grep(journal.path.parent, gone.exam_id.encode()) == []
     assert len(read(journal, kept)) == 50
-    gone.key("H")  # what is still said of it reaches nobody, and is counted
+    gone.event("damage")  # what is still said of it reaches nobody, and is counted
     later = journal.begin(ABOUT)
     journal.flush()
     assert journal.status.refused == 1

@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.journal.journal import Journal
@@ -100,32 +99,6 @@ def test_a_newer_journal_is_refused_and_an_older_one_brought_up(tmp_path: Path) 
     assert "never" not in names, "a step that fails leaves nothing"
     with pytest.raises(InputError, match="cannot be brought up"):
         prepare(path, {}, SCHEMA_VERSION + 2)
-
-
-def test_a_journal_of_before_the_gate_opens_and_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "journal.sqlite"
-    make_journal(path, 3)
-    with closing(sqlite3.connect(path)) as connection:
-        gone = ("gate", "unfamiliarity", "plane", "exam_mean", "exam_alarm")
-        for column in (*gone, "ensemble_seq", "ensemble_members", "exam_carried"):
-            connection.execute(f"ALTER TABLE result DROP COLUMN {column}")
-    set_version(path, 1)
-    with Journal.open(path) as journal:
-        exam = journal.begin(ABOUT)
-        (made,) = make_results(make_exam(), 1)
-        exam.record(
-            replace(made, gate=0.75, unfamiliarity=0.25, plane="transthalamic"), judged=True
-        )
-        exam.end({})
-        journal.flush()
-        with journal.read() as reader:
-            new, old = reader.exams()
-            (found,) = reader.results(new.exam_id)
-            before = [each.result for each in reader.results(old.exam_id)]
-    kept = found.result
-    assert (kept.gate, kept.unfamiliarity, kept.plane) == (0.75, 0.25, "transthalamic")
-    assert len(before) == 3
-    assert {(each.gate, each.plane, each.exam.alarm) for each in before} == {(None, None, False)}
 
 
 def test_a_database_whose_maker_was_killed_is_made(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from neurosono.engine.contracts.errors import BundleError, RunError
 from neurosono.engine.contracts.frame import SkipReason
-from neurosono.engine.contracts.result import Result
+from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.journal.notebook import Notebook
 from neurosono.stream.journal.rebuild import rebuild_exam, verify_exam
-from tests.support.records import ABOUT, STREAM, make_exam, make_results
+from tests.support.records import ABOUT, STREAM, alter, make_exam, make_results
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def die_committing(path: str) -> None:
     exam = journal.begin(ABOUT)
     for result in make_results(make_exam(), 5):
         exam.record(result)
-    exam.event("frozen", {"seq": 7})
+    exam.event("damage")
     holder.execute("ROLLBACK")
     journal.flush()
 
@@ -152,34 +153,55 @@ def test_an_exam_with_missing_results_is_not_taken_up(journal: Journal) -> None:
     for result in make_results(make_exam(), 30):
         exam.record(result)
     journal.flush()
-    tamper(journal.path, "DELETE FROM result WHERE seq = 3")
+    tamper(journal.path, "DELETE FROM result WHERE id = 4")
     with pytest.raises(RunError, match="begin a new exam"):
         rebuild_exam(journal, exam.exam_id)
 
 
 @pytest.mark.parametrize(
-    ("statement", "what"),
+    ("change", "what"),
     [
-        ("UPDATE result SET exam_used = exam_used + 1 WHERE seq = 9", "used"),
-        ("UPDATE result SET exam_set = 1 - (exam_set & 1) WHERE seq = 9", "prediction_set"),
-        ("UPDATE result SET exam_skipped = '{\"doppler\":1}' WHERE seq = 9", "skipped"),
-        ("UPDATE result SET probabilities = exam_arrays WHERE seq = 9", "probabilities"),
+        (lambda exam: {"used": exam.used + 1}, "used"),
+        (lambda exam: {"prediction_set": exam.prediction_set[1:]}, "prediction_set"),
+        (lambda exam: {"skipped": exam.skipped | {"doppler": 1}}, "skipped"),
+        (lambda exam: {"low": np.nextafter(exam.low, 1.0)}, "lower bounds"),
     ],
 )
-def test_a_record_that_was_altered_is_noticed(journal: Journal, statement: str, what: str) -> None:
+def test_a_record_that_was_altered_is_noticed(
+    journal: Journal, change: Callable[[ExamSnapshot], dict[str, Any]], what: str
+) -> None:
+    exam = record_thirty(journal)
+    alter(
+        journal.path,
+        9,
+        lambda result: replace(result, exam=replace(result.exam, **change(result.exam))),
+    )
+    expect_altered(journal, exam.exam_id, what)
+
+
+def test_one_bit_of_a_frame_is_noticed(journal: Journal) -> None:
+    exam = record_thirty(journal)
+
+    def nudge(result: Result) -> Result:
+        assert result.probabilities is not None
+        return replace(result, probabilities=np.nextafter(result.probabilities, 1.0))
+
+    alter(journal.path, 9, nudge)
+    expect_altered(journal, exam.exam_id, "probabilities")
+
+
+def record_thirty(journal: Journal) -> ExamJournal:
     exam = journal.begin(ABOUT)
     results = list(make_results(make_exam(), 30))
     assert results[9].used
     for result in results:
         exam.record(result)
     assert verify_exam(journal, exam.exam_id).equal
-    if what == "probabilities":
-        blob = results[9].probabilities
-        assert blob is not None
-        changed = np.nextafter(blob, 1.0).tobytes().hex()
-        statement = f"UPDATE result SET probabilities = x'{changed}' WHERE seq = 9"
-    tamper(journal.path, statement)
-    verdict = verify_exam(journal, exam.exam_id)
+    return exam
+
+
+def expect_altered(journal: Journal, exam_id: str, what: str) -> None:
+    verdict = verify_exam(journal, exam_id)
     assert not verdict.equal
     assert verdict.differing == 1
     assert verdict.first == 9

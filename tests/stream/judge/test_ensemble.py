@@ -1,9 +1,7 @@
 """A student and its ensemble in one engine process, on real engines."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from neurosono.stream.judge.second import AtOnce, Beside
 from neurosono.stream.judge.worker import Worker
 from neurosono.stream.processes.wire import pack, unpack
 from tests.support.commands import wait_until
+from tests.support.records import alter
 
 CLASSES = len(DEFAULT_LABELS)
 STREAM = "0123456789abcdef" * 2
@@ -254,11 +253,9 @@ def test_the_journal_gives_both_exams_back_bit_for_bit(
             rebuild_exam(journal, exam.exam_id, ensemble)
         with pytest.raises(BundleError, match="found student"):
             rebuild_exam(journal, exam.exam_id, ensemble, ensemble)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        said = "ensemble_members IS NOT NULL"
-        other = f"SELECT ensemble_members FROM result WHERE {said} ORDER BY id DESC LIMIT 1"
-        first = f"SELECT min(id) FROM result WHERE {said}"
-        swap = f"UPDATE result SET ensemble_members = ({other}) WHERE id = ({first})"
-        assert connection.execute(swap).rowcount == 1
+        with journal.read() as reader:
+            kept = [each.result for each in reader.results(exam.exam_id)]
+    said = [each for each in kept if each.ensemble and each.ensemble.probabilities is not None]
+    alter(path, said[0].seq, lambda result: replace(result, ensemble=said[-1].ensemble))
     with Journal.open(path) as journal:
         assert not verify_exam(journal, exam.exam_id).equal

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.frame import Frame, SkipReason
+from neurosono.engine.contracts.result import ExamState
 from neurosono.engine.exam.exam import Exam
+from neurosono.engine.familiarity import Familiarity, place
 from neurosono.engine.gate import Gate
 from neurosono.engine.gate_folder import add_gate
 from neurosono.stream.judge.worker import CamThrottle, Worker
@@ -116,3 +119,34 @@ def test_what_is_skipped_before_it_is_not_asked_of_the_gate(
     gated = open_gated(bundle_root, tmp_path, threshold=0.001)
     result = gated.judge(Frame("s", 1, 0, 0.04, None, SkipReason.DOPPLER))
     assert (result.gate, result.skip_reason) == (None, SkipReason.DOPPLER)
+
+
+def test_what_is_unlike_the_members_training_adds_nothing_and_is_told(bundle_root: Path) -> None:
+    bundle = Bundle.load(bundle_root)
+    backend = open_engine(bundle).backend
+    exam = Exam(bundle.manifest.labels, bundle.calibration)
+    worker = Worker(backend, exam, 5, familiarity=make_familiarity(backend))
+    known = worker.judge(make_frame(0, 0.0))
+    flat = np.full((64, 64), 255, dtype=np.uint8)
+    results = [worker.judge(Frame("s", seq, 0, seq / 5, flat)) for seq in (1, 2)]
+    assert known.used
+    assert known.strangeness is not None
+    assert known.strangeness < 1
+    for result in results:
+        assert result.skip_reason is SkipReason.UNFAMILIAR_TO_MODEL
+        assert result.strangeness is not None
+        assert result.strangeness > 1
+        assert result.probabilities is result.member_probabilities is result.cam is None
+        assert "network" in result.stage_ms
+    assert results[0].exam.state is not ExamState.UNFAMILIAR
+    assert results[1].exam.state is ExamState.UNFAMILIAR
+    assert results[1].exam.skipped == {"unfamiliar-to-model": 2}
+
+
+def make_familiarity(backend: Backend) -> Familiarity:
+    """Return what is familiar to an ensemble that knows noise and nothing else."""
+    noise = np.random.default_rng(1).integers(0, 256, (30, 64, 64), dtype=np.uint8)
+    placed = place(backend.infer(noise).features)
+    centre, scale = placed.mean(0), placed.std(0) + 0.05
+    pair = np.tile([1.0, 0.0], (len(centre), 1))
+    return Familiarity(centre, scale, np.zeros_like(centre), pair, pair + 9)

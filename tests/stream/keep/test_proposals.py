@@ -12,7 +12,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.keep.highlights import measure_evidence
 from neurosono.stream.keep.proposals import CAPS, PER_CLASS, Proposal, Proposals
-from tests.stream.keep.test_look import draw_view
+from tests.stream.keep.test_glance import draw_view
 
 LABELS = ("a", "b")
 RATE_HZ = 10

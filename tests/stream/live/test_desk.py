@@ -17,7 +17,7 @@ from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import Command
 from neurosono.stream.view.recent import Recent
-from tests.stream.keep.test_look import draw_view
+from tests.stream.keep.test_glance import draw_view
 from tests.support.records import STREAM, make_exam, make_results
 
 PICTURE = draw_view(0)

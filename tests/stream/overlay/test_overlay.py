@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
@@ -173,6 +174,19 @@ def test_before_the_first_evidence_there_are_no_bars() -> None:
     assert all(bar_length_px(canvas, place) == 0 for place in range(5))
 
 
+@pytest.mark.parametrize("silent", [ExamState.COLLECTING, ExamState.UNFAMILIAR])
+def test_an_exam_that_says_nothing_yet_shows_no_figure_and_no_bar(silent: ExamState) -> None:
+    one, other = exam((0.1, 0.2, 0.4, 0.25, 0.05), state=silent), exam(state=silent)
+    canvas = draw(state(result=result(one)))
+    assert all(bar_length_px(canvas, place) == 0 for place in range(5))
+    leading = exam((0.1, 0.2, 0.6, 0.05, 0.05), state=silent)
+    np.testing.assert_array_equal(canvas, draw(state(result=result(leading))))
+    if silent is ExamState.COLLECTING:
+        assert int(np.argmax(other.probabilities)) == 2, "what the next line rests on"
+        turned = draw(state(result=result(exam((0.4, 0.2, 0.1, 0.25, 0.05), state=silent))))
+        assert np.any(canvas != turned), "what it leans to is shown"
+
+
 def test_the_winner_is_marked_only_when_it_is_in_the_set_and_enough_is_collected() -> None:
     row = LAYOUT.inside.bars[2]
 
@@ -190,7 +204,7 @@ def test_the_winner_is_marked_only_when_it_is_in_the_set_and_enough_is_collected
 
 
 def test_the_interval_moves_the_whisker() -> None:
-    wide = dataclasses.replace(exam(), high=np.array([0.9] * 5))
+    wide = structs.replace(exam(), high=np.array([0.9] * 5))
     row = LAYOUT.inside.bars[0]
     narrow_row = cut(draw(state(result=result())), row)
     wide_row = cut(draw(state(result=result(wide))), row)

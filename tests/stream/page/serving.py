@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.page.protocol import Kind, unpack
+from neurosono.stream.page.protocol import MessageKind, unpack_message
 from neurosono.stream.page.web import WebServer
 
 
@@ -52,18 +52,18 @@ def watch(server: WebServer, query: str = "", *, read_only: bool = False, **opti
     with connect(address, compression=None, proxy=None, max_size=None, **options) as client:
         message = client.recv(timeout=60)
         assert isinstance(message, bytes)
-        hello = unpack(message)[1]["hello"]
+        hello = unpack_message(message)[1]["hello"]
         assert (hello["late_ms"], hello["read_only"]) == (500, read_only)
         yield client
 
 
-def receive(client: ClientConnection, kind: Kind) -> tuple[dict[str, Any], bytes]:
+def receive(client: ClientConnection, kind: MessageKind) -> tuple[dict[str, Any], bytes]:
     """Return the next message of one kind, acknowledging every one on the way."""
     while True:
         message = client.recv(timeout=60)
         assert isinstance(message, bytes)
-        found, head, jpeg = unpack(message)
+        found, head, jpeg = unpack_message(message)
         if head["n"]:
             client.send(json.dumps({"ack": head["n"], "t_ms": 1.5, "painted": True}))
-        if found is kind and (kind is not Kind.STATUS or "about" in head):
+        if found is kind and (kind is not MessageKind.STATUS or "about" in head):
             return head, jpeg

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.stream.page.access import Access, split_host
+from neurosono.stream.page.access import Access, parse_allowed, split_host
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.page.protocol import Kind
+from neurosono.stream.page.protocol import MessageKind
 from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import make_status
 from tests.stream.page.serving import get, port_of, receive, serving, watch
@@ -63,7 +64,7 @@ def test_off_this_machine_a_token_is_made_and_asked_for():
                 watch(server, query).__enter__()
         with watch(server, f"?token={token}") as client:
             hub.publish_status(make_status(1))
-            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+            assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
 
 
 def test_a_token_is_asked_for_on_loopback_too_where_one_is_given():
@@ -91,7 +92,7 @@ def test_page_and_socket_travel_under_tls(tmp_path):
         assert page.status_code == 200
         with watch(server, ssl=trust) as client:
             hub.publish_status(make_status(0))
-            assert receive(client, Kind.STATUS)[0]["about"]["ai"] == "AI ON"
+            assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -127,3 +128,49 @@ def test_off_this_machine_an_address_or_its_own_name_is_accepted_but_no_other_na
     assert access.admits_host({"host": f"{socket.gethostname().upper()}:8443"})
     assert not access.admits_host({"host": "rebound.example:8443"})
     assert not access.admits_host({"host": "192.0.2.7:8444"})
+
+
+def test_behind_a_forward_it_answers_to_the_names_that_were_allowed():
+    with serving(allowed=(("localhost", 9000), ("scan.example", None))) as (_, server):
+        for host, status in (
+            ("localhost:9000", 200),
+            ("localhost:9001", 421),
+            ("scan.example", 200),
+            ("scan.example:8443", 200),
+            ("other.example", 421),
+        ):
+            token = urlsplit(server.url).query
+            assert get(server, f"/?{token}", headers={"host": host}).status_code == status
+        assert get(server, "/", headers={"host": "scan.example"}).status_code == 403
+
+
+def test_a_forward_on_this_machine_needs_no_token():
+    with serving(allowed=(("localhost", 9000),)) as (_, server):
+        assert urlsplit(server.url).query == ""
+
+        def knock(origin):
+            ours = socket.create_connection(("127.0.0.1", port_of(server)))
+            return connect("ws://localhost:9000/ws", sock=ours, origin=origin, proxy=None)
+
+        with knock("http://localhost:9000"):
+            pass
+        with pytest.raises(InvalidStatus):
+            knock("http://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("localhost:9000", ("localhost", 9000)),
+        ("Scan.Example", ("scan.example", None)),
+        ("[::1]:80", ("::1", 80)),
+    ],
+)
+def test_a_name_to_allow(value, read):
+    assert parse_allowed(value) == read
+
+
+@pytest.mark.parametrize("value", ["", "a:b", "http://a", "a:0", "a:70000", "a/b", "::1", "a b"])
+def test_a_name_that_cannot_be_allowed(value):
+    with pytest.raises(InputError, match="--allow-host"):
+        parse_allowed(value)

@@ -10,8 +10,8 @@ from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.stream.page.hub import MAX_COMMANDS, MAX_KEY_FRAMES, MAX_VIEWERS, Command, Hub
 from neurosono.stream.page.mailbox import STATUS_GAP_NS
 from neurosono.stream.page.protocol import (
-    Kind,
-    unpack,
+    MessageKind,
+    unpack_message,
 )
 from tests.browser.publisher import make_status
 
@@ -27,12 +27,14 @@ class Watcher:
         self.mailbox = hub.attach(self._filled.set)
         self.now_ns = 10 * STATUS_GAP_NS
 
-    def expect(self, kind: Kind, *, acknowledge: bool = True) -> tuple[dict[str, Any], bytes]:
+    def expect(
+        self, kind: MessageKind, *, acknowledge: bool = True
+    ) -> tuple[dict[str, Any], bytes]:
         """Return the next message of one kind, waiting for the encoder."""
         while True:
             self._filled.clear()
             while (message := self.mailbox.take(self.now_ns)) is not None:
-                found, head, jpeg = unpack(message)
+                found, head, jpeg = unpack_message(message)
                 if acknowledge:
                     self.mailbox.answer(head["n"], 0.0, self.now_ns)
                 if found is kind:
@@ -40,17 +42,17 @@ class Watcher:
             assert self._filled.wait(10), f"no {kind!r} came"
             self.now_ns += STATUS_GAP_NS
 
-    def await_waiting(self, kind: Kind) -> None:
+    def await_waiting(self, kind: MessageKind) -> None:
         """Wait until something of one kind waits in the mailbox; leave it there."""
         while (kind, None) not in self.mailbox._waiting:
             assert self._filled.wait(10), f"no {kind!r} came"
             self._filled.clear()
 
-    def take_all(self) -> list[Kind]:
+    def take_all(self) -> list[MessageKind]:
         """Return the kinds of all that may go now."""
         kinds = []
         while (message := self.mailbox.take(self.now_ns)) is not None:
-            kinds.append(unpack(message)[0])
+            kinds.append(unpack_message(message)[0])
         return kinds
 
 
@@ -67,7 +69,7 @@ def test_a_picture_arrives_as_published_with_its_status(hub):
     watcher = Watcher(hub)
     gradient = np.tile(np.arange(0, 240, 3, dtype=np.uint8), (60, 1))
     hub.publish(gradient, make_status(5))
-    head, jpeg = watcher.expect(Kind.PICTURE)
+    head, jpeg = watcher.expect(MessageKind.PICTURE)
     assert head["about"]["probabilities"] == make_status(5)["probabilities"]
     assert head["about"]["index"] == 5
     shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -85,7 +87,7 @@ def test_nothing_is_encoded_while_nobody_watches(hub):
 def test_every_viewer_gets_it_and_one_jpeg_serves_all(hub):
     watchers = [Watcher(hub) for _ in range(3)]
     hub.publish(GREY, make_status(1))
-    jpegs = {watcher.expect(Kind.PICTURE)[1] for watcher in watchers}
+    jpegs = {watcher.expect(MessageKind.PICTURE)[1] for watcher in watchers}
     assert len(jpegs) == 1
     assert hub.counts.encoded == 1
     assert hub.viewers() == 3
@@ -95,7 +97,7 @@ def test_a_status_without_a_living_ai_carries_no_opinion(hub):
     watcher = Watcher(hub)
     for ai in ("AI OFF", "AI STARTING", "NO SIGNAL"):
         hub.publish(GREY, make_status(1, ai=ai))
-        said = watcher.expect(Kind.PICTURE)[0]["about"]
+        said = watcher.expect(MessageKind.PICTURE)[0]["about"]
         assert said["ai"] == ai
         assert said["probabilities"] is said["low"] is said["high"] is said["state"] is None
         assert said["prediction_set"] == []
@@ -105,9 +107,9 @@ def test_a_heatmap_of_an_engine_that_died_is_not_sent_any_more(hub):
     watcher = Watcher(hub)
     hub.publish_status(make_status(1))
     hub.publish_heatmap(np.dstack([GREY] * 3), {"label": "normal", "seq": 1, "age_ms": 60.0})
-    watcher.await_waiting(Kind.HEATMAP)
+    watcher.await_waiting(MessageKind.HEATMAP)
     hub.publish_status(make_status(3, ai="AI OFF"))
-    assert Kind.HEATMAP not in watcher.take_all()
+    assert MessageKind.HEATMAP not in watcher.take_all()
 
 
 def test_a_heatmap_has_an_age_or_is_refused(hub):
@@ -117,7 +119,7 @@ def test_a_heatmap_has_an_age_or_is_refused(hub):
     watcher = Watcher(hub)
     hub.publish_status(make_status(0, pts_s=10.0, age_ms=40.0))
     hub.publish_heatmap(picture, {"label": "normal", "seq": 1, "pts_s": 9.8})
-    age_ms = watcher.expect(Kind.HEATMAP)[0]["about"]["age_ms"]
+    age_ms = watcher.expect(MessageKind.HEATMAP)[0]["about"]["age_ms"]
     assert 240.0 <= age_ms < 10_000.0
 
 
@@ -127,14 +129,14 @@ def test_a_second_read_shows_no_opinion_until_the_exam_ends(hub):
     hub.publish_evidence("normal", GREY, {"probability": 0.9})
     hub.publish_key_frame("k1", GREY, {"label": "normal", "verdict": "proposed"})
     hub.publish_heatmap(np.dstack([GREY] * 3), {"label": "normal", "seq": 1, "age_ms": 1.0})
-    about = watcher.expect(Kind.KEY_FRAME)[0]["about"]
+    about = watcher.expect(MessageKind.KEY_FRAME)[0]["about"]
     assert (about["key_frame_id"], "label" in about) == ("k1", False)
     hub.publish(GREY, make_status(2, mode="second-read"))
-    assert watcher.expect(Kind.PICTURE)[0]["about"]["probabilities"] is None
+    assert watcher.expect(MessageKind.PICTURE)[0]["about"]["probabilities"] is None
     watcher.now_ns += STATUS_GAP_NS
-    assert {Kind.EVIDENCE, Kind.HEATMAP}.isdisjoint(watcher.take_all())
+    assert {MessageKind.EVIDENCE, MessageKind.HEATMAP}.isdisjoint(watcher.take_all())
     hub.publish_status(make_status(3, mode="second-read", ended=True))
-    assert watcher.expect(Kind.EVIDENCE)[0]["about"]["label"] == "normal"
+    assert watcher.expect(MessageKind.EVIDENCE)[0]["about"]["label"] == "normal"
 
 
 def test_who_comes_later_gets_the_evidence_of_this_exam_only(hub):
@@ -144,7 +146,7 @@ def test_who_comes_later_gets_the_evidence_of_this_exam_only(hub):
     hub.publish_status(make_status(2, exam="second"))
     hub.publish_evidence("rachischisis", GREY, {"rank": 1})
     watcher = Watcher(hub)
-    about = watcher.expect(Kind.EVIDENCE)[0]["about"]
+    about = watcher.expect(MessageKind.EVIDENCE)[0]["about"]
     assert (about["label"], about["rank"], about["exam"]) == ("rachischisis", 1, "second")
     assert watcher.take_all() == []
 
@@ -154,7 +156,8 @@ def test_kept_frames_are_bounded_and_the_newest_stay(hub):
         hub.publish_key_frame(f"k{number}", GREY, {"label": None, "verdict": "proposed"})
     watcher = Watcher(hub)
     found = [
-        watcher.expect(Kind.KEY_FRAME)[0]["about"]["key_frame_id"] for _ in range(MAX_KEY_FRAMES)
+        watcher.expect(MessageKind.KEY_FRAME)[0]["about"]["key_frame_id"]
+        for _ in range(MAX_KEY_FRAMES)
     ]
     assert found == [f"k{number}" for number in range(5, MAX_KEY_FRAMES + 5)]
 
@@ -162,7 +165,7 @@ def test_kept_frames_are_bounded_and_the_newest_stay(hub):
 def test_thumbnails_are_small(hub):
     watcher = Watcher(hub)
     hub.publish_evidence("normal", np.zeros((600, 800), np.uint8), {})
-    _, jpeg = watcher.expect(Kind.EVIDENCE)
+    _, jpeg = watcher.expect(MessageKind.EVIDENCE)
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert decoded.shape == (240, 320)
 

@@ -9,12 +9,12 @@ from neurosono.stream.page.mailbox import (
     Mailbox,
     Parcel,
 )
-from neurosono.stream.page.protocol import Kind, encode_json, unpack
+from neurosono.stream.page.protocol import MessageKind, encode_json, unpack_message
 
 MS = 1_000_000
 
 
-def parcel(kind: Kind, number: int, slot: Any = None) -> Parcel:
+def parcel(kind: MessageKind, number: int, slot: Any = None) -> Parcel:
     return Parcel(kind, encode_json({"number": number}), number * MS, slot=slot)
 
 
@@ -25,14 +25,14 @@ def mailbox() -> Mailbox:
 def numbers(box: Mailbox, now_ns: int) -> list[int]:
     found = []
     while (message := box.take(now_ns)) is not None:
-        found.append(unpack(message)[1]["about"]["number"])
+        found.append(unpack_message(message)[1]["about"]["number"])
     return found
 
 
 def test_the_newest_picture_wins_and_what_it_replaced_is_counted():
     box = mailbox()
     for number in range(10):
-        box.put(parcel(Kind.PICTURE, number))
+        box.put(parcel(MessageKind.PICTURE, number))
     assert numbers(box, 0) == [9]
     assert box.replaced == 9
 
@@ -41,7 +41,7 @@ def test_pictures_go_only_as_far_as_they_are_acknowledged():
     box = mailbox()
     sent = []
     for number in range(10):
-        box.put(parcel(Kind.PICTURE, number))
+        box.put(parcel(MessageKind.PICTURE, number))
         sent += numbers(box, 0)
     assert sent == [0, 1][:PICTURE_CREDIT]
     assert box.answer(1, 0.0, 7 * MS) == Answer(7.0, None)
@@ -52,7 +52,7 @@ def test_a_sleeping_viewer_holds_a_bounded_number_of_messages():
     box = mailbox()
     taken = 0
     for number in range(1000):
-        for kind in Kind:
+        for kind in MessageKind:
             box.put(parcel(kind, number))
         now_ns = number * STATUS_GAP_NS
         taken += len(numbers(box, now_ns))
@@ -63,14 +63,14 @@ def test_a_sleeping_viewer_holds_a_bounded_number_of_messages():
 def test_a_viewer_without_credit_for_pictures_still_hears_how_things_stand():
     box = mailbox()
     for number in range(3):
-        box.put(parcel(Kind.PICTURE, number))
+        box.put(parcel(MessageKind.PICTURE, number))
         numbers(box, 0)
     times_ns = []
     for step in range(1, 100):
-        box.put(parcel(Kind.STATUS, step))
+        box.put(parcel(MessageKind.STATUS, step))
         while (message := box.take(step * 10 * MS)) is not None:
-            kind, head, _ = unpack(message)
-            assert kind is Kind.STATUS
+            kind, head, _ = unpack_message(message)
+            assert kind is MessageKind.STATUS
             times_ns.append(step * 10 * MS)
             box.answer(head["n"], 0.0, step * 10 * MS)
     gaps = [later - earlier for earlier, later in pairwise(times_ns)]
@@ -80,10 +80,10 @@ def test_a_viewer_without_credit_for_pictures_still_hears_how_things_stand():
 
 def test_a_status_newer_than_the_picture_is_not_swallowed_by_it():
     box = mailbox()
-    box.put(parcel(Kind.PICTURE, 0))
+    box.put(parcel(MessageKind.PICTURE, 0))
     assert numbers(box, 0) == [0]
-    box.put(parcel(Kind.PICTURE, 1))
-    box.put(parcel(Kind.STATUS, 2))
+    box.put(parcel(MessageKind.PICTURE, 1))
+    box.put(parcel(MessageKind.STATUS, 2))
     assert numbers(box, 0) == [1]
     assert numbers(box, STATUS_GAP_NS) == [2]
 
@@ -92,11 +92,11 @@ def test_a_viewer_that_keeps_up_hears_an_answer_at_once():
     box = mailbox()
     for number in range(0, 10, 2):
         now_ns = number * MS
-        box.put(parcel(Kind.PICTURE, number))
+        box.put(parcel(MessageKind.PICTURE, number))
         assert numbers(box, now_ns) == [number]
-        box.put(parcel(Kind.STATUS, number + 1))
+        box.put(parcel(MessageKind.STATUS, number + 1))
         assert numbers(box, now_ns) == [number + 1]
-        box.put(parcel(Kind.STATUS, number + 1))
+        box.put(parcel(MessageKind.STATUS, number + 1))
         assert numbers(box, now_ns) == [], "it has not even said that it had the one before"
         for sent in (number + 1, number + 2):
             box.answer(sent, 0.0, now_ns)
@@ -104,10 +104,10 @@ def test_a_viewer_that_keeps_up_hears_an_answer_at_once():
 
 def test_the_page_can_tell_how_long_a_message_was_held():
     box = mailbox()
-    box.put(parcel(Kind.PICTURE, 3))
-    head = unpack(box.take(10 * MS) or b"")[1]
+    box.put(parcel(MessageKind.PICTURE, 3))
+    head = unpack_message(box.take(10 * MS) or b"")[1]
     assert (head["held_ms"], head["sent_ms"]) == (7.0, 10.0)
     assert "echo" not in head
     box.answer(head["n"], 1234.5, 15 * MS)
-    box.put(parcel(Kind.PICTURE, 16))
-    assert unpack(box.take(18 * MS) or b"")[1]["echo"] == {"t_ms": 1234.5, "held_ms": 3.0}
+    box.put(parcel(MessageKind.PICTURE, 16))
+    assert unpack_message(box.take(18 * MS) or b"")[1]["echo"] == {"t_ms": 1234.5, "held_ms": 3.0}

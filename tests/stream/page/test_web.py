@@ -10,7 +10,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.mailbox import PICTURE_CREDIT
-from neurosono.stream.page.protocol import Kind
+from neurosono.stream.page.protocol import MessageKind
 from neurosono.stream.page.viewing import MAX_REFUSED
 from neurosono.stream.page.web import WebServer
 from neurosono.stream.view import palette
@@ -75,7 +75,7 @@ def test_two_viewers_and_one_sleeps():
     with serving() as (hub, server), watch(server) as awake, watch(server) as asleep:
         for index in range(200):
             hub.publish(GREY, make_status(index))
-            head, jpeg = receive(awake, Kind.PICTURE)
+            head, jpeg = receive(awake, MessageKind.PICTURE)
             assert head["about"]["index"] == index
             assert len(jpeg) > 500
         sleeping = max(hub.mailboxes(), key=lambda box: box.replaced)
@@ -84,7 +84,7 @@ def test_two_viewers_and_one_sleeps():
         told = get(server, "/metrics").text
         assert f"neurosono_display_replaced {sum(b.replaced for b in hub.mailboxes())}\n" in told
         assert hub.counts.painted >= 199  # the last acknowledgement may still be under way
-        assert receive(asleep, Kind.PICTURE)[0]["about"]["index"] < 100  # what waited in TCP
+        assert receive(asleep, MessageKind.PICTURE)[0]["about"]["index"] < 100  # what waited in TCP
 
 
 def test_a_viewer_that_never_reads_costs_no_memory_and_no_time():
@@ -93,14 +93,14 @@ def test_a_viewer_that_never_reads_costs_no_memory_and_no_time():
         deaf = open_deaf_viewer(port_of(server))
         try:
             hub.publish(noise, make_status(0))
-            receive(awake, Kind.PICTURE)
+            receive(awake, MessageKind.PICTURE)
             before = psutil.Process().memory_info().rss
             worst_s = 0.0
             for index in range(150):  # 150 times 400 kB would be 60 MB
                 began_s = time.monotonic()
                 hub.publish(noise, make_status(index))
                 worst_s = max(worst_s, time.monotonic() - began_s)
-                receive(awake, Kind.PICTURE)
+                receive(awake, MessageKind.PICTURE)
             assert hub.viewers() == 2
             assert psutil.Process().memory_info().rss - before < 20e6
             assert worst_s < 0.25
@@ -161,7 +161,7 @@ def test_commands_reach_the_session_and_nonsense_ends_the_connection():
         for _ in range(MAX_REFUSED - 1):
             client.send(b"\x00\x01")
         with pytest.raises(ConnectionClosed):
-            receive(client, Kind.PICTURE)
+            receive(client, MessageKind.PICTURE)
 
 
 def test_a_read_only_screen_asks_for_nothing():
@@ -170,7 +170,7 @@ def test_a_read_only_screen_asks_for_nothing():
         client.send('{"ack": 99, "t_ms": 1}')
         for index in range(PICTURE_CREDIT + 1):  # the last needs an answer that came after those
             hub.publish(GREY, make_status(index))
-            receive(client, Kind.PICTURE)
+            receive(client, MessageKind.PICTURE)
         assert hub.commands() == []
         assert hub.counts.commands_refused == 1
 

@@ -67,7 +67,8 @@ def test_the_first_rule_wins_and_patients_are_shared_within_a_database(tmp_path:
         SourceRule("femur", ("b/*",), "other", "DB", r"(P\d)_"),
     )
     found = {
-        name: (rule.label, rule.patient_of(name)) for name, rule in find_files(tmp_path, rules)
+        each.path: (each.rule.label, each.rule.patient_of(each.path))
+        for each in find_files(tmp_path, rules)
     }
     assert found == {
         "a/P1_x.png": ("head", "DB:P1"),

@@ -1,6 +1,7 @@
 """A gate is made from data to folder, measured on patients it had not seen, and taken up again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.gate import Gate
 from neurosono.engine.gate_folder import add_gate, read_entry
-from neurosono.training.gate.data import GateData, write_gate_data
+from neurosono.training.gate.data import PHANTOM, GateData, write_gate_data
 from neurosono.training.gate.evaluate import evaluate_gate
 from neurosono.training.gate.familiarity import fit_ranks, fit_whitening, measure
+from neurosono.training.gate.leave_out import leave_out, name_groups
 from neurosono.training.gate.metrics import NEVER, Answers, choose_plane_limits, describe_gate
 from neurosono.training.gate.run import GateRun
 from neurosono.training.gate.train import PLANES, GateRecipe
@@ -135,3 +137,34 @@ def test_distances_grow_away_from_every_group_and_rank_by_the_stricter_kind() ->
     distances, shares = fit_ranks(np.linspace(0, 1, 101), np.linspace(0, 2, 101))
     assert np.interp(1.0, distances, shares) == pytest.approx(0.5, abs=0.02)
     assert shares[-1] == 1.0
+
+
+def test_each_source_or_machine_is_left_out_with_its_patients(
+    data: GateData, tmp_path: Path
+) -> None:
+    rows = [
+        replace(row, patient=f"{'east' if number % 3 else 'west'}:{row.path}", machine="")
+        if row.source != PHANTOM
+        else row
+        for number, row in enumerate(data.rows)
+    ]
+    rows[0] = replace(rows[0], machine="one")
+    known = replace(data, rows=tuple(rows))
+    assert set(name_groups(known, "source")) == {"", "east", "west"}
+    with pytest.raises(InputError, match="fewer than two machines"):
+        name_groups(known, "machine")
+    with pytest.raises(InputError, match="--by must be one of"):
+        name_groups(known, "hospital")
+    trained: list[str] = []
+    job = GateRun(known, tmp_path / "work", replace(RECIPE, batches=8))
+    found = leave_out(job, "source", lambda name, *_: trained.append(name))
+    assert set(found["groups"]) == {"east", "west"}
+    assert {name.rpartition("-")[0] for name in trained} == {
+        *("without-source-east", "without-source-west")
+    }
+    pooled = found["pooled"]
+    frames = pooled["heads_and_spines_refused"]["frames"], pooled["others_refused"]["frames"]
+    assert frames == (12, 12), "each real frame once, and no phantom"
+    trained.clear()
+    assert leave_out(job, "source", lambda name, *_: trained.append(name)) == found
+    assert not trained, "finished networks are taken up"

@@ -28,8 +28,11 @@ from neurosono.training.report import (
     write_held_out_report,
     write_report,
 )
-from neurosono.training.report.pictures import lay_over
+from neurosono.training.report.page import render_page
+from neurosono.training.report.pictures import FramePictures, lay_over
+from neurosono.training.report.published import PUBLISHED
 from neurosono.training.report.worst import choose_worst
+from tests.support.pages import assert_harmless, poison
 from tests.training.conftest import write_cohort
 from tests.training.simulated import LABELS, make_exams, simulate
 
@@ -131,6 +134,14 @@ def test_what_comes_from_outside_is_escaped(given: Given) -> None:
     assert "A &amp; B" in given.page
     assert "&lt;b&gt;only tests" in given.page
     assert "<b>only tests" not in given.page
+
+
+def test_no_word_of_a_report_becomes_a_tag(given: Given) -> None:
+    row = next(frame["row"] for exam in given.report["worst"] for frame in exam["frames"])
+    pictures = {row: FramePictures("data:,", "data:,", "data:,", unseen=False)}
+    hostile = poison({name: part for name, part in given.report.items() if name != "published"})
+    said = assert_harmless(render_page(hostile | {"published": PUBLISHED}, pictures))
+    assert said > 50
 
 
 def test_patients_appear_as_pseudonyms_only(given: Given) -> None:

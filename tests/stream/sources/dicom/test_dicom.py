@@ -271,6 +271,55 @@ def test_the_regions_that_the_file_declares(tmp_path):
     assert source.us_regions == {0: ((4, 5, 40, 40), (0, 0, 64, 48))}
 
 
+def measured_region(**said):
+    item = Dataset()
+    item.RegionSpatialFormat = 1
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
+    item.PhysicalDeltaX = item.PhysicalDeltaY = 0.0125
+    for keyword, value in said.items():
+        setattr(item, keyword, value)
+    return item
+
+
+TRACE = measured_region(RegionSpatialFormat=3, PhysicalUnitsXDirection=4, PhysicalDeltaX=0.5)
+
+
+@pytest.mark.parametrize(
+    ("regions", "spacing", "mm_per_px"),
+    [
+        ([measured_region()], None, 0.125),
+        ([measured_region(PhysicalDeltaY=-0.0125)], [0.5, 0.5], 0.125),
+        ([measured_region(), TRACE], None, 0.125),
+        ([TRACE], [0.5, 0.5], 0.5),
+        ([Dataset()], [0.5, 0.501], 0.5005),
+        (None, [0.5, 0.5], 0.5),
+        (None, None, None),
+        (None, [0.5, 0.4], None),
+        (None, [0.0, 0.0], None),
+        (None, [400.0, 400.0], None),
+        ([measured_region(PhysicalDeltaX=0.02)], None, None),
+        ([measured_region(PhysicalDeltaX=float("nan"))], None, None),
+        (
+            [measured_region(), measured_region(PhysicalDeltaX=0.02, PhysicalDeltaY=0.02)],
+            None,
+            None,
+        ),
+    ],
+)
+def test_how_large_a_pixel_is_stands_in_the_header(tmp_path, regions, spacing, mm_per_px):
+    dataset = make_dataset(RGB)
+    if regions is not None:
+        dataset.SequenceOfUltrasoundRegions = regions
+    if spacing is not None:
+        dataset.PixelSpacing = spacing
+    pictures = list(open_source([str(save(dataset, tmp_path / "a.dcm"))]).pictures())
+    origin = None if mm_per_px is None else "dicom"
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert picture.scale.mm_per_px == (None if mm_per_px is None else pytest.approx(mm_per_px))
+        assert picture.scale.mm_per_px_from == origin
+
+
 def read_until_break(path):
     pictures = []
     try:
@@ -376,7 +425,7 @@ def of_unknown_compression():
     [
         (without_pixels, "no pixel data"),
         (of_one_bit, "not of 8 to 16"),
-        (of_video, "compressed video"),
+        (of_video, "cannot use"),
         (of_unknown_compression, "cannot use"),
         (lambda: make_dataset(RGB, Rows=4000), "cannot use"),
         (lambda: make_dataset(RGB, "CMYK"), "CMYK"),
@@ -427,8 +476,8 @@ def test_pillow_and_pylibjpeg_are_not_needed(tmp_path):
         compress(save(make_dataset(RGB), tmp_path / f"{name}.dcm"), syntax)
     code = (
         "import sys\nfor m in ('PIL', 'pylibjpeg', 'openjpeg'): sys.modules[m] = None\n"
-        "from stream.sources import open_source\n"
-        f"print(sum(1 for _ in open_source([{str(tmp_path)!r}]).pictures()))"
+        "from neurosono.stream.sources import open_source\n"
+        f"print(sum(1 for _ in open_source([{str(tmp_path)!r}], mixed=True).pictures()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "16"

@@ -274,7 +274,7 @@ def test_a_change_of_size_in_the_middle(tmp_path):
     pictures = list(source.pictures())
     assert [p.pixels.shape for p in pictures] == [(48, 64)] * 12 + [(80, 96)] * 12
     assert np.diff([p.pts_s for p in pictures]).min() > 0
-    assert source.repaired_timestamps == 1
+    assert source.repaired_timestamps == 0
 
 
 def test_sound_beside_the_pictures_is_no_trouble(tmp_path):

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -6,8 +7,10 @@ import pytest
 from conftest import make_picture, write_clip
 
 from neurosono.engine.contracts.errors import SourceError
+from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.sources import open_source
 from neurosono.stream.sources.files.folder import list_media, natural_key
+from neurosono.stream.sources.left_out import count_reasons, tell_left_out
 
 
 def write_png(path, index=0):
@@ -40,7 +43,7 @@ def test_natural_order():
     ]
 
 
-def test_hidden_files_and_junk_are_passed_over_and_others_counted(tmp_path):
+def test_every_file_that_is_not_used_is_told_with_its_reason(tmp_path):
     write_png(tmp_path / "a.png")
     write_png(tmp_path / ".hidden" / "b.png")
     write_png(tmp_path / "__MACOSX" / "b.png")
@@ -51,7 +54,17 @@ def test_hidden_files_and_junk_are_passed_over_and_others_counted(tmp_path):
     (tmp_path / "nothing").write_bytes(b"")
     source = open_source([str(tmp_path)])
     assert source.description == "1 still (png)"
-    assert source.ignored_files == 3
+    assert count_reasons(source.left_out) == {
+        "empty": 1,
+        "hidden": 1,
+        "made by a file browser": 5,
+        "no kind of picture": 2,
+    }
+    told = tell_left_out(source.left_out)
+    assert "not used: 'LICENSE': no kind of picture" in told
+    assert "not used: '.hidden/b.png': hidden" in told
+    with pytest.raises(SourceError, match=r"--strict.*LICENSE"):
+        open_source([str(tmp_path)], strict=True)
 
 
 @pytest.mark.parametrize("name", ["bad.mp4", "bad.png", "bad.dcm", "bad.GIF"])
@@ -68,6 +81,21 @@ def test_media_without_a_suffix_are_found(tmp_path):
     write_png(tmp_path / "a.png").rename(tmp_path / "a")
     write_clip(tmp_path / "b.mkv").rename(tmp_path / "b")
     assert open_source([str(tmp_path)]).description == "1 clip (mkv), 1 still (png)"
+
+
+def test_all_files_that_cannot_be_used_are_told_at_once(tmp_path):
+    write_png(tmp_path / "a.png")
+    for name in ("b.png", "c.mp4", "d.dcm"):
+        (tmp_path / name).write_bytes(b"words that are no picture")
+    with pytest.raises(SourceError, match=r"3 files.*b\.png.*c\.mp4.*d\.dcm"):
+        open_source([str(tmp_path)])
+
+
+def test_names_that_are_no_text_can_be_told(tmp_path):
+    write_png(tmp_path / "a.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.txt")).write_text("words")
+    (line,) = tell_left_out(open_source([str(tmp_path)]).left_out)
+    assert line.encode() == rb"not used: 'M\udcfcller.txt': no kind of picture"
 
 
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
@@ -89,11 +117,29 @@ def test_a_folder_without_media_is_refused(tmp_path):
         open_source([str(tmp_path)])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path):
-    write_png(tmp_path / "a.png")
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0)
-    with pytest.raises(SourceError, match="permissions"):
-        open_source([str(tmp_path)])
-    locked.chmod(0o700)
+@pytest.fixture
+def nobody():
+    """Be a user without rights, where the tests are run by root."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("below", ["", "a.png", "deep/a.png"])
+def test_a_folder_that_may_not_be_read_or_entered_is_refused(below, nobody):
+    with tempfile.TemporaryDirectory() as folder:
+        locked = Path(folder) / "locked"
+        locked.mkdir(mode=0)
+        with pytest.raises(SourceError, match="permissions"):
+            open_source([str(locked / below)])
+        with pytest.raises(SourceError, match="permissions"):
+            ReplayOptions(sources=(str(locked / "a.png"),), out=Path(folder)).check_sources()
+        locked.chmod(0o700)
+
+
+def test_a_name_that_cannot_be_is_refused():
+    with pytest.raises(SourceError, match="too long"):
+        open_source(["a" * 5000])

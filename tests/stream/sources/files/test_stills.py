@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ from conftest import make_picture
 
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.stream.sources import open_source
+from neurosono.stream.sources.left_out import Reason, count_reasons
 
 
 def write_still(path: Path, pixels, *parameters) -> Path:
@@ -114,3 +116,70 @@ def test_real_stills_of_one_patient_are_one_exam(real_data, tmp_path):
     for image in chosen:
         expected = cv2.imread(str(image)).shape[:2]
         assert expected in {picture.pixels.shape[:2] for picture in pictures}
+
+
+def make_tiff(pages, photometric=1, kinds=None):
+    """Return a TIFF of grey pages, each 8 or 16 bits; `kinds` are their NewSubfileTypes."""
+    out, link = bytearray(b"II*\0\0\0\0\0"), 4
+    for number, page in enumerate(pages):
+        height, width = page.shape
+        at = len(out)
+        out += page.astype(page.dtype.newbyteorder("<")).tobytes()
+        fields = [
+            *((254, 4, 0 if kinds is None else kinds[number]), (256, 3, width), (257, 3, height)),
+            *((258, 3, 8 * page.itemsize), (259, 3, 1), (262, 3, photometric), (273, 4, at)),
+            *((277, 3, 1), (278, 3, height), (279, 4, page.nbytes)),
+        ]
+        out[link : link + 4] = struct.pack("<I", len(out))
+        out += struct.pack("<H", len(fields))
+        out += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
+        link = len(out)
+        out += bytes(4)
+    return bytes(out)
+
+
+def shown(path, data):
+    path.write_bytes(data)
+    source = open_source([str(path)])
+    return [each.pixels for each in source.pictures()], count_reasons(source.left_out)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_white_may_be_zero_in_a_tiff(tmp_path, depth, photometric):
+    grey = make_picture(5)[..., 0]
+    stored = grey.astype(depth) * (257 if depth == np.uint16 else 1)
+    stored = stored if photometric else np.iinfo(depth).max - stored
+    (page,), _ = shown(tmp_path / "a.tif", make_tiff([stored], photometric))
+    np.testing.assert_array_equal(page, grey)
+
+
+def test_smaller_copies_in_a_tiff_are_told(tmp_path):
+    grey = make_picture(5)[..., 0]
+    pages = [grey, grey[::4, ::4].copy(), make_picture(9)[..., 0]]
+    found, told = shown(tmp_path / "a.tif", make_tiff(pages, kinds=[0, 1, 0]))
+    assert [each.shape for each in found] == [(48, 64), (48, 64)]
+    assert told == {str(Reason.THUMBNAIL): 1}
+    with pytest.raises(SourceError, match="only a smaller copy"):
+        shown(tmp_path / "b.tif", make_tiff(pages[1:2], kinds=[1]))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_fewer_bits_in_sixteen_are_shown_at_full_brightness(tmp_path, bits, suffix):
+    grey = make_picture(5)[..., 0]
+    stored = grey.astype(np.uint16) << (bits - 8)
+    data = cv2.imencode(f".{suffix}", stored)[1].tobytes()
+    (page,), _ = shown(tmp_path / f"a.{suffix}", data)
+    np.testing.assert_array_equal(page, grey)
+
+
+def test_the_pictures_of_an_mpo(tmp_path):
+    pictures = [make_picture(5), make_picture(9), cv2.resize(make_picture(5), (16, 12))]
+    encoded = [cv2.imencode(".jpg", each)[1].tobytes() for each in pictures]
+    index = b"\xff\xe2" + struct.pack(">H", 10) + b"MPF\0II*\0"
+    data = encoded[0][:2] + index + encoded[0][2:] + bytes(8) + b"".join(encoded[1:])
+    for suffix in ("mpo", "jpg"):
+        found, told = shown(tmp_path / f"a.{suffix}", data)
+        assert [round(each[-1, -1].mean()) for each in found] == pytest.approx([28, 44], abs=2)
+        assert told == {str(Reason.THUMBNAIL): 1}

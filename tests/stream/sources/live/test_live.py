@@ -312,8 +312,8 @@ def test_a_change_of_size_in_mid_stream_is_told() -> None:
         with playing(UdpTransmitter(HOST, port), Screens(screens), loop=False):
             taken = take_until(live, lambda taken: taken and taken[-1].pixels.shape[0] == 360)
     assert_times_rise(taken)
-    (change,) = heard.fields("resolution-change")
-    assert (change["from_px"], change["to_px"]) == ([320, 240], [480, 360])
+    (change,) = heard.fields("size-change")
+    assert (change["width_px"], change["height_px"]) == (480, 360)
     assert (taken[0].clip, taken[0].pixels.shape[:2]) == (0, (240, 320))
     assert taken[-1].clip == 1
 

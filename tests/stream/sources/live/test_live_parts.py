@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from neurosono.stream.sources.live.backlog import Backlog, MediaAge, Verdict
+from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge
 from neurosono.stream.sources.live.clock import LiveClock
 from neurosono.stream.sources.live.latest import Latest, SlotCounts
 from neurosono.stream.sources.live.receiver import listen_udp
@@ -112,16 +112,16 @@ def test_times_rise_whatever_comes() -> None:
 def test_late_packets_are_decoded_and_far_late_ones_dropped_up_to_a_key_picture() -> None:
     backlog = Backlog(late_ms=100, far_behind_ms=500)
     steps = [
-        (5, True, False, Verdict.SHOW),
-        (150, True, False, Verdict.DECODE),
-        (90, True, False, Verdict.SHOW),
-        (600, True, False, Verdict.DROP),
-        (600, True, True, Verdict.DROP),  # old itself
-        (300, True, False, Verdict.DROP),  # builds on what was dropped
-        (90, False, False, Verdict.DROP),
-        (250, True, True, Verdict.DECODE),
-        (80, True, False, Verdict.SHOW),
-        (900, False, False, Verdict.SHOW),  # old, but nothing newer is here
+        (5, True, False, Handling.SHOW),
+        (150, True, False, Handling.DECODE),
+        (90, True, False, Handling.SHOW),
+        (600, True, False, Handling.DROP),
+        (600, True, True, Handling.DROP),  # old itself
+        (300, True, False, Handling.DROP),  # builds on what was dropped
+        (90, False, False, Handling.DROP),
+        (250, True, True, Handling.DECODE),
+        (80, True, False, Handling.SHOW),
+        (900, False, False, Handling.SHOW),  # old, but nothing newer is here
     ]
     for age_ms, is_followed, alone, expected in steps:
         verdict = backlog.judge(

@@ -17,15 +17,15 @@ changes little (`stream.keep.proposals.OTHER_VIEW` holds what was measured)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Glance:
     """`quality` ranks pictures of one exam, 0 to 1; `appearance` is `(CELLS, CELLS)` float32."""
 
     quality: float
     appearance: NDArray[np.float32]
 
 
-def look_at(pixels: NDArray[np.uint8]) -> Look:
-    """Look at a region, `(H, W)` grey or `(H, W, 3)` BGR uint8.
+def glance_at(pixels: NDArray[np.uint8]) -> Glance:
+    """Glance at a region, `(H, W)` grey or `(H, W, 3)` BGR uint8.
 
     Quality is the share of the region with echoes, times their sharpness: the mean step between
     neighbours over the mean level, where there are echoes. So a blurred, a dark or a half empty
@@ -37,7 +37,7 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
     thin = np.ascontiguousarray(pixels[::step, ::step])
     levels = to_grey(np.asarray(cv2.resize(thin, size, interpolation=cv2.INTER_AREA), np.uint8))
     cells = cv2.resize(levels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-    return Look(_score(levels), np.asarray(cells, dtype=np.float32))
+    return Glance(_score(levels), np.asarray(cells, dtype=np.float32))
 
 
 def _score(levels: NDArray[np.uint8]) -> float:
@@ -56,7 +56,7 @@ def _score(levels: NDArray[np.uint8]) -> float:
     return count / float(lit.size) * min(1.0, step / max(1.0, level))
 
 
-def view_distance(one: Look, other: Look) -> float:
+def view_distance(one: Glance, other: Glance) -> float:
     """Return how unlike two views are: 0 for the same, 1 for unrelated, up to 2.
 
     One minus the correlation of their levels, over the cells in which either has echoes: what is

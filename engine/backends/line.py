@@ -1,0 +1,154 @@
+"""One kept HTTP connection whose every answer has a deadline."""
+
+import json
+import socket
+import ssl
+import time
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from neurosono.engine.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+MOST_ANSWER_BYTES = 64 << 20
+"""37 members of 5 classes answer in 60 KB; more than this is no answer of ours."""
+
+
+class NoAnswerError(Exception):
+    """The server did not say what it was asked, for a reason in words."""
+
+
+class _Deadline(socket.socket):
+    """A socket whose every wait ends at one moment: its own timeout is a read's only."""
+
+    deadline_s = float("inf")
+
+    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
+        _hurry(self)
+        return super().recv_into(buffer, nbytes, flags)
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
+        _hurry(self)
+        super().sendall(data, flags)
+
+
+class _SecureDeadline(ssl.SSLSocket):
+    deadline_s = float("inf")
+
+    def recv_into(
+        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
+    ) -> int:
+        _hurry(self)
+        return super().recv_into(buffer, nbytes, flags)
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
+        _hurry(self)
+        super().sendall(data, flags)
+
+
+def _hurry(one: _Deadline | _SecureDeadline) -> None:
+    left_s = one.deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    one.settimeout(min(left_s, 3600.0))
+
+
+class Line:
+    """One kept connection to one server; opened anew after whatever went wrong."""
+
+    def __init__(self, url: str, token: str | None, authority: str | None) -> None:
+        parts = urlsplit(url)
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+            raise InputError(f"--server takes http://HOST:PORT or https://HOST:PORT, found {url!r}")
+        self._host, self._port = host, port or (443 if parts.scheme == "https" else 8000)
+        self._context = _open_context(authority) if parts.scheme == "https" else None
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._connection: HTTPConnection | None = None
+        self._socket: _Deadline | _SecureDeadline | None = None
+
+    def ask_json(self, path: str, limit_s: float) -> dict[str, Any]:
+        """Return the object that stands at `path`; raises `NoAnswerError`."""
+        _, content = self.ask("GET", path, limit_s)
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            raise NoAnswerError("what it says is no JSON") from error
+        if not isinstance(found, dict):
+            raise NoAnswerError("what it says is no JSON object")
+        return found
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        limit_s: float,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[HTTPResponse, bytes]:
+        """Ask once and return the answer with its content; raises `NoAnswerError`."""
+        deadline_s = time.monotonic() + limit_s
+        try:
+            connection = self._connect(deadline_s)
+            connection.request(method, path, body, self._headers | (headers or {}))
+            response = connection.getresponse()
+            content = response.read(MOST_ANSWER_BYTES + 1)
+        except TimeoutError as error:
+            self.close()
+            raise NoAnswerError(f"nothing within {limit_s * 1e3:.0f} ms") from error
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise NoAnswerError(_say(error)) from error
+        if response.status != 200:
+            raise NoAnswerError(f"HTTP {response.status} {response.reason}".strip())
+        if len(content) > MOST_ANSWER_BYTES:
+            self.close()
+            raise NoAnswerError(f"an answer of over {MOST_ANSWER_BYTES >> 20} MiB")
+        return response, content
+
+    def close(self) -> None:
+        """Drop the connection; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._socket = None, None
+
+    def _connect(self, deadline_s: float) -> HTTPConnection:
+        if self._connection is None or self._connection.sock is None:
+            self.close()
+            left_s = max(1e-3, deadline_s - time.monotonic())
+            plain = socket.create_connection((self._host, self._port), left_s)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is None:
+                self._connection = HTTPConnection(self._host, self._port)
+                self._socket = _Deadline(fileno=plain.detach())
+            else:
+                self._connection = HTTPSConnection(self._host, self._port, context=self._context)
+                secure = self._context.wrap_socket(plain, server_hostname=self._host)
+                assert isinstance(secure, _SecureDeadline)
+                self._socket = secure
+            self._connection.sock = self._socket
+        assert self._socket is not None
+        self._socket.deadline_s = deadline_s
+        return self._connection
+
+
+def _open_context(authority: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"{authority} holds no certificates in PEM form: {error}") from error
+    context.sslsocket_class = _SecureDeadline
+    return context
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,38 @@
+"""Which inference server judges, and how it is reached."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurosono.engine.contracts.errors import InputError
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that speaks the Open Inference Protocol, as the user named it.
+
+    `url` is `http://HOST:PORT` or `https://…`; `token_file` holds what goes along as a bearer
+    token, `authority` the certificates (PEM) that vouch for the server. With `fallback` an engine
+    of this host takes over where the server fails, and keeps the exam. `answer_s` is the longest
+    that an answer may take, all in all: beside a scanner the screen says AI OFF at 500 ms, and a
+    frame has some way behind it when it gets here. A session in mid-exam `waits` for a server that
+    is away; one that begins does not.
+    """
+
+    url: str
+    token_file: str | None = None
+    authority: str | None = None
+    fallback: bool = False
+    answer_s: float = 0.4
+    waits: bool = False
+
+    def read_token(self) -> str | None:
+        """Return the token, None where there is no file; raises `InputError`."""
+        if self.token_file is None:
+            return None
+        try:
+            token = Path(self.token_file).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--server-token {self.token_file} cannot be read: {error}") from error
+        if not token or not token.isprintable() or " " in token:
+            raise InputError(f"--server-token {self.token_file} holds no token, one word of ASCII")
+        return token

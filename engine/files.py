@@ -1,0 +1,36 @@
+"""Files that are whole or absent."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from neurosono.engine.contracts.errors import OutputError
+
+
+def write_whole(
+    path: Path,
+    text: str,
+    *,
+    mode: int = 0o644,
+    advice: str = "free some space or choose another folder",
+) -> None:
+    """Write `text` aside in UTF-8, then rename, so that nobody ever reads half of it.
+
+    Raises `OutputError`, which ends in `advice`; nothing is left behind then.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            aside = Path(file.name)
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                aside.chmod(mode)
+                aside.replace(path)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; {advice}") from error

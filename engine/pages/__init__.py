@@ -1,0 +1,1 @@
+"""Reports as single HTML files: one base template, its drawings, its figures."""

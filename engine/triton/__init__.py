@@ -1,0 +1,1 @@
+"""A Triton model repository of a bundle: what many scanners ask together."""

@@ -1,0 +1,161 @@
+"""Writes a Triton model repository: a folder a bundle, its graph, its configuration.
+
+Batching is off, a queue holds two and nothing older than 300 ms: each scanner has one request in
+flight and drops its own old frames, which a server's queue would not (it refuses the newest).
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurosono.engine.backends import HINTS, OUTPUTS
+from neurosono.engine.backends.remote import name_model
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError, InputError, OutputError
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.contracts.notice import NOTICE
+
+QUEUE_SIZE = 2
+QUEUE_US = 300_000
+"""Requests that wait, and for how long at most: an answer over 500 ms old is shown to nobody."""
+
+_CONFIG = """# {notice}
+name: "{name}"
+backend: "python"
+max_batch_size: 1
+input [ {{ name: "grey", data_type: TYPE_UINT8, dims: [ 1, {size}, {size} ] }} ]
+output [
+{outputs}
+]
+instance_group [ {{ count: {instances}, kind: KIND_CPU }} ]
+dynamic_batching {{
+  max_queue_delay_microseconds: 0
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: {queue_us}
+    max_queue_size: {queue_size}
+  }}
+}}
+{parameters}
+"""
+
+_README = """# Model repository for Triton
+
+{notice}
+
+Written by `neurosono export triton`; each model is a bundle, named by its digest:
+
+{names}
+
+Start a server whose Python has `openvino` (the answers are those of OpenVINO on that host):
+
+    tritonserver --model-repository . --http-address 0.0.0.0 --allow-grpc false
+
+Each scanner then asks it with `neurosono live SOURCE --bundle BUNDLE --engine remote --server
+http://HOST:8000`. Put a proxy with TLS and a token before it where the network is not yours alone:
+the server itself asks nobody who they are. Batching is off and a queue holds two requests of at
+most 300 ms, because every scanner has one in flight and drops its own old frames.
+"""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a model is served: `instances` processes, of `threads` threads each (0: all cores)."""
+
+    precision: str | None = None
+    members: int | None = None
+    instances: int = 1
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.instances < 1 or self.threads < 0:
+            raise InputError(
+                f"--instances takes 1 or more and --threads 0 or more, found {self.instances} and "
+                f"{self.threads}"
+            )
+
+
+def write_repository(bundles: Sequence[Bundle], out: Path, serving: Serving) -> list[str]:
+    """Write the models of `bundles` into `out` and return their names; built aside, then moved.
+
+    A model that is there already is written anew. Raises `BundleError` where a bundle has no
+    OpenVINO engine of that precision, `OutputError` where `out` cannot be written.
+    """
+    names = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for bundle in bundles:
+            name = name_model(bundle.manifest.name, bundle.manifest.digest)
+            with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as aside:
+                made = Path(aside) / name
+                _write_model(bundle, name, made, serving)
+                shutil.rmtree(out / name, ignore_errors=True)
+                made.rename(out / name)
+            names.append(name)
+        (out / "README.md").write_text(_describe(names), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write a model repository to {out}: {error.strerror}") from error
+    return names
+
+
+def _write_model(bundle: Bundle, name: str, folder: Path, serving: Serving) -> None:
+    import openvino as ov
+
+    from neurosono.engine.backends.openvino import MODEL_NAME, take_members
+
+    entry = bundle.engines("openvino", serving.precision, serving.members)[0]
+    graph = next((file for file in entry.files if file.path.endswith(".xml")), None)
+    if graph is None:
+        raise BundleError(
+            f"the manifest does not answer for the graph of openvino {entry.precision}: build it "
+            f"again with `neurosono build {bundle.root}`"
+        )
+    version = folder / "1"
+    version.mkdir(parents=True)
+    model = ov.Core().read_model(bundle.root / graph.path)
+    if serving.members not in (None, entry.members):
+        assert serving.members is not None
+        model = take_members(model, serving.members)
+    ov.save_model(model, version / MODEL_NAME, compress_to_fp16=False)
+    shutil.copy(Path(__file__).with_name("model.py"), version / "model.py")
+    sizes = {name: list(model.output(name).shape) for name in OUTPUTS}
+    (folder / "config.pbtxt").write_text(
+        _configure(bundle, entry, name, sizes, serving), encoding="utf-8"
+    )
+
+
+def _configure(
+    bundle: Bundle, entry: EngineEntry, name: str, sizes: dict[str, list[int]], serving: Serving
+) -> str:
+    told = {
+        "digest": bundle.manifest.digest,
+        "precision": entry.precision,
+        "compute": HINTS[entry.precision],
+        "threads": str(serving.threads),
+        "labels": ",".join(bundle.manifest.labels),
+    }
+    parameters = (
+        f'parameters [ {{ key: "{key}", value: {{ string_value: {json.dumps(value)} }} }} ]'
+        for key, value in told.items()
+    )
+    outputs = (
+        f'  {{ name: "{output}", data_type: TYPE_FP32, dims: {size[1:]} }}'
+        for output, size in sizes.items()
+    )
+    return _CONFIG.format(
+        notice=NOTICE,
+        name=name,
+        size=bundle.manifest.preprocessing.size_px,
+        outputs=",\n".join(outputs),
+        instances=serving.instances,
+        queue_us=QUEUE_US,
+        queue_size=QUEUE_SIZE,
+        parameters="\n".join(parameters),
+    )
+
+
+def _describe(names: Sequence[str]) -> str:
+    return _README.format(notice=NOTICE, names="\n".join(f"- `{name}`" for name in names))

@@ -1,0 +1,215 @@
+"""`neurosono train structures`: the network that finds planes, structures and heads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurosono.scripts.train.prepare import JsonOption
+
+if TYPE_CHECKING:
+    from neurosono.training.detect.train import DetectTrainer
+
+structures_app = typer.Typer(
+    no_args_is_help=True,
+    help="Find planes, structures and heads: `prepare` the data, `run` the training, `build` "
+    "graphs of it, `evaluate` them on patients held out.",
+)
+
+CacheArgument = Annotated[Path, typer.Argument(help="What `train structures prepare` made.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
+
+
+@structures_app.command()
+def prepare(
+    data: Annotated[Path, typer.Argument(help="A folder of real pictures with their tables.")],
+    out: Annotated[Path, typer.Option(help="The prepared data: a new folder.")],
+    phantoms: Annotated[int, typer.Option(min=0, help="Generated exams to add.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated exams.")] = 8100,
+    json: JsonOption = None,
+) -> None:
+    """Letterbox real pictures, un-squeezed, and generated exams with their exact truth."""
+    from itertools import chain
+
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.structures_prepare import take_phantoms
+    from neurosono.training.detect.data import open_real, write_detect_data
+    from neurosono.training.detect.tables import ATTRIBUTION, read_tables
+
+    pictures = read_tables(data)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("letterboxing", total=len(pictures) + phantoms)
+
+        def watch() -> None:
+            bar.advance(task)
+
+        real = (_watched(open_real(each), watch) for each in pictures)
+        made = write_detect_data(
+            out, chain(real, take_phantoms(phantoms, seed, watch)), ATTRIBUTION
+        )
+    counts = made.count()
+    for name, count in counts.items():
+        console.print(f"{name}: {count['patients']} patients, {count['pictures']} pictures")
+    write_json_report(json, {"out": str(out), "pictures": counts, "digest": made.digest})
+
+
+def _watched(found: Any, watch: Any) -> Any:
+    watch()
+    return found
+
+
+@structures_app.command()
+def run(
+    cache: CacheArgument,
+    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run goes on in it.")],
+    fold: Annotated[
+        int, typer.Option(min=-1, max=4, help="Whose patients are held out; -1 holds out nobody.")
+    ] = 0,
+    pictures: Annotated[int, typer.Option(min=16, help="Views seen in all.")] = 60_000,
+    batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
+    ] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
+    import torch
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.recipe import DetectRecipe
+    from neurosono.training.detect.run import open_run, train
+
+    torch.set_num_threads(threads)
+    recipe = DetectRecipe(
+        pictures=pictures,
+        batch=batch,
+        learning_rate=learning_rate,
+        held_out=None if fold < 0 else fold,
+        seed=seed,
+    )
+    trainer = open_run(DetectData.load(cache), recipe, out, device, workers)
+    _print_shares(trainer)
+    with Progress(console=console) as bar:
+        task = bar.add_task("training", total=recipe.steps, completed=trainer.done)
+
+        def watch(done: int, loss: float) -> None:
+            bar.update(task, completed=done, description=f"training, loss {loss:.3f}")
+
+        train(trainer, out, minutes, watch)
+    finished = trainer.done == recipe.steps
+    console.print(
+        f"{trainer.done} of {recipe.steps} steps in {out}"
+        + ("" if finished else ": run the same command again to go on"),
+        soft_wrap=True,
+    )
+    write_json_report(json, {"out": str(out), "steps_done": trainer.done, "finished": finished})
+
+
+@structures_app.command()
+def build(
+    folder: RunArgument,
+    cache: CacheArgument,
+    json: JsonOption = None,
+) -> None:
+    """Build f32 and int8 graphs of a run, as far as it has come, each held to its limits."""
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.detect.build import build as build_graphs
+    from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.run import reopen_run
+
+    card = build_graphs(reopen_run(DetectData.load(cache), folder), folder)
+    for precision, each in card["graphs"].items():
+        parity = each["parity"]
+        console.print(
+            f"{precision}: {each['bytes'] / 1e6:.1f} MB, planes kept {parity['same_plane']:.1%}, "
+            f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
+        )
+    write_json_report(json, card)
+
+
+@structures_app.command()
+def evaluate(
+    folders: Annotated[list[Path], typer.Argument(help="Runs; each judges its own fold.")],
+    cache: Annotated[Path, typer.Option(help="What `train structures prepare` made.")],
+    precision: Annotated[str, typer.Option(help="int8 or f32.")] = "int8",
+    everyone: Annotated[
+        bool, typer.Option(help="Judge all patients: these data are others than those trained on.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The report's folder. [default: report/ in the first run]")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Measure graphs, as they run, on patients that trained nothing, and write a report."""
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.report import write_report
+    from neurosono.training.detect.run import judge_runs
+
+    data = DetectData.load(cache)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("judging", total=len(data.rows))
+        found = judge_runs(folders, data, precision, everyone, lambda: bar.advance(task))
+    where = write_report(out or folders[0] / "report", found)
+    _print_figures(found)
+    console.print(f"report: {where}", soft_wrap=True)
+    write_json_report(json, found)
+
+
+def _print_shares(trainer: "DetectTrainer") -> None:
+    from neurosono.scripts.console import console
+
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in trainer.deck.shares.items())
+    console.print(f"of each batch: {shares}")
+
+
+def _print_figures(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from neurosono.scripts.console import console
+
+    for kind in ("real", "phantom"):
+        if kind not in found:
+            continue
+        each = found[kind]
+        table = Table(
+            "",
+            "AP50",
+            "AP50-95",
+            title=f"{kind}: {each['pictures']} pictures, {each['patients']} patients held out",
+            title_justify="left",
+        )
+        for label, figures in each["structures"].items():
+            if figures.get("unproven"):
+                table.add_row(label, "unproven", "")
+            else:
+                table.add_row(label, _say(figures["ap50"]), _say(figures["ap50_95"]))
+        console.print(table)
+        if "macro_f1" in each["planes"]:
+            console.print(f"macro-F1 of the three planes {_say(each['planes']['macro_f1'])}")
+        for name in ("hc_mm", "bpd_mm"):
+            if name in each["heads"]:
+                error = each["heads"][name]["mean_absolute"]
+                console.print(f"{name}: mean absolute error {_say(error)}")
+
+
+def _say(interval: dict[str, float | None]) -> str:
+    if interval["value"] is None:
+        return "-"
+    bounds = (
+        "" if interval["low"] is None else f" ({interval['low']:.3f} to {interval['high']:.3f})"
+    )
+    return f"{interval['value']:.3f}{bounds}"

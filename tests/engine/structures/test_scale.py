@@ -1,0 +1,41 @@
+"""Millimetres per pixel: believed in turn, and not at all where two contradict."""
+
+import pytest
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.scale import choose_scale
+
+
+def test_without_any_there_is_none_and_nothing_to_choose() -> None:
+    scale = choose_scale()
+    assert (scale.mm_per_px, scale.source, scale.contradicts) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("told", "source"),
+    [
+        ({"ruler": 0.15}, "ruler"),
+        ({"dicom": 0.15}, "dicom"),
+        ({"dicom": 0.15, "ruler": 0.153}, "dicom"),
+        ({"given": 0.15, "dicom": 0.3, "ruler": 0.1}, "given"),
+    ],
+)
+def test_the_most_trusted_is_used(told: dict[str, float], source: str) -> None:
+    scale = choose_scale(**told)
+    assert scale.to_dict() == {"mm_per_px": 0.15, "source": source, "told": told}
+    assert not scale.contradicts
+
+
+def test_a_ruler_that_contradicts_dicom_leaves_neither_until_the_user_chooses() -> None:
+    told = {"dicom": 0.15, "ruler": 0.156}
+    scale = choose_scale(**told)
+    assert scale.mm_per_px is None
+    assert scale.contradicts
+    assert scale.told == told
+    assert choose_scale(given=0.156, **told).mm_per_px == 0.156
+
+
+@pytest.mark.parametrize("name", ["given", "dicom", "ruler"])
+def test_a_scale_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="millimetres per pixel"):
+        choose_scale(**{name: 15.0})

@@ -1,0 +1,118 @@
+"""A live session whose engine is on a server that hangs, breaks, and comes back."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.server import Server
+from neurosono.stream.live.options import SessionOptions
+from tests.reliability.test_live import SOURCE, Session, assert_nothing_stale
+from tests.support.commands import run, wait_until
+from tests.support.inference import Peer
+
+
+class RemoteSession(Session):
+    """A live session that asks a server."""
+
+    server: Server
+
+    def _run(self, options: SessionOptions) -> None:
+        super()._run(replace(options, engine="remote", server=self.server))
+
+
+Begin = Callable[..., RemoteSession]
+
+
+@pytest.fixture
+def peer(bundle_root: Path) -> Iterator[Peer]:
+    """Serve the small bundle by its own engine, in this process."""
+    bundle = Bundle.load(bundle_root)
+    with Peer.of(bundle.manifest, open_engine(bundle, threads=1).backend.infer) as peer:
+        yield peer
+
+
+@pytest.fixture
+def begin(bundle_root: Path, tmp_path: Path, peer: Peer) -> Iterator[Begin]:
+    begun: list[RemoteSession] = []
+
+    def start(**how: bool) -> RemoteSession:
+        kind = type("S", (RemoteSession,), {"server": Server(peer.url, **how)})
+        begun.append(kind(bundle_root, tmp_path, SOURCE))
+        begun[0].wait_for_evidence()
+        return begun[0]
+
+    yield start
+    for session in begun:
+        if session.thread.is_alive():
+            session.finish()
+        session.clips.close()
+        session.journal.close()
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "breaks"])
+def test_a_server_in_trouble_is_ai_off_and_the_exam_goes_on_when_it_is_back(
+    begin: Begin, peer: Peer, trouble: str
+) -> None:
+    session = begin()
+    used, moment = session.screen.last["frames"]["used"], time.monotonic()
+    setattr(peer, trouble, True)
+    wait_until(lambda: session.screen.since(moment, "AI OFF") is not None)
+    # as of a stuck engine: a picture may have been sent just before, and its 500 ms begin there
+    assert (session.screen.since(moment, "AI OFF") or 9) < 0.8
+    off = session.screen.last["frames"]["skipped"].get("engine-off", 0)
+    wait_until(lambda: session.screen.last["frames"]["skipped"].get("engine-off", 0) > off + 2)
+    setattr(peer, trouble, False)
+    session.wait_for_evidence()
+    assert session.screen.last["frames"]["used"] > used
+    assert_nothing_stale(session.screen, moment)
+    ended = session.finish()
+    with session.journal.read() as reader:
+        names = [event.name for event in reader.events(session.record.exam_id)]
+    assert "restarted" not in names, "a server's trouble ends no process of ours"
+    counts = ended.counts
+    assert ended.engine["backend"] == "remote"
+    assert counts["sampled"] == counts["used"] + sum(counts["skipped"].values())
+
+
+def test_a_fallback_takes_over_only_where_it_was_asked_for(begin: Begin, peer: Peer) -> None:
+    session = begin(fallback=True)
+    peer.breaks = True
+    wait_until(lambda: "openvino" in (session.screen.last.get("engine") or ""))
+    session.wait_for_evidence()
+    ended = session.finish()
+    assert ended.engine["backend"] == "openvino"
+    assert "remote failed in this session" in ended.engine["reason"]
+    with session.journal.read() as reader:
+        names = [event.name for event in reader.events(session.record.exam_id)]
+    assert "restarted" in names
+
+
+def test_a_replay_gives_the_same_answer_from_afar(
+    bundle_root: Path, peer: Peer, tmp_path: Path
+) -> None:
+    source = "phantom:normal?seed=3&seconds=1&width=320&height=240"
+    common = (source, "--bundle", bundle_root, "--no-video", "--out")
+    far = run("replay", *common, tmp_path / "far", "--engine", "remote", "--server", peer.url)
+    near = run("replay", *common, tmp_path / "near", "--threads", "1")
+    assert (far.returncode, near.returncode) == (0, 0), far.stderr + near.stderr
+    one, other = ((tmp_path / n / "frames.jsonl").read_text() for n in ("far", "near"))
+    assert _without_times(one) == _without_times(other)
+    peer.breaks = True
+    lost = run("replay", *common, tmp_path / "lost", "--engine", "remote", "--server", peer.url)
+    assert (lost.returncode, "the server at" in lost.stderr) == (2, True)
+
+
+def _without_times(lines: str) -> list[str]:
+    return [line.split('"ms"')[0] for line in lines.splitlines()]
+
+
+def test_an_engine_on_a_server_needs_one_and_a_server_its_engine(tmp_path: Path) -> None:
+    for words in (("--engine", "remote"), ("--server", "http://h:1"), ("--fallback",)):
+        done = run("replay", "phantom:normal?seed=1", "--out", tmp_path / "o", *words)
+        assert done.returncode == 2, done.stderr
+        assert "--server" in done.stderr

@@ -1,0 +1,274 @@
+"""A detector trained on drawn heads: it learns, goes on to the same weights, and is measured."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.structures.graph import StructuresGraph
+from neurosono.engine.structures.names import NO_HEAD, PLANES
+from neurosono.training.detect.augmentation import Strength, augment
+from neurosono.training.detect.build import CARD_NAME, build
+from neurosono.training.detect.data import DetectData
+from neurosono.training.detect.deck import SHARES, Deck, kind_of
+from neurosono.training.detect.evaluate import judge_rows
+from neurosono.training.detect.export import (
+    LIMITS,
+    Limits,
+    Parity,
+    check,
+    graph_path,
+    read_by_torch,
+)
+from neurosono.training.detect.feed import Feed
+from neurosono.training.detect.figures import measure
+from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.report import PAGE_NAME, write_report
+from neurosono.training.detect.run import judge_runs, open_run, reopen_run, train
+from neurosono.training.detect.train import STATE_NAME, DetectTrainer
+from tests.training.detect.pictures import SIZE_PX, write_drawn_data
+
+pytestmark = pytest.mark.timeout(900)  # half a minute of training, on a busy machine much more
+
+RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DetectData:
+    return write_drawn_data(tmp_path_factory.mktemp("drawn") / "data", 240)
+
+
+@pytest.fixture(scope="module")
+def run(data: DetectData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run that was trained to its end and built."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("run") / "fold-0"
+    trainer = open_run(data, RECIPE, out)
+    train(trainer, out, None, lambda *_: None)
+    with pytest.MonkeyPatch.context() as patch:
+        # A drawn ventricle is nine pixels wide, and 43 pictures are few: int8 may cost more here.
+        patch.setitem(LIMITS, "int8", Limits(0.9, 0.5, 0.03))
+        build(trainer, out)
+    return out
+
+
+@pytest.mark.slow
+def test_it_learns_heads_and_structures(data: DetectData, run: Path) -> None:
+    found = judge_runs([run], data, "int8", everyone=False)
+    for kind in ("real", "phantom"):
+        each = found[kind]
+        confusion = np.array(each["planes"]["confusion"])
+        headless = PLANES.index(NO_HEAD)
+        said_so = confusion[headless, headless] / confusion[headless].sum()
+        alarms = confusion[:headless, headless].sum() / confusion[:headless].sum()
+        assert said_so - alarms > 0.8
+        assert each["heads"]["hc_percent"]["mean_absolute"]["value"] < 5
+    lv = [found[kind]["structures"]["lv"]["ap50"]["value"] for kind in ("real", "phantom")]
+    assert np.mean(lv) > 0.5
+    assert found["real"]["structures"]["cerebellum"]["unproven"] is True
+
+
+@pytest.mark.slow
+def test_a_run_is_built_within_its_limits_and_says_what_it_is(data: DetectData, run: Path) -> None:
+    card = json.loads((run / CARD_NAME).read_text())
+    assert card["steps_done"] == card["steps"] == RECIPE.steps
+    assert card["data"] == data.digest
+    assert set(card["graphs"]) == {"f32", "int8"}
+    assert card["graphs"]["f32"]["parity"]["same_plane"] == 1
+    assert card["graphs"]["int8"]["bytes"] < 6_000_000
+    assert sum(each["of_batch"] for each in card["shares"].values()) == pytest.approx(1)
+    assert "not for diagnosis" in card["intended_use"]
+    rows = data.choose(0, held_out=True)[:12]
+    exact = read_by_torch(reopen_run(data, run).averaged(), np.array(data.frames[rows]))
+    graph = [each.reading for each in judge_rows(graph_path(run, "f32"), data, rows)]
+    for one, other in zip(exact, graph, strict=True):
+        for plane in PLANES:
+            assert one.planes[plane] == pytest.approx(other.planes[plane], abs=1e-3)
+        assert (one.head is None) == (other.head is None)
+
+
+@pytest.mark.slow
+def test_what_is_refused_is_not_written_and_the_rest_is_kept(
+    data: DetectData, run: Path, tmp_path: Path
+) -> None:
+    trainer = reopen_run(data, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LIMITS, "f32", Limits(1.0, 1.1, 0.0))
+        with pytest.raises(RunError, match="the f32 graph is over its limits"):
+            build(trainer, tmp_path, precisions=("f32",))
+    assert [path.name for path in tmp_path.iterdir()] == [CARD_NAME]
+    card = json.loads((tmp_path / CARD_NAME).read_text())
+    assert "over its limits" in card["graphs"]["f32"]["refused"]
+
+
+@pytest.mark.slow
+def test_a_graph_reads_a_picture_of_any_shape(run: Path) -> None:
+    graph = StructuresGraph(graph_path(run, "int8"))
+    reading = graph.read(np.zeros((333, 501, 3), np.uint8), mm_per_px=0.2)
+    assert set(reading.to_dict()["planes"]) == set(PLANES)
+    with pytest.raises(InputError, match="takes"):
+        graph.infer(np.zeros((SIZE_PX, SIZE_PX + 1), np.uint8))
+
+
+@pytest.mark.slow
+def test_the_report_names_every_figure_and_loads_nothing(
+    data: DetectData, run: Path, tmp_path: Path
+) -> None:
+    found = judge_runs([run], data, "f32", everyone=False)
+    page = write_report(tmp_path / "report", found)
+    assert page.name == PAGE_NAME
+    text = page.read_text()
+    assert "not for diagnosis" in text
+    assert "unproven" in text
+    assert text.count("<svg") >= 2
+    assert not re.search(r'(?:src|href)="(?!#|data:)', text)
+    assert json.loads((tmp_path / "report/figures.json").read_text()) == json.loads(
+        json.dumps(found)
+    )
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_report(tmp_path / "file", found)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    recipe = DetectRecipe(pictures=96, batch=16)
+    whole = DetectTrainer(data, recipe)
+    whole.fit()
+    first = DetectTrainer(data, recipe)
+    first.fit(3)
+    first.save(tmp_path / STATE_NAME)
+    second = DetectTrainer(data, recipe)
+    second.resume(tmp_path / STATE_NAME)
+    second.fit()
+    assert second.done == whole.done == 6
+    for name, value in whole.average.items():
+        assert torch.equal(value, second.average[name]), name
+    other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1))
+    with pytest.raises(InputError, match="by another recipe"):
+        other.resume(tmp_path / STATE_NAME)
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is no checkpoint"):
+        other.resume(tmp_path / "bad.pt")
+
+
+def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    recipe = DetectRecipe(pictures=2000, batch=2)
+    trainer = open_run(data, recipe, tmp_path / "run")
+    ticks = iter([0.0, 61.0])
+    train(trainer, tmp_path / "run", 1.0, lambda *_: None, clock=lambda: next(ticks))
+    assert trainer.done == 50
+    assert reopen_run(data, tmp_path / "run").done == 50
+    assert len(trainer.history.lines) == 1
+
+
+def test_views_take_their_marks_along(data: DetectData) -> None:
+    """Of a view, the ventricle's place is dark and the skull's bright, as in the square itself."""
+    rng = np.random.default_rng(0)
+    calm = Strength(noise=0, hide=0, gain=0, gamma=0)
+    dark, bright = [], []
+    for number in range(0, 60, 3):
+        square = np.array(data.frames[number])
+        view, row = augment(square, data.rows[number], rng, calm)
+        for each in row.boxes:
+            x, y = round(each.box.cx), round(each.box.cy)
+            if 4 < x < SIZE_PX - 4 and 4 < y < SIZE_PX - 4:
+                dark.append(view[y - 1 : y + 2, x - 1 : x + 2].mean())
+        assert row.head is not None
+        on = np.rint(row.head.points()).astype(int)
+        inside = ((on >= 0) & (on < SIZE_PX)).all(1)
+        bright.append(view[on[inside, 1], on[inside, 0]].mean())
+    assert np.mean(dark) < 25
+    assert np.mean(bright) > 170
+
+
+def test_what_falls_off_a_view_is_no_longer_known(data: DetectData) -> None:
+    rng = np.random.default_rng(1)
+    far = Strength(shift=3.0)
+    _, row = augment(np.array(data.frames[0]), data.rows[0], rng, far)
+    assert not row.boxes
+    assert "lv" not in row.known
+
+
+def test_a_batch_holds_its_shares(data: DetectData) -> None:
+    deck = Deck(data, np.arange(len(data.rows)))
+    assert sum(deck.shares.values()) == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    kinds = [kind_of(data.rows[deck.deal(rng)]) for _ in range(3000)]
+    for name, share in deck.shares.items():
+        assert kinds.count(name) / 3000 == pytest.approx(share, abs=0.04)
+    assert set(deck.shares) <= set(SHARES)
+
+
+def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
+    deck = Deck(data, np.arange(len(data.rows)))
+    with Feed.opened(data, deck, 4, 5, 0) as alone, Feed.opened(data, deck, 4, 5, 3) as helped:
+        for step in (0, 1, 2, 7):
+            for one, other in zip(alone.take(step), helped.take(step), strict=True):
+                if isinstance(one, np.ndarray):
+                    np.testing.assert_array_equal(one, other)
+                else:
+                    assert [each.labels.tolist() for each in one] == [
+                        each.labels.tolist() for each in other
+                    ]
+    with Feed.opened(data, deck, 4, 5, 0) as again:
+        first = again.take(7)[0]
+    with Feed.opened(data, deck, 4, 5, 2) as later:
+        np.testing.assert_array_equal(later.take(7)[0], first)
+
+
+def test_held_out_patients_are_never_dealt(data: DetectData) -> None:
+    seen = data.choose(2, held_out=False)
+    unseen = data.choose(2, held_out=True)
+    assert len(seen) + len(unseen) == len(data.rows)
+    patients = [{data.rows[row].patient for row in rows} for rows in (seen, unseen)]
+    assert not patients[0] & patients[1]
+
+
+def test_runs_that_cannot_be_judged_are_refused(data: DetectData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no run"):
+        judge_runs([tmp_path], data, "f32", everyone=False)
+    out = tmp_path / "a"
+    open_run(data, RECIPE, out)
+    with pytest.raises(InputError, match="must have held out another fold"):
+        judge_runs([out, out], data, "f32", everyone=False)
+    with pytest.raises(InputError, match="is missing: make it"):
+        judge_runs([out], data, "f32", everyone=False)
+    with pytest.raises(InputError, match="a precision is one of"):
+        judge_runs([out], data, "fp4", everyone=False)
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        reopen_run(data, out)
+
+
+def test_a_graph_over_its_limits_is_refused() -> None:
+    check(Parity(100, 200, 1.0, 1.0, 0.0), 9_000_000, "f32")
+    with pytest.raises(RunError, match=r"HC changes by 0\.90% \(at most 0\.50%\)"):
+        check(Parity(100, 200, 1.0, 1.0, 0.009), 2_000_000, "int8")
+    with pytest.raises(RunError, match="has 7000000 bytes"):
+        check(Parity(100, 200, 1.0, 1.0, 0.0), 7_000_000, "int8")
+
+
+def test_figures_of_perfect_readings_are_perfect(data: DetectData) -> None:
+    from neurosono.engine.structures.boxes import Found
+    from neurosono.engine.structures.reading import Reading
+    from neurosono.training.detect.figures import Judged
+
+    judged = []
+    for row in data.rows[:90]:
+        planes = {name: float(name == row.plane) for name in PLANES}
+        boxes = tuple(Found(each.label, 0.9, each.box) for each in row.boxes)
+        head = row.head if row.plane != NO_HEAD else None
+        judged.append(Judged(row, Reading(row.plane, planes, None, boxes, head, None)))
+    found = measure(judged, SIZE_PX)
+    for kind in ("real", "phantom"):
+        each = found[kind]
+        assert each["planes"]["macro_f1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+        assert each["structures"]["lv"]["ap50_95"]["value"] == pytest.approx(1)
+        assert each["structures"]["head"]["ap50"]["value"] == pytest.approx(1)
+        assert each["heads"]["hc_mm"]["mean_absolute"]["value"] == pytest.approx(0, abs=1e-9)
+        assert each["atria"]["mean_absolute"]["value"] == pytest.approx(0, abs=1e-9)

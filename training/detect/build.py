@@ -1,0 +1,102 @@
+"""A run's networks as graphs, held to float32 on held-out patients, with a card beside them."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS, PLANES, STRUCTURES
+from neurosono.training.detect.deck import SHARES, kind_of
+from neurosono.training.detect.evaluate import judge_rows
+from neurosono.training.detect.export import (
+    COMPARED_ON,
+    QUANTISED_ON,
+    check,
+    compare,
+    describe_graph,
+    export,
+    graph_path,
+    quantise,
+    read_by_torch,
+    write_graph,
+)
+from neurosono.training.detect.train import DetectTrainer
+
+CARD_NAME = "structures.json"
+SCHEMA = "neurosono-structures/1"
+PRECISIONS = ("f32", "int8")
+
+
+def build(
+    trainer: DetectTrainer, out: Path, precisions: tuple[str, ...] = PRECISIONS
+) -> dict[str, Any]:
+    """Write graphs of the averaged weights and their card; return the card.
+
+    Each is compared with float32 on pictures of held-out patients and written only within its
+    limits. Raises `RunError` where one is not, the others being kept and the card saying so, and
+    `InputError` where there is nobody to compare it on.
+    """
+    data, recipe = trainer.data, trainer.recipe
+    rng = np.random.default_rng(recipe.seed)
+    seen = data.choose(recipe.held_out, held_out=False)
+    unseen = data.choose(recipe.held_out, held_out=True) if recipe.held_out is not None else seen
+    if not len(unseen):
+        raise InputError(f"no patient is in fold {recipe.held_out}: a graph cannot be compared")
+    checked = np.sort(rng.permutation(unseen)[:COMPARED_ON])
+    network = trainer.averaged()
+    exact = read_by_torch(network, np.array(data.frames[checked]))
+    model = export(network, data.size_px)
+    graphs: dict[str, Any] = {}
+    refused: RunError | None = None
+    for precision in precisions:
+        if precision == "int8":
+            draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
+            model = quantise(model, np.array(data.frames[draw]))
+        with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
+            path = graph_path(Path(aside), precision)
+            write_graph(model, path)
+            found = [each.reading for each in judge_rows(path, data, checked)]
+            parity = compare(exact, found)
+            graphs[precision] = {**describe_graph(path), "parity": parity.to_json()}
+            try:
+                check(parity, graphs[precision]["bytes"], precision)
+            except RunError as error:
+                refused = error
+                graphs[precision]["refused"] = str(error)
+                continue
+            for suffix in (".xml", ".bin"):
+                path.with_suffix(suffix).replace(graph_path(out, precision).with_suffix(suffix))
+    card = describe(trainer, graphs)
+    (out / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n")
+    if refused is not None:
+        raise refused
+    return card
+
+
+def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
+    """Return the card: what it was trained on, by which recipe, how far, and what it cannot say."""
+    data, seen = trainer.data, trainer.data.choose(trainer.recipe.held_out, held_out=False)
+    kinds = [kind_of(data.rows[row]) for row in seen]
+    return {
+        "schema": SCHEMA,
+        "planes": list(PLANES),
+        "structures": list(STRUCTURES),
+        "unproven": sorted(LEARNT_ON_PHANTOMS),
+        "size_px": data.size_px,
+        "recipe": trainer.recipe.to_json(),
+        "steps_done": trainer.done,
+        "steps": trainer.recipe.steps,
+        "data": data.digest,
+        "attribution": list(data.attribution),
+        "shares": {
+            name: {"of_batch": share, "pictures": kinds.count(name)}
+            for name, share in trainer.deck.shares.items()
+            if name in SHARES
+        },
+        "graphs": graphs,
+        "intended_use": "Investigational: not for diagnosis. Planes, structures and head size of a "
+        "screening cohort; cerebellum, cisterna magna and thalami were learnt on phantoms alone.",
+    }

@@ -1,0 +1,35 @@
+"""Judges pictures with a graph as it runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.graph import StructuresGraph
+from neurosono.engine.structures.reading import read_answer
+from neurosono.training.detect.data import DetectData
+from neurosono.training.detect.figures import Judged
+
+
+def judge_rows(
+    graph: Path, data: DetectData, rows: NDArray[np.int64], watch: Callable[[], None] = lambda: None
+) -> list[Judged]:
+    """Return the readings of `rows` by the graph at `graph`, in pixels of their squares.
+
+    Raises `InputError` where graph and data are of another size.
+    """
+    engine = StructuresGraph(graph)
+    if engine.grid.size_px != data.size_px:
+        raise InputError(
+            f"{graph} takes {engine.grid.size_px} px pictures, these data have {data.size_px} px: "
+            "prepare data of that size"
+        )
+    found = []
+    for row in rows:
+        answer = engine.infer(np.array(data.frames[row]))
+        reading = read_answer(answer, data.size_px, data.size_px)
+        found.append(Judged(data.rows[row], reading))
+        watch()
+    return found

@@ -1,0 +1,171 @@
+"""From a trained network to OpenVINO graphs, and how far each is from float32."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from numpy.typing import NDArray
+
+from neurosono.engine.contracts.errors import RunError
+from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
+from neurosono.engine.structures.boxes import overlap
+from neurosono.engine.structures.graph import INPUT
+from neurosono.engine.structures.reading import Reading, read_answer
+from neurosono.training.detect.network import Detector
+
+QUANTISED_ON = 300
+"""Pictures that set the ranges of activations; none of them is among those held out."""
+COMPARED_ON = 300
+LARGEST_BYTES = 6_000_000
+"""What a structures' graph may weigh in int8: it travels with the package."""
+
+Squares = NDArray[np.uint8]
+
+
+def graph_path(folder: Path, precision: str) -> Path:
+    """Return where the graph of a precision lies in a run's folder."""
+    return folder / f"structures-{precision}.xml"
+
+
+def export(network: Detector, size_px: int) -> ov.Model:
+    """Return the network as an OpenVINO graph: (1, 1, S, S) uint8 in, `OUTPUTS` out."""
+    example = torch.zeros((1, 1, size_px, size_px), dtype=torch.uint8)
+    with torch.no_grad():
+        program = torch.export.export(network.eval(), (example,))
+        model = ov.convert_model(program)
+    model.reshape(list(example.shape))
+    model.inputs[0].get_tensor().set_names({INPUT})
+    for output, name in zip(model.outputs, OUTPUTS, strict=True):
+        output.get_tensor().set_names({name})
+    return model
+
+
+def quantise(model: ov.Model, squares: Squares) -> ov.Model:
+    """Return the graph in int8; `squares` (N, S, S) uint8 set the ranges, as for the gate's."""
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    nncf.set_log_level(logging.ERROR)
+    pictures = [np.ascontiguousarray(square)[None, None] for square in squares]
+    return nncf.quantize(
+        model,
+        nncf.Dataset(pictures, lambda picture: {INPUT: picture}),
+        preset=nncf.QuantizationPreset.MIXED,
+        target_device=nncf.TargetDevice.CPU,
+        subset_size=len(pictures),
+        fast_bias_correction=True,
+        advanced_parameters=AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a precision may cost: planes that stay, structures that are found again, HC's change."""
+
+    same_plane: float
+    found_again: float
+    hc_change: float
+
+
+LIMITS = {"f32": Limits(1.0, 0.999, 1e-3), "int8": Limits(0.97, 0.95, 0.005)}
+"""Shares of pictures and boxes, and HC's mean relative change: 0.5 % is 0.9 mm at 20 weeks, half of
+the goal for its error."""
+
+SURE, AGAIN = 0.4, 0.6
+"""Score from which on a structure must be found again, and with how much overlap at the least. A
+ventricle is some eight pixels wide in the input: half a pixel more is a tenth of its overlap."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A graph's readings against float32's of the same pictures."""
+
+    pictures: int
+    boxes: int
+    same_plane: float
+    found_again: float
+    hc_change: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return every figure."""
+        return {name: round(float(value), 6) for name, value in asdict(self).items()}
+
+
+@torch.inference_mode()
+def read_by_torch(network: Detector, squares: Squares, batch: int = 16) -> list[Reading]:
+    """Return the readings of squares (N, S, S) by the float32 network itself, in their pixels."""
+    grid, readings = Grid(squares.shape[1]), []
+    for at in range(0, len(squares), batch):
+        some = torch.from_numpy(np.array(squares[at : at + batch])).unsqueeze(1)
+        answers = [each.numpy() for each in network.eval()(some)]
+        for one in zip(*answers, strict=True):
+            found = dict(zip(OUTPUTS, one, strict=True))
+            readings.append(read_answer(Answer(grid, **found), grid.size_px, grid.size_px))
+    return readings
+
+
+def compare(exact: Sequence[Reading], found: Sequence[Reading]) -> Parity:
+    """Compare readings of the same pictures, picture by picture."""
+    boxes = again = 0
+    changes = []
+    for one, other in zip(exact, found, strict=True):
+        for box in one.boxes:
+            if box.score < SURE:
+                continue
+            rivals = [each.box for each in other.boxes if each.label == box.label]
+            boxes += 1
+            again += any(overlap(box.box, each) >= AGAIN for each in rivals)
+        if one.size_px and other.size_px:
+            changes.append(abs(other.size_px.hc / one.size_px.hc - 1))
+        elif one.size_px or other.size_px:
+            changes.append(1.0)
+    planes = [_likeliest(a) == _likeliest(b) for a, b in zip(exact, found, strict=True)]
+    return Parity(
+        len(exact),
+        boxes,
+        float(np.mean(planes)),
+        again / boxes if boxes else 1.0,
+        float(np.mean(changes)) if changes else 0.0,
+    )
+
+
+def _likeliest(reading: Reading) -> str:
+    return max(reading.planes, key=lambda name: reading.planes[name])
+
+
+def check(parity: Parity, size_bytes: int, precision: str) -> None:
+    """Raise `RunError` where a graph is over its precision's limits, with the figures."""
+    limits = LIMITS[precision]
+    if precision == "int8" and size_bytes > LARGEST_BYTES:
+        raise RunError(f"the int8 graph has {size_bytes} bytes, at most {LARGEST_BYTES} may travel")
+    if (
+        parity.same_plane < limits.same_plane
+        or parity.found_again < limits.found_again
+        or parity.hc_change > limits.hc_change
+    ):
+        raise RunError(
+            f"the {precision} graph is over its limits: {parity.same_plane:.1%} of "
+            f"{parity.pictures} pictures keep their plane (at least {limits.same_plane:.1%}), "
+            f"{parity.found_again:.1%} of {parity.boxes} structures are found again (at least "
+            f"{limits.found_again:.1%}), HC changes by {parity.hc_change:.2%} (at most "
+            f"{limits.hc_change:.2%}): it is not written; train longer, or use f32"
+        )
+
+
+def write_graph(model: ov.Model, path: Path) -> None:
+    """Write a graph and its weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def describe_graph(path: Path) -> dict[str, Any]:
+    """Return what a graph weighs, in bytes."""
+    return {"bytes": path.stat().st_size + path.with_suffix(".bin").stat().st_size}

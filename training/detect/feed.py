@@ -1,0 +1,67 @@
+"""Deals batches of views; with workers, the next one is drawn while the network learns from this.
+
+Every view follows from the recipe's seed, the step and its place in the batch, so that neither
+workers nor a restart change what is learnt from.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.structures.answer import Grid
+from neurosono.training.detect.augmentation import Strength, augment
+from neurosono.training.detect.data import DetectData
+from neurosono.training.detect.deck import Deck
+from neurosono.training.detect.targets import Targets, aim
+
+View = tuple[NDArray[np.uint8], Targets]
+
+
+class Feed:
+    """Draws batches in order; with `workers` threads, one batch ahead."""
+
+    def __init__(
+        self, data: DetectData, deck: Deck, batch: int, seed: int, pool: ThreadPoolExecutor | None
+    ) -> None:
+        self._data, self._deck, self._batch, self._seed = data, deck, batch, seed
+        self._grid, self._pool = Grid(data.size_px), pool
+        self._ahead: dict[int, list[Future[View]]] = {}
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, data: DetectData, deck: Deck, batch: int, seed: int, workers: int
+    ) -> Iterator[Self]:
+        """Give a feed whose threads end with it; without workers it draws when it is asked."""
+        if not workers:
+            yield cls(data, deck, batch, seed, None)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            yield cls(data, deck, batch, seed, pool)
+
+    def take(self, step: int) -> tuple[NDArray[np.uint8], list[Targets]]:
+        """Return the views (B, S, S) uint8 of a step and what is asked of each."""
+        if self._pool is None:
+            views = [self._draw(step, place) for place in range(self._batch)]
+        else:
+            self._begin(step)
+            self._begin(step + 1)
+            views = [each.result() for each in self._ahead.pop(step)]
+        return np.stack([view for view, _ in views]), [targets for _, targets in views]
+
+    def _begin(self, step: int) -> None:
+        assert self._pool is not None
+        if step not in self._ahead:
+            places = range(self._batch)
+            self._ahead[step] = [self._pool.submit(self._draw, step, k) for k in places]
+
+    def _draw(self, step: int, place: int) -> View:
+        rng = np.random.default_rng([self._seed, 31, step, place])
+        number = self._deck.deal(rng)
+        square = np.array(self._data.frames[number])
+        view, row = augment(square, self._data.rows[number], rng, Strength())
+        return view, aim(row, self._grid)
