@@ -1,8 +1,8 @@
-"""`neurosono train letters | flow`: the small networks that capture looks at a screen with."""
+"""`neurosono train letters`: the small network that finds letters on the ultrasound."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,6 @@ FontsOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option(help="The network: a new file in ONNX.")]
 PhantomsOption = Annotated[int, typer.Option(min=1, help="Generated exams to write on, too.")]
-MOST_NOTES = 12
-"""Coloured notes on a page of the flow finder, at most."""
 
 
 def letters(
@@ -44,35 +42,6 @@ def letters(
         )
     export(network, out)
     _measure(out, kept, [face for face in faces if face.is_held_out], names)
-
-
-def flow(
-    pictures: PicturesArgument,
-    out: OutOption,
-    fonts: FontsOption,
-    phantoms: PhantomsOption = 140,
-    steps: Annotated[int, typer.Option(min=10, help="Batches of twelve pages.")] = 600,
-) -> None:
-    """Teach the network that tells colour and power Doppler from what is written in colour."""
-    from neurosono.stream.phantom.notes import Notes
-    from neurosono.training.flow.fit import teach
-    from neurosono.training.flow.lettering import write_words
-    from neurosono.training.letters.network import export
-
-    taught, _, faces = _gather(pictures, fonts, phantoms)
-    faces = [face for face in faces if not face.is_held_out]
-
-    def annotate(picture: Any, rng: Any) -> None:
-        box = (0, 0, picture.shape[1], picture.shape[0])
-        if rng.random() < 0.7:
-            Notes(int(rng.integers(1, MOST_NOTES)), rng, box).draw(picture)
-        if rng.random() < 0.6:
-            write_words(picture, rng, faces)
-
-    grounds = [ground.pixels for ground in taught]
-    with _Bar("flow", steps) as bar:
-        network = teach(grounds, annotate, steps=steps, watch=bar)
-    export(network, out, channels=3)
 
 
 class _Bar:

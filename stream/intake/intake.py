@@ -135,12 +135,12 @@ class Intake:
 
 
 def _hides_flow(picture: Picture, region: Region) -> bool:
-    """Whether flow lies under what was blanked as letters."""
+    """Whether Doppler's colours lie under what was blanked: vessels may look like letters."""
     if not region.text:
         return False
     if picture.chroma is not None and picture.chroma.is_neutral(region.bare):
         return False
-    return has_doppler(picture.crop(region.bare), region.text)
+    return has_doppler(picture.crop(region.bare))
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.preprocess import to_grey
-from neurosono.stream.pictures.colour import Box
 from neurosono.stream.pictures.finder import STRIDE, Finder
+
+Box = tuple[int, int, int, int]
 
 MOST_PX = 310_000
 """Of a picture as the network sees it: larger ones are averaged down, as their letters are larger
@@ -35,7 +36,7 @@ def find_letters(pixels: NDArray[np.uint8], finder: Finder = _LETTERS) -> tuple[
     """Return the boxes `x, y, w, h` around what is written on a picture.
 
     `pixels` is `(h, w)` grey or `(h, w, 3)` BGR, uint8: the ultrasound, 0 beside it. Colours count
-    by their grey: flow that stood out by more than that would be taken for letters.
+    by their grey.
     """
     levels = to_grey(pixels)
     height, width = levels.shape
