@@ -15,7 +15,8 @@ from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.familiarity import FAMILIARITY_NAME, FamiliarityEntry
 from neurosono.engine.exam.interval import bound_share
-from neurosono.engine.familiarity import Familiarity, place
+from neurosono.engine.familiarity import ALL, Familiarity, place
+from neurosono.engine.network import FULL_CHANNELS
 
 REFUSED = (0.003, 0.012)
 """Shares of familiar frames that may be too far, and on the wrong side. Together 1.5 %, so that
@@ -81,6 +82,7 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
     others += [] if unlike is None else [unlike]
     own_looks, unlike_looks = [], []
     for backend in _open_all(bundle):
+        _check_features(bundle, backend)
         own_looks.append(look_at(backend, Pictures(cache.frames, owners)))
         unlike_looks += [look_at(backend, each) for each in others]
     fitted, measured = fit_familiarity(Look.join(own_looks), Look.join(unlike_looks))
@@ -92,6 +94,20 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
     entry = FamiliarityEntry(file_of(bundle.root, FAMILIARITY_NAME), card)
     write_manifest(bundle.root, replace(bundle.manifest, familiarity=entry))
     return card
+
+
+def _check_features(bundle: Bundle, backend: Backend) -> None:
+    """Raise `InputError` where an engine was built before there were early features."""
+    size_px = bundle.manifest.preprocessing.size_px
+    nothing = np.zeros((1, size_px, size_px), dtype=np.uint8)
+    found = backend.infer(nothing).features.shape[-1]
+    expected = ALL * round(FULL_CHANNELS * bundle.manifest.members[0].width)
+    if found != expected:
+        raise InputError(
+            f"the engine {backend.name} {backend.precision} of {bundle.root} gives {found} "
+            f"features, expected {expected}: it is of an earlier release; build it again with "
+            "`neurosono build`"
+        )
 
 
 def _open_all(bundle: Bundle) -> list[Backend]:

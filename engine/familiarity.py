@@ -15,9 +15,13 @@ FLOOR = 0.05
 them near 0, and on a logarithmic scale twice as bright is the same step everywhere."""
 
 
+EARLY, ALL = 14, 22
+"""Of the first stage's channels: so many times are features of the first three stages, and all."""
+
+
 def early_share(count: int) -> int:
-    """Return how many of `count` features are of the first three stages, 14 of 22."""
-    return count * 14 // 22
+    """Return how many of `count` features are of the first three stages."""
+    return count * EARLY // ALL
 
 
 def place(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What is familiar is learnt from patients that trained nothing, and measured on others still."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from neurosono.calibration.familiarity import (
     FOLDS,
     Look,
     Pictures,
+    _check_features,
     add_familiarity,
     deal_owners,
     fit_familiarity,
@@ -100,6 +102,14 @@ def test_an_altered_file_is_refused(bundle: Bundle, held_out: Cache) -> None:
         file.write(b" ")
     with pytest.raises(BundleError, match=r"familiarity.npz .* is not what its manifest says"):
         Bundle.load(bundle.root)
+
+
+def test_an_engine_without_early_features_is_refused(bundle: Bundle, held_out: Cache) -> None:
+    wider = replace(bundle.manifest.members[0], width=0.25)
+    other = replace(bundle.manifest, members=(wider, *bundle.manifest.members[1:]))
+    with pytest.raises(InputError, match="gives 176 features, expected 352: it is of an earlier"):
+        _check_features(replace(bundle, manifest=other), TorchBackend(load_ensemble(bundle)))
+    assert open_familiarity(Bundle.load(bundle.root)) is None
 
 
 def test_the_command_learns_it_with_a_cache_and_says_so_without(

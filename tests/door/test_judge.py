@@ -235,3 +235,19 @@ assert __import__("multiprocessing").active_children() == []
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'judgement'"):
         _ = neurosono.judgement  # type: ignore[attr-defined]
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "name",
+    ["dicom_us/test_files/examples_ybr_color.dcm", "pocus_lung_videos/Pneu_prospective_file3.mp4"],
+)
+def test_real_ultrasound_gets_a_replays_results(
+    name: str, real_data: Path, bundle_root: Path, opened: neurosono.OpenBundle, tmp_path: Path
+) -> None:
+    done = run(
+        "replay", real_data / name, "--bundle", bundle_root, "--out", tmp_path, "--every", "5"
+    )
+    assert done.returncode == 0, done.stderr
+    results = [result for _, result in neurosono.judge(real_data / name, opened, every=5)]
+    assert_same(results, tmp_path)

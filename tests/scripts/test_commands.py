@@ -1,6 +1,8 @@
 """The commands as a newcomer meets them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,9 @@ def test_phantom_writes_what_training_reads(tmp_path: Path) -> None:
     assert len(list(out.glob("*/*/*.mp4"))) == 5
     again = run("phantom", "--exams", "5", "--out", out)
     assert again.returncode == 2, "a folder with something in it is not written over"
+
+
+def test_the_package_itself_is_the_command() -> None:
+    command = [sys.executable, "-m", "neurosono", "replay", "absent.mp4", "--out", "o"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 2, done.stderr

@@ -41,6 +41,9 @@ from neurosono.stream.sources.left_out import Reason
 
 _JPEGS = (JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1)
 
+MOST_PADDING_BYTES = 64
+"""Behind the last picture: DICOM pads to an even length, some writers to that of a cache line."""
+
 gdcm.Trace.WarningOff()  # they go straight to standard error, around every logger
 gdcm.Trace.ErrorOff()
 
@@ -93,6 +96,11 @@ class DicomClip:
             pts_s = times_s[index] if index < len(times_s) else None
             decode_ms = (time.perf_counter() - began_s) * 1e3
             yield ClipPicture(pts_s, pixels, decode_ms, scale=self.header.scale)
+        if self.header.surplus_bytes > MOST_PADDING_BYTES:
+            raise SourceBrokenError(
+                "the data go on behind the last picture, and are no whole picture",
+                frame=self.header.frame_count,
+            )
 
     def _show(self, samples: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
         return make_square(self.toner.tone(samples, photometric), self.header.aspect)

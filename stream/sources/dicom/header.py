@@ -96,7 +96,8 @@ class DicomHeader:
 
     `image` holds `PIXEL_TAGS` only. `pixels_at` is the offset in the file of the value of the
     pixel data, None if the file is deflated, `pixels_length` its length in bytes, None where it is
-    compressed. `frame_count` is what the data hold where that is more than the file declares.
+    compressed. `frame_count` is what the data hold where that is more than the file declares,
+    `surplus_bytes` is what follows the last whole picture.
     `times_s` are the timestamps, shorter than `frame_count` where the file does not say. `aspect`
     is a pixel's width over its height, None where the file says nothing.
     """
@@ -106,6 +107,7 @@ class DicomHeader:
     frame_count: int
     pixels_at: int | None
     pixels_length: int | None
+    surplus_bytes: int
     aspect: Fraction | None
     identity: Identity
     times_s: tuple[float, ...]
@@ -186,6 +188,7 @@ def _digest(
         frame_count=frame_count,
         pixels_at=pixels_at,
         pixels_length=length,
+        surplus_bytes=0 if length is None else max(0, length - frame_count * frame_bytes(image)),
         aspect=aspect,
         identity=hash_identity(dataset),
         times_s=times_s,

@@ -15,6 +15,7 @@ _EBML = b"\x1aE\xdf\xa3"
 _PNG = b"\x89PNG\r\n\x1a\n"
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _DOCTYPE_WITHIN = 64
+_REST_BYTES = 4096
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
@@ -30,23 +31,43 @@ def find_parts(path: Path) -> tuple[Slice, ...]:
     return tuple((start, end - start) for start, end in zip(starts, ends, strict=True))
 
 
+def find_rest(path: Path) -> bytes:
+    """Return the first bytes of what lies behind a clip's own end, where its container has one.
+
+    Empty where nothing but padding does. Knows ISO media, RIFF, GIF and PNG.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        end: int | None = None
+        start = max(start for start, _ in find_parts(path))
+        if data[4:8] in _BOXES:
+            end = max((end for _, end, _ in _list_boxes(data)), default=None)
+        elif data[:4] == b"RIFF":
+            end = _end_of_chunks(data)
+        elif data[:4] == b"GIF8":
+            end = end_of_gif(data, start)
+        elif data[: len(_PNG)] == _PNG:
+            end = end_of_png(data, start)
+        rest = b"" if end is None else data[end : end + _REST_BYTES]
+        return rest if rest.strip(b"\0\xff") else b""
+
+
+def _end_of_chunks(data: mmap.mmap) -> int | None:
+    at = 0
+    while data[at : at + 4] == b"RIFF":
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        if length in (0, 0xFFFFFFFF):
+            return None
+        at += 8 + length + length % 2
+    return at
+
+
 def _begins(magic: bytes) -> Callable[[mmap.mmap], bool]:
     return lambda data: data[: len(magic)] == magic
 
 
 def _iso_starts(data: mmap.mmap) -> Iterator[int]:
     """Yield where a clip of boxes begins: at its `ftyp`, or, of old QuickTime, by its index."""
-    boxes: list[tuple[int, int, bytes]] = []
-    at = 0
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if length == 1:
-            length = int.from_bytes(data[at + 8 : at + 16], "big")
-        end = at + length
-        if length < 8 or end > len(data):
-            break
-        boxes.append((at, end, kind))
-        at = end
+    boxes = _list_boxes(data)
     heads = [begin for begin, _, kind in boxes if kind == b"ftyp"]
     indices = [(begin, end) for begin, end, kind in boxes if kind == b"moov"]
     if len(heads) > 1:
@@ -54,6 +75,22 @@ def _iso_starts(data: mmap.mmap) -> Iterator[int]:
     elif len(indices) > 1:
         index_first = next(kind for *_, kind in boxes if kind in (b"moov", b"mdat")) == b"moov"
         yield from (begin if index_first else end for begin, end in indices if end < len(data))
+
+
+def _list_boxes(data: mmap.mmap) -> list[tuple[int, int, bytes]]:
+    """Return begin, end and kind of each box, up to whatever is none."""
+    boxes: list[tuple[int, int, bytes]] = []
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        end = at + length if length else len(data)
+        if end < at + 8 or end > len(data) or not kind.strip(b"\0"):
+            break
+        boxes.append((at, end, kind))
+        at = end
+    return boxes
 
 
 def _riff_starts(data: mmap.mmap) -> Iterator[int]:

@@ -17,7 +17,8 @@ from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, ClipPicture, Region
 from neurosono.stream.sources.files.clip_end import ClipEnd
 from neurosono.stream.sources.files.frame_decoding import decode_frames, explain
-from neurosono.stream.sources.files.parts import find_parts
+from neurosono.stream.sources.files.kinds import looks_like_media
+from neurosono.stream.sources.files.parts import find_parts, find_rest
 from neurosono.stream.sources.files.slices import Slice, SliceFile
 from neurosono.stream.sources.files.upright import FrameConverter
 from neurosono.stream.sources.identity import Identity
@@ -58,7 +59,8 @@ class VideoClip:
 
     `parts` are where the clips lie that were joined into the file, each as slices of it; empty if
     it is one. `aspect` overrules what container and codec say. `demuxer` is FFmpeg's name of the
-    container where FFmpeg must not guess.
+    container where FFmpeg must not guess. `unread` says that pictures of another kind lie behind
+    its end.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class VideoClip:
     noun: str = "clip"
     us_regions: tuple[Region, ...] = ()
     left_out: tuple[Reason, ...] = ()
+    unread: bool = False
     identity: Identity = field(default_factory=dict)
 
     def pictures(self) -> Generator[ClipPicture]:
@@ -94,6 +97,10 @@ class VideoClip:
                     count += 1
             except SourceBrokenError as error:
                 raise SourceBrokenError(str(error), frame=count) from error.__cause__
+        if self.unread:
+            raise SourceBrokenError(
+                "another file lies behind its end, and was not read", frame=count
+            )
 
     def _decode(self, part: tuple[Slice, ...]) -> Generator[ClipPicture]:
         converter = FrameConverter()
@@ -128,7 +135,12 @@ def open_video(path: Path, *, frame_threads: bool, demuxer: str | None = None) -
         for part in reversed(parts):
             clip = _open_first(path, part, demuxer)
         assert clip is not None
-        return replace(clip, frame_threads=frame_threads, parts=parts)
+        rest = find_rest(path)
+        unread = looks_like_media(rest)
+        left_out = (*clip.left_out, *((Reason.TRAILING,) if rest and not unread else ()))
+        return replace(
+            clip, frame_threads=frame_threads, parts=parts, unread=unread, left_out=left_out
+        )
     except (SourceError, SourceBrokenError, OSError, ValueError, av.FFmpegError) as error:
         raise SourceError(
             f"cannot use {str(path)!r} as a clip: {explain(error)}; expected video that FFmpeg "

@@ -1,11 +1,13 @@
 """What befalls a live exam, in the words of its record and of its report."""
 
+import ast
 import string
 from pathlib import Path
 
 import pytest
 
 from neurosono.engine.bundle import Bundle
+from neurosono.stream.journal import describe
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.words import EVENTS
 from neurosono.stream.live.record import LiveRecord
@@ -49,3 +51,18 @@ def test_what_the_source_and_the_screen_tell_stands_in_the_report(
 def test_a_report_asks_only_for_what_an_event_can_tell(name: str) -> None:
     asked = {field for _, field, _, _ in string.Formatter().parse(_WORDS[name]) if field}
     assert asked <= set(EVENTS[name])
+
+
+def test_somebody_says_every_event_and_every_state() -> None:
+    """A list that nobody fills would let a report promise what no record can hold."""
+    stream = Path(describe.__file__).parents[1]
+    lists = {stream / "journal" / "words.py", stream / "report" / "events.py"}
+    said = {
+        node.value
+        for path in stream.rglob("*.py")
+        if path not in lists
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
+    states = [kind for kind in EVENTS["state"].values() if isinstance(kind, frozenset)]
+    assert set(EVENTS).union(*states) <= said

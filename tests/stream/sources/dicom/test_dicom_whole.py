@@ -285,3 +285,16 @@ def test_video_inside_dicom_is_read(tmp_path, syntax, codec, container):
     dataset.NumberOfFrames = 20
     with pytest.raises(SourceBrokenError, match="only 12 of the 20"):
         read(save(dataset, tmp_path / "c.dcm"))
+
+
+@pytest.mark.parametrize("surplus_bytes", [2, 64, 1000])
+def test_data_behind_the_last_picture_are_a_break_unless_they_are_padding(tmp_path, surplus_bytes):
+    dataset = make_dataset(GREY, "MONOCHROME2")
+    dataset.PixelData += b"\x55" * surplus_bytes
+    source = open_source([str(save(dataset, tmp_path / "a.dcm"))])
+    if surplus_bytes <= 64:
+        assert_shows(list(source.pictures()), GREY)
+        return
+    with pytest.raises(SourceBrokenError, match="go on behind") as broken:
+        list(source.pictures())
+    assert broken.value.frame == len(GREY)

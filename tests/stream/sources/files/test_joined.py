@@ -201,3 +201,20 @@ def test_avi_has_each_picture_at_its_time(tmp_path, b_frames):
     pictures = list(source.pictures())
     assert [p.pts_s for p in pictures] == pytest.approx([index / 25 for index in range(50)])
     assert source.repaired_timestamps == 0
+
+
+@pytest.mark.parametrize("kind", ["mp4", "avi", "gif", "apng"])
+def test_what_lies_behind_a_clip_is_told_and_a_clip_there_is_a_break(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    data = write(path, kind, 0).read_bytes()
+    path.write_bytes(data + b"words of a maker " * 9)
+    source = open_source([str(path)])
+    assert len(list(source.pictures())) == 12
+    assert count_reasons(source.left_out) == {str(Reason.TRAILING): 1}
+    other = write(tmp_path / "b.mkv", "mkv", 0).read_bytes()
+    path.write_bytes(data + other)
+    with pytest.raises(SourceBrokenError, match="another file lies behind its end") as broken:
+        list(open_source([str(path)]).pictures())
+    assert broken.value.frame == 12
+    path.write_bytes(data)
+    assert open_source([str(path)]).left_out == ()
