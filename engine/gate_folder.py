@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from neurosono.engine.bundle import Bundle, file_of, hash_file, write_json, write_manifest
+from neurosono.engine.contracts.codec import to_plain
 from neurosono.engine.contracts.errors import BundleError, OutputError
 from neurosono.engine.contracts.gate import (
     GATE_FOLDER,
@@ -38,7 +41,7 @@ def write_entry(folder: Path, **fields: Any) -> GateEntry:
         )
     files = tuple(file_of(folder, name) for name in NAMES)
     entry = GateEntry(files=files, **fields)
-    write_json(folder / ENTRY_NAME, {"schema": SCHEMA, **entry.to_json()})
+    write_json(folder / ENTRY_NAME, {"schema": SCHEMA, **to_plain(entry)})
     return entry
 
 
@@ -49,8 +52,8 @@ def read_entry(folder: Path) -> GateEntry:
         found = json.loads((folder / ENTRY_NAME).read_bytes())
         if found.get("schema") != SCHEMA:
             raise BundleError(f"{folder} holds no gate of schema {SCHEMA}: {remedy}")
-        entry = GateEntry.from_json(found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        entry = msgspec.convert(found, GateEntry)
+    except (OSError, ValueError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise BundleError(f"{folder} holds no gate ({error!r}): {remedy}") from error
     for file in entry.files:
         path = folder / file.path

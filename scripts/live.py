@@ -30,6 +30,7 @@ def live(
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
+    mm_per_px: options.MmPerPx = None,
     show_screen: options.ShowScreen = False,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",

@@ -15,6 +15,13 @@ Fps = Annotated[float | None, typer.Option(help="Judge at most F frames a second
 Region = Annotated[
     str | None, typer.Option(help="The ultrasound region x,y,w,h in pixels, if found wrongly.")
 ]
+MmPerPx = Annotated[
+    float | None,
+    typer.Option(
+        "--mm-per-px",
+        help="Millimetres that a pixel of the source's own picture is; counts before a file's own.",
+    ),
+]
 ShowScreen = Annotated[
     bool, typer.Option("--show-screen", help="Show what lies outside the region (patient text!).")
 ]
@@ -46,7 +53,7 @@ Student = Annotated[
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (
-    *("bundle", "region", "show_screen", "cam_hz"),
+    *("bundle", "region", "mm_per_px", "show_screen", "cam_hz"),
     *("engine", "precision", "members", "threads", "student"),
 )
 

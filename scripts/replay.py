@@ -30,6 +30,7 @@ def replay(
         bool, typer.Option("--mixed", help="DICOM of several patients or studies is one exam.")
     ] = False,
     region: options.Region = None,
+    mm_per_px: options.MmPerPx = None,
     show_screen: options.ShowScreen = False,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",

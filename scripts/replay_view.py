@@ -47,6 +47,8 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
             if (options.out / EXAM_NAME).is_file():
                 console.print(f"Kept up to there: {options.out / EXAM_NAME}")
             raise
+    if record["nothing_used"] is not None:
+        console.print(record["nothing_used"], style="bold", soft_wrap=True)
     console.print(describe(record))
     for name in (OVERLAY_NAME, EXAM_NAME, FRAMES_NAME):
         if (options.out / name).is_file():

@@ -9,6 +9,7 @@ Never pickle.
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, WireError
 
 T = TypeVar("T", bound=msgspec.Struct)
+K = TypeVar("K")
 
 KINDS = tuple(np.dtype(name) for name in ("|u1", "<f4", "<f8"))
 """The kinds of arrays there are, little-endian; an array's code is `4 * kind + dimensions`."""
@@ -89,6 +91,33 @@ def describe(value: Any, name_array: Callable[[NDArray[Any]], Any]) -> Any:
         return name_array(found) if isinstance(found, np.ndarray) else _write(found)
 
     return msgspec.to_builtins(value, enc_hook=plain)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a dataclass as JSON has it: dicts, lists, words and numbers; all of its fields."""
+
+    def list_tuples(said: Any) -> Any:
+        if isinstance(said, dict):
+            return {name: list_tuples(each) for name, each in said.items()}
+        return [list_tuples(each) for each in said] if isinstance(said, list | tuple) else said
+
+    # asdict, for msgspec's own walk passes over defaults that a dataclass was read without
+    return list_tuples(msgspec.to_builtins(asdict(value), enc_hook=_write))
+
+
+def read_plain(what: str, found: Any, kind: type[K]) -> K:
+    """Read what `to_plain` gave of a flat dataclass, its fields and nothing else; `what` is it.
+
+    Raises `InputError` saying what was expected and found.
+    """
+    expected = sorted(each.name for each in fields(kind))  # type: ignore[arg-type]
+    names = sorted(found) if isinstance(found, dict) else found
+    if names != expected:
+        raise InputError(f"{what} must have {expected}, found {names}")
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{what} is not readable: {error}") from error
 
 
 def check_array(what: str, found: Any, dimensions: int, kind: Any) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.files import BundleFile
 
 FAMILIARITY_NAME = "familiarity.npz"
@@ -19,16 +18,3 @@ class FamiliarityEntry:
 
     file: BundleFile
     card: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest's object."""
-        return {"file": self.file.to_json(), "card": self.card}
-
-    @classmethod
-    def from_json(cls, found: Any) -> "FamiliarityEntry":
-        """Read the manifest's object; raises `BundleError`."""
-        try:
-            file = BundleFile(found["file"]["path"], found["file"]["sha256"])
-            return cls(file, dict(found["card"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"the manifest's familiarity is not readable: {error!r}") from error

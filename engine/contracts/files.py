@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from neurosono.engine.contracts.errors import BundleError
 
@@ -30,12 +29,3 @@ class BundleFile:
         check_path(self.path)
         if not isinstance(self.sha256, str) or not SHA256.fullmatch(self.sha256):
             raise BundleError(f"{self.path} needs a sha256 of 64 hex digits: {self.sha256!r}")
-
-    def to_json(self) -> dict[str, str]:
-        """Return the manifest's object for the file."""
-        return {"path": self.path, "sha256": self.sha256}
-
-
-def read_files(found: Any) -> tuple[BundleFile, ...]:
-    """Read a list of files as it stands in a manifest."""
-    return tuple(BundleFile(file["path"], file["sha256"]) for file in found)

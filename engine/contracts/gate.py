@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurosono.engine.contracts.errors import BundleError
-from neurosono.engine.contracts.files import BundleFile, read_files
+from neurosono.engine.contracts.files import BundleFile
 from neurosono.engine.contracts.frame import SkipReason
 
 GATE_FOLDER = "gate"
@@ -48,32 +48,6 @@ class GateEntry:
             raise BundleError(
                 f"a gate needs a limit above 0 for each of its planes, found {self.plane_limits}"
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest's object for the gate."""
-        return {
-            "files": [file.to_json() for file in self.files],
-            "threshold": self.threshold,
-            "unfamiliar": self.unfamiliar,
-            "planes": list(self.planes),
-            "plane_limits": list(self.plane_limits),
-            "card": self.card,
-        }
-
-    @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "GateEntry":
-        """Read the manifest's object; raises `BundleError`, `KeyError`, `TypeError`, `ValueError`.
-
-        The manifest turns the last three into one sentence.
-        """
-        return cls(
-            files=read_files(found["files"]),
-            threshold=float(found["threshold"]),
-            unfamiliar=float(found["unfamiliar"]),
-            planes=tuple(str(plane) for plane in found["planes"]),
-            plane_limits=tuple(float(limit) for limit in found["plane_limits"]),
-            card=dict(found["card"]),
-        )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
+from neurosono.engine.contracts.codec import to_plain
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.familiarity import FamiliarityEntry
 from neurosono.engine.contracts.files import SHA256 as SHA256
 from neurosono.engine.contracts.files import BundleFile as BundleFile
-from neurosono.engine.contracts.files import read_files
 from neurosono.engine.contracts.gate import GateEntry
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.notice import NOTICE
@@ -26,11 +28,6 @@ class Member:
     width: float
     file: BundleFile | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest's object for the member."""
-        file = None if self.file is None else self.file.to_json()
-        return {"name": self.name, "width": self.width, "file": file}
-
 
 @dataclass(frozen=True)
 class EngineEntry:
@@ -41,18 +38,7 @@ class EngineEntry:
     members: int
     files: tuple[BundleFile, ...]
     target: dict[str, str] = field(default_factory=dict)
-    parity: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest's object for the engine."""
-        return {
-            "backend": self.backend,
-            "precision": self.precision,
-            "members": self.members,
-            "files": [file.to_json() for file in self.files],
-            "target": self.target,
-            "parity": self.parity,
-        }
+    parity: dict[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,24 +86,11 @@ class Manifest:
         return {**self._body(), "digest": self.digest}
 
     def _body(self) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "schema": SCHEMA,
-            "name": self.name,
-            "notice": NOTICE,
-            "labels": list(self.labels),
-            "preprocessing": self.preprocessing.to_json(),
-            "members": [member.to_json() for member in self.members],
-            "calibration": None if self.calibration is None else self.calibration.to_json(),
-            "engines": [engine.to_json() for engine in self.engines],
-            "card": self.card,
-        }
-        # What a bundle lacks has no key, so bundles made before there was such a thing keep their
-        # digest.
-        if self.gate is not None:
-            body["gate"] = self.gate.to_json()
-        if self.familiarity is not None:
-            body["familiarity"] = self.familiarity.to_json()
-        return body
+        said = to_plain(self)
+        for name in ("gate", "familiarity"):  # what a bundle lacks has no key, so that bundles
+            if said[name] is None:  # made before there was such a thing keep their digest
+                del said[name]
+        return {"schema": SCHEMA, "name": said.pop("name"), "notice": NOTICE, **said}
 
     @classmethod
     def from_json(cls, found: Any) -> "Manifest":
@@ -129,23 +102,13 @@ class Manifest:
                 "make the bundle again with `neurosono train`, or use the matching release"
             )
         try:
-            manifest = cls(
-                name=str(found["name"]),
-                labels=validate_labels(found["labels"]),
-                preprocessing=PreprocessingSpec.from_json(found["preprocessing"]),
-                members=tuple(_read_member(member) for member in found["members"]),
-                calibration=_read_file(found["calibration"]),
-                engines=tuple(_read_engine(engine) for engine in found["engines"]),
-                card=dict(found["card"]),
-                gate=GateEntry.from_json(found["gate"]) if "gate" in found else None,
-                familiarity=FamiliarityEntry.from_json(found["familiarity"])
-                if "familiarity" in found
-                else None,
-            )
+            PreprocessingSpec.from_json(found["preprocessing"])  # says what it must have
+            manifest = msgspec.convert(found, cls)
+            validate_labels(manifest.labels)
             expected = found["digest"]
         except BundleError:
             raise
-        except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError, InputError) as error:
             raise BundleError(f"the manifest is not readable: {error!r}") from error
         if expected != manifest.digest:
             raise BundleError(
@@ -154,22 +117,3 @@ class Manifest:
                 "copy the bundle again, or make it anew with `neurosono train`"
             )
         return manifest
-
-
-def _read_file(found: Any) -> BundleFile | None:
-    return None if found is None else BundleFile(found["path"], found["sha256"])
-
-
-def _read_member(found: Any) -> Member:
-    return Member(str(found["name"]), float(found["width"]), _read_file(found["file"]))
-
-
-def _read_engine(found: Any) -> EngineEntry:
-    return EngineEntry(
-        backend=str(found["backend"]),
-        precision=str(found["precision"]),
-        members=int(found["members"]),
-        files=read_files(found["files"]),
-        target=dict(found["target"]),
-        parity=dict(found["parity"]),
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from neurosono.engine.contracts.codec import read_plain, to_plain
 from neurosono.engine.contracts.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -43,33 +44,13 @@ class PreprocessingSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest's `preprocessing` object."""
-        return {
-            "size_px": self.size_px,
-            "fit": str(self.fit),
-            "resize_px": self.resize_px,
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
+        said: dict[str, Any] = to_plain(self)
+        return said
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "PreprocessingSpec":
         """Read the manifest's `preprocessing` object; raise `InputError` on anything unknown."""
-        expected = set(cls().to_json())
-        if not isinstance(found, dict) or set(found) != expected:
-            names = sorted(found) if isinstance(found, dict) else found
-            raise InputError(f"preprocessing must have {sorted(expected)}, found {names}")
-        if found["fit"] not in set(Fit):
-            raise InputError(f"fit must be one of {[str(f) for f in Fit]}, found {found['fit']!r}")
-        return cls(
-            size_px=int(found["size_px"]),
-            fit=Fit(found["fit"]),
-            resize_px=int(found["resize_px"]),
-            mean=_three(found["mean"]),
-            std=_three(found["std"]),
-        )
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    if not isinstance(values, list) or len(values) != 3:
-        raise InputError(f"mean and std must be three numbers each, found {values!r}")
-    return float(values[0]), float(values[1]), float(values[2])
+        fit = found.get("fit", Fit.LETTERBOX) if isinstance(found, dict) else Fit.LETTERBOX
+        if fit not in set(Fit):
+            raise InputError(f"fit must be one of {[str(f) for f in Fit]}, found {fit!r}")
+        return read_plain("preprocessing", found, cls)

@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from neurosono.scripts.train.evaluate import evaluate
+from neurosono.scripts.train.finders import letters
 from neurosono.scripts.train.gate import gate_app
 from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.report import report
@@ -32,5 +33,16 @@ train_app = typer.Typer(
 
 train_app.add_typer(gate_app, name="gate")
 train_app.add_typer(structures_app, name="structures")
-for _command in (prepare, run, evaluate, report, recipes, top, soup, student, compare):
+for _command in (
+    prepare,
+    run,
+    evaluate,
+    report,
+    recipes,
+    top,
+    soup,
+    student,
+    compare,
+    letters,
+):
     train_app.command()(_command)

@@ -40,6 +40,7 @@ class CaptureOptions:
     strict: bool = False
     mixed: bool = False
     region: str | None = None
+    mm_per_px: float | None = None
     show_screen: bool = False
     first_seq: int = 0
     first_index: int = 0

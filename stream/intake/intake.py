@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -16,9 +16,6 @@ from neurosono.stream.pictures.colour import has_doppler
 from neurosono.stream.pictures.picture import UNSCALED, Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
-
-LARGE_BOX_SHARE = 0.04
-"""Of the region's area: real letters covered up to 0.015, boxes of power Doppler 0.23 and more."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ class Intake:
             reason = SkipReason.LAYOUT_CHANGE
         elif picture.damaged:
             reason = SkipReason.DAMAGED
-        elif _hides_colour(picture, screened.region):
+        elif _hides_flow(picture, screened.region):
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
@@ -137,13 +134,13 @@ class Intake:
         )
 
 
-def _hides_colour(picture: Picture, region: Region) -> bool:
-    """Whether what was blanked as letters is too large for them, and full of Doppler's colours."""
-    least = LARGE_BOX_SHARE * region.w * region.h
-    letters = tuple(box for box in region.text if box[2] * box[3] <= least)
-    if letters == region.text:
+def _hides_flow(picture: Picture, region: Region) -> bool:
+    """Whether Doppler's colours lie under what was blanked: vessels may look like letters."""
+    if not region.text:
         return False
-    return has_doppler(picture.crop(replace(region, text=letters)))
+    if picture.chroma is not None and picture.chroma.is_neutral(region.bare):
+        return False
+    return has_doppler(picture.crop(region.bare))
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

@@ -12,6 +12,7 @@ from neurosono.stream.phantom.truth import FrameTruth
 
 NAMESPACES = ("single", "cohort")
 _SMALLEST_PX = (320, 240)
+MOST_NOTES = 40
 
 VENTRICLE_RANGE_MM = (5.0, 20.0)
 """From a narrow normal atrium to a gravely wide one: over 10 mm is wide, over 15 mm is severe."""
@@ -23,8 +24,10 @@ class PhantomSpec:
 
     `namespace` keeps the patients of `phantom:LABEL` sources (`single`) and those of generated
     cohorts (`cohort`) apart: they share no random stream, so neither can leak into the other.
+    `notes` is how many coloured words and marks stand on the picture and around it.
 
-    Raises `InputError` for a label, size, length, rate, seed or namespace that cannot be made.
+    Raises `InputError` for a label, number of notes, size, length, rate, seed or namespace that
+    cannot be made.
     """
 
     label: str
@@ -35,6 +38,7 @@ class PhantomSpec:
     height_px: int = 600
     patient: int = 0
     namespace: str = "single"
+    notes: int = 0
     ventricle_mm: float | None = None
     """Width of both lateral ventricles; None leaves it to chance."""
 
@@ -72,6 +76,8 @@ class PhantomSpec:
                 f"a phantom screen is at most 3840x2160 pixels, "
                 f"found {self.width_px}x{self.height_px}"
             )
+        if not 0 <= self.notes <= MOST_NOTES:
+            raise InputError(f"a phantom has 0 to {MOST_NOTES} notes, found {self.notes}")
         if self.seed < 0 or self.patient < 0:
             raise InputError(
                 f"phantom seed and patient must be 0 or more, found {self.seed} and {self.patient}"

@@ -11,6 +11,7 @@ from neurosono.stream.phantom.chrome import Chrome
 from neurosono.stream.phantom.doppler import FlowBox, draw_spectrum
 from neurosono.stream.phantom.face import draw_face
 from neurosono.stream.phantom.head import draw_head, size_ventricles
+from neurosono.stream.phantom.notes import Notes
 from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
 from neurosono.stream.phantom.probe import SAMPLES, Box, Geometry
 from neurosono.stream.phantom.scanner import Scanner, draw_scanner
@@ -53,6 +54,7 @@ class Studio:
         self._growth = Growth(random_stream(*key, "growth"))
         self._motion = Motion(*key, spec.seconds)
         self._chrome = Chrome(self.scanner, *key)
+        self._notes = Notes(spec.notes, random_stream(*key, "notes"), self.scanner.box)
         self._beam = Beamformer(
             self._patient, self.scanner.controls, random_stream(*key, "speckle")
         )
@@ -80,6 +82,7 @@ class Studio:
         else:
             x, y, w, h = region
             screen[y : y + h, x : x + w] = cv2.max(screen[y : y + h, x : x + w], picture)
+        self._notes.draw(screen)
         level = stretch.level(moment_s)
         plane = "other" if stretch.mode == "nonfetal" else plane_name(stretch.view, level)
         truth = self._tell(stretch, geometry, plane, region) if self._structures else None

@@ -1,6 +1,6 @@
 """The part of a scanner's screen that is ultrasound, and how to cut it out of a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -53,6 +53,11 @@ class Region:
         for x, y, w, h in self.text:
             mask[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)] = 0
         return mask
+
+    @cached_property
+    def bare(self) -> "Region":
+        """The same region, with the letters that stand on it laid open."""
+        return replace(self, text=()) if self.text else self
 
     @cached_property
     def _chroma_masks(self) -> dict[tuple[int, int], NDArray[np.uint8]]:

@@ -49,6 +49,15 @@ _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _PICTURES = (Frame, DisplayFrame)
 
 
+NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "opened": {"rate_hz": (int, float)},
+    "failed": {"role": str, "error": str, "message": str},
+    "recorded": {"next_seq": int},
+    "engine-off": {"next_seq": int, "answered": list},
+}
+"""What an event that travels cannot be without, for whoever hears it relies on it."""
+
+
 class Received(Struct, frozen=True):
     """A message, and when its sender let it go (monotonic clock, nanoseconds)."""
 
@@ -87,4 +96,13 @@ def unpack(data: bytes | memoryview) -> Received:
     if kind is None:
         raise WireError(f"a message of kind {number} is not readable: there is no such kind")
     beside = view[pixels_at:] if pixel_bytes else None
-    return Received(decode(view[HEADER.size : pixels_at], kind, beside), sent_ns)
+    message = decode(view[HEADER.size : pixels_at], kind, beside)
+    if isinstance(message, Event):
+        _check_event(message)
+    return Received(message, sent_ns)
+
+
+def _check_event(event: Event) -> None:
+    for name, kind in NEEDED.get(event.name, {}).items():
+        if not isinstance(event.fields.get(name), kind):
+            raise WireError(f"an event {event.name!r} travels without a {name} that can be read")

@@ -7,14 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.preprocess import to_grey
 from neurosono.stream.pictures.region import Region, full_region
-from neurosono.stream.screen.marks import Marks, above, box, find_text, gather, working_size
+from neurosono.stream.screen.letters import find_letters
+from neurosono.stream.screen.marks import Marks, above, box, gather
 from neurosono.stream.screen.outline import fill_hull, trace_outline
 from neurosono.stream.screen.patch import pick_patch
 
-SMALLEST_TEXT_PX = 150
-"""Working pixels, with their surroundings, of the smallest word: smaller are cross-hairs."""
 FULL_SHARE = 0.85
 """Of the width and of the height, both: what spans more, with nothing beside it, is the whole."""
 BESIDE_SHARE = 0.001
@@ -33,7 +31,8 @@ def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
     """Return where the ultrasound is on these whole screens, or None where there is none.
 
     `pictures` are one or more screens of one size and layout, `(H, W)` grey or `(H, W, 3)` BGR,
-    uint8. A picture that is ultrasound from edge to edge gives the whole of it.
+    uint8. A picture that is ultrasound from edge to edge gives the whole of it. What is written on
+    it is another question: `with_text` answers it.
     """
     if not pictures or min(pictures[0].shape[:2]) < 2:
         return None
@@ -43,11 +42,11 @@ def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
         return None
     height, width = pictures[0].shape[:2]
     if is_whole(patch, marks.bright):
-        return full_region(height, width, text_boxes(marks.text, marks.scale))
+        return full_region(height, width)
     outline = trace_outline(patch, marks.dense & ~marks.drawn, marks.bright)
     if max(height, width) <= SMALL_PX and misses_tissue(outline, marks):
         return full_region(height, width)
-    return to_region(outline, marks.text, marks.scale, (height, width))
+    return to_region(outline, (height, width))
 
 
 def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
@@ -67,48 +66,25 @@ def misses_tissue(outline: NDArray[np.uint8], marks: Marks) -> bool:
     return missed and float(np.mean(marks.drawn > 0)) < DRAWN_SHARE
 
 
-def text_boxes(text: NDArray[np.uint8], scale: float) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the boxes `x, y, w, h` around what is written, screen pixels."""
-    words = cv2.dilate(text, np.ones((3, 7), dtype=np.uint8))
-    if cv2.countNonZero(words) < SMALLEST_TEXT_PX:
-        return ()  # as a rule: to tell the pieces apart takes as long with few as with many
-    count, _, stats, _ = cv2.connectedComponentsWithStats(words, connectivity=8)
-    found = []
-    for x, y, w, h, area in stats[1:count].tolist():
-        if area < SMALLEST_TEXT_PX:
-            continue
-        left, top = int(x / scale), int(y / scale)
-        right, bottom = int(np.ceil((x + w) / scale)), int(np.ceil((y + h) / scale))
-        found.append((left, top, right - left, bottom - top))
-    return tuple(found)
-
-
-def to_region(
-    outline: NDArray[np.uint8], text: NDArray[np.uint8], scale: float, shape: tuple[int, int]
-) -> Region:
+def to_region(outline: NDArray[np.uint8], shape: tuple[int, int]) -> Region:
     """Return the region of an outline, `(h, w)` uint8 at working scale, on the whole screen."""
     height, width = shape
-    inside = np.where(outline > 0, text, 0).astype(np.uint8)
     whole = cv2.resize(outline, (width, height), interpolation=cv2.INTER_LINEAR)
     whole = above(np.asarray(whole, dtype=np.uint8), 127)
     contours, _ = cv2.findContours(whole, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = max(contours, key=cv2.contourArea)
     polygon = cv2.approxPolyDP(largest, 0.5, closed=True).reshape(-1, 2)
     x, y, w, h = cv2.boundingRect(largest)
-    boxes = tuple((bx - x, by - y, bw, bh) for bx, by, bw, bh in text_boxes(inside, scale))
     share = cv2.contourArea(largest) / max(1, (w - 1) * (h - 1))
     if share > LINEAR_SHARE or len(polygon) < 3:
-        return Region(x, y, w, h, "linear", None, boxes)
-    return Region(x, y, w, h, "sector", (polygon - [x, y]).astype(np.int32), boxes)
+        return Region(x, y, w, h, "linear")
+    return Region(x, y, w, h, "sector", (polygon - [x, y]).astype(np.int32))
 
 
-def with_text(region: Region, pixels: NDArray[np.uint8]) -> Region:
-    """Return the region with the letters that stand on it in this screen, for older ones."""
-    grey = to_grey(pixels)
-    scale, size = working_size(grey)
-    here = cv2.resize(region.screen_mask(*grey.shape), size, interpolation=cv2.INTER_NEAREST)
-    boxes = text_boxes(
-        np.where(np.asarray(here) > 0, find_text(grey, size), 0).astype(np.uint8), scale
-    )
-    moved = tuple((x - region.x, y - region.y, w, h) for x, y, w, h in boxes)
-    return region if moved == region.text else replace(region, text=moved)
+def with_text(region: Region, bare: NDArray[np.uint8]) -> Region:
+    """Return the region with the letters that stand on it, for older ones.
+
+    `bare` is the region cut out with no letter blanked, `(h, w)` grey or `(h, w, 3)` BGR.
+    """
+    text = find_letters(bare)
+    return region if text == region.text else replace(region, text=text)

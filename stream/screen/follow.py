@@ -16,6 +16,8 @@ from neurosono.stream.screen.aside import Aside
 from neurosono.stream.screen.find import find_region, with_text
 from neurosono.stream.screen.layout import LayoutCheck, is_same_place
 
+Pixels = NDArray[np.uint8]
+
 WARMUP_PICTURES = 8
 """Pictures from which the region is first found: a third of a second at 25 fps, in which a held
 probe already fills some of what one picture leaves dark."""
@@ -68,13 +70,18 @@ class _Look:
     whole: bool = True
 
 
-def _look(picture: Picture, region: Region, check: LayoutCheck) -> _Look:
+def _look(picture: Picture, region: Region, bare: Pixels, check: LayoutCheck) -> _Look:
     found = find_region([picture.pixels])
-    return _Look(picture, found, with_text(region, picture.pixels) if check.holds(found) else None)
+    return _Look(picture, found, with_text(region, bare) if check.holds(found) else None)
 
 
-def _read(picture: Picture, region: Region) -> _Look:
-    return _Look(picture, None, with_text(region, picture.pixels), whole=False)
+def _read(picture: Picture, region: Region, bare: Pixels) -> _Look:
+    return _Look(picture, None, with_text(region, bare), whole=False)
+
+
+def _lay_bare(picture: Picture, region: Region) -> Pixels:
+    """Cut the region out, letters and all: on the thread that owns the picture's decoded frame."""
+    return picture.crop(region.bare)
 
 
 class Screen:
@@ -131,9 +138,8 @@ class Screen:
         waiting, self._waiting = self._waiting, None
         if not waiting:
             return []
-        region = find_region([picture.pixels for picture in waiting])
-        self._settle(region, waiting[-1].decoded)
-        return [self._cut(picture, region) for picture in waiting]
+        self._settle(find_region([picture.pixels for picture in waiting]), waiting[-1])
+        return [self._cut(picture, self._region) for picture in waiting]
 
     def _clip_user_region(self, picture: Picture) -> Region | None:
         assert self._user_region is not None
@@ -152,10 +158,12 @@ class Screen:
                 raise
             return None
 
-    def _settle(self, region: Region | None, pixels: NDArray[np.uint8]) -> None:
-        """Take a region as the one that holds from this picture on."""
-        self._region = region
-        self._check = None if region is None else LayoutCheck(region, pixels)
+    def _settle(self, region: Region | None, picture: Picture) -> None:
+        """Take a region as the one that holds from this picture on, and read what stands on it."""
+        self._region = self._check = None
+        if region is not None:
+            self._check = LayoutCheck(region, picture.decoded)
+            self._region = with_text(region, _lay_bare(picture, region))
         self._looks, self._count = [], 0
         self._aside.drop()
 
@@ -168,16 +176,19 @@ class Screen:
         due = due or self._count == FIRST_LOOK
         if self._check.has_changed(picture.decoded):
             self._aside.drop()
-            look = _look(picture, self._region, self._check)
+            bare = _lay_bare(picture, self._region)
+            look = _look(picture, self._region, bare, self._check)
             if look.kept is None:
-                self._settle(None, picture.decoded)
+                self._settle(None, picture)
                 return self._search(picture)
             self._heed(look, due)
             return self._cut(picture, self._region)
         if due:
-            self._aside.begin(partial(_look, picture, self._region, self._check))
+            bare = _lay_bare(picture, self._region)
+            self._aside.begin(partial(_look, picture, self._region, bare, self._check))
         elif self._count % TEXT_EVERY == 0:
-            self._aside.begin(partial(_read, picture, self._region))
+            bare = _lay_bare(picture, self._region)
+            self._aside.begin(partial(_read, picture, self._region, bare))
         if (aside := self._aside.take()) is not None:
             self._heed(aside, aside.whole)
         return self._cut(picture, self._region)
@@ -197,7 +208,7 @@ class Screen:
         if found is None or self._region is None or is_same_place(found, self._region, shape):
             self._looks = []
         elif self._agree(found, picture) >= SMALLER_LOOKS:
-            self._settle(found, picture.decoded)
+            self._settle(found, picture)
 
     def _agree(self, found: Region, picture: Picture) -> int:
         """Add a look; return how many in a row have found this same place."""
@@ -217,8 +228,8 @@ class Screen:
             return self._cut(picture, None)
         if self._agree(found, picture) >= SETTLED_PICTURES or late:
             found = find_region([pixels for _, pixels in self._looks]) or found
-            self._settle(found, picture.decoded)
-            return self._cut(picture, found)
+            self._settle(found, picture)
+            return self._cut(picture, self._region)
         return self._cut(picture, None)
 
     def _cut(self, picture: Picture, region: Region | None) -> Screened:

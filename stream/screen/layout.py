@@ -61,7 +61,10 @@ class LayoutCheck:
 
 
 def is_same_place(one: Region, other: Region, shape: tuple[int, ...]) -> bool:
-    """Whether two regions of a screen of this shape are one, give or take a few pixels."""
-    a, b = one.screen_mask(shape[0], shape[1]), other.screen_mask(shape[0], shape[1])
+    """Whether two regions of a screen of this shape are one, give or take a few pixels.
+
+    What is written on them makes no difference.
+    """
+    a, b = (each.bare.screen_mask(shape[0], shape[1]) for each in (one, other))
     union = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) > SAME_OVERLAP * union

@@ -8,6 +8,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.pair import check_pair
+from neurosono.engine.structures.biometry import check_scale
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions
@@ -29,6 +30,7 @@ class Judging:
     every: int | None = 1
     rate_hz: float | None = None
     region: str | None = None
+    mm_per_px: float | None = None
     show_screen: bool = False
     cam_hz: float = 5.0
     engine: str = "auto"
@@ -44,6 +46,7 @@ class Judging:
         Sampler(self.every, self.rate_hz)  # refuses what samples nothing
         if not 0 <= self.cam_hz <= 1000:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
+        check_scale(self.mm_per_px)
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
         if (self.engine == "remote") != (self.server is not None):
@@ -83,6 +86,7 @@ class Judging:
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,
+            mm_per_px=self.mm_per_px,
             show_screen=self.show_screen,
             first_seq=first_seq,
             first_index=first_index,

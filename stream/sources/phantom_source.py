@@ -1,6 +1,7 @@
 """A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`.
 
-`ventricle_mm=12` makes both lateral ventricles that wide.
+`ventricle_mm=12` makes both lateral ventricles that wide; `notes=8` writes that many coloured words
+and marks on the screen.
 """
 
 import difflib
@@ -25,10 +26,11 @@ PREFIX = "phantom:"
 DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height": 600.0}
 """Decision: an exam that is long enough for a prediction, on a screen of common size."""
 
-OPTIONAL = {"ventricle_mm": 12.0}
+OPTIONAL = {"ventricle_mm": 12.0, "notes": 8.0}
 """What may be asked for besides, with an example of each."""
 
-_WHOLE_NUMBERS = ("seed", "width", "height")
+_WHOLE_NUMBERS = ("seed", "width", "height", "notes")
+_FROM_ZERO = ("seed", "notes")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def open_phantom(argument: str) -> PhantomClip:
 
 
 def _parse_value(name: str, text: str) -> float:
-    lowest_excluded = -1 if name == "seed" else 0
+    lowest_excluded = -1 if name in _FROM_ZERO else 0
     try:
         value = float(int(text)) if name in _WHOLE_NUMBERS else float(text)
     except (ValueError, OverflowError):
@@ -110,6 +112,7 @@ def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
             width_px=int(values["width"]),
             height_px=int(values["height"]),
             ventricle_mm=values.get("ventricle_mm"),
+            notes=int(values.get("notes", 0)),
         )
         check_fetus(spec)
     except (InputError, ValueError) as error:

@@ -10,7 +10,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot, Result
-from neurosono.stream.view.words import STATE_SENTENCES
+from neurosono.stream.view.words import STATE_SENTENCES, tell_unused
 
 EXAM_SCHEMA = "neurosono-exam/1"
 
@@ -103,6 +103,7 @@ def describe_exam(labels: tuple[str, ...], exam: ExamSnapshot) -> dict[str, Any]
         "effective_frames": round(exam.effective_frames, 3),
         "mean": said["mean"],
         "alarm": exam.alarm,
+        "nothing_used": tell_unused(exam.used, exam.skipped),
     } | ({} if exam.carried is None else {"carried_by": _describe_carried(exam)})
 
 

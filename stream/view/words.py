@@ -1,6 +1,7 @@
 """How the screens say things, in one place."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -53,6 +54,19 @@ LEANS = "leans"
 """What stands in place of a figure at the class that a collecting exam leans to."""
 
 NO_VALUE = "—"
+
+
+def tell_unused(used: int, skipped: Mapping[str, int]) -> str | None:
+    """Return in one sentence why nothing was judged, the commonest reason first; None if some was.
+
+    `skipped` counts frames by the value of their `SkipReason`.
+    """
+    total = sum(skipped.values())
+    if used or not total:
+        return None
+    reasons = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{count} {SKIP_WORDS[SkipReason(name)]}" for name, count in reasons if count)
+    return f"Nothing was judged: of {total} sampled frames none could be used ({said})."
 
 
 def percentage(probability: float) -> str:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,7 @@ def test_a_phantom_that_cannot_be(source: str, bundle_root: Path, tmp_path: Path
         (["--fps", "-1"], "--fps must be above 0"),
         (["--every", "2", "--fps", "3"], "one of the two"),
         (["--region", "1,2,3"], "x,y,w,h"),
+        (["--mm-per-px", "20"], "millimetres per pixel must be 0.01 to 2"),
         (["--engine", "cuda"], "choose one of"),
         (["--precision", "int4"], "no precision 'int4': choose one of"),
         (["--precision", "bf16"], "no engine openvino bf16"),
@@ -93,6 +96,13 @@ def test_options_that_cannot_be(
     options: list[str], words: str, bundle_root: Path, tmp_path: Path
 ) -> None:
     assert words in refuse(tmp_path / "out", PHANTOM, "--bundle", bundle_root, *options)
+
+
+def test_the_package_as_a_command_ends_with_the_same_code(tmp_path: Path) -> None:
+    asked = [sys.executable, "-m", "neurosono", "replay", "nosuch.mp4", "--out", str(tmp_path)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert "there is no 'nosuch.mp4'" in done.stderr
 
 
 def test_bundles_that_cannot_be_trusted(bundle_root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What lies outside the ultrasound region never leaves capture."""
+"""What lies outside the ultrasound region, or is written on it, never leaves capture."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,8 @@ from tests.support.clips import make_screen
 from tests.support.commands import run
 
 WIDTH, HEIGHT = 640, 480
-NAME_AT = (8, 6)
+NAMES_AT = {"beside": (8, 6), "over-lit-tissue": (210, 200), "in-yellow": (180, 120)}
+"""Where the name's corner is: beside the picture, or over the middle of it."""
 
 
 def draw_name() -> NDArray[np.uint8]:
@@ -30,18 +31,19 @@ def draw_name() -> NDArray[np.uint8]:
     return name
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=NAMES_AT)
+def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("named") / "clip.mp4"
     name = draw_name()
-    x, y = NAME_AT
+    x, y = NAMES_AT[request.param]
+    ink = (0, 255, 255) if request.param == "in-yellow" else (255, 255, 255)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": "8", "preset": "ultrafast"}
         for index in range(25):
             screen = make_screen(index, width=WIDTH, height=HEIGHT)
-            screen[y : y + name.shape[0], x : x + name.shape[1]] = name[:, :, None]
+            screen[y : y + name.shape[0], x : x + name.shape[1]][name > 100] = ink
             frame = av.VideoFrame.from_ndarray(screen, format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))

@@ -121,6 +121,15 @@ def test_several_clips_are_one_exam(bundle_root: Path, tmp_path: Path) -> None:
     assert times == sorted(set(times))
 
 
+def test_the_users_scale_stands_in_every_line(bundle_root: Path, tmp_path: Path) -> None:
+    source = "phantom:normal?seed=2&seconds=1"
+    asked = ("--out", tmp_path, "--mm-per-px", "0.2", "--no-video")
+    done = run("replay", source, "--bundle", bundle_root, *asked)
+    assert done.returncode == 0, done.stderr
+    said = {(line["mm_per_px"], line["mm_per_px_from"]) for line in read_lines(tmp_path)}
+    assert said == {(0.2, "user")}
+
+
 def test_the_json_report_goes_to_standard_output_alone(bundle_root: Path, tmp_path: Path) -> None:
     done = run(
         *("replay", "phantom:normal?seed=2&seconds=1", "--bundle", bundle_root),

@@ -7,14 +7,13 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
 from neurosono.stream.sources.clip import Region
 
 SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"]
 GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelAspectRatio", *SPACING_TAGS]
 """DICOM PS3.3, C.8.5.5, C.7.6.3.1.7 and 10.7."""
 
-PLAUSIBLE_MM_PER_PX = (0.001, 10.0)
-"""Outside of it no ultrasound picture lies: a metre wide at the most, finer than any wave."""
 SQUARE_WITHIN = 0.02
 """Sides of a pixel, and pixels of several regions, that differ by less are taken for the same."""
 _CENTIMETRES, _TWO_DIMENSIONAL = 3, 1
@@ -75,7 +74,8 @@ def find_scale(dataset: Dataset) -> Scaled:
                 sides += [abs(10 * step) for step in read_numbers(item, f"PhysicalDelta{axis}")]
     sides = sides or [abs(step) for step in read_numbers(dataset, "PixelSpacing")]
     least, most = min(sides, default=0.0), max(sides, default=0.0)
-    known = len(sides) > 1 and PLAUSIBLE_MM_PER_PX[0] <= least and most <= PLAUSIBLE_MM_PER_PX[1]
+    lowest, highest = MM_PER_PX_RANGE
+    known = len(sides) > 1 and lowest <= least and most <= highest
     if not known or most > least * (1 + SQUARE_WITHIN):
         return Scaled()
     mean = (least + most) / 2

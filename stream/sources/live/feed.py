@@ -13,7 +13,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import SourceError
-from neurosono.stream.pictures.picture import Chroma
+from neurosono.engine.contracts.frame import Scaled
+from neurosono.stream.pictures.picture import UNSCALED, Chroma
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ
 from neurosono.stream.sources.files.upright import FrameConverter
 from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, find_video
@@ -48,6 +49,7 @@ class Shot:
     damaged: bool
     stands_alone: bool
     chroma: Chroma | None = None
+    scale: Scaled = UNSCALED
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class RecordedFeed:
                     damaged=False,
                     stands_alone=False,
                     chroma=picture.chroma,
+                    scale=picture.scale,
                 )
                 if late_ns > interval_s * 1e9:
                     self._begun_ns += late_ns

@@ -239,6 +239,7 @@ class LiveSource:
             received_ns=shot.received_ns,
             damaged=shot.damaged,
             chroma=shot.chroma,
+            scale=shot.scale,
         )
         self._index += 1
         self._slot.put(picture)

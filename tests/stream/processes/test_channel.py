@@ -124,9 +124,9 @@ def test_what_the_receiver_says_is_heard(
 ) -> None:
     heard: list[Event] = []
     outlet, inlet = Outlet(sockets[0], heard.append), Inlet(sockets[1])
-    inlet.tell(Event("engine-off"))
+    inlet.tell(Event("engine-on"))
     outlet.pump(2000)
-    assert heard == [Event("engine-off")]
+    assert heard == [Event("engine-on")]
 
 
 def test_whichever_of_two_comes_first_ends_the_wait(

@@ -159,6 +159,21 @@ def test_nesting_without_end_is_a_wire_error() -> None:
         unpack(damage(Event("x"), body))
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("failed", {"role": "engine", "error": "RunError"}),
+        Event("engine-off", {"next_seq": 3, "answered": 4}),
+        Event("recorded"),
+        Event("opened", {"rate_hz": "fast"}),
+    ],
+    ids=lambda event: str(event.name),
+)
+def test_an_event_without_what_its_hearer_needs_is_a_wire_error(event: Event) -> None:
+    with pytest.raises(WireError, match="travels without a"):
+        unpack(pack(event))
+
+
 def test_pixels_that_nothing_speaks_of_are_refused() -> None:
     data = bytearray(pack(SKIPPED) + b"1234")
     struct.pack_into("<I", data, 12, 4)

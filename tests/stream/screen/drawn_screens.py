@@ -36,6 +36,7 @@ def speckle(shape: tuple[int, int], seed: int, level: float = 60.0) -> NDArray[n
     tissue = np.ones(shape)
     cv2.ellipse(tissue, (x, y), (shape[1] // 7, shape[0] // 9), 10, 0, 360, 0.15, -1)
     cv2.ellipse(tissue, (x, y), (shape[1] // 7, shape[0] // 9), 10, 0, 360, 3.0, 5)
+    tissue = cv2.GaussianBlur(tissue, (0, 0), 2.0)  # a beam draws no edge sharper than itself
     shade = np.linspace(1.3, 0.7, shape[1])[None, :]
     return np.clip(12 + level * grain * tissue * shade, 0, 255).astype(np.uint8)
 

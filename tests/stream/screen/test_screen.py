@@ -238,4 +238,4 @@ def test_point_of_care_screen_loses_its_text(real_data: Path) -> None:
     mask = mask_of(done[-1])
     assert not mask[645:].any(), "maker, preset, settings"
     assert not mask[:, :370].any(), "measurements"
-    assert mask[60:620, 400:710].mean() > 0.98, "the picture"
+    assert mask[60:620, 400:710].mean() > 0.97, "the picture, but for a few marks on it"

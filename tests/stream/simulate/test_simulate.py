@@ -27,8 +27,8 @@ from tests.support.commands import wait_until
 from tests.support.senders import HOST, Screens, make_screens, playing
 
 PROGRAM = (
-    "import sys, typer; from engine.contracts.errors import NeurosonoError\n"
-    "from scripts.{verb} import {verb}\n"
+    "import sys, typer; from neurosono.engine.contracts.errors import NeurosonoError\n"
+    "from neurosono.scripts.{verb} import {verb}\n"
     "try: typer.run({verb})\n"
     "except NeurosonoError as error: print(error, file=sys.stderr); sys.exit(error.exit_code)\n"
 )

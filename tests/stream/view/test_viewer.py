@@ -8,6 +8,7 @@ from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.view.state import AiState
 from neurosono.stream.view.viewer import Viewer
+from neurosono.stream.view.words import tell_unused
 
 LABELS = ("a", "b")
 MS = 1_000_000
@@ -111,3 +112,12 @@ def test_what_the_gate_refused_is_said_until_another_frame_is_judged(viewer: Vie
     assert viewer.state(0.04, 40 * MS).skip_reason is reason
     viewer.hear(replace(make_result(1), gate=0.99))
     assert viewer.state(0.04, 40 * MS).skip_reason is None
+
+
+def test_why_nothing_was_judged_is_one_sentence() -> None:
+    said = tell_unused(0, {"frozen": 2, "doppler": 268})
+    assert said == (
+        "Nothing was judged: of 270 sampled frames none could be used (268 Doppler, 2 frozen)."
+    )
+    assert tell_unused(1, {"doppler": 9}) is None
+    assert tell_unused(0, {}) is None

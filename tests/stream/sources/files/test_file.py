@@ -444,7 +444,7 @@ def _open_files():
 def test_a_clip_imports_nothing_heavy(tmp_path):
     path = write_container(tmp_path, "mp4")
     code = (
-        "import sys\nfrom stream.sources import open_source\n"
+        "import sys\nfrom neurosono.stream.sources import open_source\n"
         f"assert sum(1 for _ in open_source([{str(path)!r}]).pictures()) == 12\n"
         "print([m for m in ('torch','zmq','typer','pydicom','gdcm','PIL') if m in sys.modules])"
     )

@@ -1,11 +1,15 @@
 """A recording that plays once at its own pace: each picture when it is due, and then an end."""
 
 import time
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 from neurosono.engine.contracts.errors import SourceBrokenError
+from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.sources import open_source
+from neurosono.stream.sources.exam_source import ExamSource
 from neurosono.stream.sources.live.recording import play
 from neurosono.stream.sources.live.source import LiveOptions, LiveSource
 from tests.support.clips import write_clip
@@ -40,6 +44,21 @@ def test_a_picture_is_received_when_it_is_due_and_decoded_no_earlier(tmp_path: P
             assert picture.received_ns is not None
             assert picture.received_ns <= time.monotonic_ns()
             assert picture.received_ns >= begun_ns + int(picture.pts_s * 1e9) - 1
+
+
+def test_what_a_file_says_of_its_pixels_comes_along(tmp_path: Path) -> None:
+    recording = open_source([str(write_clip(tmp_path / "clip.mp4", pictures=3, rate_hz=50))])
+    scale = Scaled(mm_per_px=0.2, mm_per_px_from=ScaleSource.DICOM)
+
+    class Measured(ExamSource):
+        def pictures(self) -> Generator[Picture]:
+            for picture in recording.pictures():
+                yield replace(picture, scale=scale)
+
+    with play(Measured(recording._clips), LiveOptions()) as source:
+        taken = take_all(source)
+    assert taken
+    assert {picture.scale for picture in taken} == {scale}
 
 
 def test_a_recording_that_breaks_says_where(tmp_path: Path) -> None:

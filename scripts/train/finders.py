@@ -1,0 +1,104 @@
+"""`neurosono train letters`: the small network that finds letters on the ultrasound."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from neurosono.training.letters.fit import Background
+    from neurosono.training.letters.typefaces import Typeface
+
+PicturesArgument = Annotated[
+    Path, typer.Argument(help="A folder of real ultrasound to write on; nothing of it is stored.")
+]
+FontsOption = Annotated[
+    list[Path], typer.Option(help="A folder of fonts (.ttf, .otf); again for others.")
+]
+OutOption = Annotated[Path, typer.Option(help="The network: a new file in ONNX.")]
+PhantomsOption = Annotated[int, typer.Option(min=1, help="Generated exams to write on, too.")]
+
+
+def letters(
+    pictures: PicturesArgument,
+    out: OutOption,
+    fonts: FontsOption,
+    phantoms: PhantomsOption = 140,
+    steps: Annotated[int, typer.Option(min=10, help="Batches of ten pages.")] = 4000,
+    names: Annotated[int, typer.Option(min=1, help="To burn in and look for, at the end.")] = 500,
+) -> None:
+    """Teach the network that finds letters on the ultrasound, and measure what it leaves."""
+    from neurosono.training.letters.fit import Lesson, teach
+    from neurosono.training.letters.network import export
+
+    taught, kept, faces = _gather(pictures, fonts, phantoms)
+    with _Bar("letters", steps) as bar:
+        network = teach(
+            taught,
+            [face for face in faces if not face.is_held_out],
+            Lesson(steps=steps),
+            lambda step, loss, _: bar(step, loss),
+        )
+    export(network, out)
+    _measure(out, kept, [face for face in faces if face.is_held_out], names)
+
+
+class _Bar:
+    """A progress bar that tells the loss."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        from rich.progress import Progress
+
+        from neurosono.scripts.console import console
+
+        self._name, self._bar = name, Progress(console=console)
+        self._task = self._bar.add_task(name, total=steps)
+
+    def __enter__(self) -> Callable[[int, float], None]:
+        self._bar.start()
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _tell(self, step: int, loss: float) -> None:
+        self._bar.update(self._task, completed=step, description=f"{self._name} loss {loss:.4f}")
+
+
+def _gather(
+    folder: Path, fonts: list[Path], phantoms: int
+) -> "tuple[list[Background], list[Background], list[Typeface]]":
+    """Return pictures to teach on, pictures to measure on, and fonts, those for Latin twice."""
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.scripts.console import console
+    from neurosono.scripts.train.grounds import gather_grounds
+    from neurosono.training.letters.typefaces import find_typefaces
+
+    faces = find_typefaces(fonts)
+    if not faces:
+        raise InputError("there is no font in the folders given: name one that holds .ttf files")
+    faces += [face for face in faces if "LATIN" in face.letters]
+    found = list(gather_grounds(folder, phantoms))
+    taught = [ground for ground, held_out in found if not held_out]
+    kept = [ground for ground, held_out in found if held_out]
+    console.print(f"{len(taught)} pictures to teach on, {len(kept)} to measure on")
+    return taught, kept, faces
+
+
+def _measure(network: Path, kept: "list[Background]", faces: "list[Typeface]", count: int) -> None:
+    import numpy as np
+
+    from neurosono.scripts.console import console
+    from neurosono.stream.pictures.finder import Finder
+    from neurosono.stream.screen.letters import MULTIPLE_PX, find_letters
+    from neurosono.training.letters.legibility import measure_hidden, measure_names, where_lit
+
+    finder = Finder(network, MULTIPLE_PX)
+    grounds = [(each.pixels, where_lit(each)) for each in kept]
+    found = measure_names(grounds, faces, lambda picture: find_letters(picture, finder), count)
+    for name, some in (("all", found), ("over lit tissue", [n for n in found if n.is_lit])):
+        legible = sum(each.is_legible for each in some)
+        console.print(f"{name}: {legible} of {len(some)} names legible")
+    hidden = measure_hidden(grounds, lambda picture: find_letters(picture, finder))
+    console.print(f"hidden where nothing was written: {100 * float(np.mean(hidden)):.2f} %")

@@ -1,0 +1,71 @@
+"""Letters that stand on the ultrasound, found by what they are: names, numbers, any script.
+
+A small network looks at strokes and not at what lies around them, so it finds them over bright
+tissue as over black. `letters.md` beside its weights says what it was taught on.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.preprocess import to_grey
+from neurosono.stream.pictures.finder import STRIDE, Finder
+
+Box = tuple[int, int, int, int]
+
+MOST_PX = 310_000
+"""Of a picture as the network sees it: larger ones are averaged down, as their letters are larger
+too. Of 800 x 600 this is the ultrasound as a rule, at its own scale."""
+SURE, LIKELY = 0.15, 0.08
+"""Chances: a piece that is likely to be of letters counts where some of it surely is. From 0.3 down
+to 0.07 the names left legible stay as many, and the anatomy hidden grows from 0.06 to 0.35 %."""
+SMALLEST = 3
+"""Answers, of `STRIDE` x `STRIDE` pixels: fewer are a speck of echo, or a cross-hair."""
+REACH = np.ones((1, 3), dtype=np.uint8)
+"""Answers by which pieces are joined sideways: the gaps between the letters of a word."""
+
+MULTIPLE_PX = 32
+"""What the network wants of a picture's sides."""
+
+_LETTERS = Finder(Path(__file__).with_name("letters.onnx"), MULTIPLE_PX)
+
+
+def find_letters(pixels: NDArray[np.uint8], finder: Finder = _LETTERS) -> tuple[Box, ...]:
+    """Return the boxes `x, y, w, h` around what is written on a picture.
+
+    `pixels` is `(h, w)` grey or `(h, w, 3)` BGR, uint8: the ultrasound, 0 beside it. Colours count
+    by their grey.
+    """
+    levels = to_grey(pixels)
+    height, width = levels.shape
+    if min(height, width) < 2 * STRIDE:
+        return ()
+    scale = min(1.0, float(np.sqrt(MOST_PX / (height * width))))
+    if scale < 1:
+        size = (round(width * scale), round(height * scale))
+        levels = np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return to_boxes(finder.find(levels), scale, (height, width))
+
+
+def to_boxes(chances: NDArray[np.float32], scale: float, shape: tuple[int, int]) -> tuple[Box, ...]:
+    """Return boxes around the pieces of a network's answer, in pixels of the whole picture."""
+    likely = (chances > LIKELY).astype(np.uint8)
+    if not likely.any():
+        return ()
+    joined = cv2.dilate(likely, REACH)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    sure = set(np.unique(labels[chances > SURE]).tolist())
+    sizes = np.bincount(labels[likely > 0], minlength=count)
+    height, width = shape
+    boxes = []
+    for k in range(1, count):
+        if k not in sure or sizes[k] < SMALLEST:
+            continue
+        x, y, w, h = (int(side) for side in stats[k, :4])
+        left, top = int(x * STRIDE / scale), int(y * STRIDE / scale)
+        right = min(width, int(np.ceil((x + w) * STRIDE / scale)))
+        bottom = min(height, int(np.ceil((y + h) * STRIDE / scale)))
+        boxes.append((left, top, right - left, bottom - top))
+    return tuple(boxes)
