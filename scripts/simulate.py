@@ -45,11 +45,14 @@ def simulate(
     from neurosono.scripts.console import console, write_json_report
     from neurosono.stream.simulate.scanner import Scanner, SimulateOptions
     from neurosono.stream.sources import open_source
+    from neurosono.stream.sources.left_out import tell_left_out
 
     options = SimulateOptions(
         loop=loop, seconds=seconds, jitter_ms=jitter_ms, states_lengths=lengths
     )
     opened = open_source([source], frame_threads=False)
+    for line in tell_left_out(opened.left_out):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     transmitter = _open_transmitter(udp, tcp, drop_every)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -94,7 +94,7 @@ class LiveExam:
         self.desk.ended = True
         self.say(now_ns)
 
-    def take(self, result: Result) -> None:
+    def take(self, result: Result, *, judged: bool = True) -> None:
         """Enter a result; the exam here is the engine's own, step by step."""
         self._record.record(result)
         if result.skip_reason is not None:
@@ -110,6 +110,8 @@ class LiveExam:
         before = self.viewer.heatmap
         if result.skip_reason != SkipReason.ENGINE_OFF:
             self.viewer.hear(result)
+        elif judged:  # the engine process itself says that it got no answer
+            self.viewer.miss()
         self._publish_heatmap(before, result.captured_ns)
         self.desk.judge(result)
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:

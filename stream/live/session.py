@@ -191,8 +191,7 @@ class Live(Session):
 
     def take(self, result: Result, *, judged: bool) -> None:
         """Enter what became of a frame into the exam."""
-        del judged  # its reason tells
-        self._exam.take(result)
+        self._exam.take(result, judged=judged)
 
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down what happened; another exam begins in its place among the frames."""

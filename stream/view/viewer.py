@@ -41,6 +41,8 @@ class Viewer:
     _awaited: dict[int, int] = field(default_factory=dict)
     """When each frame was captured whose result has not come yet."""
     _shown_skip: SkipReason | None = None
+    _is_unanswered: bool = False
+    """Whether the last frame that was asked for got no answer: a server is away."""
 
     def see(self, picture: DisplayFrame) -> None:
         """Take the picture that is shown next."""
@@ -58,6 +60,8 @@ class Viewer:
 
     def hear(self, result: Result) -> None:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
+        if "network" in result.stage_ms:  # a frame that was skipped before says nothing of a server
+            self._is_unanswered = False
         # the engine answers in order: for what is older than this no answer will come any more
         self._awaited = {seq: at_ns for seq, at_ns in self._awaited.items() if seq > result.seq}
         heatmap = self.recent.hear(result)
@@ -74,6 +78,10 @@ class Viewer:
                 pts_s=result.pts_s,
             )
 
+    def miss(self) -> None:
+        """A frame got no answer though the engine runs: AI OFF until the next one that does."""
+        self._is_unanswered, self.heatmap = True, None
+
     def turn_off(self, reason: str) -> None:
         """The engine is gone for good: nothing of it is shown any more."""
         self.off_reason = reason
@@ -82,7 +90,7 @@ class Viewer:
 
     def turn_on(self, engine: str) -> None:
         """An engine is ready (again)."""
-        self.engine, self.off_reason = engine, None
+        self.engine, self.off_reason, self._is_unanswered = engine, None, False
 
     def note_source(self, name: str, fields: Mapping[str, Any]) -> None:
         """Hear what happened to a live source."""
@@ -129,6 +137,8 @@ class Viewer:
             return AiState.OFF, self.off_reason
         if not self.engine:
             return AiState.STARTING, "the engine is loading"
+        if self._is_unanswered:
+            return AiState.OFF, "the inference server gives no answer"
         if self.realtime and self._awaited:
             late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
             if late_ms > LATE_MS:

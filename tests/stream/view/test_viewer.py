@@ -64,6 +64,20 @@ def test_an_answer_later_than_500_ms_turns_the_ai_off_and_back_on(viewer: Viewer
     assert viewer.state(0.6, 600 * MS).ai is AiState.ON
 
 
+def test_a_server_without_an_answer_is_ai_off_until_one_comes(viewer: Viewer) -> None:
+    answer = replace(make_result(0), stage_ms={"network": 5.0})
+    viewer.see(make_picture(0, 0))
+    viewer.hear(answer)
+    viewer.miss()
+    off = viewer.state(0.1, 10 * MS)
+    assert (off.ai, off.shown_result, off.heatmap) == (AiState.OFF, None, None)
+    frozen = replace(make_result(1, cam=False), probabilities=None, skip_reason=SkipReason.FROZEN)
+    viewer.hear(frozen)  # which nobody asked the server about
+    assert viewer.state(0.1, 20 * MS).ai is AiState.OFF
+    viewer.hear(replace(answer, seq=2))
+    assert viewer.state(0.1, 30 * MS).ai is AiState.ON
+
+
 def test_a_frame_that_no_engine_saw_does_not_make_the_next_engine_late(viewer: Viewer) -> None:
     viewer.see(make_picture(0, 0))
     viewer.see(make_picture(1, 1))
