@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from neurosono.stream.journal.journal import Journal
-from tests.end_to_end.test_privacy import HEIGHT, NAME_AT, WIDTH, draw_name, find_name
+from tests.end_to_end.test_privacy import HEIGHT, NAMES_AT, WIDTH, draw_name, find_name
 from tests.support.clips import make_screen
 from tests.support.commands import COMMAND, child, run, start, wait_until
 
@@ -43,7 +43,7 @@ def list_events(journal: Path) -> list[tuple[str, dict[str, Any]]]:
 def named_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a moving scan with a patient's name on the screen, outside the region."""
     path = tmp_path_factory.mktemp("named") / "scan.mp4"
-    name, (x, y) = draw_name(), NAME_AT
+    name, (x, y) = draw_name(), NAMES_AT["beside"]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
