@@ -146,6 +146,7 @@ class _Door(Record):
         self._change = threading.Condition()
         self._newest: Moment | None = None
         self._said: AiState | None = None
+        self._last_seq = -1
         self._over = False
         self._error: BaseException | None = None
         self.stopping = threading.Event()
@@ -198,7 +199,12 @@ class _Door(Record):
             picture = viewer.recent.picture_of(seq)
             if picture is None and seq >= viewer.sampled and len(self._results) <= MAX_WAITING:
                 return
-            self._put(picture, self._results.popleft())
+            result = self._results.popleft()
+            if result.seq <= self._last_seq:  # what a newer one took the place of is told late
+                self.missed += 1
+                continue
+            self._last_seq = result.seq
+            self._put(picture, result)
 
     def _put(self, picture: DisplayFrame | None, result: Result | None) -> None:
         viewer = self._live.viewer

@@ -142,6 +142,9 @@ def _write(found: Any) -> Any:
         return msgspec.msgpack.Ext(code, shape + found.tobytes())
     if isinstance(found, np.generic):
         return found.item()
+    for plain in (str, int, float):  # a kind of them, such as torch's version
+        if isinstance(found, plain):
+            return plain(found)
     raise TypeError(f"a {type(found).__name__} is not encoded")
 
 

@@ -25,13 +25,14 @@ _BLOCKS = len(_GUARD) * 2 + BITS
 ROW_PX = (BLOCK_PX, _BLOCKS * BLOCK_PX)
 """Height and width of the row."""
 
-DARK_LEVEL, LIGHT_LEVEL = 24, 150
-"""Grey levels like fluid and tissue, not like letters: the screen takes letters out of a region."""
+DARK_LEVEL, LIGHT_LEVEL = 72, 124
+"""Grey levels of tissue and brighter tissue, not of letters: the screen takes letters out of a
+region, and takes blocks of 24 and 150 for some."""
 
-_MIN_CONTRAST = 40.0
+_MIN_CONTRAST = 25.0
 """Levels between dark and light guards from which a row is a number."""
 
-_SOFT_PX = 1.6
+_SOFT_PX = 2.2
 """Blur of the blocks' edges, so that they are no drawn lines either."""
 
 _LIKENESS = 0.8

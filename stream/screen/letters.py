@@ -18,9 +18,10 @@ Box = tuple[int, int, int, int]
 MOST_PX = 310_000
 """Of a picture as the network sees it: larger ones are averaged down, as their letters are larger
 too. Of 800 x 600 this is the ultrasound as a rule, at its own scale."""
-SURE, LIKELY = 0.6, 0.3
+SURE, LIKELY = 0.8, 0.5
 """Chances: a piece that is likely to be of letters counts where some of it surely is. At 0.15 and
-0.08 a third fewer names stay legible, but whole faces and spines of phantoms are hidden."""
+0.08 half as many names stay legible, but whole faces and spines of phantoms are hidden; at 0.6 and
+0.3 a re-encoded copy of a picture loses other specks than the picture."""
 SMALLEST = 3
 """Answers, of `STRIDE` x `STRIDE` pixels: fewer are a speck of echo, or a cross-hair."""
 REACH = np.ones((1, 3), dtype=np.uint8)

@@ -4,6 +4,7 @@ Every process that a command starts runs with `tests/support/spy` and writes dow
 `CI`, at which OpenVINO holds its tongue, is not set.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def test_the_spy_hears_what_openvino_would_say(watched: Watched) -> None:
-    pytest.importorskip("openvino_telemetry")
+    if importlib.util.find_spec("openvino") is None:  # whose telemetry we keep from being found
+        pytest.skip("no openvino here")
     with pytest.raises(AssertionError, match="analytics"):
         watched.execute([sys.executable, "-c", "import openvino"])
     assert (watched.home / "intel").is_dir()

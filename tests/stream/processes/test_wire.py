@@ -1,6 +1,7 @@
 """Messages: what goes in comes out, and nothing else is believed."""
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from neurosono.engine.contracts.codec import encode
+from neurosono.engine.contracts.codec import encode, to_plain
 from neurosono.engine.contracts.errors import WireError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
@@ -209,3 +210,18 @@ def test_any_bytes_are_a_wire_error(data: bytes) -> None:
 
 def test_the_header_is_the_published_one() -> None:
     assert HEADER.size == 24
+
+
+def test_kinds_of_plain_values_are_written_as_these() -> None:
+    """Torch's version is a kind of string, and a card holds it."""
+
+    class Version(str):
+        __slots__ = ()
+
+    assert to_plain(Card(Version("2.14"), np.float64(0.5))) == {"version": "2.14", "score": 0.5}
+
+
+@dataclass(frozen=True)
+class Card:
+    version: str
+    score: float
