@@ -1,5 +1,6 @@
 """What every session is asked: which frames are judged, of which region, and by which engine."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ LOSSLESS_ANSWER_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
     `strict` and `mixed` are as in `open_source`.
@@ -53,14 +54,14 @@ class Judging:
             raise InputError("--engine remote and --server URL go together: give both or neither")
 
     @property
+    @abstractmethod
     def played(self) -> tuple[str, ...]:
         """The sources that are played."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def pace(self) -> Pace:
         """How they are played."""
-        raise NotImplementedError
 
     def load_student(self, bundle: Bundle) -> Bundle | None:
         """Return the bundle that judges every frame before `bundle` does, if one was named.
