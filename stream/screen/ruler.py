@@ -31,8 +31,8 @@ _OFF_PX = 1.5
 """How far a tick may lie off its place, and the ticks on average half as far."""
 _SHORTEST_STEP_PX = 8.0
 _LEAST_ASPECT = 1.2
-"""A scanner's screen is wider than high. A picture that is not may have been squeezed to a square, as
-collections are: its ruler still tells the height's scale, but a width measured by it is wrong."""
+"""A scanner's screen is wider than high. A picture that is not may have been squeezed to a square,
+as collections are: its ruler still tells the height's scale, a width measured by it is wrong."""
 _DEPTH_MM = (30.0, 400.0)
 """What the height of a picture can show, from a shallow small-parts probe to the deepest."""
 
