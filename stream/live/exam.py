@@ -53,7 +53,7 @@ class LiveExam:
         """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer, self._ledger = viewer, ledger
         self.desk = Desk(stage, record, viewer.recent, ask_new_exam, blind=second_read)
-        self.measures = Measures(time.monotonic_ns(), self.count)
+        self.measures = Measures(time.monotonic_ns(), self.count, record.note_age)
         self.source: Mapping[str, Any] = {}
         """What the capture process said last of its counts."""
         self.begin(exam)

@@ -22,6 +22,7 @@ from neurosono.archive.run import _judge_on, run_archive
 from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from tests.support.clips import write_clip
 from tests.support.commands import run, start, wait_until
 
@@ -180,7 +181,7 @@ def test_a_dead_worker_costs_its_own_exam_at_most(
         assert pool.beside[1:] == [0] * (times - 1), "done again alone, so none is blamed wrongly"
     outcomes = [outcome for outcome, _ in book.read()]
     assert [each.failure for each in outcomes] == [None, failure, None]
-    assert write_tables(options.out, book, ()).failed == (failure is not None)
+    assert write_tables(options.out, book, DEFAULT_LABELS).failed == (failure is not None)
     book.close()
 
 
