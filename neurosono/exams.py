@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from neurosono.bundles import OpenBundle, open_bundle
+from neurosono.bundles import OpenBundle, open_classifier
 from neurosono.engine.backends import Ahead, Backend
 from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame
@@ -54,7 +54,7 @@ def judge(
     screen = Screen(None if region is None else parse_region(region), show_screen=show_screen)
     sampler = Sampler(None if rate_hz is not None and every == 1 else every, rate_hz)
     pictures, named = open_pictures(source, pictures_hz)
-    opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, backend=backend)
+    opened = open_classifier(bundle, backend)
     if backend is not None and opened.backend is not backend:
         opened = OpenBundle(opened.bundle, backend, opened.gate)
     intake = Intake(
