@@ -44,7 +44,7 @@ class ScaleSource(StrEnum):
     DICOM = "dicom"
     """From the file's own header."""
     USER = "user"
-    """From `--mm-per-px`."""
+    """From `--mm-per-px`, or `mm_per_px` in a program."""
     RULER = "ruler"
     """Read from the ruler that the scanner draws beside the picture."""
 
@@ -66,6 +66,13 @@ class Scaled(Struct, frozen=True, kw_only=True):
     def contradicts(self) -> bool:
         """Whether scales were told and none is used."""
         return self.mm_per_px is None and bool(self.told_mm_per_px)
+
+
+def take_scale(mm_per_px: float | None) -> Scaled:
+    """Return what the user says of the side of a pixel; None: nothing."""
+    return Scaled(
+        mm_per_px=mm_per_px, mm_per_px_from=None if mm_per_px is None else ScaleSource.USER
+    )
 
 
 class Stamped(Scaled, frozen=True):
