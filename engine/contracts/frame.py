@@ -45,6 +45,8 @@ class ScaleSource(StrEnum):
     """From the file's own header."""
     USER = "user"
     """From `--mm-per-px`."""
+    OPENIGTLINK = "openigtlink"
+    """From the matrix that came with the picture."""
 
 
 class Scaled(Struct, frozen=True, kw_only=True):
