@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.errors import StoppedError as StoppedError
     from neurosono.engine.contracts.errors import WireError as WireError
     from neurosono.engine.contracts.frame import DisplayFrame as DisplayFrame
+    from neurosono.engine.contracts.frame import Scaled as Scaled
+    from neurosono.engine.contracts.frame import ScaleSource as ScaleSource
     from neurosono.engine.contracts.frame import SkipReason as SkipReason
     from neurosono.engine.contracts.notice import NOTICE as NOTICE
     from neurosono.engine.contracts.preprocessing import PreprocessingSpec as PreprocessingSpec
@@ -66,7 +68,7 @@ _ROOMS = {
     "engine.contracts.errors": "BundleError EngineFailedError EngineUnavailableError InputError "
     "NeurosonoError OutputError ProcessFailedError RunError ServerAwayError SourceBrokenError "
     "SourceError StoppedError WireError",
-    "engine.contracts.frame": "DisplayFrame SkipReason",
+    "engine.contracts.frame": "DisplayFrame Scaled ScaleSource SkipReason",
     "engine.contracts.notice": "NOTICE",
     "engine.contracts.preprocessing": "PreprocessingSpec",
     "engine.contracts.result": "ExamState",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
@@ -13,7 +14,7 @@ from neurosono.engine.bundle import DEMO_NAME, Bundle
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import Frame
+from neurosono.engine.contracts.frame import Frame, take_scale
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -23,6 +24,7 @@ from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.engine.preprocess import preprocess
+from neurosono.engine.structures.biometry import check_scale
 from neurosono.results import FrameResult
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.judge.read_ahead import STREAMS
@@ -75,14 +77,17 @@ class OpenBundle:
         exam = open_exam(self.bundle)
         return Worker(self.backend, exam, cam_hz, self.gate, familiarity=familiarity)
 
-    def judge(self, region: NDArray[np.uint8]) -> FrameResult:
+    def judge(self, region: NDArray[np.uint8], mm_per_px: float | None = None) -> FrameResult:
         """Judge one picture by itself: `(H, W)` uint8 grey, the ultrasound region and no more.
+
+        `mm_per_px` is the side of its pixels in millimetres of the patient, 0.01 to 2; the result
+        carries it.
 
         As in an exam, what shows no B-mode, what the bundle's gate refuses, or what is unlike its
         training, gets no probabilities but a `skip_reason`. The maps of all classes are there.
-        Raises `InputError` on another shape or dtype, `EngineFailedError` where the engine gives no
-        probabilities. A whole screen, or colour, is for `neurosono.judge`, which finds the region
-        first.
+        Raises `InputError` on another shape, dtype or scale, `EngineFailedError` where the engine
+        gives no probabilities. A whole screen, or colour, is for `neurosono.judge`, which finds the
+        region first.
         """
         region = np.asarray(region)
         if region.ndim != 2 or region.dtype != np.uint8 or min(region.shape) < 1:
@@ -93,7 +98,8 @@ class OpenBundle:
         grey = preprocess(region, self.bundle.manifest.preprocessing)
         reason = EvidenceGate().judge(region, grey, clip=0)
         clock = (uuid.uuid4().hex, 0, time.monotonic_ns(), 0.0)
-        frame = Frame(*clock, grey if reason is None else None, reason)
+        scale = structs.asdict(take_scale(check_scale(mm_per_px)))
+        frame = Frame(*clock, grey if reason is None else None, reason, **scale)
         return FrameResult(self.bundle.manifest, self.begin_exam(EVERY_FRAME_HZ).judge(frame))
 
 

@@ -44,7 +44,7 @@ class ScaleSource(StrEnum):
     DICOM = "dicom"
     """From the file's own header."""
     USER = "user"
-    """From `--mm-per-px`."""
+    """From `--mm-per-px`, or `mm_per_px` in a program."""
     OPENIGTLINK = "openigtlink"
     """From the matrix that came with the picture."""
 
@@ -58,6 +58,13 @@ class Scaled(Struct, frozen=True, kw_only=True):
 
     mm_per_px: float | None = None
     mm_per_px_from: ScaleSource | None = None
+
+
+def take_scale(mm_per_px: float | None) -> Scaled:
+    """Return what the user says of the side of a pixel; None: nothing."""
+    return Scaled(
+        mm_per_px=mm_per_px, mm_per_px_from=None if mm_per_px is None else ScaleSource.USER
+    )
 
 
 class Stamped(Scaled, frozen=True):

@@ -221,12 +221,11 @@ def test_a_slow_taker_gets_the_newest() -> None:
     over = threading.Event()
     images = [make_image(np.full((24, 32), k, np.uint8)) for k in range(40)]
     with serving(saying(images, hold=over)) as port, open_quickly(f"igtl://{HOST}:{port}") as live:
-        take_first(live)
+        first = take_first(live)
         wait_until(lambda: live.counts.received + live.counts.late == 40, 10)
-        picture = live.take(0.0)
+        picture = live.take(0.0) or first  # on a busy machine all came before the first was taken
         counts = live.counts
         over.set()
-    assert picture is not None
     assert picture.pixels[0, 0] == 39
     assert counts.received == counts.taken + counts.overrun + counts.waiting
 
