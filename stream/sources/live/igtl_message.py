@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
 from neurosono.stream.pictures.picture import UNSCALED
-from neurosono.stream.sources.dicom.geometry import MM_PER_PX_RANGE
 from neurosono.stream.sources.files.upright import make_square
 
 HEADER = struct.Struct(">H12s20sQQQ")
@@ -70,8 +70,8 @@ def read_header(data: bytes) -> Header:
         )
     if body_bytes > MOST_BODY_BYTES:
         raise SourceError(f"an OpenIGTLink message of {body_bytes} bytes, over {MOST_BODY_BYTES}")
-    names = [name.split(b"\0")[0].decode("ascii", "replace") for name in (kind, device)]
-    return Header(version, *names, stamp / 2**32 if stamp else None, body_bytes)
+    stamp_s = stamp / 2**32 if stamp else None
+    return Header(version, _decode(kind), _decode(device), stamp_s, body_bytes)
 
 
 def read_image(header: Header, body: bytes) -> Image:
@@ -104,6 +104,10 @@ def read_image(header: Header, body: bytes) -> Image:
     if components > 1:
         decoded = np.asarray(cv2.cvtColor(pixels, _TO_BGR[components]), np.uint8)
     return _square(decoded, *(math.hypot(*matrix[at : at + 3]) for at in (0, 3)))
+
+
+def _decode(name: bytes) -> str:
+    return name.split(b"\0")[0].decode("ascii", "replace")
 
 
 def _content(header: Header, body: bytes) -> bytes:
