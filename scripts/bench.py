@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 
 def bench(
     source: Annotated[
@@ -51,6 +53,7 @@ def bench(
     triton: Annotated[
         Path | None, typer.Option(help="Where scripts/install-triton put it. [default: .triton]")
     ] = None,
+    also: options.Also = None,
     record: Annotated[
         bool, typer.Option("--record", help="Also encode and write the overlay.")
     ] = False,
@@ -85,6 +88,7 @@ def bench(
         rounds=rounds,
         floor=floor,
         record=record,
+        also=tuple(also or ()),
     )
     if sweep:
         if compare is not None or budget is not None or html is not None:

@@ -1,7 +1,8 @@
 """Writes a Triton model repository: a folder a bundle, its graph, its configuration.
 
-Batching is off, a queue holds a request a scanner and nothing older than 300 ms: each scanner has one request in
-flight and drops its own old frames, which a server's queue would not (it refuses the newest).
+Batching is off, a queue holds a request a scanner and nothing older than 300 ms: each scanner has
+one request in flight and drops its own old frames, which a server's queue would not (it refuses the
+newest).
 """
 
 import json
