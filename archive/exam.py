@@ -44,7 +44,7 @@ def open_worker(asked: Asked) -> OpenBundle:
     Raises `BundleError` where it is another bundle than the one that the archive was begun with.
     """
     cv2.setNumThreads(1)
-    opened = open_bundle(
+    opened: OpenBundle = open_bundle(
         asked.bundle,
         engine=asked.engine,
         precision=asked.precision,

@@ -70,6 +70,11 @@ class Screen:
     def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
         """Heatmaps are judged by their own tests."""
 
+    def publish_reading(
+        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """No reader reads here."""
+
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
     ) -> None:
