@@ -99,16 +99,16 @@ def test_a_monitors_token_reads_the_metrics_and_nothing_else() -> None:
         assert get(server, "/metrics", headers=bearer).text == "neurosono_info 1\n"
         assert get(server, "/", headers=bearer).status_code == 403
         assert get(server, "/healthz").status_code == 503, "open to all, and not well yet"
-        for wrong in ("Bearer ", "Bearer None", "a-token-of-its-own", "Bearer \xe9"):
+        for wrong in ("Bearer None", "Bearer a-token", "a-token-of-its-own", "Bearer \xe9"):
             headers = {"authorization": wrong.encode("latin-1")}
             assert get(server, "/metrics", headers=headers).status_code == 403  # type: ignore[arg-type]
 
 
-def test_a_line_of_json_an_event_and_no_free_text(tmp_path: Path, bundle_root: Path) -> None:
+def test_a_line_of_json_an_event_and_no_free_text(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     log = JsonLog(path, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     with Journal.open(tmp_path / "exams.sqlite") as journal:
-        record = LiveRecord(journal, Bundle.load(bundle_root), watchers=(log,))
+        record = LiveRecord(journal, Bundle.load("demo"), watchers=(log,))
         record.event("lost", {"reason": "no data from Mueller", "was_open": True})
         record.event("restarted", {"role": "engine", "count": 2})
         record.event("lost", {"was_open": "Mueller"})
