@@ -26,7 +26,7 @@ class AiState(StrEnum):
     NO_SIGNAL = "NO SIGNAL"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShownReading:
     """How a reader stands, why it is not on, and, only while it is, what it says.
 
@@ -39,6 +39,8 @@ class ShownReading:
     latest: ReaderResult | None = None
     exam: Mapping[str, Any] | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
+    pixels: NDArray[np.uint8] | None = None
+    """The region of the very frame that `latest` is of."""
 
     def frame_at(self, pts_s: float) -> ReaderResult | None:
         """Return what was said of a frame, unless that is too old at `pts_s`, or to come."""
