@@ -201,7 +201,9 @@ def _trace(picture: Grey, y: int, level: int, rng: np.random.Generator) -> None:
     x = np.arange(picture.shape[1])
     beat = (x / rng.uniform(50, 160)) % 1
     high = rng.uniform(6, 40)
-    wave = 0.15 * np.exp(-(((beat - 0.2) / 0.05) ** 2)) + 0.25 * np.exp(-(((beat - 0.6) / 0.06) ** 2))
+    wave = 0.15 * np.exp(-(((beat - 0.2) / 0.05) ** 2)) + 0.25 * np.exp(
+        -(((beat - 0.6) / 0.06) ** 2)
+    )
     spike = np.clip(1 - np.abs(beat - 0.35) / 0.03, 0, 1) - 0.3 * (np.abs(beat - 0.39) < 0.015)
     line = np.stack([x, y - high * (wave + spike)], 1).round().astype(np.int32)
     cv2.polylines(picture, [line], False, level, int(rng.integers(1, 3)), cv2.LINE_AA)
