@@ -186,14 +186,18 @@ def draw_marks(picture: Grey, rng: np.random.Generator) -> None:
         elif kind == 3:
             cv2.arrowedLine(picture, (x, y), (x + 22, y + int(rng.integers(-18, 19))), level, 2)
         elif kind == 4:
-            for k in range(0, height, int(rng.integers(9, 30))):
-                cv2.line(picture, (x, k), (x + int(rng.integers(2, 8)), k), level, 1)
+            _rule(picture, x, level, rng)
         elif kind == 5:
             _trace(picture, y, level, rng)
         elif kind == 6:
             _blocks(picture, (x, y), rng)
         else:
             cv2.rectangle(picture, (x, y), (u, v), level, 1)
+
+
+def _rule(picture: Grey, x: int, level: int, rng: np.random.Generator) -> None:
+    for k in range(0, len(picture), int(rng.integers(9, 30))):
+        cv2.line(picture, (x, k), (x + int(rng.integers(2, 8)), k), level, 1)
 
 
 def _trace(picture: Grey, y: int, level: int, rng: np.random.Generator) -> None:
