@@ -60,7 +60,9 @@ def teach(
     torch.manual_seed(lesson.seed)
     rng = np.random.default_rng(lesson.seed)
     network = LetterNetwork() if start is None else start
-    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(KEPT), use_buffers=True)
+    averaged = get_ema_multi_avg_fn(KEPT)  # type: ignore[no-untyped-call]
+    mean = AveragedModel(network, multi_avg_fn=averaged, use_buffers=True)
+    kept = cast(LetterNetwork, mean.module)
     optimiser = torch.optim.AdamW(network.parameters(), lesson.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, lesson.rate, total_steps=lesson.steps, pct_start=lesson.warm_share
@@ -76,8 +78,8 @@ def teach(
         optimiser.step()
         schedule.step()
         mean.update_parameters(network)
-        watch(step + 1, float(loss), mean.module)
-    return cast(LetterNetwork, mean.module.eval())
+        watch(step + 1, float(loss), kept)
+    return kept.eval()
 
 
 def make_batch(
