@@ -74,7 +74,7 @@ def test_a_camera_of_ones_own(example: Run, tmp_path: Path) -> None:
 
 
 def test_a_camera_that_is_not_there(example: Run, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no camera .* can be opened"):
+    with pytest.raises(SystemExit, match="no camera"):
         example("camera", tmp_path / "none")
 
 
