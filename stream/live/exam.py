@@ -20,10 +20,11 @@ from neurosono.stream.keep.highlights import Highlights
 from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.measures import Measures
 from neurosono.stream.live.stage import Record, Stage
+from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.processes.ledger import Ledger, count_frames
 from neurosono.stream.session.beside import Beside
 from neurosono.stream.view.heatmap import paint_heatmap
-from neurosono.stream.view.reading import ShownReading, describe_reading, shrink
+from neurosono.stream.view.reading import LONGEST_PX, ShownReading, describe_reading
 from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.status import describe_status
 from neurosono.stream.view.viewer import Viewer
@@ -162,7 +163,7 @@ class LiveExam:
             "frame": result.said,
             "region_px": result.region_px,
         }
-        self._stage.publish_reading(reader.name, shrink(own), about)
+        self._stage.publish_reading(reader.name, shrink(own, LONGEST_PX), about)
 
     def unread(self, reader: Beside) -> list[ReaderResult]:
         """Return, of the frames of this exam that a reader has not answered, that it did not."""
