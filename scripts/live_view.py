@@ -77,7 +77,7 @@ def run_live_view(
         scene.run(stopped)
     exam = scene.describe()
     console.print(describe(exam))
-    if scene.record.begun:
+    if scene.record.begun and not any(exam["session"]["record"]["missing"].values()):
         words = f"recorded as {scene.record.exam_id} in {scene.journal.path}"
         console.print(f"{words}: see `neurosono report last`", soft_wrap=True)
     if scene.clips is not None:
@@ -85,11 +85,26 @@ def run_live_view(
     if "recording" in exam:
         console.print(_say_recording(exam["recording"]))
     write_json_report(json_path, exam)
+    if missing := _say_missing(exam["session"]["record"], scene.journal.path):
+        raise RunError(missing)
     if not exam["session"]["accounts"]["shown"]:
         said = exam["session"]["source_said"] or "nothing came"
         raise RunError(
             f"no picture ever came from the source: {said}; check that it sends, and its address"
         )
+
+
+def _say_missing(told: dict[str, Any], journal: Path) -> str:
+    """Say what was shown and is not in the journal; nothing where all of it is."""
+    counts = {kind.replace("_", " "): count for kind, count in told["missing"].items() if count}
+    if not counts:
+        return ""
+    words = " and ".join(f"{count} {kind}" for kind, count in counts.items())
+    why = told["trouble"] or "its exam was deleted"
+    rest = (
+        "what waits is read in when it is next opened" if told["waiting_bytes"] else "they are lost"
+    )
+    return f"{words} of this session are not in {journal} ({why}): {rest}"
 
 
 def _say_recording(told: dict[str, Any]) -> str:
@@ -164,6 +179,8 @@ def _tabulate(hub: Hub) -> Table:
     table.caption = NOTICE
     table.add_column("class")
     table.add_column("probability", justify="right")
+    if (record := status.get("record")) and not record["on"]:
+        table.add_row("RECORD OFF", record["reason"])
     known = status.get("probabilities") or [None] * len(status.get("labels", []))
     for label, value in zip(status.get("labels", []), known, strict=True):
         nothing = LEANS if label == status.get("leaning") else "-"

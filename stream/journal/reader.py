@@ -130,17 +130,20 @@ class KeyFrame:
         return (_decode_png(self.heatmap) / np.float32(255)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How many results and key frames of an exam stand in the journal."""
+
+    results: int = 0
+    key_frames: int = 0
+
+
 class Reader:
     """The record as of one moment; `Journal.read` gives it."""
 
     def __init__(self, connection: sqlite3.Connection, is_alive: Callable[[str], bool]) -> None:
         """`is_alive` tells of a notebook's name whether its process still writes."""
         self.connection, self._is_alive = connection, is_alive
-
-    def has(self, exam_id: str) -> bool:
-        """Return whether there is such an exam."""
-        found = self.connection.execute("SELECT 1 FROM exam WHERE name = ?", (exam_id,))
-        return found.fetchone() is not None
 
     def exams(self) -> list[ExamSummary]:
         """Return every exam, the newest first."""
@@ -175,6 +178,18 @@ class Reader:
             skipped={reason: count for reason, count in counts.items() if reason is not None},
             last=self._read_last(number),
         )
+
+    def tally(self, exam_id: str) -> Tally:
+        """Count an exam's results and key frames."""
+        number, *_ = self._find(exam_id)
+        results, key_frames = (
+            self.connection.execute(
+                f"SELECT count(*) FROM {table} WHERE exam = ?",  # noqa: S608
+                (number,),
+            ).fetchone()[0]
+            for table in ("result", "key_frame")
+        )
+        return Tally(results, key_frames)
 
     def results(self, exam_id: str) -> Iterator[Recorded]:
         """Yield an exam's results in the order in which they came."""

@@ -20,7 +20,7 @@ from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.processes.ledger import Ledger, count_frames
 from neurosono.stream.view.heatmap import paint_heatmap
 from neurosono.stream.view.state import AiState, OverlayState
-from neurosono.stream.view.status import describe_status
+from neurosono.stream.view.status import describe_record, describe_status
 from neurosono.stream.view.viewer import Viewer
 
 
@@ -74,7 +74,7 @@ class LiveExam:
         now_ns = time.monotonic_ns()
         self.has_news = False
         self.viewer.see(picture)
-        state = self.viewer.state(picture.pts_s, now_ns)
+        state = self._judge(picture.pts_s, now_ns)
         self._record.see(picture, state)
         status = self._describe(state, now_ns)
         age_ms = (now_ns - picture.captured_ns) / 1e6
@@ -84,7 +84,7 @@ class LiveExam:
     def say(self, now_ns: int) -> None:
         """Say how things stand, without a picture."""
         self.has_news = False
-        state = self.viewer.state(self._last_pts_s(), now_ns)
+        state = self._judge(self._last_pts_s(), now_ns)
         self._stage.publish_status(self._describe(state, now_ns))
         self.measures.add_all("screen", self._stage.painted_ages_ms())
 
@@ -134,6 +134,10 @@ class LiveExam:
             self.viewer.decoded - decoded, self.viewer.displayed - displayed, self.exam.snapshot()
         )
 
+    def _judge(self, pts_s: float, now_ns: int) -> OverlayState:
+        self.viewer.unrecorded = self._record.trouble()
+        return self.viewer.state(pts_s, now_ns)
+
     def _describe(self, state: OverlayState, now_ns: int) -> dict[str, Any]:
         self._record.note_ai(state.ai)
         self.measures.note_ai(state.ai, state.ai_reason, now_ns)
@@ -146,6 +150,7 @@ class LiveExam:
             "seq": self._ledger.next_seq,
             "source": dict(self.source),
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
+            "record": describe_record(self.viewer.unrecorded),
             "recording": self._record.recording(),
             "viewers": self._stage.viewers(),
         }

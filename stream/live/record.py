@@ -1,5 +1,6 @@
 """A live exam's way into the journal: what happened, in the journal's own words."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
+from neurosono.stream.journal.reader import Tally
 from neurosono.stream.journal.words import EVENTS, describe_bundle
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.proposals import Proposal
@@ -56,6 +58,9 @@ class LiveRecord(Record):
         self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
         self._id = journal.make_exam_id() if resume is None else resume
         self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._told: dict[str, Counter[str]] = {}
+        self._before = Tally() if resume is None else journal.tally(resume)
+        self._resumed = resume
 
     @property
     def exam_id(self) -> str:
@@ -71,6 +76,32 @@ class LiveRecord(Record):
         """Write down a result, before it is shown; the first one begins the exam."""
         # what passed through the engine has waited for it; the rest was never counted by it
         self._open().record(result, judged="wait" in result.stage_ms)
+        self._count("results")
+
+    def trouble(self) -> str | None:
+        """Return why what is shown now is not recorded; empty where it is."""
+        return self._journal.status.trouble
+
+    def check(self) -> dict[str, Any]:
+        """Count in the journal's file what this session told it; once the journal is closed.
+
+        `missing` is what was told and is not there, `trouble` how the journal says so.
+        """
+        told: Counter[str] = sum(self._told.values(), Counter())
+        found: Counter[str] = Counter()
+        for exam_id in self._told:
+            tally = self._journal.tally(exam_id)
+            before = self._before if exam_id == self._resumed else Tally()
+            found["results"] += tally.results - before.results
+            found["key_frames"] += tally.key_frames - before.key_frames
+        kinds = ("results", "key_frames")
+        status = self._journal.status
+        return {
+            "told": {kind: told[kind] for kind in kinds},
+            "missing": {kind: max(0, told[kind] - found[kind]) for kind in kinds},
+            "waiting_bytes": status.pending_bytes,
+            "trouble": status.trouble or status.message,
+        }
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down an event; of its fields only those that the journal has a place for."""
@@ -121,6 +152,7 @@ class LiveRecord(Record):
         """Keep a frame; returns its id, or None where nothing can be kept."""
         seq, pixels, reason = frame.seq, frame.pixels, frame.reason
         name = self._open().keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
+        self._count("key_frames")
         if name is not None and self._clips is not None:
             self._clips.keep(self.exam_id, name, frame.captured_ns)
         return name
@@ -154,6 +186,9 @@ class LiveRecord(Record):
                 self._say(word, fields)
             self._waiting.clear()
         return self._exam
+
+    def _count(self, kind: str) -> None:
+        self._told.setdefault(self._id, Counter())[kind] += 1
 
     def _say(self, word: str, fields: dict[str, Any]) -> None:
         if self._exam is None:

@@ -27,7 +27,8 @@ class OverlayState:
     `ai_reason` says why the AI is not on. `result` is the latest one, with the exam so far in it;
     it and `heatmap` are ignored unless the AI is on. `skip_reason` is that of the frame shown.
     The counts are frames of the exam so far, `pts_s` the shown frame's time in seconds, `engine`
-    what judges, such as "openvino int8 x3".
+    what judges, such as "openvino int8 x3"; `unrecorded` why what is shown is not in the record,
+    empty where it is, or where none is kept.
     """
 
     ai: AiState
@@ -41,6 +42,7 @@ class OverlayState:
     dropped: int = 0
     pts_s: float = 0.0
     engine: str = ""
+    unrecorded: str = ""
 
     def __post_init__(self) -> None:
         counts = (self.decoded, self.sampled, self.used, self.dropped)

@@ -44,6 +44,11 @@ def describe_status(
     }
 
 
+def describe_record(unrecorded: str | None) -> dict[str, Any] | None:
+    """Return whether what is shown is recorded, and why not; None where no record is kept."""
+    return None if unrecorded is None else {"on": not unrecorded, "reason": unrecorded}
+
+
 def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:
     if exam is None or exam.carried is None:
         return None

@@ -34,6 +34,8 @@ class Viewer:
     no_signal: str | None = None
     source_said: str = ""
     """Why the last connection to a live source failed, where possible in the other side's words."""
+    unrecorded: str | None = None
+    """Why what is shown is not recorded; empty where it is, None where no record is kept."""
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
@@ -119,6 +121,7 @@ class Viewer:
             dropped=self.decoded - self.displayed,
             pts_s=pts_s,
             engine=self.engine,
+            unrecorded=self.unrecorded or "",
         )
 
     def _refused_by_engine(self) -> SkipReason | None:
