@@ -22,7 +22,9 @@ from neurosono.scripts.replay_view import describe
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
+from neurosono.stream.page.protocol import withhold_opinion
 from neurosono.stream.page.web import WebServer
+from neurosono.stream.view.state import LATE_MS
 from neurosono.stream.view.words import LEANS, percentage
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ class _Doorkeeper:
 
 def _tabulate(hub: Hub) -> Table:
     last = hub.last_status()
-    status: dict[str, Any] = {} if last is None else dict(last[0])
+    status: dict[str, Any] = {} if last is None else _judge_age(dict(last[0]), last[1])
     table = Table(title=f"{status.get('ai', 'AI STARTING')} {status.get('ai_reason', '')}")
     table.caption = NOTICE
     table.add_column("class")
@@ -200,6 +202,15 @@ def _tabulate(hub: Hub) -> Table:
         words = "recording" if told["on"] else told["reason"]
         table.add_row(words, f"{told['pictures']}, {told['dropped']} left out")
     return table
+
+
+def _judge_age(status: dict[str, Any], said_ms: float) -> dict[str, Any]:
+    """Return what was said `said_ms` ago as it may be shown now: no opinion that is too old."""
+    age_ms = status.get("opinion_age_ms", 0.0) + said_ms
+    if status["ai"] != "AI ON" or age_ms <= LATE_MS or status.get("over"):
+        return status
+    reason = f"the last answer is {age_ms / 1000:.1f} s old"
+    return withhold_opinion({**status, "ai": "AI OFF", "ai_reason": reason})
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def _is_old(left: bytes, start: int) -> bool:
     if len(left) < HEADER.size:
         return False
     magic, _, position, _ = HEADER.unpack(left)
-    return magic == MAGIC and position < start
+    return bool(magic == MAGIC and position < start)
 
 
 def _cut(twice: bytes, begin: int, end: int) -> bytes:

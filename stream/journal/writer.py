@@ -13,7 +13,7 @@ import cv2
 
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.stream.journal.apply import Applier
-from neurosono.stream.journal.notebook import Note, Notebook
+from neurosono.stream.journal.notebook import Notebook
 from neurosono.stream.journal.schema import connect, transaction
 
 log = logging.getLogger(__name__)

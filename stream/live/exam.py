@@ -49,6 +49,7 @@ class LiveExam:
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
         self._over = False
+        self._ai: AiState | None = None
         self.has_news = False
         """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer, self._ledger = viewer, ledger
@@ -85,11 +86,20 @@ class LiveExam:
         """Say how things stand, without a picture."""
         self.has_news = False
         state = self._judge(self._last_pts_s(), now_ns)
+        if self._ai is AiState.ON and state.ai is not AiState.ON:
+            self._record.turn(state, now_ns)
         self._stage.publish_status(self._describe(state, now_ns))
         self.measures.add_all("screen", self._stage.painted_ages_ms())
 
+    def has_turned(self, now_ns: int) -> bool:
+        """Whether the AI stands otherwise than was said last: worth a word at once."""
+        return self.viewer.judge_engine(now_ns)[0] is not self._ai
+
     def end(self, now_ns: int) -> None:
-        """Say the last word: the session is over, and this is how the exam ended."""
+        """Say the last word: the session is over, and this is how the exam ended.
+
+        `now_ns` is when it was asked to end: what came after that was on its way, and is not late.
+        """
         self._over = True
         self.desk.ended = True
         self.say(now_ns)
@@ -139,6 +149,7 @@ class LiveExam:
         return self.viewer.state(pts_s, now_ns)
 
     def _describe(self, state: OverlayState, now_ns: int) -> dict[str, Any]:
+        self._ai = state.ai
         self._record.note_ai(state.ai)
         self.measures.note_ai(state.ai, state.ai_reason, now_ns)
         about = {

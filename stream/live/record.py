@@ -52,6 +52,7 @@ class LiveRecord(Record):
         self._journal, self._clips = journal, clips
         self._models = describe_bundle(bundle, student)
         self._recorder, self._filming, self._failed = recorder, False, False
+        self._last_seen: DisplayFrame | None = None
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
         self._connections = 0
@@ -134,6 +135,7 @@ class LiveRecord(Record):
             self._clips.see(picture.region, picture.captured_ns)
         if self._recorder is None or self._exam is None:
             return
+        self._last_seen = picture
         if not self._filming:
             self._filming = True
             self._say("recording-begun", {"overlay": self._recorder.film is Film.OVERLAY})
@@ -143,6 +145,14 @@ class LiveRecord(Record):
                 self.state("recording", "off")
             return
         self._recorder.take(self._id, picture.region, picture.captured_ns, state)
+
+    def turn(self, state: OverlayState, now_ns: int) -> None:
+        """Film the last picture once more, without what was said of it: it stands while none comes.
+
+        A film holds each picture until the next one, and with it what the AI said.
+        """
+        if self._recorder is not None and self._filming and self._last_seen is not None:
+            self._recorder.take(self._id, self._last_seen.region, now_ns, state)
 
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""
@@ -167,6 +177,7 @@ class LiveRecord(Record):
         if self._clips is not None:
             self._clips.begin_exam()
         self._exam, self._id = None, self._journal.make_exam_id()
+        self._last_seen = None
 
     def end(self, counts: Mapping[str, Any]) -> None:
         """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""

@@ -76,7 +76,7 @@ class Live(Session):
             stage,
             record,
             exam,
-            ask_new_exam=lambda: self.tell("new-exam"),
+            ask_new_exam=self._ask_new_exam,
             second_read=second_read,
         )
         self._failed: set[str] = set()
@@ -104,6 +104,10 @@ class Live(Session):
             measured = self._finish()
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured)
 
+    def _ask_new_exam(self) -> None:
+        self.trust.ask_exam()
+        self.tell("new-exam")
+
     def _is_played(self) -> bool:
         return self.ended or self.interrupted or self.failure is not None
 
@@ -120,7 +124,8 @@ class Live(Session):
         self._judge_signal(now_ns)
         for role in self._watches:
             self._watch(role, now_ns)
-        if self._exam.has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
+        has_news = self._exam.has_news or self._exam.has_turned(now_ns)
+        if has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
             self._said_ns = now_ns
             self._exam.source = self.captured[-1]
             self._exam.say(now_ns)
@@ -135,7 +140,8 @@ class Live(Session):
 
     def _finish(self) -> dict[str, Any]:
         """Let what is on its way arrive, say the last word, and return what was measured."""
-        self._exam.measures.weigh(self.children.pids(), time.monotonic_ns())
+        asked_ns = time.monotonic_ns()
+        self._exam.measures.weigh(self.children.pids(), asked_ns)
         if not self.engine:
             self.turn_off("the session ended before the engine was ready")
         self.tell("finish")
@@ -144,13 +150,14 @@ class Live(Session):
             await_any(POLL_MS, self.results, self.pictures)
             self.hear_results()
             self.hear_picture()
+            for role in self._watches:
+                self._heed_distrust(role)
             if not self.children.runs("engine"):
                 self.hear_results(POLL_MS)  # what it said before it ended comes first
                 if not self.is_accounted_for():
                     self.turn_off("the engine process died")
-        now_ns = time.monotonic_ns()
-        self._exam.end(now_ns)
-        measured = self._exam.measures.finish(now_ns)
+        self._exam.end(asked_ns)
+        measured = self._exam.measures.finish(time.monotonic_ns())
         said = self.viewer.source_said
         return {**measured, "accounts": self._draw_up_accounts(), "source_said": said}
 
@@ -224,7 +231,17 @@ class Live(Session):
             self.viewer.no_signal = "no picture comes from the source"
             self._record.state("signal", "no-signal")
 
+    def _heed_distrust(self, role: str) -> None:
+        """A child that talks nonsense is no better than a dead one, and is started again as one."""
+        if role not in self.distrusted:
+            return
+        said = self.dismiss(role)
+        self._record.event("failed", {"role": role, "error": "WireError"})
+        if role == "engine":
+            self.turn_off(f"{said}; it is being started again")
+
     def _watch(self, role: str, now_ns: int) -> None:
+        self._heed_distrust(role)
         action = self._watches[role].judge(now_ns, running=self.children.runs(role))
         if role == "engine" and not self.children.runs(role):
             self.turn_off("the engine process died; it is being started again")
@@ -250,8 +267,7 @@ class Live(Session):
         code = self.children.exit_code("capture")
         if not self.ended and code is not None:
             self.failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
-            self.captured[-1] = {"sampled": self.ledger.recorded}
-            self.ended = True
+            self.lose_capture()
 
     def _give_up(self, role: str) -> None:
         self._record.event("gave-up", {"role": role, "count": MAX_RESTARTS})

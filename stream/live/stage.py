@@ -77,6 +77,9 @@ class Record:
     def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Take the picture that is shown now, and what is said of it, for clips and films."""
 
+    def turn(self, state: OverlayState, now_ns: int) -> None:
+        """The AI is not on any more, and no picture came to say so with: for films."""
+
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""
         return None

@@ -131,6 +131,8 @@ class LosslessSession(Session):
             self.viewer.hear(self._early.popleft())
 
     def _check_engine(self) -> None:
+        if "engine" in self.distrusted:
+            self._fail(EngineFailedError(self.dismiss("engine")))
         code = self.children.exit_code("engine")
         if code is None or self.viewer.off_reason is not None:
             return
@@ -141,13 +143,16 @@ class LosslessSession(Session):
     def _check_capture(self) -> None:
         if time.monotonic_ns() - self._heard_ns > STUCK_S * 1e9 and not self.ended:
             self.children.kill("capture")
+        if "capture" in self.distrusted:
+            self.failure = ProcessFailedError(self.dismiss("capture"))
+            self.lose_capture()
         code = self.children.exit_code("capture")
         if code is None or self.ended:
             return
         self.hear_results(POLL_MS)
         if not self.hear_picture(POLL_MS):
             self.failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
-            self.captured[-1], self.ended = {"sampled": self.ledger.recorded}, True
+            self.lose_capture()
 
     def _fail(self, error: NeurosonoError) -> None:
         self.failure = error

@@ -4,9 +4,11 @@ This is the display process: it starts the capture and the engine process, hears
 them. How pictures are shown, and what follows when a process fails, is for those who build on it.
 """
 
+import logging
 import signal
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +17,12 @@ import cv2
 import zmq
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import ERRORS_BY_NAME, NeurosonoError, RunError
+from neurosono.engine.contracts.errors import (
+    ERRORS_BY_NAME,
+    NeurosonoError,
+    RunError,
+    WireError,
+)
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.processes.channel import (
@@ -27,10 +34,16 @@ from neurosono.stream.processes.channel import (
 )
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
-from neurosono.stream.processes.wire import Event
+from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.session.options import Judging
+from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.viewer import Viewer
+
+log = logging.getLogger(__name__)
+
+DISMISSED_MS = 10
+"""How long we wait for what a killed child has still on its way."""
 
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
@@ -51,10 +64,17 @@ class Session(ABC):
         recent = Recent() if newest_wins else Recent(LOSSLESS_RECENT)
         self.viewer = Viewer(bundle.manifest.labels, newest_wins, recent=recent)
         self.ledger = Ledger()
+        self.trust = Trust(bundle.manifest.labels)
+        self.distrusted: dict[str, str] = {}
+        """Which child talks nonsense, and how: it is not heard any more, and to be dismissed."""
         self.engine: dict[str, Any] = {}
         """What judges, as it says itself; empty until an engine is ready."""
         self.captured: list[Mapping[str, Any]] = []
         """What each capture process said last of its counts."""
+        self._seen: list[Counter[str]] = []
+        """What of each is known by what came, be its last word older or never said."""
+        self._begun: list[tuple[int, int]] = []
+        """The first frame and the first picture of each."""
         self.ended = False
         """Whether the capture process has said its last word."""
         self.opened: Mapping[str, Any] = {}
@@ -84,6 +104,7 @@ class Session(ABC):
 
     def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
+        self.trust.begin_engine()
         self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
 
     def start_capture(self) -> None:
@@ -92,14 +113,18 @@ class Session(ABC):
         first_seq = self.ledger.next_seq + (SEQ_MARGIN if decoded else 0)
         self.ledger.begin_at(first_seq)
         self.captured.append({})
-        self.children.start("capture", self.asked.for_capture(self.bundle, first_seq, decoded))
+        self._seen.append(Counter())
+        self._begun.append((first_seq, decoded))
+        options = self.asked.for_capture(self.bundle, first_seq, decoded)
+        self.trust.begin_capture(options.stream_id, first_seq, decoded)
+        self.children.start("capture", options)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
         """Take in all that the engine process said, waiting for its first word if asked to."""
-        while (received := self.results.receive(timeout_ms)) is not None:
+        while (message := self._listen("engine", timeout_ms)) is not None:
             timeout_ms = 0
             self.note("engine")
-            match received.message:
+            match message:
                 case Result() as result if self.viewer.off_reason is None:
                     # a dead engine's last word may come late: its frame counts as unjudged by then
                     self._enter(result, judged=True)
@@ -117,13 +142,17 @@ class Session(ABC):
 
     def hear_picture(self, timeout_ms: int = 0) -> bool:
         """Take in the next thing that the capture process said; returns whether there was one."""
-        received = self.pictures.receive(timeout_ms)
-        if received is None:
+        message = self._listen("capture", timeout_ms)
+        if message is None:
             return False
         self.note("capture")
-        match received.message:
+        match message:
             case DisplayFrame() as picture:
                 self.pictures.give_credit()
+                self._see("displayed", self._seen[-1]["displayed"] + 1)
+                self._see("decoded", picture.index + 1 - self._begun[-1][1])
+                if picture.seq is not None:
+                    self._see_frame(picture.seq)
                 self.show(picture)
             case Frame() as unjudged:
                 self._enter(self._describe_unjudged(unjudged), judged=False)
@@ -139,6 +168,49 @@ class Session(ABC):
             case Event(name=name, fields=fields):
                 self.say(name, fields)
         return True
+
+    def _listen(self, role: str, timeout_ms: int) -> Message | None:
+        """Return the next thing that a child said and that can be believed.
+
+        One that talks nonsense is `distrusted`, and whatever else it says passes unheard.
+        """
+        inlet, check = {
+            "engine": (self.results, self.trust.check_engine),
+            "capture": (self.pictures, self.trust.check_capture),
+        }[role]
+        while True:
+            try:
+                received = inlet.receive(timeout_ms)
+                if received is None:
+                    return None
+                if role not in self.distrusted:
+                    check(received.message)
+                    return received.message
+            except WireError as error:
+                self._distrust(role, str(error))
+
+    def _distrust(self, role: str, why: str) -> None:
+        if role not in self.distrusted:
+            log.warning("the %s process talks nonsense: %s", role, why)
+            self.distrusted[role] = why
+
+    def dismiss(self, role: str) -> str:
+        """End a child that talks nonsense, and hear nothing more of it; returns what to say."""
+        if self.children.runs(role):
+            self.children.kill(role)
+        while self._listen(role, DISMISSED_MS) is not None:
+            pass  # unreachable: a distrusted child is not heard
+        return f"the {role} process talked nonsense ({self.distrusted.pop(role)})"
+
+    def _see(self, what: str, count: int) -> None:
+        self._seen[-1][what] = max(self._seen[-1][what], count)
+
+    def _see_frame(self, seq: int) -> None:
+        """Frame `seq` was sampled, whether or not its capture process came to count it."""
+        for (first_seq, _), seen in zip(reversed(self._begun), reversed(self._seen), strict=True):
+            if seq >= first_seq:
+                seen["sampled"] = max(seen["sampled"], seq + 1 - first_seq)
+                return
 
     def follow(self, steps: Callable[[], None]) -> None:
         """Run `steps`, which end soon once the session is `interrupted`.
@@ -176,12 +248,27 @@ class Session(ABC):
         self.pictures.tell(Event(name, dict(fields or {})))
 
     def is_accounted_for(self) -> bool:
-        """Whether capture has ended and every frame that it sampled is on record."""
-        return self.ended and self.ledger.recorded >= self.sum_captured("sampled")
+        """Whether capture has ended and every frame that it sampled is on record.
+
+        Of a capture process before it, that was killed, nothing more will come.
+        """
+        seen = self._seen[-1]
+        sampled = max(int(self.captured[-1].get("sampled", 0)), seen["sampled"])
+        return self.ended and seen["recorded"] >= sampled
+
+    def lose_capture(self) -> None:
+        """The capture process is gone for good: what came of it is all that it sampled."""
+        recorded = self._seen[-1]["recorded"]
+        self._seen[-1] = Counter(recorded=recorded)
+        self.captured[-1], self.ended = {"sampled": recorded}, True
 
     def sum_captured(self, what: str) -> int:
-        """Return what all capture processes counted together."""
-        return sum(int(each.get(what, 0)) for each in self.captured)
+        """Return what all capture processes counted together.
+
+        One that died said its last word up to 200 ms before: what came after that counts as well.
+        """
+        told = (int(each.get(what, 0)) for each in self.captured)
+        return sum(max(count, seen[what]) for count, seen in zip(told, self._seen, strict=True))
 
     @abstractmethod
     def show(self, picture: DisplayFrame) -> None:
@@ -209,7 +296,11 @@ class Session(ABC):
 
     def _enter(self, result: Result, *, judged: bool) -> None:
         if self.ledger.add(result.seq):
+            self._see_frame(result.seq)
+            self._seen[-1]["recorded"] += 1
             self.take(result, judged=judged)
+        elif judged and self.trust.repeats_too_often():
+            self._distrust("engine", "it answers the same frames again and again")
 
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})

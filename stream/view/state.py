@@ -11,6 +11,10 @@ from neurosono.stream.view.heatmap import Heatmap
 __all__ = ["AiState", "Heatmap", "OverlayState"]
 
 
+LATE_MS = 500.0
+"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
+
+
 class AiState(StrEnum):
     """Whether anything is judging what is seen; the words are those on the screen."""
 
@@ -28,7 +32,7 @@ class OverlayState:
     it and `heatmap` are ignored unless the AI is on. `skip_reason` is that of the frame shown.
     The counts are frames of the exam so far, `pts_s` the shown frame's time in seconds, `engine`
     what judges, such as "openvino int8 x3"; `unrecorded` why what is shown is not in the record,
-    empty where it is, or where none is kept.
+    empty where it is, or where none is kept; `opinion_age_ms` how old what the AI says is.
     """
 
     ai: AiState
@@ -43,6 +47,7 @@ class OverlayState:
     pts_s: float = 0.0
     engine: str = ""
     unrecorded: str = ""
+    opinion_age_ms: float = 0.0
 
     def __post_init__(self) -> None:
         counts = (self.decoded, self.sampled, self.used, self.dropped)
@@ -53,8 +58,9 @@ class OverlayState:
 
     @property
     def shown_result(self) -> Result | None:
-        """The result as far as it may be shown: none unless the AI is on."""
-        return self.result if self.ai is AiState.ON else None
+        """The result as far as it may be shown: none unless the AI is on, and none too old."""
+        shown = self.ai is AiState.ON and self.opinion_age_ms <= LATE_MS
+        return self.result if shown else None
 
     @property
     def shown_frame_used(self) -> bool:
@@ -69,7 +75,7 @@ class OverlayState:
 
         One of a frame that has not been shown yet has none either.
         """
-        if self.ai is not AiState.ON or self.heatmap is None:
+        if self.shown_result is None or self.heatmap is None:
             return 0.0
         age_s = self.pts_s - self.heatmap.pts_s
         if age_s < -_SAME_FRAME_S or age_s > life_s - _SAME_FRAME_S:

@@ -28,6 +28,7 @@ def describe_status(
         "pts_s": round(state.pts_s, 3),
         "ai": str(state.ai),
         "ai_reason": state.ai_reason,
+        "opinion_age_ms": round(state.opinion_age_ms, 1),
         "labels": list(labels),
         **{name: _listed(said.get(name)) for name in ("probabilities", "low", "high")},
         "prediction_set": said.get("set", []),

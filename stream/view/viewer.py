@@ -12,10 +12,12 @@ import numpy as np
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.recent import Recent
-from neurosono.stream.view.state import AiState, Heatmap, OverlayState
+from neurosono.stream.view.state import LATE_MS, AiState, Heatmap, OverlayState
 
-LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
+__all__ = ["LATE_MS", "Viewer"]
+
+UNJUDGED = (SkipReason.SUPERSEDED, SkipReason.ENGINE_OFF)
+"""What was not looked at makes no older word any younger."""
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Viewer:
     recent: Recent = field(default_factory=Recent)
     _awaited: dict[int, int] = field(default_factory=dict)
     """When each frame was captured whose result has not come yet."""
+    _current_ns: int = 0
+    """Up to when the result is known to be the latest word."""
     _shown_skip: SkipReason | None = None
     _is_unanswered: bool = False
     """Whether the last frame that was asked for got no answer: a server is away."""
@@ -52,6 +56,7 @@ class Viewer:
         self.decoded = picture.index + 1
         self.recent.see(picture)
         if picture.seq is None:
+            self._outlast(picture)
             return
         self.sampled = max(self.sampled, picture.seq + 1)
         off = self.off_reason is not None
@@ -70,6 +75,8 @@ class Viewer:
         if self.result is not None and result.seq <= self.result.seq:
             return
         self.result = result
+        if result.skip_reason not in UNJUDGED:
+            self._current_ns = result.captured_ns
         own = self.recent.region_of(result.seq)
         if heatmap is not None and result.probabilities is not None and own is not None:
             self.heatmap = Heatmap(
@@ -79,6 +86,12 @@ class Viewer:
                 seq=result.seq,
                 pts_s=result.pts_s,
             )
+
+    def _outlast(self, picture: DisplayFrame) -> None:
+        """A picture that was not to be judged follows the judged one, and nothing lies between."""
+        newest = self.result is not None and self.sampled <= self.result.seq + 1
+        if newest and picture.captured_ns - self._current_ns <= LATE_MS * 1e6:
+            self._current_ns = picture.captured_ns
 
     def miss(self) -> None:
         """A frame got no answer though the engine runs: AI OFF until the next one that does."""
@@ -105,9 +118,18 @@ class Viewer:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
 
+    def opinion_age_ms(self, now_ns: int) -> float:
+        """Return how old what the AI says is: since the picture that it is the latest word of.
+
+        0 before the first word. A lossless replay has no clock: each picture waits for its answer.
+        """
+        if self.result is None or not self.realtime:
+            return 0.0
+        return max(0.0, (now_ns - self._current_ns) / 1e6)
+
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
-        ai, reason = self._judge_engine(now_ns)
+        ai, reason = self.judge_engine(now_ns)
         used = 0 if self.result is None else self.result.exam.used
         return OverlayState(
             ai=ai,
@@ -122,6 +144,7 @@ class Viewer:
             pts_s=pts_s,
             engine=self.engine,
             unrecorded=self.unrecorded or "",
+            opinion_age_ms=self.opinion_age_ms(now_ns),
         )
 
     def _refused_by_engine(self) -> SkipReason | None:
@@ -132,7 +155,8 @@ class Viewer:
         of_engine = self.result.gate is not None or reason is SkipReason.UNFAMILIAR_TO_MODEL
         return reason if of_engine else None
 
-    def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+    def judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+        """Return whether the AI is on, and why it is not."""
         if self.no_signal is not None:
             said = f": {self.source_said}" if self.source_said else ""
             return AiState.NO_SIGNAL, self.no_signal + said
@@ -146,4 +170,6 @@ class Viewer:
             late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
             if late_ms > LATE_MS:
                 return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
+        if (age_ms := self.opinion_age_ms(now_ns)) > LATE_MS:
+            return AiState.OFF, f"the last answer is {age_ms / 1000:.1f} s old"
         return AiState.ON, ""

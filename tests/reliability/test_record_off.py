@@ -1,4 +1,4 @@
-"""A live exam whose record is taken away: the screen says RECORD OFF, and the end what is missing."""
+"""A live exam whose record is taken away: the screen says RECORD OFF, and the end what is lost."""
 
 import contextlib
 import json
