@@ -36,6 +36,8 @@ NO_SIGNAL_AFTER_S = 0.8
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
+SPARE_AFTER_NS = 3_000_000_000
+"""How long after the last start of a process a spare one is started: not while another loads."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
 PLAYED_NS = 60_000_000_000
@@ -82,6 +84,7 @@ class Live(Session):
         self._failed: set[str] = set()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
+        self._started_ns = time.monotonic_ns()
         self._stepped_ns = time.monotonic_ns()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Ended:
@@ -131,6 +134,13 @@ class Live(Session):
             self._exam.say(now_ns)
         if self.engine:
             self._exam.measures.look(self.children.pids(), now_ns)
+            self._keep_spare(now_ns)
+
+    def _keep_spare(self, now_ns: int) -> None:
+        """Once all runs, keep a capture process that has loaded: half of what a restart takes."""
+        calm = now_ns - self._started_ns > SPARE_AFTER_NS
+        if calm and not self._plays and not self.children.has_spare("capture"):
+            self.children.prepare("capture")
 
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
@@ -178,7 +188,8 @@ class Live(Session):
         }
 
     def _start(self, role: str) -> None:
-        self._watches[role].start(time.monotonic_ns())
+        self._started_ns = time.monotonic_ns()
+        self._watches[role].start(self._started_ns)
         if role == "capture":
             self.start_capture()
             return
