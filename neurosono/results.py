@@ -1,7 +1,7 @@
 """What a caller gets: a frame's result and the exam so far, by the labels of the bundle."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, ScaleSource, SkipReason
 from neurosono.engine.contracts.manifest import Manifest
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.view.summary import describe_exam, name_values
 
@@ -86,11 +87,19 @@ class ExamResult(Mapping[str, float]):
 class FrameResult:
     """What the model says of one frame, and of the exam up to it.
 
-    `manifest` is the bundle's, `raw` the result as it travels and is recorded (`engine.contracts`).
+    `manifest` is the bundle's, `raw` the result as it travels and is recorded (`engine.contracts`),
+    `read` what bundles beside it say of the frame, `exams_read` what that adds up to.
     """
 
     manifest: Manifest
     raw: Result
+    read: Mapping[str, ReaderResult] = field(default_factory=dict)
+    exams_read: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def readings(self) -> dict[str, dict[str, Any]]:
+        """What the bundles beside it say of this frame, as in `frames.jsonl`."""
+        return {name: each.describe() for name, each in self.read.items()}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -106,6 +115,16 @@ class FrameResult:
     def pts_s(self) -> float:
         """The frame's time in the exam, seconds."""
         return self.raw.pts_s
+
+    @property
+    def mm_per_px(self) -> float | None:
+        """The side of a pixel of the source's picture, in millimetres; None: not known."""
+        return self.raw.mm_per_px
+
+    @property
+    def mm_per_px_from(self) -> ScaleSource | None:
+        """Who says so: `dicom` or `user`."""
+        return self.raw.mm_per_px_from
 
     @property
     def used(self) -> bool:

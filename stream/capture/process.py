@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from neurosono.engine.contracts.errors import SourceBrokenError
-from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.contracts.frame import take_scale
 from neurosono.stream.capture.layout import Layout
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.capture.sender import Capture
@@ -83,12 +83,19 @@ def capture(
             Outlet(stack.enter_context(open_socket(context, endpoint, bind=True)), hear)
             for endpoint in (endpoints.frames, endpoints.display)
         )
-        sender = Capture(frames, display, stop, options.pace, options.first_index)
+        readers = {
+            name: Outlet(
+                stack.enter_context(open_socket(context, endpoints.of_reader(name), bind=True)),
+                hear,
+            )
+            for name in options.readers
+        }
+        sender = Capture(frames, display, stop, options.pace, options.first_index, readers)
         if options.pace is Pace.LOSSLESS:
             recording = _open_recording(options, sender)
             _send_all(recording, recording, sender, options, stop)
             return
-        for outlet in (frames, display):
+        for outlet in (frames, display, *readers.values()):
             outlet.send_always(Event("hello"))
         recorded, live = _open_newest(options, sender)
         stack.enter_context(live)
@@ -153,19 +160,18 @@ def _send_all(
 def _make_intake(source: Source, options: CaptureOptions) -> Intake:
     newest_wins = options.pace.newest_wins
     region = None if options.region is None else parse_region(options.region)
-    scale = Scaled()
-    if options.mm_per_px is not None:
-        scale = Scaled(mm_per_px=options.mm_per_px, mm_per_px_from=ScaleSource.USER)
     return Intake(
         source,
         screen=Screen(region, show_screen=options.show_screen, realtime=newest_wins),
         sampler=Sampler(options.every, options.rate_hz),
         gate=EvidenceGate(realtime=newest_wins),
         spec=options.preprocessing,
+        readers=options.readers,
+        realtime=newest_wins,
         stream_id=options.stream_id,
         show_screen=options.show_screen,
         first_seq=options.first_seq,
-        scale=scale,
+        scale=take_scale(options.mm_per_px),
     )
 
 

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine import __version__
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.journal.reader import Tally
@@ -43,14 +45,15 @@ class LiveRecord(Record):
         resume: str | None = None,
         recorder: Recorder | None = None,
         student: Bundle | None = None,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
         `resume` is the exam to go on with, whose session was killed; `recorder` films it;
-        `student` judges beside `bundle`.
+        `student` judges beside `bundle`, `readers` read.
         """
         self._journal, self._clips = journal, clips
-        self._models = describe_bundle(bundle, student)
+        self._models = describe_bundle(bundle, student, readers)
         self._recorder, self._filming, self._failed = recorder, False, False
         self._last_seen: DisplayFrame | None = None
         self._engine: dict[str, Any] = {}
@@ -103,6 +106,10 @@ class LiveRecord(Record):
             "waiting_bytes": status.pending_bytes,
             "trouble": status.trouble or status.message,
         }
+
+    def record_reading(self, reading: ReaderResult) -> None:
+        """Write down what a reader says, before it is shown."""
+        self._open().record_reading(reading)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down an event; of its fields only those that the journal has a place for."""

@@ -8,9 +8,9 @@ import logging
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -24,6 +24,7 @@ from neurosono.engine.contracts.errors import (
     WireError,
 )
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.processes.channel import (
     Endpoints,
@@ -35,13 +36,18 @@ from neurosono.stream.processes.channel import (
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event, Message
+from neurosono.stream.session.accounts import Accounts
+from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.trust import Trust
+from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
+from neurosono.stream.view.standing import Standing
 from neurosono.stream.view.viewer import Viewer
 
 log = logging.getLogger(__name__)
 
+NONSENSE = (LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 DISMISSED_MS = 10
 """How long we wait for what a killed child has still on its way."""
 
@@ -57,24 +63,29 @@ LOSSLESS_RECENT = 8
 class Session(ABC):
     """The processes of one exam, the words between them, and the accounts of its frames."""
 
-    def __init__(self, asked: Judging, bundle: Bundle, student: Bundle | None) -> None:
-        """`student` judges beside `bundle`."""
+    def __init__(
+        self,
+        asked: Judging,
+        bundle: Bundle,
+        student: Bundle | None,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
+    ) -> None:
+        """`student` judges beside `bundle`, and `readers` read the same frames."""
         self.asked, self.bundle, self.student = asked, bundle, student
         newest_wins = asked.pace.newest_wins
         recent = Recent() if newest_wins else Recent(LOSSLESS_RECENT)
         self.viewer = Viewer(bundle.manifest.labels, newest_wins, recent=recent)
         self.ledger = Ledger()
-        self.trust = Trust(bundle.manifest.labels)
         self.distrusted: dict[str, str] = {}
         """Which child talks nonsense, and how: it is not heard any more, and to be dismissed."""
+        self.readers = {
+            name: Beside(name, each, Standing(newest_wins)) for name, each in readers.items()
+        }
+        roles = ("capture", "engine", *(reader.role for reader in self.readers.values()))
+        self.trust = Trust(bundle.manifest.labels, roles)
+        self.accounts = Accounts(self._ledgers())
         self.engine: dict[str, Any] = {}
         """What judges, as it says itself; empty until an engine is ready."""
-        self.captured: list[Mapping[str, Any]] = []
-        """What each capture process said last of its counts."""
-        self._seen: list[Counter[str]] = []
-        """What of each is known by what came, be its last word older or never said."""
-        self._begun: list[tuple[int, int]] = []
-        """The first frame and the first picture of each."""
         self.ended = False
         """Whether the capture process has said its last word."""
         self.opened: Mapping[str, Any] = {}
@@ -107,59 +118,86 @@ class Session(ABC):
         self.trust.begin_engine()
         self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
 
+    def start_reader(self, reader: Beside) -> None:
+        """Start a reader's process."""
+        self.children.start(reader.role, self.asked.for_reader(reader.name, reader.bundle))
+
     def start_capture(self) -> None:
         """Start a capture process, to go on where the one before it stopped."""
         decoded = self.viewer.decoded
-        first_seq = self.ledger.next_seq + (SEQ_MARGIN if decoded else 0)
-        self.ledger.begin_at(first_seq)
-        self.captured.append({})
-        self._seen.append(Counter())
-        self._begun.append((first_seq, decoded))
-        options = self.asked.for_capture(self.bundle, first_seq, decoded)
+        ledgers = self._ledgers()
+        reached = max(ledger.next_seq for ledger in ledgers)
+        first_seq = reached + (SEQ_MARGIN if decoded else 0)
+        for ledger in ledgers:
+            ledger.begin_at(first_seq)
+        readers = {name: reader.bundle for name, reader in self.readers.items()}
+        options = self.asked.for_capture(self.bundle, first_seq, decoded, readers)
+        self.accounts.begin(first_seq, decoded)
         self.trust.begin_capture(options.stream_id, first_seq, decoded)
         self.children.start("capture", options)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
-        """Take in all that the engine process said, waiting for its first word if asked to."""
-        while (message := self._listen("engine", timeout_ms)) is not None:
+        """Take in all that engine processes said, waiting for the first word if asked to."""
+        while (
+            heard := self._listen(self.results, self.trust.check_engine, timeout_ms)
+        ) is not None:
             timeout_ms = 0
-            self.note("engine")
+            role, message = heard
+            self.note(role)
+            reader = self.readers.get(role.removeprefix("reader:"))
             match message:
-                case Result() as result if self.viewer.off_reason is None:
-                    # a dead engine's last word may come late: its frame counts as unjudged by then
-                    self._enter(result, judged=True)
-                case Event(name="ready", fields=fields):
-                    self._turn_on(fields)
-                case Event(name="ensemble-ready" | "ensemble-failed" as name, fields=fields):
-                    known = self.engine.get("ensemble", {})
-                    self.engine = {**self.engine, "ensemble": {**known, **fields}}
-                    self.say(name, fields)
-                case Event(name="failed", fields=fields):
-                    error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
-                    self.hear_failure(error, fields["role"])
-                case Event(name=name, fields=fields):
-                    self.say(name, fields)
+                case ReaderResult() if reader is not None:
+                    if reader.standing.off_reason is None:
+                        self._enter_reading(message)
+                case Event() if reader is not None:
+                    self._hear_reader(reader, message)
+                case _:
+                    self._hear_engine(message)
+
+    def _hear_reader(self, reader: Beside, event: Event) -> None:
+        if event.name != "reader-ready":
+            self.say(event.name, event.fields)
+            return
+        was_off = reader.standing.off_reason is not None
+        reader.turn_on(event.fields)
+        if was_off:
+            self.tell("engine-on", {"reader": reader.name})
+        self.say("reader-ready", event.fields)
+
+    def _hear_engine(self, message: Message) -> None:
+        match message:
+            case Result() as result if self.viewer.off_reason is None:
+                # a dead engine's last word may come late: its frame counts as unjudged by then
+                self._enter(result, judged=True)
+            case Event(name="ready", fields=fields):
+                self._turn_on(fields)
+            case Event(name="ensemble-ready" | "ensemble-failed" as name, fields=fields):
+                known = self.engine.get("ensemble", {})
+                self.engine = {**self.engine, "ensemble": {**known, **fields}}
+                self.say(name, fields)
+            case Event(name="failed", fields=fields):
+                error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
+                self.hear_failure(error, fields["role"])
+            case Event(name=name, fields=fields):
+                self.say(name, fields)
 
     def hear_picture(self, timeout_ms: int = 0) -> bool:
         """Take in the next thing that the capture process said; returns whether there was one."""
-        message = self._listen("capture", timeout_ms)
-        if message is None:
+        heard = self._listen(self.pictures, self.trust.check_capture, timeout_ms)
+        if heard is None:
             return False
         self.note("capture")
-        match message:
+        match heard[1]:
             case DisplayFrame() as picture:
                 self.pictures.give_credit()
-                self._see("displayed", self._seen[-1]["displayed"] + 1)
-                self._see("decoded", picture.index + 1 - self._begun[-1][1])
-                if picture.seq is not None:
-                    self._see_frame(picture.seq)
-                self.show(picture)
+                self.accounts.see(picture)
+                self._show(picture)
             case Frame() as unjudged:
                 self._enter(self._describe_unjudged(unjudged), judged=False)
+            case ReaderResult() as unread:
+                self._enter_reading(unread)
             case Event(name="alive" | "end" as name, fields=fields):
-                self.captured[-1] = {**self.captured[-1], **fields}
-                self.ended = name == "end"
-                self.tell("recorded", {"next_seq": self.ledger.next_seq})
+                self._hear_counts(fields, ended=name == "end")
             case Event(name="hello"):
                 self.pictures.begin_again()
             case Event(name="opened", fields=fields):
@@ -169,25 +207,34 @@ class Session(ABC):
                 self.say(name, fields)
         return True
 
-    def _listen(self, role: str, timeout_ms: int) -> Message | None:
-        """Return the next thing that a child said and that can be believed.
+    def _listen(
+        self, inlet: Inlet, check: Callable[[Message], None], timeout_ms: int
+    ) -> tuple[str, Message] | None:
+        """Return the next thing that a child said and that can be believed, and whose it is.
 
         One that talks nonsense is `distrusted`, and whatever else it says passes unheard.
         """
-        inlet, check = {
-            "engine": (self.results, self.trust.check_engine),
-            "capture": (self.pictures, self.trust.check_capture),
-        }[role]
+        role = "capture" if inlet is self.pictures else "engine"
         while True:
             try:
                 received = inlet.receive(timeout_ms)
                 if received is None:
                     return None
-                if role not in self.distrusted:
+                speaker = role if role == "capture" else self._name_speaker(received.message)
+                if speaker not in self.distrusted:
                     check(received.message)
-                    return received.message
+                    return speaker, received.message
             except WireError as error:
                 self._distrust(role, str(error))
+
+    def _name_speaker(self, message: Message) -> str:
+        """Return whose word it is: the engine's, or that of a reader of this session."""
+        match message:
+            case ReaderResult(reader=str(name)) if name in self.readers:
+                return self.readers[name].role
+            case Event(fields={"reader": str(name)}) if name in self.readers:
+                return self.readers[name].role
+        return "engine"
 
     def _distrust(self, role: str, why: str) -> None:
         if role not in self.distrusted:
@@ -198,19 +245,25 @@ class Session(ABC):
         """End a child that talks nonsense, and hear nothing more of it; returns what to say."""
         if self.children.runs(role):
             self.children.kill(role)
-        while self._listen(role, DISMISSED_MS) is not None:
-            pass  # unreachable: a distrusted child is not heard
+        if role == "capture":
+            while self._listen(self.pictures, self.trust.check_capture, DISMISSED_MS) is not None:
+                pass  # a distrusted child is not heard
+        else:
+            self.hear_results(DISMISSED_MS)
         return f"the {role} process talked nonsense ({self.distrusted.pop(role)})"
 
-    def _see(self, what: str, count: int) -> None:
-        self._seen[-1][what] = max(self._seen[-1][what], count)
+    def _show(self, picture: DisplayFrame) -> None:
+        for reader in self.readers.values():
+            reader.see(picture)
+        self.show(picture)
 
-    def _see_frame(self, seq: int) -> None:
-        """Frame `seq` was sampled, whether or not its capture process came to count it."""
-        for (first_seq, _), seen in zip(reversed(self._begun), reversed(self._seen), strict=True):
-            if seq >= first_seq:
-                seen["sampled"] = max(seen["sampled"], seq + 1 - first_seq)
-                return
+    def _hear_counts(self, fields: Mapping[str, Any], *, ended: bool) -> None:
+        """Take what capture counted; tell it what is on record, and so need not be remembered."""
+        self.accounts.hear(fields)
+        self.ended = ended
+        self.tell("recorded", {"next_seq": self.ledger.next_seq})
+        for name, reader in self.readers.items():
+            self.tell("recorded", {"next_seq": reader.ledger.next_seq, "reader": name})
 
     def follow(self, steps: Callable[[], None]) -> None:
         """Run `steps`, which end soon once the session is `interrupted`.
@@ -243,32 +296,39 @@ class Session(ABC):
         self.viewer.turn_off(reason)
         self.tell("engine-off", self.ledger.describe())
 
+    def turn_off_reader(self, reader: Beside, reason: str, *, final: bool = False) -> None:
+        """Show nothing of a reader any more; the frames that it left are counted as unread."""
+        if reader.standing.off_reason is not None and not final:
+            return
+        self.hear_results()  # what it said before counts
+        reader.standing.turn_off(reason)
+        reader.latest = None
+        self.tell("engine-off", {**reader.ledger.describe(), "reader": reader.name})
+
+    def show_readings(self, now_ns: int) -> dict[str, ShownReading]:
+        """Return what may be shown of each reader now."""
+        return {name: reader.show(now_ns) for name, reader in self.readers.items()}
+
     def tell(self, name: str, fields: Mapping[str, Any] | None = None) -> None:
         """Say something to the capture process."""
         self.pictures.tell(Event(name, dict(fields or {})))
 
     def is_accounted_for(self) -> bool:
-        """Whether capture has ended and every frame that it sampled is on record.
-
-        Of a capture process before it, that was killed, nothing more will come.
-        """
-        seen = self._seen[-1]
-        sampled = max(int(self.captured[-1].get("sampled", 0)), seen["sampled"])
-        return self.ended and seen["recorded"] >= sampled
+        """Whether capture has ended and every frame that it sampled is on record."""
+        return self.ended and self.accounts.are_even()
 
     def lose_capture(self) -> None:
         """The capture process is gone for good: what came of it is all that it sampled."""
-        recorded = self._seen[-1]["recorded"]
-        self._seen[-1] = Counter(recorded=recorded)
-        self.captured[-1], self.ended = {"sampled": recorded}, True
+        self.accounts.lose()
+        self.ended = True
 
-    def sum_captured(self, what: str) -> int:
-        """Return what all capture processes counted together.
+    @property
+    def captured(self) -> list[Mapping[str, Any]]:
+        """What each capture process said last of its counts."""
+        return self.accounts.told
 
-        One that died said its last word up to 200 ms before: what came after that counts as well.
-        """
-        told = (int(each.get(what, 0)) for each in self.captured)
-        return sum(max(count, seen[what]) for count, seen in zip(told, self._seen, strict=True))
+    def _ledgers(self) -> list[Ledger]:
+        return [self.ledger, *(reader.ledger for reader in self.readers.values())]
 
     @abstractmethod
     def show(self, picture: DisplayFrame) -> None:
@@ -277,6 +337,10 @@ class Session(ABC):
     @abstractmethod
     def take(self, result: Result, *, judged: bool) -> None:
         """Take what became of a sampled frame: once for each, also where no engine `judged` it."""
+
+    @abstractmethod
+    def take_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Take what a reader says of a sampled frame: once for each, also where it says nothing."""
 
     @abstractmethod
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -296,11 +360,19 @@ class Session(ABC):
 
     def _enter(self, result: Result, *, judged: bool) -> None:
         if self.ledger.add(result.seq):
-            self._see_frame(result.seq)
-            self._seen[-1]["recorded"] += 1
+            self.accounts.see_frame(result.seq)
             self.take(result, judged=judged)
         elif judged and self.trust.repeats_too_often():
             self._distrust("engine", "it answers the same frames again and again")
+
+    def _enter_reading(self, result: ReaderResult) -> None:
+        reader = self.readers[result.reader]
+        if not reader.ledger.add(result.seq):
+            return
+        try:
+            self.take_reading(reader, result)
+        except NONSENSE as error:  # what a reader says has the form of its kind, if it is right
+            self._distrust(reader.role, f"{type(error).__name__} in a reading")
 
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import WireError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, Stamped
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.journal.words import PLAIN_WORD, SKIPS, STAGE
 from neurosono.stream.processes.wire import Event, Message
@@ -41,8 +42,9 @@ COUNTS = ("received", "overrun", "decoded", "displayed", "dropped", "sampled", "
 class Trust:
     """Follows one session; every check raises `WireError` in one sentence."""
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self._labels = labels
+    def __init__(self, labels: tuple[str, ...], roles: tuple[str, ...]) -> None:
+        """`roles` are those of the children that there may be."""
+        self._labels, self._roles = labels, roles
         self._streams: set[str] = set()
         self._next_index = self._first_seq = 0
         self.next_seq = 0
@@ -71,11 +73,14 @@ class Trust:
         match message:
             case Result() as result:
                 self._check_result(result)
+            case ReaderResult() as reading:
+                self._check_stamps(reading)
+                _check_stages(reading.stage_ms)
             case Event(name="exam-begun"):
                 _require(self._asked_exams > 0, "an exam began that nobody asked for")
                 self._asked_exams -= 1
             case Event(name="failed", fields=fields):
-                _require(fields["role"] in ("capture", "engine"), "no such process has failed")
+                _require(fields["role"] in self._roles, "no such process has failed")
                 _check_fields(fields)
             case Event(fields=fields):
                 _check_fields(fields)
@@ -87,7 +92,7 @@ class Trust:
         match message:
             case DisplayFrame() as picture:
                 self._check_picture(picture)
-            case Frame() as frame:
+            case Frame() | ReaderResult() as frame:
                 self._check_stamps(frame)
                 self.next_seq = max(self.next_seq, frame.seq + 1)
             case Event(name="alive" | "end", fields=fields):

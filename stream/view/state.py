@@ -1,27 +1,19 @@
 """What the overlay is told of one frame: everything it may show, nothing else."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.heatmap import Heatmap
+from neurosono.stream.view.reading import AiState, ShownReading
 
 __all__ = ["AiState", "Heatmap", "OverlayState"]
 
 
 LATE_MS = 500.0
 """An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
-
-
-class AiState(StrEnum):
-    """Whether anything is judging what is seen; the words are those on the screen."""
-
-    ON = "AI ON"
-    OFF = "AI OFF"
-    STARTING = "AI STARTING"
-    NO_SIGNAL = "NO SIGNAL"
 
 
 @dataclass(frozen=True)
@@ -33,6 +25,7 @@ class OverlayState:
     The counts are frames of the exam so far, `pts_s` the shown frame's time in seconds, `engine`
     what judges, such as "openvino int8 x3"; `unrecorded` why what is shown is not in the record,
     empty where it is, or where none is kept; `opinion_age_ms` how old what the AI says is.
+    `readings` are those of the bundles beside it.
     """
 
     ai: AiState
@@ -48,6 +41,7 @@ class OverlayState:
     engine: str = ""
     unrecorded: str = ""
     opinion_age_ms: float = 0.0
+    readings: Mapping[str, ShownReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = (self.decoded, self.sampled, self.used, self.dropped)

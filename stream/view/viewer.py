@@ -4,7 +4,7 @@ Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No cl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,10 @@ import numpy as np
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.recent import Recent
+from neurosono.stream.view.standing import Standing
 from neurosono.stream.view.state import LATE_MS, AiState, Heatmap, OverlayState
 
 __all__ = ["LATE_MS", "Viewer"]
-
-UNJUDGED = (SkipReason.SUPERSEDED, SkipReason.ENGINE_OFF)
-"""What was not looked at makes no older word any younger."""
 
 
 @dataclass
@@ -31,8 +29,7 @@ class Viewer:
     realtime: bool
     result: Result | None = None
     heatmap: Heatmap | None = None
-    engine: str = ""
-    off_reason: str | None = None
+    engine: InitVar[str] = ""
     no_signal: str | None = None
     source_said: str = ""
     """Why the last connection to a live source failed, where possible in the other side's words."""
@@ -42,13 +39,17 @@ class Viewer:
     displayed: int = 0
     sampled: int = 0
     recent: Recent = field(default_factory=Recent)
-    _awaited: dict[int, int] = field(default_factory=dict)
-    """When each frame was captured whose result has not come yet."""
-    _current_ns: int = 0
-    """Up to when the result is known to be the latest word."""
     _shown_skip: SkipReason | None = None
     _is_unanswered: bool = False
     """Whether the last frame that was asked for got no answer: a server is away."""
+
+    def __post_init__(self, engine: str) -> None:
+        self.standing = Standing(self.realtime, engine)
+
+    @property
+    def off_reason(self) -> str | None:
+        """Why the engine was given up; None while it was not."""
+        return self.standing.off_reason
 
     def see(self, picture: DisplayFrame) -> None:
         """Take the picture that is shown next."""
@@ -56,27 +57,23 @@ class Viewer:
         self.decoded = picture.index + 1
         self.recent.see(picture)
         if picture.seq is None:
-            self._outlast(picture)
+            self.standing.outlast(picture.captured_ns)
             return
         self.sampled = max(self.sampled, picture.seq + 1)
         off = self.off_reason is not None
         self._shown_skip = picture.skip_reason or (SkipReason.ENGINE_OFF if off else None)
-        awaited = self.result is None or picture.seq > self.result.seq
-        if awaited and not off:
-            self._awaited[picture.seq] = picture.captured_ns
+        if self.result is None or picture.seq > self.result.seq:
+            self.standing.expect(picture.seq, picture.captured_ns)
 
     def hear(self, result: Result) -> None:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
         if "network" in result.stage_ms:  # a frame that was skipped before says nothing of a server
             self._is_unanswered = False
-        # the engine answers in order: for what is older than this no answer will come any more
-        self._awaited = {seq: at_ns for seq, at_ns in self._awaited.items() if seq > result.seq}
+        self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         heatmap = self.recent.hear(result)
         if self.result is not None and result.seq <= self.result.seq:
             return
         self.result = result
-        if result.skip_reason not in UNJUDGED:
-            self._current_ns = result.captured_ns
         own = self.recent.region_of(result.seq)
         if heatmap is not None and result.probabilities is not None and own is not None:
             self.heatmap = Heatmap(
@@ -87,25 +84,19 @@ class Viewer:
                 pts_s=result.pts_s,
             )
 
-    def _outlast(self, picture: DisplayFrame) -> None:
-        """A picture that was not to be judged follows the judged one, and nothing lies between."""
-        newest = self.result is not None and self.sampled <= self.result.seq + 1
-        if newest and picture.captured_ns - self._current_ns <= LATE_MS * 1e6:
-            self._current_ns = picture.captured_ns
-
     def miss(self) -> None:
         """A frame got no answer though the engine runs: AI OFF until the next one that does."""
         self._is_unanswered, self.heatmap = True, None
 
     def turn_off(self, reason: str) -> None:
         """The engine is gone for good: nothing of it is shown any more."""
-        self.off_reason = reason
+        self.standing.turn_off(reason)
         self.heatmap = None
-        self._awaited.clear()
 
     def turn_on(self, engine: str) -> None:
         """An engine is ready (again)."""
-        self.engine, self.off_reason, self._is_unanswered = engine, None, False
+        self.standing.turn_on(engine)
+        self._is_unanswered = False
 
     def note_source(self, name: str, fields: Mapping[str, Any]) -> None:
         """Hear what happened to a live source."""
@@ -117,15 +108,7 @@ class Viewer:
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
-
-    def opinion_age_ms(self, now_ns: int) -> float:
-        """Return how old what the AI says is: since the picture that it is the latest word of.
-
-        0 before the first word. A lossless replay has no clock: each picture waits for its answer.
-        """
-        if self.result is None or not self.realtime:
-            return 0.0
-        return max(0.0, (now_ns - self._current_ns) / 1e6)
+        self.standing.forget()
 
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
@@ -142,9 +125,9 @@ class Viewer:
             used=used,
             dropped=self.decoded - self.displayed,
             pts_s=pts_s,
-            engine=self.engine,
+            engine=self.standing.engine,
             unrecorded=self.unrecorded or "",
-            opinion_age_ms=self.opinion_age_ms(now_ns),
+            opinion_age_ms=self.standing.age_ms(now_ns),
         )
 
     def _refused_by_engine(self) -> SkipReason | None:
@@ -160,16 +143,6 @@ class Viewer:
         if self.no_signal is not None:
             said = f": {self.source_said}" if self.source_said else ""
             return AiState.NO_SIGNAL, self.no_signal + said
-        if self.off_reason is not None:
-            return AiState.OFF, self.off_reason
-        if not self.engine:
-            return AiState.STARTING, "the engine is loading"
-        if self._is_unanswered:
-            return AiState.OFF, "the inference server gives no answer"
-        if self.realtime and self._awaited:
-            late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
-            if late_ms > LATE_MS:
-                return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
-        if (age_ms := self.opinion_age_ms(now_ns)) > LATE_MS:
-            return AiState.OFF, f"the last answer is {age_ms / 1000:.1f} s old"
-        return AiState.ON, ""
+        ai, reason = self.standing.judge(now_ns)
+        unanswered = self._is_unanswered and self.off_reason is None and ai is not AiState.STARTING
+        return (AiState.OFF, "the inference server gives no answer") if unanswered else (ai, reason)
