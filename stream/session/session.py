@@ -232,8 +232,8 @@ class Session(ABC):
         match message:
             case ReaderResult(reader=str(name)) if name in self.readers:
                 return self.readers[name].role
-            case Event(fields={"reader": str(name)}) if name in self.readers:
-                return self.readers[name].role
+            case Event() as event if isinstance(name := event.fields.get("reader"), str):
+                return self.readers[name].role if name in self.readers else "engine"
         return "engine"
 
     def _distrust(self, role: str, why: str) -> None:
