@@ -89,7 +89,6 @@ OF_CAPTURE: dict[str, Callable[[str], list[Any]]] = {
     "far": lambda stream: [make_picture(stream, index=2**62)],
     "numbered": lambda stream: [make_picture(stream, seq=2**62)],
     "endless": lambda stream: [make_picture(stream, pts_s=float("inf"))],
-    "empty": lambda stream: [make_picture(stream, pixels=np.zeros((0, 80), np.uint8))],
     "outside": lambda stream: [make_picture(stream, region_px=(0, 0, 900, 900))],
     "stranger": lambda stream: [make_picture(uuid.uuid4().hex)],
     "counts": lambda stream: [Event("alive", {"sampled": "many"})],
