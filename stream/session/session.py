@@ -229,12 +229,13 @@ class Session(ABC):
 
     def _name_speaker(self, message: Message) -> str:
         """Return whose word it is: the engine's, or that of a reader of this session."""
-        match message:
-            case ReaderResult(reader=str(name)) if name in self.readers:
-                return self.readers[name].role
-            case Event() as event if isinstance(name := event.fields.get("reader"), str):
-                return self.readers[name].role if name in self.readers else "engine"
-        return "engine"
+        name: object = None
+        if isinstance(message, ReaderResult):
+            name = message.reader
+        elif isinstance(message, Event):
+            name = message.fields.get("reader")
+        known = isinstance(name, str) and name in self.readers
+        return f"reader:{name}" if known else "engine"
 
     def _distrust(self, role: str, why: str) -> None:
         if role not in self.distrusted:
@@ -302,7 +303,7 @@ class Session(ABC):
             return
         self.hear_results()  # what it said before counts
         reader.standing.turn_off(reason)
-        reader.latest = None
+        reader.latest = reader.pixels = None
         self.tell("engine-off", {**reader.ledger.describe(), "reader": reader.name})
 
     def show_readings(self, now_ns: int) -> dict[str, ShownReading]:
