@@ -309,6 +309,8 @@ class Live(Session):
         if role == "capture" and self._plays:
             self._lose_capture()
             return
+        while role == "capture" and self.hear_picture(POLL_MS):
+            pass  # or its last counts would be taken for the next one's
         count = self._watches[role].restarts
         self._record.event("restarted", {**_name_role(role), "count": count})
         self._exam.measures.restart(role, now_ns)

@@ -221,6 +221,8 @@ class Session(ABC):
                 if received is None:
                     return None
                 speaker = role if role == "capture" else self._name_speaker(received.message)
+                if self.trust.is_past(received.message):
+                    continue
                 if speaker not in self.distrusted:
                     check(received.message)
                     return speaker, received.message

@@ -33,8 +33,8 @@ LONGEST_S = 1e7
 SLACK_NS = 1_000_000_000
 MOST = 2**53
 MOST_FIELDS, MOST_WORDS = 64, 2000
-SUM_SLACK = 1e-3
-"""Of probabilities in float32."""
+SUM_SLACK, SLACK = 1e-2, 1e-6
+"""Of probabilities that some runtime made in half precision; of numbers in double."""
 
 COUNTS = ("received", "overrun", "decoded", "displayed", "dropped", "sampled", "unanswered")
 
@@ -46,6 +46,7 @@ class Trust:
         """`roles` are those of the children that there may be."""
         self._labels, self._roles = labels, roles
         self._streams: set[str] = set()
+        self._stream = ""
         self._next_index = self._first_seq = 0
         self.next_seq = 0
         """After the last frame that capture is known to have sampled."""
@@ -57,8 +58,15 @@ class Trust:
     def begin_capture(self, stream_id: str, first_seq: int, first_index: int) -> None:
         """Another capture process begins to number its pictures and frames."""
         self._streams.add(stream_id)
+        self._stream = stream_id
         self._first_seq, self._next_index = first_seq, first_index
         self.next_seq = max(self.next_seq, first_seq)
+
+    def is_past(self, message: Message) -> bool:
+        """Whether it is a picture of a capture process before this one, which came late."""
+        if not isinstance(message, DisplayFrame):
+            return False
+        return message.stream_id != self._stream and message.stream_id in self._streams
 
     def begin_engine(self) -> None:
         """Another engine process has repeated nothing yet."""
@@ -177,7 +185,7 @@ class Trust:
         rows = np.atleast_2d(values)
         _require(rows.shape[0] > 0 and rows.shape[1] == len(self._labels), "classes do not fit")
         sums = rows.sum(axis=1, dtype=np.float64)
-        whole = bool((rows >= 0).all()) and bool((np.abs(sums - 1) < SUM_SLACK).all())
+        whole = bool((rows >= -SLACK).all()) and bool((np.abs(sums - 1) < SUM_SLACK).all())
         _require(whole, "probabilities are none")  # a NaN is neither
 
     def _check_exam(self, exam: ExamSnapshot) -> None:
@@ -185,7 +193,7 @@ class Trust:
             if values is None:
                 continue
             fits = values.shape == (len(self._labels),)
-            known = np.isnan(values) | ((values >= 0) & (values <= 1))
+            known = np.isnan(values) | ((values >= -SLACK) & (values <= 1 + SLACK))
             _require(fits and bool(known.all()), "an exam's numbers are none")
         _require(set(exam.prediction_set) <= set(self._labels), "a set names no class of ours")
         counts = (exam.used, *exam.skipped.values())
