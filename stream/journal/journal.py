@@ -79,6 +79,7 @@ class Journal:
         self._writer: Writer | None = None
         self._exam: ExamJournal | None = None
         self._lost = self._lost_untold = 0
+        self._made: set[str] = set()
         self._ended = JournalStatus()
         self._lock = threading.Lock()
 
@@ -110,6 +111,10 @@ class Journal:
         name = self.make_exam_id() if exam_id is None else exam_id
         if EXAM_ID.fullmatch(name) is None:
             raise InputError("an exam's id comes from `make_exam_id`: a name of one's own is none")
+        if exam_id is not None and exam_id not in self._made:  # ours need no look at a held disk
+            with self.read() as reader:
+                if reader.has(name):
+                    raise InputError(f"exam {name} is there already: take it up with `resume`")
         exam = ExamJournal(self, name, tuple(checked["labels"]))
         self._start()
         exam.write(EntryKind.BEGIN, pack_json(checked))
@@ -174,7 +179,9 @@ class Journal:
     def make_exam_id(self) -> str:
         """Return a new id: the UTC time, and chance."""
         now = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
-        return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        self._made.add(name)
+        return name
 
     def write(self, exam_id: str, kind: EntryKind, body: bytes, *, flag: bool = False) -> bool:
         """Take one entry down; False where the notebook is full, and it is counted as lost."""

@@ -146,6 +146,11 @@ class Reader:
         """`is_alive` tells of a notebook's name whether its process still writes."""
         self.connection, self._is_alive = connection, is_alive
 
+    def has(self, exam_id: str) -> bool:
+        """Return whether there is such an exam."""
+        found = self.connection.execute("SELECT 1 FROM exam WHERE name = ?", (exam_id,))
+        return found.fetchone() is not None
+
     def exams(self) -> list[ExamSummary]:
         """Return every exam, the newest first."""
         names = self.connection.execute(

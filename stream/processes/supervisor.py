@@ -100,7 +100,8 @@ class Supervisor:
         child = self._children[role]
         child.kill()
         if child.stdin is not None:
-            child.stdin.close()
+            with contextlib.suppress(OSError):
+                child.stdin.close()
         if child.poll() is None:
             self._dying.append(child)
 
@@ -146,6 +147,8 @@ def _tell(child: subprocess.Popen[bytes], line: bytes) -> bool:
         child.stdin.write(line)
         child.stdin.flush()
     except OSError:
+        with contextlib.suppress(OSError):  # what could not be written is still in it
+            child.stdin.close()
         child.wait()
         return False
     return child.poll() is None

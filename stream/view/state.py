@@ -69,7 +69,7 @@ class OverlayState:
 
         One of a frame that has not been shown yet has none either.
         """
-        if self.shown_result is None or self.heatmap is None:
+        if self.ai is not AiState.ON or self.opinion_age_ms > LATE_MS or self.heatmap is None:
             return 0.0
         age_s = self.pts_s - self.heatmap.pts_s
         if age_s < -_SAME_FRAME_S or age_s > life_s - _SAME_FRAME_S:
