@@ -19,7 +19,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.notify import Notifier
-from neurosono.scripts.replay_view import describe
+from neurosono.scripts.replay_view import describe, tell_readings
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
@@ -88,6 +88,8 @@ def run_live_view(
         notifier.stopping()
     exam = scene.describe()
     console.print(describe(exam))
+    for line in tell_readings(exam):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if scene.record.begun and not any(exam["session"]["record"]["missing"].values()):
         words = f"recorded as {scene.record.exam_id} in {scene.journal.path}"
         console.print(f"{words}: see `neurosono report last`", soft_wrap=True)
@@ -210,6 +212,9 @@ def _tabulate(hub: Hub) -> Table:
     for plane, count in (status.get("planes") or {}).items():
         table.add_row(f"plane: {plane}", str(count))
     table.add_row("used / sampled", f"{frames.get('used', 0)} / {frames.get('sampled', 0)}")
+    for name, reading in (status.get("readings") or {}).items():
+        told = reading["told"] or {"lines": [f"{reading['ai']} {reading['reason']}"]}
+        table.add_row(name, "\n".join(told["lines"]))
     if told := status.get("recording"):
         words = "recording" if told["on"] else told["reason"]
         table.add_row(words, f"{told['pictures']}, {told['dropped']} left out")

@@ -156,9 +156,11 @@ class LiveExam:
     def take_reading(self, reader: Beside, result: ReaderResult) -> None:
         """Enter what a reader says of a frame; its exam is kept here alone."""
         self._record.record_reading(result)
-        reader.hear(result, self.viewer.recent.region_of(result.seq))
+        own = self.viewer.recent.region_of(result.seq)
+        best = reader.hear(result, own)
         self.has_news = self.has_news or result.used
         self._publish_reading(reader, result)
+        self.desk.judge_reading(result, best, own)
 
     def _publish_reading(self, reader: Beside, result: ReaderResult) -> None:
         """Show what was found, with its own frame, a few times a second."""
@@ -216,7 +218,7 @@ class LiveExam:
             "record": describe_record(self.viewer.unrecorded),
             "recording": self._record.recording(),
             "viewers": self._stage.viewers(),
-            "readings": self._describe_readings(now_ns),
+            "readings": self.describe_readings(now_ns),
         }
         return describe_status(self._labels, state, self.exam.snapshot(), about)
 
@@ -227,7 +229,8 @@ class LiveExam:
         if len(self._stamps) > MOST_OWED:
             self._stamps.pop(next(iter(self._stamps)))
 
-    def _describe_readings(self, now_ns: int) -> dict[str, Any]:
+    def describe_readings(self, now_ns: int) -> dict[str, Any]:
+        """Return how each reader stands, and what may be shown of it."""
         shown = self._show_readings(now_ns)
         return {name: describe_reading(each, now_ns) for name, each in shown.items()}
 
