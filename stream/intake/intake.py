@@ -139,7 +139,7 @@ class Intake:
         else:
             bare, text = _lay_bare(picture, screened.region), screened.region.text
             reason = self._gate.judge(screened.pixels, grey, picture.clip, bare, text)
-        scale = choose_scale(self._scale.mm_per_px, picture.scale.mm_per_px, ruler)
+        scale = choose_scale(self._scale.mm_per_px, picture.scale, ruler)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(

@@ -53,6 +53,16 @@ class Stage(Protocol):
         """Return how old each picture was that a screen has painted since the last call."""
 
 
+class Watcher(Protocol):
+    """Who hears what a record is told, as it happens: metrics, a log."""
+
+    def note_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Hear an event in the journal's words, checked; also before the exam has begun."""
+
+    def note_age(self, what: str, age_ms: float) -> None:
+        """Hear how old something was."""
+
+
 class Record:
     """Where a live exam is written down; this one keeps nothing, for others to build on."""
 
@@ -71,13 +81,26 @@ class Record:
     def note_ai(self, ai: AiState) -> None:
         """Write down what the screen says of the AI, when that changes."""
 
+    def note_age(self, what: str, age_ms: float) -> None:
+        """Hear how old something was, one of `stream.live.measures.AGES`."""
+
     @property
     def exam_id(self) -> str:
         """The id of the exam that runs."""
         return ""
 
+    def trouble(self) -> str | None:
+        """Return why what is shown now is not written down; empty where it is.
+
+        None where nothing is to be written down.
+        """
+        return None
+
     def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Take the picture that is shown now, and what is said of it, for clips and films."""
+
+    def turn(self, state: OverlayState, now_ns: int) -> None:
+        """The AI is not on any more, and no picture came to say so with: for films."""
 
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
 from neurosono.stream.processes.ledger import Ledger
@@ -27,6 +31,8 @@ class Beside:
     """What reads, as it says itself; empty until it is ready."""
     latest: ReaderResult | None = None
     """The last frame of which it said something."""
+    pixels: NDArray[np.uint8] | None = None
+    """That frame's region, where it is remembered."""
 
     def __post_init__(self) -> None:
         self._kind = find_kind(self.bundle)
@@ -37,16 +43,21 @@ class Beside:
         """The role of its process."""
         return f"reader:{self.name}"
 
-    def expect(self, seq: int, captured_ns: int) -> None:
-        """A frame is shown: its reading is due, unless it has come."""
-        if not self.ledger.has(seq):
-            self.standing.expect(seq, captured_ns)
+    def see(self, picture: DisplayFrame) -> None:
+        """A picture is shown: if it was sampled its reading is due, unless it has come."""
+        if picture.seq is None:
+            self.standing.outlast(picture.captured_ns)
+        elif not self.ledger.has(picture.seq):
+            self.standing.expect(picture.seq, picture.captured_ns)
 
-    def hear(self, result: ReaderResult) -> object:
-        """Add a reading to the exam; returns what the exam makes of it."""
-        self.standing.answer(result.seq)
+    def hear(self, result: ReaderResult, own: NDArray[np.uint8] | None = None) -> object:
+        """Add a reading to the exam; returns what the exam makes of it.
+
+        `own` is the region of the frame that it is of, where that is remembered.
+        """
+        self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         if result.used:
-            self.latest = result
+            self.latest, self.pixels = result, own
         return self.exam.update(result)
 
     def show(self, now_ns: int) -> ShownReading:
@@ -55,13 +66,20 @@ class Beside:
         if ai is not AiState.ON:
             return ShownReading(self.bundle.manifest.kind, ai, reason)
         return ShownReading(
-            self.bundle.manifest.kind, ai, "", self.latest, self.exam.snapshot(), self.engine
+            self.bundle.manifest.kind,
+            ai,
+            "",
+            self.latest,
+            self.exam.snapshot(),
+            self.engine,
+            self.pixels,
         )
 
     def begin_exam(self) -> None:
         """Begin another exam."""
         self.exam = self._kind.begin(self.bundle)
-        self.latest = None
+        self.latest = self.pixels = None
+        self.standing.forget()
 
     def turn_on(self, fields: Mapping[str, Any]) -> None:
         """Its engine is ready (again)."""
