@@ -4,23 +4,27 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import neurosono
 from neurosono.engine.bundle import SHIPPED, Bundle
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.exam.exam import Exam
 from neurosono.engine.kinds import KINDS, find_kind
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.ellipse import Ellipse
 from tests.support.structures import make_structures_bundle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neurosono.engine.exam.accumulator import Accumulator
 
 
 @pytest.fixture(scope="module")
