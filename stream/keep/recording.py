@@ -220,7 +220,8 @@ class Recorder:
             return _make_even(shot.region)
         if self._overlay is None or self._overlay[0] != shot.region.shape[:2]:
             labels, spec = self._manifest.labels, self._manifest.preprocessing
-            self._overlay = shot.region.shape[:2], Overlay(shot.region.shape[:2], labels, spec)
+            size, readers = shot.region.shape[:2], len(shot.state.readings)
+            self._overlay = size, Overlay(size, labels, spec, readers=readers)
         return self._overlay[1].draw(shot.region, shot.state)
 
     def _segment_for(self, shot: _Shot, size_px: tuple[int, ...]) -> Segment:
