@@ -27,6 +27,13 @@ def live(
             help="NAME[:PORT] by which a forward or proxy reaches the page; may be repeated."
         ),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Let whoever reaches the page watch and steer it: each user of this machine.",
+        ),
+    ] = False,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
@@ -91,6 +98,7 @@ def live(
         host=host,
         port=port,
         page=page,
+        no_token=no_token,
         seconds=seconds,
         certfile=cert,
         keyfile=key,

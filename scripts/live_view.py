@@ -45,7 +45,7 @@ class LiveView:
     port: int
     page: bool
     seconds: float
-    token: str | None = None
+    no_token: bool = False
     certfile: Path | None = None
     keyfile: Path | None = None
     allow_hosts: tuple[str, ...] = ()
@@ -107,7 +107,9 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
         return
     tls = (view.certfile, view.keyfile)
     allowed = [parse_allowed(name) for name in view.allow_hosts]
-    server = WebServer(hub, view.host, view.port, view.token, *tls, labels, allowed=allowed)
+    server = WebServer(
+        hub, view.host, view.port, None, *tls, labels, no_token=view.no_token, allowed=allowed
+    )
     server.start()
     try:
         yield _Doorkeeper(server, hub, view, scene.record)

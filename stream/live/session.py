@@ -170,8 +170,21 @@ class Live(Session):
             "unaccounted": counted["sampled"] - recorded,
         }
 
-    def _start(self, role: str) -> None:
+    def _start(self, role: str) -> bool:
+        """Start a process; where the system refuses, say so, and try again in a second."""
         self._watches[role].start(time.monotonic_ns())
+        try:
+            self._start_child(role)
+        except ProcessFailedError as error:
+            self._watches[role].postpone(time.monotonic_ns())
+            self._record.event("failed", {"role": role, "error": type(error).__name__})
+            if role == "engine":
+                words = "the system refused to start the engine process; it is tried each second"
+                self.turn_off(words, final=True)  # in the place of "is being started again"
+            return False
+        return True
+
+    def _start_child(self, role: str) -> None:
         if role == "capture":
             self.start_capture()
             return
@@ -236,12 +249,12 @@ class Live(Session):
         self.hear_results()  # what it said before it ended counts
         if role == "engine":
             self.turn_off("the engine process is being started again")
-        elif self._plays:
+        elif self._plays and not self._watches[role].refused:
             self._lose_capture()
             return
-        self._record.event("restarted", {"role": role, "count": self._watches[role].restarts})
-        self._exam.measures.restart(role, now_ns)
-        self._start(role)
+        if self._start(role):
+            self._record.event("restarted", {"role": role, "count": self._watches[role].restarts})
+            self._exam.measures.restart(role, now_ns)
 
     def _lose_capture(self) -> None:
         """End with what came of a recording: another capture process would play it anew."""

@@ -56,6 +56,7 @@ class Supervisor:
             child.stdin.write(msgspec.json.encode(told) + b"\n")
             child.stdin.flush()
         except OSError as error:
+            self.kill(role)
             raise ProcessFailedError(f"the {role} process did not start: {error}") from error
 
     def exit_code(self, role: str) -> int | None:
@@ -73,7 +74,9 @@ class Supervisor:
 
     def kill(self, role: str) -> None:
         """End a child that no longer answers, at once, and wait until it is gone."""
-        child = self._children[role]
+        child = self._children.get(role)
+        if child is None:
+            return  # the system refused to start it
         child.kill()
         child.wait()
         if child.stdin is not None:

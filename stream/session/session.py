@@ -90,9 +90,9 @@ class Session(ABC):
         """Start a capture process, to go on where the one before it stopped."""
         decoded = self.viewer.decoded
         first_seq = self.ledger.next_seq + (SEQ_MARGIN if decoded else 0)
-        self.ledger.begin_at(first_seq)
         self.captured.append({})
         self.children.start("capture", self.asked.for_capture(self.bundle, first_seq, decoded))
+        self.ledger.begin_at(first_seq)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
         """Take in all that the engine process said, waiting for its first word if asked to."""
