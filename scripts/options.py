@@ -26,6 +26,12 @@ ShowScreen = Annotated[
     bool, typer.Option("--show-screen", help="Show what lies outside the region (patient text!).")
 ]
 CamHz = Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")]
+MaxMegapixels = Annotated[
+    float, typer.Option(help="The largest picture that a file may hold, in million pixels.")
+]
+MaxMegabytes = Annotated[
+    int, typer.Option(help="The memory that decoding one file's pictures may take, in MB.")
+]
 Engine = Annotated[
     str, typer.Option(help="auto, openvino, torch, tensorrt, tensorrt-rtx, torch-cuda or remote.")
 ]
@@ -61,7 +67,10 @@ JUDGING = (
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
+    from neurosono.stream.sources.limits import MediaLimits
+
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
+    picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 
 

@@ -84,6 +84,8 @@ def capture(
             for endpoint in (endpoints.frames, endpoints.display)
         )
         sender = Capture(frames, display, stop, options.pace, options.first_index)
+        if options.pace is not Pace.LIVE:
+            stack.enter_context(options.limits.hold_memory())
         if options.pace is Pace.LOSSLESS:
             recording = _open_recording(options, sender)
             _send_all(recording, recording, sender, options, stop)
@@ -103,6 +105,7 @@ def _open_recording(options: CaptureOptions, sender: Capture) -> ExamSource:
         frame_threads=options.pace is Pace.LOSSLESS,
         strict=options.strict,
         mixed=options.mixed,
+        limits=options.limits,
     )
     opened = {
         "source": recording.description,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
@@ -13,6 +13,7 @@ from neurosono.engine.structures.biometry import check_scale
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions
+from neurosono.stream.sources.limits import MediaLimits
 
 LOSSLESS_ANSWER_S = 30.0
 """How long a replay waits for a server's answer to one frame."""
@@ -22,7 +23,7 @@ LOSSLESS_ANSWER_S = 30.0
 class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
-    `strict` and `mixed` are as in `open_source`.
+    `strict`, `mixed` and `limits` are as in `open_source`.
 
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
@@ -41,6 +42,7 @@ class Judging(ABC):
     student: str | None = None
     strict: bool = False
     mixed: bool = False
+    limits: MediaLimits = field(default_factory=MediaLimits)
     server: Server | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Judging(ABC):
             pace=self.pace,
             strict=self.strict,
             mixed=self.mixed,
+            limits=self.limits,
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,

@@ -1,6 +1,8 @@
 """A live session whose system has nothing left to start a process with."""
 
+import os
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +38,7 @@ def test_an_engine_that_the_system_refuses_to_start_is_tried_until_it_starts(
     moment = time.monotonic()
     resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, hard))  # those that are open stay open
     try:
-        engine.kill()
+        os.kill(engine.pid, signal.SIGKILL)
         enough_s = (MAX_RESTARTS + 2) * RETRY_S  # so many deaths would have been the end
         wait_until(lambda: session.screen.said[-1][0] - moment > enough_s)
         assert session.screen.last["ai"] == "AI OFF"

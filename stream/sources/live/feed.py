@@ -17,7 +17,8 @@ from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.picture import UNSCALED, Chroma
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ
 from neurosono.stream.sources.files.upright import FrameConverter
-from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, find_video
+from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, bound_pixels, find_video
+from neurosono.stream.sources.limits import DEFAULT
 from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge, device_age_ms
 from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
 from neurosono.stream.sources.live.devices import read_card
@@ -209,6 +210,7 @@ class StreamFeed:
             read_timeout_s=timeouts[1],
             parse=parse,
         )
+        options |= bound_pixels(DEFAULT)
         own = self._receiver is not None or self._link.kind is LinkKind.SRT
         return av.open(
             self._link.argument if self._receiver is None else self._receiver,
