@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurosono.beside import Moment as Moment
     from neurosono.beside import live as live
     from neurosono.bundles import OpenBundle as OpenBundle
+    from neurosono.bundles import OpenReader as OpenReader
     from neurosono.bundles import open_bundle as open_bundle
     from neurosono.bundles import wrap_network as wrap_network
     from neurosono.engine.backends import Ahead as Ahead
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from neurosono.engine.contracts.errors import StoppedError as StoppedError
     from neurosono.engine.contracts.errors import WireError as WireError
     from neurosono.engine.contracts.frame import DisplayFrame as DisplayFrame
+    from neurosono.engine.contracts.frame import Scaled as Scaled
+    from neurosono.engine.contracts.frame import ScaleSource as ScaleSource
     from neurosono.engine.contracts.frame import SkipReason as SkipReason
     from neurosono.engine.contracts.notice import NOTICE as NOTICE
     from neurosono.engine.contracts.preprocessing import PreprocessingSpec as PreprocessingSpec
@@ -61,12 +64,12 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "beside": "LiveResults Moment live",
-    "bundles": "OpenBundle open_bundle wrap_network",
+    "bundles": "OpenBundle OpenReader open_bundle wrap_network",
     "engine.backends": "Ahead Backend Inference",
     "engine.contracts.errors": "BundleError EngineFailedError EngineUnavailableError InputError "
     "NeurosonoError OutputError ProcessFailedError RunError ServerAwayError SourceBrokenError "
     "SourceError StoppedError WireError",
-    "engine.contracts.frame": "DisplayFrame SkipReason",
+    "engine.contracts.frame": "DisplayFrame Scaled ScaleSource SkipReason",
     "engine.contracts.notice": "NOTICE",
     "engine.contracts.preprocessing": "PreprocessingSpec",
     "engine.contracts.result": "ExamState",

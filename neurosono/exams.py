@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from neurosono.bundles import OpenBundle, open_bundle
+from neurosono.bundles import OpenBundle, open_classifier
 from neurosono.engine.backends import Ahead, Backend
 from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
-from neurosono.engine.contracts.frame import DisplayFrame, Frame
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, take_scale
+from neurosono.engine.structures.biometry import check_scale
 from neurosono.pictures import Given, open_pictures
 from neurosono.results import FrameResult
 from neurosono.stream.intake.evidence import EvidenceGate
@@ -27,6 +28,7 @@ def judge(
     every: int | None = 1,
     rate_hz: float | None = None,
     region: str | None = None,
+    mm_per_px: float | None = None,
     show_screen: bool = False,
     cam_hz: float = 5.0,
     pictures_hz: float = 25.0,
@@ -41,7 +43,9 @@ def judge(
 
     One picture in `every` is sampled, or `rate_hz` a second of source time (then `every` is None).
     The ultrasound is found on each screen, or is `region`, `x,y,w,h` in pixels; pictures hold it
-    alone unless `show_screen`. At most `cam_hz` results a second carry class maps.
+    alone unless `show_screen`. `mm_per_px` is the side of a screen's pixel in millimetres of the
+    patient, 0.01 to 2; it counts before what a DICOM file says, and every result carries whichever
+    there is. At most `cam_hz` results a second carry class maps.
 
     Nothing is lost and nothing waits for a clock: the results are those of `neurosono replay` on
     the same pixels, to the last bit. The region is first sought in eight pictures, so the first
@@ -53,8 +57,9 @@ def judge(
     """
     screen = Screen(None if region is None else parse_region(region), show_screen=show_screen)
     sampler = Sampler(None if rate_hz is not None and every == 1 else every, rate_hz)
+    check_scale(mm_per_px)
     pictures, named = open_pictures(source, pictures_hz)
-    opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, backend=backend)
+    opened = open_classifier(bundle, backend)
     if backend is not None and opened.backend is not backend:
         opened = OpenBundle(opened.bundle, backend, opened.gate)
     intake = Intake(
@@ -65,6 +70,7 @@ def judge(
         spec=opened.bundle.manifest.preprocessing,
         stream_id=uuid.uuid4().hex,
         show_screen=show_screen,
+        scale=take_scale(mm_per_px),
     )
     return _judge(intake, opened, opened.begin_exam(cam_hz), ahead=named)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, ScaleSource, SkipReason
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.view.summary import describe_exam, name_values
@@ -106,6 +106,16 @@ class FrameResult:
     def pts_s(self) -> float:
         """The frame's time in the exam, seconds."""
         return self.raw.pts_s
+
+    @property
+    def mm_per_px(self) -> float | None:
+        """The side of a pixel of the source's picture, in millimetres; None: not known."""
+        return self.raw.mm_per_px
+
+    @property
+    def mm_per_px_from(self) -> ScaleSource | None:
+        """Who says so: `dicom` or `user`."""
+        return self.raw.mm_per_px_from
 
     @property
     def used(self) -> bool:

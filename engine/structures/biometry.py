@@ -12,8 +12,12 @@ MM_PER_PX_RANGE = (0.01, 2.0)
 
 _HADLOCK_MM = (80.0, 360.0)
 """HC of about 14 to 42 weeks, of which the formula was made."""
-_HADLOCK_TWO_SD_WEEKS = ((18, 1.19), (24, 1.48), (30, 2.06), (36, 2.98), (math.inf, 2.70))
-"""Two standard deviations of the age by HC alone, up to each week."""
+_HADLOCK_TWO_SD_WEEKS = ((18, 1.19), (24, 1.48), (30, 2.06), (36, 2.98), (math.inf, 3.20))
+"""Two standard deviations of the age by HC alone, up to each week, as scanners print them.
+
+Formula and spreads were held against the table "GA by HC, Hadlock 1984" of Hologic's obstetrical
+references (PM.LAB.175-A, 2020); the article itself we could not open.
+"""
 
 HADLOCK = "Hadlock et al. 1984, Radiology 152:497-501, HC alone"
 

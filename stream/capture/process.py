@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from neurosono.engine.contracts.errors import SourceBrokenError
-from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.contracts.frame import take_scale
 from neurosono.stream.capture.layout import Layout
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.capture.sender import Capture
@@ -156,9 +156,6 @@ def _send_all(
 def _make_intake(source: Source, options: CaptureOptions) -> Intake:
     newest_wins = options.pace.newest_wins
     region = None if options.region is None else parse_region(options.region)
-    scale = Scaled()
-    if options.mm_per_px is not None:
-        scale = Scaled(mm_per_px=options.mm_per_px, mm_per_px_from=ScaleSource.USER)
     return Intake(
         source,
         screen=Screen(region, show_screen=options.show_screen, realtime=newest_wins),
@@ -168,7 +165,7 @@ def _make_intake(source: Source, options: CaptureOptions) -> Intake:
         stream_id=options.stream_id,
         show_screen=options.show_screen,
         first_seq=options.first_seq,
-        scale=scale,
+        scale=take_scale(options.mm_per_px),
     )
 
 

@@ -30,6 +30,9 @@ _STRAY = 0.25
 _OFF_PX = 1.5
 """How far a tick may lie off its place, and the ticks on average half as far."""
 _SHORTEST_STEP_PX = 8.0
+_LEAST_ASPECT = 1.2
+"""A scanner's screen is wider than high. A picture that is not may have been squeezed to a square,
+as collections are: its ruler still tells the height's scale, a width measured by it is wrong."""
 _DEPTH_MM = (30.0, 400.0)
 """What the height of a picture can show, from a shallow small-parts probe to the deepest."""
 
@@ -56,8 +59,11 @@ class _Ticks:
 def read_ruler(grey: Picture) -> Ruler | None:
     """Return the scale that a ruler on the screen (H, W) uint8 shows; None where none is sure.
 
-    None, too, where two columns are sure of different scales.
+    None, too, where two columns are sure of different scales, and where the picture is no wider
+    than a squeezed one.
     """
+    if grey.shape[1] < _LEAST_ASPECT * grey.shape[0]:
+        return None
     found = [ruler for column in _columns(grey) if (ruler := _read_column(column, grey.shape[0]))]
     if not found:
         return None

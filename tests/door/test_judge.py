@@ -35,6 +35,8 @@ def describe(result: neurosono.FrameResult) -> dict[str, Any]:
         "used": result.used,
         "skip_reason": result.skip_reason,
         "disagreement": result.raw.disagreement,
+        "mm_per_px": result.mm_per_px,
+        "mm_per_px_from": result.mm_per_px_from,
     }
 
 
@@ -115,6 +117,35 @@ def test_times_are_the_callers(opened: neurosono.OpenBundle) -> None:
     assert [each.pts_s for each in results] == [index**2 / 10 for index in range(10)]
     at_10_hz = neurosono.judge([make_screen(n) for n in range(10)], opened, pictures_hz=10)
     assert [result.pts_s for _, result in at_10_hz] == pytest.approx([n / 10 for n in range(10)])
+
+
+def test_how_large_a_pixel_is_comes_with_the_result(
+    opened: neurosono.OpenBundle, region: NDArray[np.uint8]
+) -> None:
+    header = neurosono.Scaled(mm_per_px=0.25, mm_per_px_from=neurosono.ScaleSource.DICOM)
+    given = [neurosono.Picture(0, 0, 0.0, make_screen(0), scale=header), make_screen(1)]
+    for user, expected in (
+        (None, [(0.25, "dicom"), (None, None)]),
+        (0.125, [(0.125, "user"), (0.125, "user")]),
+    ):
+        results = [result for _, result in neurosono.judge(given, opened, mm_per_px=user)]
+        assert [(each.mm_per_px, each.mm_per_px_from) for each in results] == expected
+    answer = opened.judge(region, mm_per_px=0.2)
+    assert (answer.mm_per_px, answer.mm_per_px_from) == (0.2, "user")
+    assert opened.judge(region).mm_per_px is None
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.1, 20.0, math.nan, math.inf])
+def test_what_is_no_scale_is_refused_at_once(
+    bad: float, opened: neurosono.OpenBundle, region: NDArray[np.uint8]
+) -> None:
+    for ask in (
+        lambda: neurosono.judge(PHANTOM, opened, mm_per_px=bad),
+        lambda: opened.judge(region, mm_per_px=bad),
+        lambda: neurosono.live("loop:phantom:normal", mm_per_px=bad),
+    ):
+        with pytest.raises(neurosono.InputError, match="millimetres per pixel must be"):
+            ask()
 
 
 @pytest.mark.parametrize(

@@ -139,12 +139,22 @@ def test_measures_of_a_head() -> None:
     assert size.cephalic_index == 0.8
 
 
-@pytest.mark.parametrize(("hc_mm", "weeks"), [(110, 15.3), (177, 20.2), (246, 26.7), (328, 37.3)])
-def test_age_by_hadlock(hc_mm: float, weeks: float) -> None:
+@pytest.mark.parametrize(
+    ("hc_mm", "weeks", "two_sd"),
+    [
+        (80, 13.434, 1.19),
+        (151, 18.147, 1.48),
+        (224, 24.428, 2.06),
+        (301, 33.395, 2.98),
+        (360, 42.397, 3.2),
+    ],
+)
+def test_age_by_hadlock(hc_mm: float, weeks: float, two_sd: float) -> None:
+    """Rows of the printed table "GA by HC, Hadlock 1984", and its spreads."""
     age = estimate_age(hc_mm)
     assert age is not None
-    assert age.weeks == pytest.approx(weeks, abs=0.1)
-    assert age.two_sd_weeks > 1
+    assert age.weeks == pytest.approx(weeks, abs=0.001)
+    assert age.two_sd_weeks == two_sd
 
 
 def test_no_age_beyond_the_formula() -> None:

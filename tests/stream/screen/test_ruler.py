@@ -97,8 +97,15 @@ def test_two_rulers_that_contradict_are_not_read() -> None:
     assert read_ruler(picture) is None
 
 
+def test_a_picture_squeezed_to_a_square_has_no_scale_of_its_width() -> None:
+    picture = _draw_ground(6)
+    _draw_ruler(picture, 31.4)
+    assert read_ruler(picture) is not None
+    assert read_ruler(cv2.resize(picture, (661, 661), interpolation=cv2.INTER_NEAREST)) is None
+
+
 def test_a_scale_that_no_scanner_has_is_not_read() -> None:
-    picture = np.zeros((2400, 200), np.uint8)
+    picture = np.zeros((2400, 3200), np.uint8)
     for k in range(280):
         y = round(10 + k * 8.4)
         picture[y : y + 2, 8 : 8 + (12 if k % 10 == 4 else 4 if k % 2 == 0 else 1)] = 230
@@ -130,5 +137,7 @@ def test_real_rulers(real_data: Path) -> None:
     assert found >= 0.75 * len(lines)
     assert len(off) >= 8
     assert np.mean(np.array(off) < 0.03) >= 0.9
+    for path in sorted((real_data / "fpdb_planes/square640").glob("*.jpg"))[::40]:
+        assert read_ruler(np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))) is None
     for path in sorted((real_data / "hc18_original/images").glob("*.png"))[::6]:
         assert read_ruler(np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))) is None
