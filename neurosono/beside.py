@@ -126,7 +126,7 @@ def live(
         server=server,
         student=None if student is None else str(student),
     )
-    loaded = Bundle.load(options.bundle)
+    loaded = options.load_bundle()
     options.check(loaded)
     return LiveResults(options, loaded)
 

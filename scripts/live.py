@@ -17,6 +17,8 @@ def live(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     bundle: options.Bundle = "demo",
     student: options.Student = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,

@@ -49,6 +49,17 @@ Fallback = Annotated[
 ]
 Precision = Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")]
 Members = Annotated[int | None, typer.Option(help="Use the first N members.")]
+RequireSigned = Annotated[
+    bool,
+    typer.Option("--require-signed", help="Use no bundle that no trusted key has signed."),
+]
+TrustedKeys = Annotated[
+    str | None,
+    typer.Option(
+        help="The site's list of keys, `NAME KEY` a line; asks for signatures. "
+        "[default: the user's config folder]"
+    ),
+]
 Student = Annotated[
     str | None,
     typer.Option(
@@ -70,6 +81,11 @@ def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     from neurosono.stream.sources.limits import MediaLimits
 
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
+    picked["trusted_keys"] = given["trusted_keys"]
+    if given["require_signed"] and given["trusted_keys"] is None:
+        from neurosono.engine.signature import find_trusted_keys
+
+        picked["trusted_keys"] = str(find_trusted_keys())
     picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 

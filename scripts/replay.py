@@ -18,6 +18,8 @@ def replay(
     out: Annotated[Path, typer.Option(help="Folder for exam.json, frames.jsonl, overlay.mp4.")],
     bundle: options.Bundle = "demo",
     student: options.Student = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     every: options.Every = None,
     fps: options.Fps = None,
     realtime: Annotated[

@@ -29,8 +29,8 @@ class CaptureOptions:
     """What the capture process is told.
 
     `sources` are recordings, played one after the other, or live the one link. A capture process
-    that takes the place of another goes on at its `first_seq` and `first_index`. `strict`, `limits` and
-    `mixed` are as in `open_source`.
+    that takes the place of another goes on at its `first_seq` and `first_index`. `strict`, `mixed`
+    and `limits` are as in `open_source`.
     """
 
     sources: tuple[str, ...]

@@ -94,7 +94,7 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
 
     Raises `InputError` where source, bundle, engine or a place to write cannot be used.
     """
-    bundle = Bundle.load(options.bundle)
+    bundle = options.load_bundle()
     student = options.load_student(bundle)
     options.check(bundle)
     with ExitStack() as stack:

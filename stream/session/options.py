@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
@@ -23,7 +24,8 @@ LOSSLESS_ANSWER_S = 30.0
 class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
-    `strict`, `mixed` and `limits` are as in `open_source`.
+    `trusted_keys` is the list of keys of which one must have signed each bundle, None where nobody
+    asks. `strict`, `mixed` and `limits` are as in `open_source`.
 
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
@@ -43,6 +45,7 @@ class Judging(ABC):
     strict: bool = False
     mixed: bool = False
     limits: MediaLimits = field(default_factory=MediaLimits)
+    trusted_keys: str | None = None
     server: Server | None = None
 
     def __post_init__(self) -> None:
@@ -65,6 +68,14 @@ class Judging(ABC):
     def pace(self) -> Pace:
         """How they are played."""
 
+    def load_bundle(self) -> Bundle:
+        """Return the bundle that carries the exam; raises `BundleError`."""
+        return Bundle.load(self.bundle, trusted=self._trusted)
+
+    @property
+    def _trusted(self) -> Path | None:
+        return None if self.trusted_keys is None else Path(self.trusted_keys)
+
     def load_student(self, bundle: Bundle) -> Bundle | None:
         """Return the bundle that judges every frame before `bundle` does, if one was named.
 
@@ -72,7 +83,7 @@ class Judging(ABC):
         """
         if self.student is None:
             return None
-        student = Bundle.load(self.student)
+        student = Bundle.load(self.student, trusted=self._trusted)
         check_pair(bundle, student)
         return student
 
@@ -114,6 +125,7 @@ class Judging(ABC):
             exam=exam,
             avoid=tuple(avoid),
             student=self.student,
+            trusted_keys=self.trusted_keys,
             server=None if self.server is None else self._hurry(self.server, exam is not None),
         )
 

@@ -56,7 +56,7 @@ class Directory:
 
     @property
     def bytes(self) -> int:
-        """How many bytes it takes as OpenCV decodes it: 8 or 16 bits, one, three or four samples."""
+        """How many bytes it takes as OpenCV decodes it: 8 or 16 bits, one to four samples."""
         bits, samples = max(self.tags.get(_BITS, (1,))), self.tags.get(_SAMPLES, (1,))[0]
         return self.pixels * max(1, min(samples, 4)) * (1 if bits <= 8 else max(2, bits // 8))
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -180,9 +180,12 @@ def _open_first(
         limits.check_picture(video.width, video.height)
         _set_threads(video, frame_threads=False)  # they would decode on beyond the one picture
         bound(video, limits)
-        with contextlib.closing(
-            decode_frames(container, video, ClipEnd(container, video, file))
-        ) as frames:
+        with (
+            _suspect_size(video, limits),
+            contextlib.closing(
+                decode_frames(container, video, ClipEnd(container, video, file))
+            ) as frames,
+        ):
             first = next(frames, None)
         if first is None:
             raise SourceError("no picture in it can be decoded")
@@ -205,6 +208,21 @@ def _check_head(path: Path, part: tuple[Slice, ...], limits: MediaLimits) -> Non
         size_px = find_size(file.read(_HEAD_BYTES))
     if size_px is not None:
         limits.check_picture(*size_px)
+
+
+@contextlib.contextmanager
+def _suspect_size(video: VideoStream, limits: MediaLimits) -> Iterator[None]:
+    """Say more than FFmpeg, which forgets a size that it refuses, and calls it an invalid one."""
+    unknown = not (video.width and video.height)
+    try:
+        yield
+    except (SourceBrokenError, av.FFmpegError) as error:
+        if not unknown:
+            raise
+        raise SourceError(
+            f"{explain(error)} (it says no size, or one of more than the {limits.megapixels:g} "
+            "million pixels of --max-megapixels)"
+        ) from error
 
 
 def bound(video: VideoStream, limits: MediaLimits) -> None:
