@@ -186,9 +186,9 @@ def _read_calibration(root: Path, manifest: Manifest) -> Calibration:
         raise BundleError(f"{path} cannot be read: {error}; run `neurosono calibrate`") from error
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object, *, mode: int = 0o644) -> None:
     """Write JSON aside, then rename: the file is whole or absent. Raises `OutputError`."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n", mode=mode)
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

@@ -58,6 +58,7 @@ EVENTS: dict[str, dict[str, FieldKind]] = {
     "reconnecting": {"attempt": int, "delay_s": float},
     "timeout": {"after_s": float},
     "stream-restart": {"step_s": float},
+    "second-sender": {"ignored": int},
     "damage": {},
     "recovered": {},
     "stuck": {"threads": int},

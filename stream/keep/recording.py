@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import create_private
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import TICKS_HZ, add_video_stream
 from neurosono.stream.view.state import OverlayState
@@ -78,9 +79,8 @@ class Segment:
     def __init__(self, path: Path, size_px: tuple[int, int], begun_ns: int) -> None:
         """Raises `OSError` or `av.FFmpegError`, as every method does."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
         self.size_px, self.begun_ns = size_px, begun_ns
-        self._file = FileIO(path, "wb")
+        self._file = FileIO(create_private(path), "wb")
         sync_folder(path.parent)
         options = {
             "movflags": "frag_keyframe+empty_moov+default_base_moof",

@@ -14,6 +14,7 @@ from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.result import ExamSnapshot, Result
+from neurosono.engine.files import PRIVATE
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
 from neurosono.stream.replay.files import (
@@ -108,7 +109,7 @@ class Outputs:
         if self._frames is not None:
             self._frames.close()
         self._video, self._frames = None, None
-        write_json(self._out / EXAM_NAME, record)
+        write_json(self._out / EXAM_NAME, record, mode=PRIVATE)
         return record
 
     def abort(self) -> None:

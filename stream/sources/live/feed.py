@@ -70,6 +70,8 @@ class Tally:
     late: int = 0
     broken: int = 0
     lost_bytes: int = 0
+    strangers: int = 0
+    """Datagrams of another sender than the one that is followed."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class StreamFeed:
         self._backlog = Backlog()
         self._interrupted = False
         self._is_damaged = False
-        self._lost_bytes = 0
+        self._lost_bytes = self._strangers = 0
         self.progress_ns = time.monotonic_ns()
 
     def open(self) -> FeedInfo:
@@ -247,6 +249,9 @@ class StreamFeed:
         if self._receiver is not None and self._receiver.lost_bytes > self._lost_bytes:
             self._tally.lost_bytes += self._receiver.lost_bytes - self._lost_bytes
             self._lost_bytes = self._receiver.lost_bytes
+        if self._receiver is not None and self._receiver.strangers > self._strangers:
+            self._tally.strangers += self._receiver.strangers - self._strangers
+            self._strangers = self._receiver.strangers
         return verdict
 
     def _stands_alone(self, packet: "Packet[VideoStream]") -> bool:
