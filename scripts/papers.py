@@ -42,24 +42,21 @@ def list_licences(found: Iterable[metadata.Distribution]) -> list[str]:
         )
         cells = (each.name, each.version, name_licence(each), ", ".join(libraries))
         rows[each.name.lower()] = f"| {' | '.join(cells)} |"
-    head = [
-        "| distribution | version | licence | libraries in its wheel |",
-        "| --- | --- | --- | --- |",
-    ]
+    head = ["| distribution | version | licence | libraries in its wheel |", "| --- " * 4 + "|"]
     return head + [rows[name] for name in sorted(rows)]
 
 
 def name_licence(distribution: metadata.Distribution) -> str:
     """Return a distribution's licence as it states it, in one line."""
     said = distribution.metadata
-    if said.get("License-Expression"):
+    if "License-Expression" in said:
         return str(said["License-Expression"])
     classified = [
         each.removeprefix(_CLASSIFIER)
         for each in said.get_all("Classifier") or []
         if each.startswith(_CLASSIFIER)
     ]
-    first = str(said.get("License") or "").strip().splitlines()
+    first = str(said["License"] if "License" in said else "").strip().splitlines()
     return ", ".join(classified) or (first[0][:60] if first else "not stated")
 
 

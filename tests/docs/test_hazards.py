@@ -16,7 +16,7 @@ ROWS = {found[1]: found[0] for found in ROW.finditer(HAZARDS)}
 
 
 @cache
-def tests_of(path: str) -> set[str]:
+def list_tests(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
 
@@ -30,7 +30,7 @@ def test_every_hazard_has_a_control_whose_test_is_there(hazard: str) -> None:
     assert traced, f"{hazard} names no test"
     for path, name in traced:
         assert (ROOT / path).is_file(), path
-        assert name in tests_of(path), f"{path} has no {name}"
+        assert name in list_tests(path), f"{path} has no {name}"
 
 
 def test_hazards_are_numbered_without_a_gap() -> None:
@@ -41,9 +41,8 @@ def test_the_licence_of_every_dependency_is_told() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["signing"]]
     names = {re.split(r"[<>=!\[ ]", each)[0] for each in needed}
-    told = re.findall(
-        r"^\| ([\w.-]+) \|", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE
-    )
+    page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| ([\w.-]+) \|", page, re.MULTILINE)
     assert names <= set(told), names - set(told)
     assert set(told) - {"distribution", "---"} == names
 
