@@ -1,5 +1,7 @@
 """The arrays of an `.npz` file, read as if it came from anywhere."""
 
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ _FAILURES = (
     SyntaxError,
     TypeError,
     ValueError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -36,7 +39,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[np.generic]]:
             size = sum(each.file_size for each in archive.infolist())
         if size > LARGEST_BYTES:
             raise ValueError(f"it unpacks to {size} bytes, {LARGEST_BYTES} is the most")
-        with np.load(path, allow_pickle=False) as found:
+        with warnings.catch_warnings(), np.load(path, allow_pickle=False) as found:
+            warnings.simplefilter("ignore")  # a damaged header is parsed as Python would
             return [np.asarray(found[name]) for name in names]
     except _FAILURES as error:
         words = " ".join(str(error).split()) or type(error).__name__

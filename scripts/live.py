@@ -19,6 +19,7 @@ def live(
     student: options.Student = None,
     require_signed: options.RequireSigned = False,
     trusted_keys: options.TrustedKeys = None,
+    also: options.Also = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,

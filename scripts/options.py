@@ -67,6 +67,13 @@ Student = Annotated[
         "as many as time allows (replay without --realtime: all of them)."
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A bundle of any kind that reads the same frames beside the first, such as "
+        "`structures`; may be repeated."
+    ),
+]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (
@@ -87,6 +94,7 @@ def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
 
         picked["trusted_keys"] = str(find_trusted_keys())
     picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
+    picked["also"] = tuple(given["also"] or ())
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 
 

@@ -56,7 +56,7 @@ def name_licence(distribution: metadata.Distribution) -> str:
         for each in said.get_all("Classifier") or []
         if each.startswith(_CLASSIFIER)
     ]
-    first = str(said["License"] if "License" in said else "").strip().splitlines()
+    first = "".join(said.get_all("License") or []).strip().splitlines()
     return ", ".join(classified) or (first[0][:60] if first else "not stated")
 
 

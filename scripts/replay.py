@@ -20,6 +20,7 @@ def replay(
     student: options.Student = None,
     require_signed: options.RequireSigned = False,
     trusted_keys: options.TrustedKeys = None,
+    also: options.Also = None,
     every: options.Every = None,
     fps: options.Fps = None,
     realtime: Annotated[

@@ -45,6 +45,8 @@ class ScaleSource(StrEnum):
     """From the file's own header."""
     USER = "user"
     """From `--mm-per-px`, or `mm_per_px` in a program."""
+    OPENIGTLINK = "openigtlink"
+    """From the matrix that came with the picture."""
     RULER = "ruler"
     """Read from the ruler that the scanner draws beside the picture."""
 

@@ -1,4 +1,4 @@
-"""What the engine process is told; travels as JSON."""
+"""What the engine process and a reader's process are told; travels as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,3 +28,14 @@ class EngineOptions:
     """The list of keys of which one must have signed each bundle; None: nobody asks."""
     server: Server | None = None
     """Who judges where `engine` is `remote`."""
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a reader's process is told: its `name` in the session, and its bundle."""
+
+    name: str
+    bundle: str
+    newest_wins: bool = False
+    trusted_keys: str | None = None
+    """As in `EngineOptions`."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.answer import OUTPUTS
 from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS, PLANES, STRUCTURES
 from neurosono.training.detect.deck import SHARES, kind_of
 from neurosono.training.detect.evaluate import judge_rows
@@ -17,9 +19,7 @@ from neurosono.training.detect.export import (
     check,
     compare,
     describe_graph,
-    export,
     graph_path,
-    quantise,
     read_by_torch,
     write_graph,
 )
@@ -48,13 +48,13 @@ def build(
     checked = np.sort(rng.permutation(unseen)[:COMPARED_ON])
     network = trainer.averaged()
     exact = read_by_torch(network, np.array(data.frames[checked]))
-    model = export(network, data.size_px)
+    model = export(network, data.size_px, OUTPUTS)
     graphs: dict[str, Any] = {}
     refused: RunError | None = None
     for precision in precisions:
         if precision == "int8":
             draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
-            model = quantise(model, np.array(data.frames[draw]))
+            model = quantise(model, np.array(data.frames[draw]), quickly=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
             path = graph_path(Path(aside), precision)
             write_graph(model, path)
