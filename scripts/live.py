@@ -43,7 +43,7 @@ def live(
     mm_per_px: options.MmPerPx = None,
     show_screen: options.ShowScreen = False,
     max_megapixels: options.MaxMegapixels = 33.2,
-    max_megabytes: options.MaxMegabytes = 512,
+    max_megabytes: options.MaxMegabytes = 768,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",
     precision: options.Precision = None,

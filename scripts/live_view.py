@@ -151,6 +151,8 @@ class _Doorkeeper:
             console.print(
                 "The page travels unencrypted: give --cert and --key, or stay on 127.0.0.1."
             )
+        if self._view.no_token:
+            console.print("Whoever reaches the page may watch and steer it (--no-token).")
         console.print(f"open {url}   (Ctrl-C ends the exam)", soft_wrap=True)
 
         def tell(words: str) -> None:

@@ -21,11 +21,12 @@ class MediaLimits:
     """The limits of one exam's files. Raises `InputError` for limits that nothing fits into.
 
     `megapixels` is a picture's largest size: 7680 x 4320 at first. `megabytes` is what the pictures
-    of one still, or one picture of a DICOM file, may be in memory, and what decoding may take.
+    of one still, or one picture of a DICOM file, may be in memory, and what decoding may take: with
+    what an idle capture process has, it stays below a gigabyte at first.
     """
 
     megapixels: float = 33.2
-    megabytes: int = 512
+    megabytes: int = 768
 
     def __post_init__(self) -> None:
         if not (0 < self.megapixels < 10_000 and 0 < self.megabytes < 1_000_000):
