@@ -17,6 +17,10 @@ MOST_MORE_KB = 500_000
 SMALL_BYTES = 3_000_000
 
 
+TOGETHER = ("grey.png", "pages.tif", "canvas.gif", "baseline.jpg", "rows.dcm", "frames.dcm")
+"""Of each reader one or two: a replay waits a minute for its files to be opened."""
+
+
 def peak_kb() -> int:
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
@@ -42,8 +46,8 @@ def test_a_bomb_is_refused_before_it_takes_memory(name: str, tmp_path: Path) -> 
 def test_all_of_them_at_once_are_one_sentence_and_exit_2(tmp_path: Path) -> None:
     folder = tmp_path / "exam"
     folder.mkdir()
-    for name, write in BOMBS.items():
-        write(folder / name)
+    for name in TOGETHER:
+        BOMBS[name](folder / name)
     command = [sys.executable, "-P", "-m", "neurosono", "replay", str(folder)]
     with (tmp_path / "said").open("wb") as said:
         child = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=said)
@@ -53,7 +57,7 @@ def test_all_of_them_at_once_are_one_sentence_and_exit_2(tmp_path: Path) -> None
     assert child.returncode == 2, words
     assert "Traceback" not in words
     assert words.count("\n") == 1, words
-    assert f"{len(BOMBS)} files cannot be used" in words
+    assert f"{len(TOGETHER)} files cannot be used" in words
     assert usage.ru_maxrss * 1024 < MOST_BYTES  # of it, and of its children
 
 
