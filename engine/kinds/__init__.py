@@ -6,6 +6,7 @@ has an accumulator of its own.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.manifest import CLASSIFIER, STRUCTURES
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.kinds.told import Told
 from neurosono.engine.structures.exam import StructuresExam
 
 KINDS = (CLASSIFIER, STRUCTURES)
@@ -61,6 +63,9 @@ class Kind(Protocol):
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
         """Begin an exam at nothing; its snapshot is in plain words and numbers."""
 
+    def tell(self, exam: Mapping[str, Any]) -> Told:
+        """Return such a snapshot as people read it."""
+
 
 RECALLED: dict[str, type[StructuresExam]] = {STRUCTURES: StructuresExam}
 """Exams that need nothing of their bundle."""
@@ -74,6 +79,11 @@ def find_kind(bundle: Bundle) -> Kind:
             f"bundle {bundle.root} is of the kind {name!r}, this release knows {list(KINDS)}: use "
             "a newer one"
         )
+    return kind_named(name)
+
+
+def kind_named(name: str) -> Kind:
+    """Return one of `KINDS`."""
     kind: Kind = import_module(f"{__name__}.{name}").KIND
     return kind
 

@@ -22,7 +22,7 @@ from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.processes.ledger import Ledger, count_frames
 from neurosono.stream.session.beside import Beside
 from neurosono.stream.view.heatmap import paint_heatmap
-from neurosono.stream.view.reading import describe_reading
+from neurosono.stream.view.reading import ShownReading, describe_reading, shrink
 from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.status import describe_status
 from neurosono.stream.view.viewer import Viewer
@@ -30,6 +30,10 @@ from neurosono.stream.view.viewer import Viewer
 MOST_OWED = 256
 """Frames remembered for readers that are behind: eight seconds at 30 Hz, and one that is half a
 second late is off."""
+
+
+READ_EVERY_S = 0.19
+"""Between two frames with what a reader found on them: five a second, as heatmaps."""
 
 
 class LiveExam:
@@ -56,6 +60,8 @@ class LiveExam:
         self._student, self._readers = student, readers
         self._stamps: dict[int, Result] = {}
         """Frames of this exam that a reader may still owe an answer to."""
+        self._read_s: dict[str, float] = {}
+        """Source time of the last frame that was shown of each reader."""
         self._bundle, self._stage, self._record = bundle, stage, record
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
@@ -138,6 +144,22 @@ class LiveExam:
         self._record.record_reading(result)
         reader.hear(result)
         self.has_news = self.has_news or result.used
+        self._publish_reading(reader, result)
+
+    def _publish_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Show what was found, with its own frame, a few times a second."""
+        own = self.viewer.recent.region_of(result.seq)
+        since_s = result.pts_s - self._read_s.get(reader.name, float("-inf"))
+        if own is None or result.said is None or 0 <= since_s < READ_EVERY_S:
+            return
+        self._read_s[reader.name] = result.pts_s
+        about = {
+            "seq": result.seq,
+            "age_ms": (time.monotonic_ns() - result.captured_ns) / 1e6,
+            "frame": result.said,
+            "region_px": result.region_px,
+        }
+        self._stage.publish_reading(reader.name, shrink(own), about)
 
     def unread(self, reader: Beside) -> list[ReaderResult]:
         """Return, of the frames of this exam that a reader has not answered, that it did not."""
@@ -187,6 +209,11 @@ class LiveExam:
 
     def _describe_readings(self, now_ns: int) -> dict[str, Any]:
         shown = {name: reader.show(now_ns) for name, reader in self._readers.items()}
+        lost = self.viewer.no_signal
+        if lost is not None:  # what was read last is not what is seen now
+            shown = {
+                n: ShownReading(each.kind, AiState.NO_SIGNAL, lost) for n, each in shown.items()
+            }
         return {name: describe_reading(each, now_ns) for name, each in shown.items()}
 
     def _publish_heatmap(self, before: object, captured_ns: int) -> None:

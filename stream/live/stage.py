@@ -25,6 +25,11 @@ class Stage(Protocol):
     def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
         """Show a heatmap, already over its own frame."""
 
+    def publish_reading(
+        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """Show what a reader found, beside its own frame's pixels."""
+
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
     ) -> None:

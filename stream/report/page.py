@@ -1,17 +1,16 @@
 """A report as one HTML page that needs nothing else: no script, no font, no other file."""
 
-import base64
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.files import write_whole
-from neurosono.engine.pages.render import render_page
+from neurosono.engine.pages.render import inline_jpeg, render_page
+from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.report.gather import Report, ReportPicture
 from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
@@ -118,7 +117,7 @@ def _describe_picture(
 ) -> dict[str, Any]:
     """Describe a kept frame; where the exam is `silent`, without the figure of the frame."""
     key = picture.key
-    pixels = _shrink(key.pixels)
+    pixels = shrink(key.pixels, LONGEST_PX)
     judged = "not judged by the model"
     if picture.label is not None and picture.probability is not None:
         figure = "" if silent else f" {percentage(picture.probability)}"
@@ -130,7 +129,7 @@ def _describe_picture(
             "A heatmap is recorded; to lay it over the frame, name the bundle with --bundle."
         )
     return {
-        "picture": _inline(pixels),
+        "picture": inline_jpeg(pixels, JPEG_QUALITY),
         "heatmap": _paint_heatmap(picture, pixels, spec),
         "no_heatmap": no_heatmap,
         "at": name_clock(picture.at_s),
@@ -147,7 +146,7 @@ def _paint_heatmap(
     if heat is None or spec is None:
         return None
     own = Heatmap(heat, pixels, picture.label or "", picture.key.seq, 0.0)
-    return _inline(paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec))
+    return inline_jpeg(paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec), JPEG_QUALITY)
 
 
 def _describe_planes(report: Report) -> dict[str, str] | None:
@@ -176,18 +175,6 @@ def _count_frames(report: Report) -> list[tuple[str, int | None, str, bool]]:
         ("Used", exam.used, "judged by the model and counted in the result", True),
         *(("Skipped", count, SKIPS.get(reason, reason), True) for reason, count in skipped),
     ]
-
-
-def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LONGEST_PX / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _inline(pixels: NDArray[np.uint8]) -> str:
-    _, jpeg = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
 def _name_local(wall_ns: int) -> str:

@@ -73,6 +73,11 @@ def test_a_camera_of_ones_own(example: Run, tmp_path: Path) -> None:
     assert said[-1] == neurosono.NOTICE
 
 
+def test_a_camera_that_is_not_there(example: Run, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no camera"):
+        example("camera", tmp_path / "none")
+
+
 def test_a_network_of_ones_own(example: Run) -> None:
     said = example("own_network", "phantom:normal?seed=2&seconds=1")
     assert "'symmetric': " in said[0]
