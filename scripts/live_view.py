@@ -18,10 +18,12 @@ from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.console import check_json_place, console, write_json_report
+from neurosono.scripts.notify import Notifier
 from neurosono.scripts.replay_view import describe
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
+from neurosono.stream.page.routes import Monitor
 from neurosono.stream.page.web import WebServer
 from neurosono.stream.view.words import LEANS, percentage
 
@@ -49,6 +51,7 @@ class LiveView:
     certfile: Path | None = None
     keyfile: Path | None = None
     allow_hosts: tuple[str, ...] = ()
+    metrics_token: str | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
@@ -62,6 +65,7 @@ def run_live_view(
 ) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
     check_json_place(json_path)
+    notifier = Notifier()
     stop = threading.Event()
     begun_s = time.monotonic()
     with (
@@ -72,9 +76,14 @@ def run_live_view(
 
         def stopped() -> bool:
             show()
+            last = scene.hub.last_status()
+            if last is not None:
+                notifier.beat(str(last[0]["ai"]))
             return stop.is_set() or (0 < view.seconds <= time.monotonic() - begun_s)
 
+        notifier.ready()
         scene.run(stopped)
+        notifier.stopping()
     exam = scene.describe()
     console.print(describe(exam))
     if scene.record.begun:
@@ -107,8 +116,12 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
         return
     tls = (view.certfile, view.keyfile)
     allowed = [parse_allowed(name) for name in view.allow_hosts]
+    monitor = Monitor(scene.metrics.render, view.metrics_token)
     server = WebServer(
-        hub, view.host, view.port, None, *tls, labels, no_token=view.no_token, allowed=allowed
+        *(hub, view.host, view.port, None, *tls, labels),
+        no_token=view.no_token,
+        allowed=allowed,
+        monitor=monitor,
     )
     server.start()
     try:

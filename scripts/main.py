@@ -14,6 +14,7 @@ import typer
 from neurosono.engine import __version__
 from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.archive import archive
 from neurosono.scripts.bench import bench
 from neurosono.scripts.build import build
 from neurosono.scripts.bundle import bundle_app
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(replay)
+app.command()(archive)
 app.command()(live)
 app.command()(simulate)
 app.command()(sources)

@@ -15,7 +15,7 @@ from neurosono.stream.page.access import Access, make_token
 from neurosono.stream.page.door import Door
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import MAX_ANSWER_BYTES
-from neurosono.stream.page.routes import make_app
+from neurosono.stream.page.routes import NOTHING, Monitor, make_app
 
 START_S = 10.0
 """How long the server may take to listen; it takes some hundredths of a second."""
@@ -60,8 +60,8 @@ class WebServer:
     A token is made unless `token` is given, and `url` carries it; with `no_token` whoever reaches
     the page is let in, on loopback every user of this machine. `certfile` and `keyfile` (PEM) turn
     on TLS. `port` 0 takes a free one. `allowed` are other names (and ports) by which a forward or a
-    proxy reaches it. `read_only` viewers watch and ask for nothing. Raises `InputError` for TLS
-    files that do not fit together.
+    proxy reaches it. `read_only` viewers watch and ask for nothing. `monitor` is what `/metrics`
+    gives. Raises `InputError` for TLS files that do not fit together.
     """
 
     def __init__(
@@ -77,10 +77,11 @@ class WebServer:
         no_token: bool = False,
         read_only: bool = False,
         allowed: Sequence[tuple[str, int | None]] = (),
+        monitor: Monitor = NOTHING,
     ) -> None:
         self._hub, self._host, self._port, self._labels = hub, host, port, tuple(labels)
         self._certfile, self._keyfile, self._read_only = certfile, keyfile, read_only
-        self._allowed = tuple(allowed)
+        self._allowed, self._monitor = tuple(allowed), monitor
         self._token = None if no_token else token or make_token()
         self._door: Door | None = None
         self._server: _Server | None = None
@@ -111,7 +112,12 @@ class WebServer:
         self._port = listener.getsockname()[1]
         access = Access(self._host, self._port, self._scheme, self._token, self._allowed)
         app = make_app(
-            self._hub, access, self._labels, read_only=self._read_only, admit=listener.admit
+            self._hub,
+            access,
+            self._labels,
+            read_only=self._read_only,
+            admit=listener.admit,
+            monitor=self._monitor,
         )
         config = uvicorn.Config(
             app,

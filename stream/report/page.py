@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.files import write_whole
+from neurosono.engine.kinds import RECALLED, kind_named
+from neurosono.engine.kinds.told import Told
 from neurosono.engine.pages.render import inline_jpeg, render_page
 from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.report.gather import Report, ReportPicture
@@ -17,6 +19,9 @@ from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, 
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
 from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
+
+TOLD = frozenset(RECALLED)
+"""Kinds whose exam a report can tell without their bundle."""
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
@@ -69,6 +74,7 @@ def render_report(report: Report) -> str:
         curve=draw_curve(report),
         pictures=[_describe_picture(each, spec, silent=silent) for each in report.pictures],
         planes=_describe_planes(report),
+        readings=_describe_readings(report),
         caution=CAUTION,
         frames=_count_frames(report),
         timeline=draw_timeline(report),
@@ -85,6 +91,16 @@ def _describe_state(report: Report) -> str | None:
     leaning = name_leaning(report.exam.labels, last)
     more = "" if leaning is None else f" What there is leans to {leaning}."
     return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
+
+
+def _describe_readings(report: Report) -> dict[str, dict[str, Any]]:
+    """Return of each bundle beside the first what it told, and on how many frames that rests."""
+    found = {}
+    for name, reading in report.readings.items():
+        told = kind_named(reading["kind"]).tell(reading) if reading["kind"] in TOLD else Told()
+        bundle = reading["bundle"]
+        found[name] = {"told": told, "frames": reading["frames"], "sha256": bundle["sha256"]}
+    return found
 
 
 def write_report(report: Report, out: Path) -> None:
