@@ -112,7 +112,7 @@ def test_a_key_that_others_may_read_signs_nothing(root: Path, keys: Path) -> Non
 def test_commands_sign_verify_and_refuse(root: Path, tmp_path: Path) -> None:
     made = run("bundle", "make-key", tmp_path / "key.pem", "--name", "maker")
     (tmp_path / KEYS_NAME).write_text(made.stderr + made.stdout)
-    source = "phantom:normal?seed=4&seconds=1&width=160&height=120"
+    source = "phantom:normal?seed=4&seconds=1&width=320&height=240"
     asked = ("replay", source, "--bundle", root, "--trusted-keys", tmp_path / KEYS_NAME)
     done = run(*asked, "--out", tmp_path / "out")
     assert done.returncode == 2, done.stderr
