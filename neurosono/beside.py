@@ -4,8 +4,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import Live
 from neurosono.stream.live.stage import Record
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.view.state import AiState, OverlayState
+from neurosono.stream.view.state import LATE_MS, AiState, OverlayState
 
 MAX_WAITING = 8
 """Results that wait for a picture: more than are ever on their way at once."""
@@ -40,6 +40,9 @@ class Moment:
     reason: str
     picture: DisplayFrame | None
     result: FrameResult | None
+    readings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """How each bundle beside the first stands (`ai`, `reason`), and, only while it is on, what it
+    says of the exam (`exam`, `told`) and of a frame of the last half second (`frame`, `age_ms`)."""
 
 
 class LiveResults(Iterator[Moment]):
@@ -217,10 +220,13 @@ class _Door(Record):
         state = viewer.state(0.0, time.monotonic_ns())
         # late is what waits for an answer: with this one it is there
         is_on = viewer.off_reason is None and viewer.no_signal is None
+        if result is not None:
+            is_on &= time.monotonic_ns() - result.captured_ns <= LATE_MS * 1e6
+        readings = self._live.describe_readings(time.monotonic_ns())
         if result is not None and is_on and result.skip_reason is not SkipReason.ENGINE_OFF:
-            told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result))
+            told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result), readings)
         else:
-            told = Moment(state.ai, state.ai_reason, picture, None)
+            told = Moment(state.ai, state.ai_reason, picture, None, readings)
         self._said = told.ai
         with self._change:
             self.missed += self._newest is not None

@@ -28,6 +28,7 @@ def describe_status(
         "pts_s": round(state.pts_s, 3),
         "ai": str(state.ai),
         "ai_reason": state.ai_reason,
+        "opinion_age_ms": round(state.opinion_age_ms, 1),
         "labels": list(labels),
         **{name: _listed(said.get(name)) for name in ("probabilities", "low", "high")},
         "prediction_set": said.get("set", []),
@@ -42,6 +43,11 @@ def describe_status(
         "engine": state.engine,
         "notice": NOTICE,
     }
+
+
+def describe_record(unrecorded: str | None) -> dict[str, Any] | None:
+    """Return whether what is shown is recorded, and why not; None where no record is kept."""
+    return None if unrecorded is None else {"on": not unrecorded, "reason": unrecorded}
 
 
 def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:

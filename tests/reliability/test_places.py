@@ -55,7 +55,6 @@ def write_film(path: Path) -> None:
 WRITERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "overlay.mp4": (write_video, "overlay.partial.mp4"),
     "frames.jsonl": (write_frames, ".frames.jsonl.partial"),
-    "film.mp4": (write_film, "film.mp4"),
     "exam-report.json": (lambda path: write_json_report(path, {"a": 1}), "exam-report.json"),
 }
 
@@ -76,6 +75,18 @@ def test_a_planted_link_is_taken_away_and_what_is_written_is_private(
     assert stat.S_IMODE(written.st_mode) == 0o600
     assert written.st_size > 0 or name == "frames.jsonl"
     assert [each.name for each in out.iterdir()] == [name]
+
+
+def test_a_film_is_never_written_over_what_is_there(tmp_path: Path) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "film.mp4"
+    victim.write_text("precious")
+    place.symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_film(place)
+    assert victim.read_text() == "precious"
+    place.unlink()
+    write_film(place)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
 
 
 def test_a_video_that_was_written_through_its_descriptor_plays(tmp_path: Path) -> None:

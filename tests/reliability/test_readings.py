@@ -24,6 +24,8 @@ from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
 from neurosono.stream.live.stage import Ended
 from neurosono.stream.page.protocol import Command
+from neurosono.stream.report.gather import Report, describe_report
+from neurosono.stream.report.page import render_report
 from tests.support.commands import wait_until
 from tests.support.structures import make_structures_bundle
 
@@ -38,6 +40,7 @@ class Screen:
     said: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     asked: list[Command] = field(default_factory=list)
     found: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
 
     def publish(self, pixels: Any, status: dict[str, Any]) -> None:
         self.publish_status(status)
@@ -50,7 +53,9 @@ class Screen:
 
     def publish_heatmap(self, pixels: Any, about: Any) -> None: ...
     def publish_evidence(self, label: str, pixels: Any, about: Any) -> None: ...
-    def publish_key_frame(self, name: str, pixels: Any, about: Any) -> None: ...
+
+    def publish_key_frame(self, name: str, pixels: Any, about: dict[str, Any]) -> None:
+        self.kept.append(about)
 
     def painted_ages_ms(self) -> list[float]:
         return []
@@ -179,6 +184,9 @@ def test_the_record_holds_every_reading_and_an_exam_goes_on_from_it(
     assert {name: said[name] for name in record if name != "bundle"} == {
         name: each for name, each in record.items() if name != "bundle"
     }
+    page = render_report(describe_report_of(session, exam_id))
+    assert "Read beside it: structures" in page
+    assert "trans-ventricular" in page
     found = session.screen.found
     assert found
     assert all(
@@ -193,6 +201,22 @@ def test_the_record_holds_every_reading_and_an_exam_goes_on_from_it(
     out = tmp_path / "exam.csv"
     export_exam(session.journal, exam_id, out, "csv")
     assert "trans-ventricular" in out.read_text()
+
+
+def describe_report_of(session: Session, exam_id: str) -> Report:
+    with session.journal.read() as reader:
+        return describe_report(reader, exam_id)
+
+
+def test_the_best_frame_of_a_plane_is_kept_by_itself(session: Session) -> None:
+    session.wait_for_readings()
+    wait_until(lambda: any(each["reason"] == "plane" for each in session.screen.kept))
+    session.finish()
+    with session.journal.read() as reader:
+        keys = reader.key_frames(session.record.exam_id)
+    best = [key for key in keys if key.reason == "plane"]
+    assert best
+    assert best[0].status == "proposed"
 
 
 def test_another_exam_begins_with_nothing_read(session: Session) -> None:
