@@ -41,8 +41,10 @@ def test_an_engine_that_the_system_refuses_to_start_is_tried_until_it_starts(
         os.kill(engine.pid, signal.SIGKILL)
         enough_s = (MAX_RESTARTS + 2) * RETRY_S  # so many deaths would have been the end
         wait_until(lambda: session.screen.said[-1][0] - moment > enough_s)
-        assert session.screen.last["ai"] == "AI OFF"
-        assert "refused" in session.screen.last["ai_reason"]
+        since = [said for at, said in session.screen.said if at >= moment]
+        # a busy host may have no picture for a while as well
+        assert any(said["ai"] == "AI OFF" and "refused" in said["ai_reason"] for said in since)
+        assert since[-1]["ai"] in ("AI OFF", "NO SIGNAL")
         assert session.screen.last["frames"]["decoded"] > 0
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
