@@ -210,6 +210,8 @@ def _tabulate(hub: Hub) -> Table:
     table.add_row("state", str(status.get("state") or "-"))
     if status.get("state") == ExamState.UNFAMILIAR:
         table.add_row("", str(status.get("state_sentence")))
+    if unused := status.get("nothing_used"):
+        table.add_row("", str(unused))
     if told := status.get("carried_by"):
         table.add_row("carried by", told["words"])
     if status.get("alarm"):

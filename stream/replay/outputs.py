@@ -18,6 +18,7 @@ from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.files import PRIVATE
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
+from neurosono.stream.replay.best import BestFrames
 from neurosono.stream.replay.files import (
     EXAM_NAME,
     OVERLAY_NAME,
@@ -57,6 +58,7 @@ class Outputs:
     ) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
         self._readers = len(readers)
+        self._best = BestFrames()
         self._made = prepare_folder(out)
         self._lock: int | None = lock_folder(out)
         self._frames: FramesWriter | None = FramesWriter(out, manifest.labels, readers)
@@ -87,6 +89,7 @@ class Outputs:
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""
+        self._best.see(state.readings)
         if self._wants_video:
             drawn = self.draw(picture, state)
             self._latencies.add(
@@ -122,6 +125,7 @@ class Outputs:
         if self._frames is not None:
             self._frames.close()
         self._video, self._frames = None, None
+        self._best.write(self._out)
         write_json(self._out / EXAM_NAME, record, mode=PRIVATE)
         return record
 

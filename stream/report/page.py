@@ -17,7 +17,13 @@ from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
-from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
+from neurosono.stream.view.words import (
+    SILENT,
+    STATE_SENTENCES,
+    name_leaning,
+    percentage,
+    tell_unused,
+)
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
@@ -64,6 +70,7 @@ def render_report(report: Report) -> str:
         report=report,
         head=_describe_exam(report),
         condition=CONDITIONS.get(report.exam.condition),
+        nothing_used=_tell_unused(report),
         state=_describe_state(report),
         silent=silent,
         bars=draw_bars(report),
@@ -87,6 +94,12 @@ def _describe_state(report: Report) -> str | None:
     leaning = name_leaning(report.exam.labels, last)
     more = "" if leaning is None else f" What there is leans to {leaning}."
     return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
+
+
+def _tell_unused(report: Report) -> str | None:
+    """Return why nothing of the exam was judged, or None where something was."""
+    last = report.exam.last
+    return None if last is None else tell_unused(last.used, last.skipped)
 
 
 def _describe_readings(report: Report) -> dict[str, dict[str, Any]]:

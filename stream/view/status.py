@@ -6,7 +6,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.view.state import OverlayState
 from neurosono.stream.view.summary import describe_snapshot
-from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning
+from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning, tell_unused
 
 
 def describe_status(
@@ -35,6 +35,7 @@ def describe_status(
         "state": str(shown.state) if shown else None,
         "leaning": name_leaning(labels, shown) if shown else None,
         "state_sentence": STATE_SENTENCES[shown.state] if shown else "",
+        "nothing_used": tell_unused(shown.used, shown.skipped) if shown else None,
         "alarm": said.get("alarm", False),
         "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,

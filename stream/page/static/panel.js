@@ -38,7 +38,8 @@ export class Panel {
 
   showExam(status, standing) {
     const known = standing.lit && status.state;
-    const words = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
+    const stated = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
+    const words = known && status.nothing_used ? status.nothing_used : stated;
     this.write("state-none", known ? "" : standing.hidden ? "hidden" : "no result");
     this.write("state-name", known ? status.state : "");
     this.write("state-words", known ? words : "");
