@@ -20,6 +20,7 @@ from neurosono.stream.processes.channel import (
     remove_socket_folder,
     sweep_orphaned,
 )
+from neurosono.stream.replay.best import FOLDER, BestFrames
 from neurosono.stream.replay.files import FramesWriter, prepare_folder
 from neurosono.stream.sources.live.links import parse_link
 from neurosono.stream.sources.live.reasons import tell_reason
@@ -75,6 +76,22 @@ def test_a_planted_link_is_taken_away_and_what_is_written_is_private(
     assert stat.S_IMODE(written.st_mode) == 0o600
     assert written.st_size > 0 or name == "frames.jsonl"
     assert [each.name for each in out.iterdir()] == [name]
+
+
+def test_the_best_frames_are_private_and_no_link_leads_them_elsewhere(tmp_path: Path) -> None:
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    victim.mkdir()
+    (victim / "finder-axial.png").write_text("precious")
+    out.mkdir()
+    (out / FOLDER).symlink_to(victim)
+    best = BestFrames()
+    best._held["finder-axial"] = 3, CANVAS
+    best._readers.add("finder")
+    best.write(out)
+    assert (victim / "finder-axial.png").read_text() == "precious"
+    (written,) = (out / FOLDER).iterdir()
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert stat.S_IMODE((out / FOLDER).lstat().st_mode) == 0o700
 
 
 def test_a_film_is_never_written_over_what_is_there(tmp_path: Path) -> None:
