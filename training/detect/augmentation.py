@@ -31,11 +31,22 @@ class Strength:
 
 
 def augment(
-    square: Square, row: Row, rng: np.random.Generator, strength: Strength
+    square: Square,
+    row: Row,
+    rng: np.random.Generator,
+    strength: Strength,
+    side_px: int | None = None,
 ) -> tuple[Square, Row]:
-    """Return a view (S, S) uint8 and its row; structures that fall off it are left out."""
-    side = square.shape[0]
-    matrix = _draw_affine(side, rng, strength)
+    """Return a view (S, S) uint8 and its row; structures that fall off it are left out.
+
+    `side_px` is the view's side, the square's own by default.
+    """
+    side = side_px or square.shape[0]
+    matrix = _draw_affine(square.shape[0], rng, strength)
+    if side != square.shape[0]:
+        scale = side / square.shape[0]
+        matrix = matrix * scale
+        matrix[:, 2] += (scale - 1) / 2  # pixels are squares about their centres
     view = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
     return _alter(np.asarray(view, np.uint8), rng, strength), _clip(row.mapped(matrix), side)
 

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.training.detect.data import DetectData
@@ -39,7 +42,12 @@ class DetectTrainer:
     """
 
     def __init__(
-        self, data: DetectData, recipe: DetectRecipe, device: str = "cpu", workers: int = 0
+        self,
+        data: DetectData,
+        recipe: DetectRecipe,
+        device: str = "cpu",
+        workers: int = 0,
+        parts: int = 1,
     ) -> None:
         self.data, self.recipe = data, recipe
         self._workers = workers
@@ -48,6 +56,8 @@ class DetectTrainer:
         torch.manual_seed(recipe.seed)
         self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
+        self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
         self.history = History()
         self.done = 0
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -64,7 +74,7 @@ class DetectTrainer:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
         self.network.train()
         recipe, end = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        with Feed.opened(self.data, self.deck, recipe.batch, recipe.seed, self._workers) as feed:
+        with Feed.opened(self.data, self.deck, recipe, self._workers) as feed:
             self._fit(feed, end, watch)
 
     def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
@@ -94,19 +104,39 @@ class DetectTrainer:
         left = 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
         return self.recipe.learning_rate * max(left, 0.01)
 
-    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
-        torch.manual_seed(self.recipe.seed * 1_000_003 + at)  # dropout, too, follows from the step
+    def _look(
+        self, network: Detector, at: int, views: NDArray[np.uint8], targets: list[Targets]
+    ) -> tuple[tuple[Tensor, ...], dict[str, float]]:
+        """Return the gradients and losses of a part of a batch."""
+        network.seed(self.recipe.seed * 1_000_003 + at)  # what is left out follows from the step
         grey = torch.from_numpy(views).unsqueeze(1).to(self._device).float()
         grey = grey.contiguous(memory_format=torch.channels_last)
         half = torch.autocast(self._device.type, torch.bfloat16)
         with half if _has_bfloat16(self._device) else nullcontext():
-            raw = self.network.look(grey)
+            raw = network.look(grey)
         losses = measure_losses(raw, targets)
-        self._optimiser.zero_grad(set_to_none=True)
-        weigh(losses).backward()  # type: ignore[no-untyped-call]
+        grads = torch.autograd.grad(weigh(losses), list(network.parameters()))
+        return grads, {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
+        """Learn from a batch, its parts side by side; each part normalises by itself."""
+        cuts = np.linspace(0, len(targets), len(self._copies) + 1).astype(int)
+        parts = list(zip(self._copies, cuts[:-1], cuts[1:], strict=True))
+        if len(parts) == 1:
+            found = [self._look(self.network, at, views, targets)]
+        else:
+            found = list(
+                self._pool.map(
+                    lambda p: self._look(p[0], at, views[p[1] : p[2]], targets[p[1] : p[2]]), parts
+                )
+            )
+        for parameter, *grads in zip(
+            self.network.parameters(), *(g for g, _ in found), strict=True
+        ):
+            parameter.grad = torch.stack(grads).mean(0) if len(grads) > 1 else grads[0]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self._optimiser.step()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        return {name: float(np.mean([each[name] for _, each in found])) for name in found[0][1]}
 
     def _remember(self, at: int) -> None:
         """Average the weights over the last steps, more slowly the further training is."""
@@ -152,6 +182,14 @@ class DetectTrainer:
         self._optimiser.load_state_dict(state["optimiser"])
         self.history.lines = state["history"]
         self.done = int(state["done"])
+
+
+def _share(network: Detector) -> Detector:
+    """Return a network of the same parameters whose batch statistics are its own."""
+    copy = deepcopy(network)
+    for ours, theirs in zip(network.modules(), copy.modules(), strict=True):
+        theirs._parameters = ours._parameters
+    return copy
 
 
 def _has_bfloat16(device: torch.device) -> bool:

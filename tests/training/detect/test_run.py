@@ -167,21 +167,23 @@ def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> 
     assert len(trainer.history.lines) == 1
 
 
-def test_views_take_their_marks_along(data: DetectData) -> None:
+@pytest.mark.parametrize("side", [SIZE_PX, 2 * SIZE_PX])
+def test_views_take_their_marks_along(data: DetectData, side: int) -> None:
     """Of a view, the ventricle's place is dark and the skull's bright, as in the square itself."""
     rng = np.random.default_rng(0)
     calm = Strength(noise=0, hide=0, gain=0, gamma=0)
     dark, bright = [], []
     for number in range(0, 60, 3):
         square = np.array(data.frames[number])
-        view, row = augment(square, data.rows[number], rng, calm)
+        view, row = augment(square, data.rows[number], rng, calm, side)
         for each in row.boxes:
             x, y = round(each.box.cx), round(each.box.cy)
-            if 4 < x < SIZE_PX - 4 and 4 < y < SIZE_PX - 4:
+            if 4 < x < side - 4 and 4 < y < side - 4:
                 dark.append(view[y - 1 : y + 2, x - 1 : x + 2].mean())
         assert row.head is not None
+        assert view.shape == (side, side)
         on = np.rint(row.head.points()).astype(int)
-        inside = ((on >= 0) & (on < SIZE_PX)).all(1)
+        inside = ((on >= 0) & (on < side)).all(1)
         bright.append(view[on[inside, 1], on[inside, 0]].mean())
     assert np.mean(dark) < 25
     assert np.mean(bright) > 170
@@ -207,7 +209,8 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
 
 def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
     deck = Deck(data, np.arange(len(data.rows)))
-    with Feed.opened(data, deck, 4, 5, 0) as alone, Feed.opened(data, deck, 4, 5, 3) as helped:
+    recipe = DetectRecipe(pictures=40, batch=4, seed=5, small=0.5, small_px=64)
+    with Feed.opened(data, deck, recipe, 0) as alone, Feed.opened(data, deck, recipe, 3) as helped:
         for step in (0, 1, 2, 7):
             for one, other in zip(alone.take(step), helped.take(step), strict=True):
                 if isinstance(one, np.ndarray):
@@ -216,10 +219,20 @@ def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> 
                     assert [each.labels.tolist() for each in one] == [
                         each.labels.tolist() for each in other
                     ]
-    with Feed.opened(data, deck, 4, 5, 0) as again:
+    with Feed.opened(data, deck, recipe, 0) as again:
         first = again.take(7)[0]
-    with Feed.opened(data, deck, 4, 5, 2) as later:
+    with Feed.opened(data, deck, recipe, 2) as later:
         np.testing.assert_array_equal(later.take(7)[0], first)
+
+
+def test_the_first_views_are_small(data: DetectData) -> None:
+    deck = Deck(data, np.arange(len(data.rows)))
+    recipe = DetectRecipe(pictures=40, batch=4, small=0.5, small_px=64)
+    with Feed.opened(data, deck, recipe, 0) as feed:
+        sides = [feed.take(step)[0].shape[1] for step in range(10)]
+    assert sides == [64] * 5 + [SIZE_PX] * 5
+    with pytest.raises(InputError, match="small"):
+        DetectRecipe(small=1.0)
 
 
 def test_held_out_patients_are_never_dealt(data: DetectData) -> None:
