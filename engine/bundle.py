@@ -8,14 +8,27 @@ from pathlib import Path
 
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
-from neurosono.engine.contracts.manifest import BundleFile, EngineEntry, Manifest
+from neurosono.engine.contracts.manifest import (
+    CLASSIFIER,
+    STRUCTURES,
+    BundleFile,
+    EngineEntry,
+    Manifest,
+)
 from neurosono.engine.files import write_whole
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
-DEMO_NAME = "demo"
-DEMO_PATH = Path(__file__).parent / "bundles" / DEMO_NAME
-"""The bundle that ships with the package: trained on phantoms, for showing the pipeline only."""
+DEMO_NAME, STRUCTURES_NAME = "demo", "structures"
+SHIPPED = {name: Path(__file__).parent / "bundles" / name for name in (DEMO_NAME, STRUCTURES_NAME)}
+"""The bundles that ship with the package, by the name that stands for them wherever a bundle is
+asked for. `demo` was trained on phantoms, for showing the pipeline only."""
+DEMO_PATH = SHIPPED[DEMO_NAME]
+
+_ADVICE = {
+    CLASSIFIER: "to have it read beside one, name it with --also",
+    STRUCTURES: f"name one, or `{STRUCTURES_NAME}`",
+}
 
 PRECISIONS_BY_PREFERENCE = ("int8", "bf16", "f16", "fp16", "f32")
 """Fastest first: an engine is only in a bundle if it passed the parity limits of its precision."""
@@ -41,14 +54,25 @@ class Bundle:
     calibration: Calibration
 
     @classmethod
-    def load(cls, where: str | Path, labels: Sequence[str] | None = None) -> "Bundle":
-        """Open a bundle, or the shipped one by the name `demo`, and check every file in it.
+    def load(
+        cls,
+        where: str | Path,
+        labels: Sequence[str] | None = None,
+        *,
+        kind: str | None = CLASSIFIER,
+    ) -> "Bundle":
+        """Open a bundle, or a shipped one by its name, and check every file in it.
 
-        Raises `BundleError` on a missing folder or file, a wrong hash, another schema, or labels
-        other than `labels` where given.
+        Raises `BundleError` on a missing folder or file, a wrong hash, another schema, another
+        `kind` than the one asked for (None: any), or labels other than `labels` where given.
         """
-        root = DEMO_PATH if str(where) == DEMO_NAME else Path(where)
+        root = SHIPPED.get(str(where), Path(where))
         manifest = _read_manifest(root)
+        if kind not in (None, manifest.kind):
+            raise BundleError(
+                f"bundle {root} is of the kind {manifest.kind}, where a {kind} is asked for: "
+                f"{_ADVICE.get(str(kind), 'name another')}"
+            )
         if labels is not None and tuple(labels) != manifest.labels:
             raise BundleError(
                 f"bundle {root} has labels {list(manifest.labels)}, expected {list(labels)}: "
@@ -105,6 +129,11 @@ def _preference(precision: str) -> int:
 
 def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
+    if root == SHIPPED[STRUCTURES_NAME] and not root.is_dir():
+        raise BundleError(
+            f"no bundle `{STRUCTURES_NAME}` ships with this release: make one with `neurosono "
+            "train structures ship`, and name its folder"
+        )
     if not root.is_dir():
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")
     try:

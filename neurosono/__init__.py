@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurosono.beside import Moment as Moment
     from neurosono.beside import live as live
     from neurosono.bundles import OpenBundle as OpenBundle
+    from neurosono.bundles import OpenReader as OpenReader
     from neurosono.bundles import open_bundle as open_bundle
     from neurosono.bundles import wrap_network as wrap_network
     from neurosono.engine.backends import Ahead as Ahead
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "beside": "LiveResults Moment live",
-    "bundles": "OpenBundle open_bundle wrap_network",
+    "bundles": "OpenBundle OpenReader open_bundle wrap_network",
     "engine.backends": "Ahead Backend Inference",
     "engine.contracts.errors": "BundleError EngineFailedError EngineUnavailableError InputError "
     "NeurosonoError OutputError ProcessFailedError RunError ServerAwayError SourceBrokenError "

@@ -1,9 +1,10 @@
-"""A bundle with its engine running in this process."""
+"""A bundle with its engine running in this process: a classifier, or one that reads beside it."""
 
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, overload
 
 import numpy as np
 from msgspec import structs
@@ -16,13 +17,14 @@ from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import Frame, take_scale
 from neurosono.engine.contracts.labels import validate_labels
-from neurosono.engine.contracts.manifest import Manifest, Member
+from neurosono.engine.contracts.manifest import CLASSIFIER, Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.exam import average_members
 from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import open_familiarity
 from neurosono.engine.gate import Gate
+from neurosono.engine.kinds import Heard, Reader, find_kind
 from neurosono.engine.preprocess import preprocess
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.results import FrameResult
@@ -89,18 +91,77 @@ class OpenBundle:
         gives no probabilities. A whole screen, or colour, is for `neurosono.judge`, which finds the
         region first.
         """
-        region = np.asarray(region)
-        if region.ndim != 2 or region.dtype != np.uint8 or min(region.shape) < 1:
-            raise InputError(
-                f"a picture must be (H, W) uint8, found {region.shape} {region.dtype}: give the "
-                "ultrasound region in grey, 0 to 255"
-            )
+        region = _check_region(region)
         grey = preprocess(region, self.bundle.manifest.preprocessing)
         reason = EvidenceGate().judge(region, grey, clip=0)
         clock = (uuid.uuid4().hex, 0, time.monotonic_ns(), 0.0)
         scale = structs.asdict(take_scale(check_scale(mm_per_px)))
         frame = Frame(*clock, grey if reason is None else None, reason, **scale)
         return FrameResult(self.bundle.manifest, self.begin_exam(EVERY_FRAME_HZ).judge(frame))
+
+
+@dataclass(frozen=True, eq=False)
+class OpenReader:
+    """An open bundle of a kind that is no classifier's, such as `structures`.
+
+    Made by `open_bundle`; not for two threads at once.
+    """
+
+    bundle: Bundle
+    reader: Reader
+
+    def judge(self, region: NDArray[np.uint8], *, mm_per_px: float | None = None) -> Heard:
+        """Read one picture by itself: `(H, W)` uint8 grey, the ultrasound region and no more.
+
+        `mm_per_px` is the side of one of its pixels in millimetres; without it nothing is in
+        millimetres. What comes has a `to_dict()`, under the names of `frames.jsonl`'s `readings`.
+        Raises `InputError` on another shape or dtype or a scale that cannot be, and
+        `EngineFailedError`.
+        """
+        region = _check_region(region)
+        h, w = region.shape
+        frame = Frame(
+            *(uuid.uuid4().hex, 0, time.monotonic_ns(), 0.0),
+            preprocess(region, self.bundle.manifest.preprocessing),
+            region_px=(0, 0, w, h),
+            **structs.asdict(take_scale(check_scale(mm_per_px))),
+        )
+        return self.reader.read(frame)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 that names the model, whichever engine runs it."""
+        return self.bundle.manifest.digest
+
+
+@overload
+def open_bundle(where: Literal["structures"], *, threads: int = 0) -> OpenReader: ...
+
+
+@overload
+def open_bundle(
+    where: Literal["demo"] = "demo",
+    *,
+    engine: str = "auto",
+    precision: str | None = None,
+    members: int | None = None,
+    threads: int = 0,
+    server: Server | None = None,
+    backend: Backend | None = None,
+) -> OpenBundle: ...
+
+
+@overload
+def open_bundle(
+    where: str | Path,
+    *,
+    engine: str = "auto",
+    precision: str | None = None,
+    members: int | None = None,
+    threads: int = 0,
+    server: Server | None = None,
+    backend: Backend | None = None,
+) -> Any: ...
 
 
 def open_bundle(
@@ -112,15 +173,47 @@ def open_bundle(
     threads: int = 0,
     server: Server | None = None,
     backend: Backend | None = None,
-) -> OpenBundle:
-    """Open a bundle's folder, or the shipped one by the name `demo`, and an engine for it.
+) -> OpenBundle | OpenReader:
+    """Open a bundle's folder, or a shipped one by its name, and an engine for it.
+
+    A classifier, such as `demo`, gives an `OpenBundle`; a bundle of another kind, such as
+    `structures`, an `OpenReader`, which takes nothing but `threads`.
 
     `engine`, `precision` and `members` choose one as `neurosono replay` does, on `threads` (0: all
     cores), or on a `server` with the engine `remote`; `backend` is one of your own instead, for the
     very network that the bundle describes. It runs in this process, with the numbers of a replay to
     the last bit. Raises `BundleError`, `EngineUnavailableError`.
     """
+    bundle = Bundle.load(where, kind=None)
+    if bundle.manifest.kind != CLASSIFIER:
+        if (engine, precision, members, server, backend) != ("auto", None, None, None, None):
+            raise InputError(
+                f"a bundle of the kind {bundle.manifest.kind} has one engine: leave engine, "
+                "precision, members, server and backend out"
+            )
+        return OpenReader(bundle, find_kind(bundle).open(bundle, threads))
+    return _open_classifier(bundle, engine, precision, members, threads, server, backend)
+
+
+def open_classifier(
+    where: str | Path | OpenBundle = DEMO_NAME, backend: Backend | None = None
+) -> OpenBundle:
+    """Open what carries an exam; raises `BundleError` for a bundle of another kind."""
+    if isinstance(where, OpenBundle):
+        return where
     bundle = Bundle.load(where)
+    return _open_classifier(bundle, "auto", None, None, 0, None, backend)
+
+
+def _open_classifier(
+    bundle: Bundle,
+    engine: str,
+    precision: str | None,
+    members: int | None,
+    threads: int,
+    server: Server | None,
+    backend: Backend | None,
+) -> OpenBundle:
     if backend is None:
         streams = 1 if threads == 1 else STREAMS
         wanted = (engine, precision, members, threads)
@@ -153,3 +246,13 @@ def wrap_network(
         card={"intended_use": intended_use},
     )
     return OpenBundle(Bundle(Path(), manifest, calibration or Calibration()), backend)
+
+
+def _check_region(region: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    region = np.asarray(region)
+    if region.ndim != 2 or region.dtype != np.uint8 or min(region.shape) < 1:
+        raise InputError(
+            f"a picture must be (H, W) uint8, found {region.shape} {region.dtype}: give the "
+            "ultrasound region in grey, 0 to 255"
+        )
+    return region

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from neurosono.bundles import OpenBundle, open_bundle
+from neurosono.bundles import OpenBundle, open_classifier
 from neurosono.engine.backends import Ahead, Backend
 from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, take_scale
@@ -59,7 +59,7 @@ def judge(
     sampler = Sampler(None if rate_hz is not None and every == 1 else every, rate_hz)
     check_scale(mm_per_px)
     pictures, named = open_pictures(source, pictures_hz)
-    opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, backend=backend)
+    opened = open_classifier(bundle, backend)
     if backend is not None and opened.backend is not backend:
         opened = OpenBundle(opened.bundle, backend, opened.gate)
     intake = Intake(

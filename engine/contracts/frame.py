@@ -45,6 +45,10 @@ class ScaleSource(StrEnum):
     """From the file's own header."""
     USER = "user"
     """From `--mm-per-px`, or `mm_per_px` in a program."""
+    OPENIGTLINK = "openigtlink"
+    """From the matrix that came with the picture."""
+    RULER = "ruler"
+    """Read from the ruler that the scanner draws beside the picture."""
 
 
 class Scaled(Struct, frozen=True, kw_only=True):
@@ -52,10 +56,18 @@ class Scaled(Struct, frozen=True, kw_only=True):
 
     `mm_per_px` is the side of a pixel of the source's own picture, before anything was cropped or
     scaled, in millimetres of the patient; it and `mm_per_px_from` are None together.
+    `told_mm_per_px` is every scale that was told, by who told it: where none is used all the same,
+    they contradict each other, and the user must choose.
     """
 
     mm_per_px: float | None = None
     mm_per_px_from: ScaleSource | None = None
+    told_mm_per_px: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether scales were told and none is used."""
+        return self.mm_per_px is None and bool(self.told_mm_per_px)
 
 
 def take_scale(mm_per_px: float | None) -> Scaled:
@@ -83,12 +95,14 @@ class Frame(Stamped, frozen=True):
 
     `pixels` is `(size, size)` uint8 grey, 0 to 255, made by `engine.preprocess`; None exactly where
     `skip_reason` says that the frame adds no evidence, for then no pixel needs to travel.
-    `stage_ms` holds the milliseconds of each stage passed so far.
+    `stage_ms` holds the milliseconds of each stage passed so far. `region_px` is where the region
+    stands in the source's own picture, `x, y, w, h`.
     """
 
     pixels: NDArray[np.uint8] | None
     skip_reason: SkipReason | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
+    region_px: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if (self.pixels is None) == (self.skip_reason is None):

@@ -19,6 +19,9 @@ from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 SCHEMA = "neurosono-bundle/1"
 
+CLASSIFIER, STRUCTURES = "classifier", "structures"
+"""Kinds of bundles: what tells classes of an exam apart, and what finds planes and structures."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -48,7 +51,8 @@ class Manifest:
     `card` is the model card's free part: training data and its digest, recipe, metrics with
     intervals, intended use, limits. `gate` is the network that says which frames are a fetal head
     or spine at all; None: every frame is judged. `familiarity` says which frames are like those
-    that the members were trained on; None: nobody asks.
+    that the members were trained on; None: nobody asks. `kind` says what the bundle gives
+    (`engine.kinds`); `labels` are what it tells apart.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Manifest:
     card: dict[str, Any] = field(default_factory=dict)
     gate: GateEntry | None = None
     familiarity: FamiliarityEntry | None = None
+    kind: str = CLASSIFIER
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -90,6 +95,8 @@ class Manifest:
         for name in ("gate", "familiarity"):  # what a bundle lacks has no key, so that bundles
             if said[name] is None:  # made before there was such a thing keep their digest
                 del said[name]
+        if self.kind == CLASSIFIER:
+            del said["kind"]
         return {"schema": SCHEMA, "name": said.pop("name"), "notice": NOTICE, **said}
 
     @classmethod

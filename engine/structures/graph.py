@@ -15,6 +15,17 @@ from neurosono.engine.structures.reading import Reading, read_answer
 INPUT = "grey"
 
 
+LEVEL_MEAN, LEVEL_STD = 40.0, 50.0
+"""By which the graph itself normalises grey levels: about those of letterboxed pictures; the exact
+numbers do not matter."""
+
+
+def preprocessing_of(size_px: int) -> PreprocessingSpec:
+    """Return how a region becomes the network's square: letterboxed, whatever its shape."""
+    mean, std = LEVEL_MEAN / 255, LEVEL_STD / 255
+    return PreprocessingSpec(size_px, resize_px=size_px, mean=(mean,) * 3, std=(std,) * 3)
+
+
 class StructuresGraph:
     """A compiled graph; raises `BundleError` where the file is none of ours."""
 
@@ -36,7 +47,7 @@ class StructuresGraph:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} finds no structures: {reason}") from error
-        self._spec = PreprocessingSpec(size_px=self.grid.size_px, resize_px=1024)
+        self.spec = preprocessing_of(self.grid.size_px)
 
     def infer(self, square: NDArray[np.uint8]) -> Answer:
         """Return the answer of an (S, S) uint8 square; raises `InputError`, `EngineFailedError`."""
@@ -57,4 +68,4 @@ class StructuresGraph:
         network's numbers are not finite.
         """
         height, width = pixels.shape[:2]
-        return read_answer(self.infer(preprocess(pixels, self._spec)), height, width, mm_per_px)
+        return read_answer(self.infer(preprocess(pixels, self.spec)), height, width, mm_per_px)

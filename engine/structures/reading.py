@@ -1,7 +1,7 @@
 """One picture's reading: its plane, its structures, its head, and what is measured of them."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,17 @@ class Reading:
         if self.plane != TRANSVENTRICULAR:
             return None
         return next((each.box.h for each in self.boxes if each.label == LV), None)
+
+    def moved(self, dx_px: float, dy_px: float) -> Self:
+        """Return the reading in pixels of a picture in which this one begins at `dx_px, dy_px`."""
+        boxes = tuple(
+            replace(each, box=replace(each.box, cx=each.box.cx + dx_px, cy=each.box.cy + dy_px))
+            for each in self.boxes
+        )
+        head = self.head
+        if head is not None:
+            head = replace(head, cx=head.cx + dx_px, cy=head.cy + dy_px)
+        return replace(self, boxes=boxes, head=head)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reading by its public names; what is not known is None."""

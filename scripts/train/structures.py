@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 structures_app = typer.Typer(
     no_args_is_help=True,
     help="Find planes, structures and heads: `prepare` the data, `run` the training, `build` "
-    "graphs of it, `evaluate` them on patients held out.",
+    "graphs of it, `evaluate` them on patients held out, `ship` them as a bundle.",
 )
 
 CacheArgument = Annotated[Path, typer.Argument(help="What `train structures prepare` made.")]
@@ -138,6 +138,26 @@ def build(
             f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
         )
     write_json_report(json, card)
+
+
+@structures_app.command()
+def ship(
+    folder: RunArgument,
+    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
+    name: Annotated[str, typer.Option(help="By which its readings are named.")] = "structures",
+    precision: Annotated[
+        list[str] | None, typer.Option(help="int8 or f32; may be repeated. [default: int8]")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Make a bundle of a run's built graphs, for `--also` and `neurosono.open_bundle`."""
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.detect.ship import ship as write_bundle
+
+    bundle = write_bundle(folder, out, name, tuple(precision or ("int8",)))
+    digest = bundle.manifest.digest
+    console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
+    write_json_report(json, {"out": str(out), "sha256": digest})
 
 
 @structures_app.command()

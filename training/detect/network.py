@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosono.engine.network import ResidualBlock
+from neurosono.engine.structures.graph import LEVEL_MEAN, LEVEL_STD
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
 STEM = 24
@@ -24,8 +25,6 @@ PYRAMID = 64
 HEAD_MAP = 32
 RARE = 0.01
 """What a class's score is before training: nearly all locations show nothing (Lin et al. 2017)."""
-LEVEL_MEAN, LEVEL_STD = 40.0, 50.0
-"""About those of letterboxed pictures; the exact numbers do not matter."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import ipaddress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import av
 
@@ -37,6 +37,7 @@ class LinkKind(Enum):
     RTSP = "RTSP stream"
     SRT = "SRT stream"
     HTTP = "HTTP stream"
+    IGTL = "OpenIGTLink stream"
     LOOP = "loop"
 
 
@@ -47,6 +48,10 @@ EXAMPLES = {
     LinkKind.RTSP: ("rtsp://192.0.2.7/stream", "a network encoder (RTP inside the connection)"),
     LinkKind.SRT: ("srt://192.0.2.7:9000", "MPEG-TS over SRT, where FFmpeg was built with it"),
     LinkKind.HTTP: ("http://192.0.2.7/video", "MJPEG or MPEG-TS from a web server"),
+    LinkKind.IGTL: (
+        "igtl://192.0.2.7:18944?device=Image_Reference",
+        "a research scanner through PLUS or 3D Slicer (OpenIGTLink)",
+    ),
     LinkKind.LOOP: ("loop:clip.mp4", "a recording, over and over, as a stand-in scanner"),
 }
 """An argument of each kind and what it is; addresses of others are RFC 5737's."""
@@ -59,10 +64,14 @@ _SCHEMES = {
     "srt": LinkKind.SRT,
     "http": LinkKind.HTTP,
     "https": LinkKind.HTTP,
+    "igtl": LinkKind.IGTL,
 }
-_WITH_PORT = {LinkKind.UDP, LinkKind.TCP, LinkKind.SRT}
+_WITH_PORT = {LinkKind.UDP, LinkKind.TCP, LinkKind.SRT, LinkKind.IGTL}
 
 LOOP_PREFIX = "loop:"
+
+_LONGEST_DEVICE = 20
+"""Bytes that OpenIGTLink's header has for it."""
 
 HTTP_DEMUXERS = "mpegts,mpjpeg,mjpeg,flv,matroska,nut,h264,hevc,asf"
 """No playlists: a server must not make us fetch from others, and they lag by whole segments."""
@@ -78,12 +87,13 @@ FRAMED_CODECS = frozenset({"h264", "hevc"})
 
 @dataclass(frozen=True)
 class Link:
-    """What a live argument names: a kind, and where."""
+    """What a live argument names: a kind, and where; of OpenIGTLink also which `device`, or any."""
 
     kind: LinkKind
     argument: str
     host: str = ""
     port: int = 0
+    device: str = ""
 
 
 def parse_link(argument: str) -> Link:
@@ -122,7 +132,8 @@ def parse_link(argument: str) -> Link:
         )
     if kind is LinkKind.UDP:
         _check_address(host)
-    return Link(kind, argument, host, port or 0)
+    device = _parse_query(parts.query, parts.path) if kind is LinkKind.IGTL else ""
+    return Link(kind, argument, host, port or 0, device)
 
 
 def check_srt() -> None:
@@ -148,6 +159,22 @@ def _parse_device(argument: str) -> Link:
     if not path.is_char_device():
         raise SourceError(f"{argument!r} is no capture card; expected one like /dev/video0")
     return Link(LinkKind.DEVICE, argument)
+
+
+def _parse_query(query: str, path: str) -> str:
+    """Return the device that an OpenIGTLink address names, or nothing."""
+    said = parse_qs(query, keep_blank_values=True)
+    if path.strip("/") or set(said) - {"device"} or len(said.get("device", [])) > 1:
+        raise SourceError(
+            "the address of an OpenIGTLink stream is a host, a port and at most ?device=NAME; "
+            f"expected one like {EXAMPLES[LinkKind.IGTL][0]}"
+        )
+    device = said.get("device", [""])[0]
+    if len(device.encode()) > _LONGEST_DEVICE or not device.isascii():
+        raise SourceError(
+            f"an OpenIGTLink device has a name of at most {_LONGEST_DEVICE} ASCII letters"
+        )
+    return device
 
 
 def _check_address(host: str) -> None:

@@ -14,6 +14,7 @@ from neurosono.stream.sources.exam_source import open_source
 from neurosono.stream.sources.live.clock import Jump, LiveClock
 from neurosono.stream.sources.live.device_modes import ModeWish
 from neurosono.stream.sources.live.feed import Feed, FeedInfo, FeedOptions, Shot, StreamFeed, Tally
+from neurosono.stream.sources.live.igtl_feed import IgtlFeed
 from neurosono.stream.sources.live.keeper import Keeper
 from neurosono.stream.sources.live.latest import Latest
 from neurosono.stream.sources.live.links import LOOP_PREFIX, Link, LinkKind, check_srt, parse_link
@@ -33,7 +34,7 @@ MOST_EVENTS = 1000
 RESTART_WITHIN_S = 1.0
 """A sender whose clock falls back to within so much of where it began has begun anew."""
 
-_REACHED = frozenset({LinkKind.TCP, LinkKind.RTSP, LinkKind.SRT, LinkKind.HTTP, LinkKind.DEVICE})
+_REACHED = frozenset(LinkKind) - {LinkKind.UDP, LinkKind.LOOP}
 """What trying again is a burden to. To listen again burdens nobody, and pauses miss what comes."""
 
 
@@ -294,4 +295,5 @@ def open_live(argument: str, *, options: LiveOptions | None = None) -> LiveSourc
     if link.kind is LinkKind.SRT:
         check_srt()
     waits = FeedOptions(options.open_timeout_s, options.read_timeout_s, options.wish)
-    return LiveSource(link, options, lambda tally: StreamFeed(link, waits, tally))
+    connect = IgtlFeed if link.kind is LinkKind.IGTL else StreamFeed
+    return LiveSource(link, options, lambda tally: connect(link, waits, tally))

@@ -8,7 +8,7 @@ from neurosono.engine.structures.scale import choose_scale
 
 def test_without_any_there_is_none_and_nothing_to_choose() -> None:
     scale = choose_scale()
-    assert (scale.mm_per_px, scale.source, scale.contradicts) == (None, None, False)
+    assert (scale.mm_per_px, scale.mm_per_px_from, scale.contradicts) == (None, None, False)
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,13 @@ def test_without_any_there_is_none_and_nothing_to_choose() -> None:
         ({"ruler": 0.15}, "ruler"),
         ({"dicom": 0.15}, "dicom"),
         ({"dicom": 0.15, "ruler": 0.153}, "dicom"),
-        ({"given": 0.15, "dicom": 0.3, "ruler": 0.1}, "given"),
+        ({"user": 0.15, "dicom": 0.3, "ruler": 0.1}, "user"),
     ],
 )
 def test_the_most_trusted_is_used(told: dict[str, float], source: str) -> None:
     scale = choose_scale(**told)
-    assert scale.to_dict() == {"mm_per_px": 0.15, "source": source, "told": told}
+    assert (scale.mm_per_px, scale.mm_per_px_from) == (0.15, source)
+    assert scale.told_mm_per_px == told
     assert not scale.contradicts
 
 
@@ -31,11 +32,11 @@ def test_a_ruler_that_contradicts_dicom_leaves_neither_until_the_user_chooses() 
     scale = choose_scale(**told)
     assert scale.mm_per_px is None
     assert scale.contradicts
-    assert scale.told == told
-    assert choose_scale(given=0.156, **told).mm_per_px == 0.156
+    assert scale.told_mm_per_px == told
+    assert choose_scale(user=0.156, **told).mm_per_px == 0.156
 
 
-@pytest.mark.parametrize("name", ["given", "dicom", "ruler"])
+@pytest.mark.parametrize("name", ["user", "dicom", "ruler"])
 def test_a_scale_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="millimetres per pixel"):
         choose_scale(**{name: 15.0})

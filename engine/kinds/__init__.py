@@ -1,0 +1,72 @@
+"""Kinds of bundles, one file each: what one says of a picture, and what that adds up to.
+
+A kind is a module of this package that defines `KIND`. Of the bundles of one session the first, a
+classifier, carries the exam; the others are its readers: each says something of every frame, and
+has an accumulator of its own.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.frame import Frame, SkipReason
+from neurosono.engine.contracts.manifest import CLASSIFIER, STRUCTURES
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.accumulator import Accumulator
+
+KINDS = (CLASSIFIER, STRUCTURES)
+"""Each is the name of a module of this package."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a reader says of a frame, in plain words and numbers, or why it says nothing.
+
+    Words are of fixed lists, of letters, digits, dots, dashes and underscores: a record takes no
+    others.
+    """
+
+    said: dict[str, Any] | None
+    refusal: SkipReason | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was said by its public names, `used`, and `skip_reason` where it was not."""
+        reason = None if self.refusal is None else str(self.refusal)
+        return {**(self.said or {}), "used": self.refusal is None, "skip_reason": reason}
+
+
+class Reader(Protocol):
+    """An open bundle that reads frames, one after the other."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what runs it: `backend`, `precision` and `members`."""
+
+    def read(self, frame: Frame) -> Heard:
+        """Read a frame with pixels of the bundle's own preprocessing.
+
+        Raises `EngineFailedError` where the network's numbers are not finite.
+        """
+
+
+class Kind(Protocol):
+    """What a kind's module calls `KIND`."""
+
+    def open(self, bundle: Bundle, threads: int) -> Reader:
+        """Open a bundle's network; raises `BundleError`, `EngineUnavailableError`."""
+
+    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
+        """Begin an exam at nothing; its snapshot is in plain words and numbers."""
+
+
+def find_kind(bundle: Bundle) -> Kind:
+    """Return the kind of a bundle; raises `BundleError` where this release knows none such."""
+    name = bundle.manifest.kind
+    if name not in KINDS:
+        raise BundleError(
+            f"bundle {bundle.root} is of the kind {name!r}, this release knows {list(KINDS)}: use "
+            "a newer one"
+        )
+    kind: Kind = import_module(f"{__name__}.{name}").KIND
+    return kind

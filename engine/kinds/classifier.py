@@ -1,0 +1,102 @@
+"""`classifier`: classes of an exam told apart; beside another, with an exam of its own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.codec import describe
+from neurosono.engine.contracts.frame import Frame, SkipReason
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.exam.exam import Exam, average_members, measure_disagreement
+from neurosono.engine.exam.pair import open_exam
+from neurosono.engine.familiarity import Familiarity, open_familiarity
+from neurosono.engine.gate import Gate
+from neurosono.engine.kinds import Heard
+
+
+@dataclass(frozen=True)
+class ClassifierReader:
+    """The open ensemble of a bundle, behind its own gate and its own idea of what is familiar."""
+
+    bundle: Bundle
+    choice: Choice
+    gate: Gate | None
+    familiarity: Familiarity | None
+
+    def describe(self) -> dict[str, Any]:
+        """Return `backend`, `precision` and `members`."""
+        said = self.choice.describe()
+        return {name: said[name] for name in ("backend", "precision", "members")}
+
+    def read(self, frame: Frame) -> Heard:
+        """Judge a frame: calibrated `probabilities` by label, `members`, `disagreement`."""
+        assert frame.pixels is not None, "only frames with pixels are read"
+        if self.gate is not None and (refusal := self.gate.judge(frame.pixels).refusal):
+            return Heard(None, refusal)
+        answer = self.choice.backend.infer(frame.pixels[None])
+        if self.familiarity is not None and self.familiarity.check(answer.features[0]) > 1:
+            return Heard(None, SkipReason.UNFAMILIAR_TO_MODEL)
+        members = answer.probabilities[0]
+        labels = self.bundle.manifest.labels
+        mean = average_members(members, len(labels))
+        calibrated = self.bundle.calibration.calibrate(mean)
+        return Heard(
+            {
+                "probabilities": dict(zip(labels, calibrated.tolist(), strict=True)),
+                "members": members.tolist(),
+                "disagreement": measure_disagreement(members),
+            }
+        )
+
+
+class ClassifierExam:
+    """A classifier's `Exam`, fed with what its reader said of each frame."""
+
+    def __init__(self, exam: Exam) -> None:
+        self._exam = exam
+
+    def update(self, seen: ReaderResult) -> None:
+        """Add a frame, or count why it adds nothing."""
+        if seen.skip_reason is not None:
+            self._exam.skip(seen.skip_reason)
+        elif seen.said is not None:
+            self._exam.update(np.asarray(seen.said["members"], dtype=np.float32))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the exam in plain words and numbers; classes by label."""
+        found = self._exam.snapshot()
+
+        def name(values: NDArray[Any]) -> dict[str, float] | None:
+            known = np.isfinite(values).all()
+            return dict(zip(self._exam.labels, values.tolist(), strict=True)) if known else None
+
+        said: dict[str, Any] = describe(found, name)
+        skipped = said.pop("skipped")
+        used = said.pop("used")
+        frames = {"sampled": used + sum(skipped.values()), "used": used, "skipped": skipped}
+        return {"frames": frames, **said, "prediction_set": said.pop("set")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that `take_up` needs, exactly."""
+        return self._exam.to_json()
+
+    def take_up(self, found: dict[str, Any]) -> None:
+        """Go on where `to_json` was said; raises `InputError` where it is not whole."""
+        self._exam.take_up(found)
+
+
+class _Classifier:
+    def open(self, bundle: Bundle, threads: int) -> ClassifierReader:
+        choice = open_engine(bundle, threads=threads)
+        return ClassifierReader(bundle, choice, Gate.open(bundle), open_familiarity(bundle))
+
+    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
+        return ClassifierExam(open_exam(bundle))
+
+
+KIND = _Classifier()

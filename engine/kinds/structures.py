@@ -1,0 +1,82 @@
+"""`structures`: planes, structures and the head, found by one network in each picture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.frame import Frame
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.kinds import Heard
+from neurosono.engine.structures.exam import StructuresExam
+from neurosono.engine.structures.graph import StructuresGraph
+from neurosono.engine.structures.names import STRUCTURES
+from neurosono.engine.structures.reading import Reading, read_answer
+
+BACKEND = "openvino"
+_DECIMALS = 3
+"""Of a pixel, a millimetre, a score: far below what any of them can mean."""
+
+
+@dataclass(frozen=True)
+class StructuresReader:
+    """The open network of a bundle."""
+
+    graph: StructuresGraph
+    entry: EngineEntry
+
+    def describe(self) -> dict[str, Any]:
+        """Return `backend`, `precision` and `members`."""
+        return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
+
+    def read(self, frame: Frame) -> Heard:
+        """Read a frame; places are in pixels of the source's own picture."""
+        assert frame.pixels is not None, "only frames with pixels are read"
+        x, y, w, h = frame.region_px or (0, 0, *frame.pixels.shape[::-1])
+        reading = read_answer(self.graph.infer(frame.pixels), h, w, frame.mm_per_px)
+        return Heard(_describe(reading.moved(x, y)))
+
+
+class _Structures:
+    def open(self, bundle: Bundle, threads: int) -> StructuresReader:
+        entry = bundle.engine(BACKEND, None, None)
+        path = next((file.path for file in entry.files if file.path.endswith(".xml")), None)
+        if path is None or bundle.manifest.labels != STRUCTURES:
+            raise BundleError(
+                f"bundle {bundle.root} is not what this release reads structures with: make it "
+                "anew with `neurosono train structures ship`"
+            )
+        graph = StructuresGraph(bundle.root / path, threads)
+        if graph.spec != bundle.manifest.preprocessing:
+            raise BundleError(
+                f"{path} takes pictures as {graph.spec.to_json()}, but the manifest says "
+                f"{bundle.manifest.preprocessing.to_json()}: make the bundle anew with "
+                "`neurosono train structures ship`"
+            )
+        return StructuresReader(graph, entry)
+
+    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
+        del bundle
+        return StructuresExam()
+
+
+KIND = _Structures()
+
+
+def _describe(reading: Reading) -> dict[str, Any]:
+    """Return a reading in words that a record takes: where an age's formula is cited, it is not."""
+    said = reading.to_dict()
+    if said["age"] is not None:
+        said["age"] = {name: said["age"][name] for name in ("weeks", "two_sd_weeks")}
+    rounded: dict[str, Any] = _round(said)
+    return rounded
+
+
+def _round(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _round(each) for name, each in found.items()}
+    if isinstance(found, list):
+        return [_round(each) for each in found]
+    return round(found, _DECIMALS) if isinstance(found, float) else found

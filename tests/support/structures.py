@@ -1,0 +1,100 @@
+"""A structures bundle whose network is written down instead of trained: the head is what is bright.
+
+On a dark picture it says "no head"; on any other the trans-ventricular plane, one ventricle in its
+middle and the rest of what that plane must hold beside it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as op
+
+from neurosono.engine.bundle import file_of, write_manifest
+from neurosono.engine.contracts.manifest import STRUCTURES as KIND
+from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
+from neurosono.engine.structures.answer import MAP_STRIDE_PX, OUTPUTS, STRIDES_PX, Grid
+from neurosono.engine.structures.graph import INPUT, preprocessing_of
+from neurosono.engine.structures.names import (
+    CSP,
+    FALX,
+    LV,
+    NO_HEAD,
+    PLANES,
+    PLEXUS,
+    STRUCTURES,
+    TRANSVENTRICULAR,
+)
+
+SIZE_PX = 96
+BRIGHT = 80.0
+DARK_MEAN = 8.0
+SURE = 0.9
+LV_SIDES = (2.0, 1.0, 2.0, 1.0)
+"""In strides of 16 px: the ventricle is 64 by 32 px of the input."""
+
+
+def make_structures_bundle(root: Path, name: str = "structures", size_px: int = SIZE_PX) -> Path:
+    """Write the bundle; returns `root`."""
+    folder = "engines/openvino-f32"
+    (root / folder).mkdir(parents=True)
+    ov.save_model(make_graph(size_px), root / folder / "model.xml", compress_to_fp16=False)
+    files = tuple(file_of(root, f"{folder}/model.{suffix}") for suffix in ("xml", "bin"))
+    manifest = Manifest(
+        kind=KIND,
+        name=name,
+        labels=STRUCTURES,
+        preprocessing=preprocessing_of(size_px),
+        members=(Member("00", 1.0),),
+        engines=(EngineEntry("openvino", "f32", 1, files),),
+        card={"intended_use": "tests"},
+    )
+    write_manifest(root, manifest)
+    return root
+
+
+def make_graph(size_px: int) -> ov.Model:
+    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out."""
+    grid = Grid(size_px)
+    places, _ = grid.locations()
+    grey = op.parameter([1, 1, size_px, size_px], np.uint8, name=INPUT)
+    levels = op.convert(grey, np.float32)
+    stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
+    cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
+    head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
+    is_dark = op.less(op.reduce_mean(levels, [1, 2, 3], keep_dims=False), np.float32(DARK_MEAN))
+    planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
+    classes = op.multiply(
+        np.asarray(_classes(grid, places)), op.select(is_dark, np.float32([0]), np.float32([1]))
+    )
+    count = len(places)
+    sides = np.tile(np.float32(LV_SIDES), (1, count, 1))
+    turns = np.tile(np.float32([1, 0]), (1, count, 1))
+    said = (classes, np.ones((1, count), np.float32), sides, turns, planes, head)
+    results = []
+    for name, each in zip(OUTPUTS, said, strict=True):
+        node = op.constant(each) if isinstance(each, np.ndarray) else each
+        output = op.convert(node, np.float32).output(0)
+        output.get_tensor().set_names({name})
+        results.append(output)
+    model = ov.Model(results, [grey], "structures")
+    model.inputs[0].get_tensor().set_names({INPUT})
+    return model
+
+
+def _plane(name: str) -> np.ndarray:
+    planes = np.full((1, len(PLANES)), 0.02, np.float32)
+    planes[0, PLANES.index(name)] = 1 - 0.02 * (len(PLANES) - 1)
+    return planes
+
+
+def _classes(grid: Grid, places: np.ndarray) -> np.ndarray:
+    """Return (1, N, C): one structure each at the cell of the middle level nearest to its place."""
+    classes = np.zeros((1, len(places), len(STRUCTURES)), np.float32)
+    level = slice(grid.counts[0], grid.counts[0] + grid.counts[1])
+    middle = grid.size_px / 2
+    assert STRIDES_PX[1] == 16
+    for label, dx in ((LV, 0), (PLEXUS, 0), (CSP, -16), (FALX, 16)):
+        away = np.hypot(*(places[level] - [middle + dx, middle]).T)
+        classes[0, grid.counts[0] + int(np.argmin(away)), STRUCTURES.index(label)] = SURE
+    return classes
