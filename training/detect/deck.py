@@ -34,6 +34,7 @@ class Deck:
     """Deals rows of `data` among `rows`."""
 
     def __init__(self, data: DetectData, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
         kinds = np.array([kind_of(data.rows[row]) for row in rows])
         self._kinds = {name: rows[kinds == name] for name in SHARES if (kinds == name).any()}
         self._weights = {name: _weigh(data, found) for name, found in self._kinds.items()}

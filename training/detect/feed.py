@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.structures.answer import Grid
+from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
@@ -26,22 +27,36 @@ class Feed:
     """Draws batches in order; with `workers` threads, one batch ahead."""
 
     def __init__(
-        self, data: DetectData, deck: Deck, recipe: DetectRecipe, pool: ThreadPoolExecutor | None
+        self,
+        data: DetectData,
+        deck: Deck,
+        recipe: DetectRecipe,
+        heads: dict[int, Ellipse],
+        pool: ThreadPoolExecutor | None,
     ) -> None:
         self._data, self._deck, self._recipe, self._pool = data, deck, recipe, pool
+        self._heads = heads
         self._ahead: dict[int, list[Future[View]]] = {}
 
     @classmethod
     @contextmanager
     def opened(
-        cls, data: DetectData, deck: Deck, recipe: DetectRecipe, workers: int
+        cls,
+        data: DetectData,
+        deck: Deck,
+        recipe: DetectRecipe,
+        workers: int,
+        heads: dict[int, Ellipse] | None = None,
     ) -> Iterator[Self]:
-        """Give a feed whose threads end with it; without workers it draws when it is asked."""
+        """Give a feed whose threads end with it; without workers it draws when it is asked.
+
+        `heads` are those that may be looked at more closely, by their pictures' rows.
+        """
         if not workers:
-            yield cls(data, deck, recipe, None)
+            yield cls(data, deck, recipe, heads or {}, None)
             return
         with ThreadPoolExecutor(workers) as pool:
-            yield cls(data, deck, recipe, pool)
+            yield cls(data, deck, recipe, heads or {}, pool)
 
     def take(self, step: int) -> tuple[NDArray[np.uint8], list[Targets]]:
         """Return the views (B, S, S) uint8 of a step and what is asked of each."""
@@ -63,6 +78,9 @@ class Feed:
         rng = np.random.default_rng([self._recipe.seed, 31, step, place])
         number = self._deck.deal(rng)
         square = np.array(self._data.frames[number])
-        side = self._recipe.side_px(step, self._data.size_px)
-        view, row = augment(square, self._data.rows[number], rng, Strength(), side)
+        head = None
+        if step >= self._recipe.closer_from and rng.random() < self._recipe.closer:
+            head = self._heads.get(number)
+        side = self._recipe.look_px
+        view, row = augment(square, self._data.rows[number], rng, Strength(), side, head)
         return view, aim(row, Grid(side))

@@ -1,5 +1,6 @@
 """How the detector is trained; help, validation and default at once."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +12,8 @@ from neurosono.engine.structures.answer import Grid
 class DetectRecipe:
     """AdamW with one warm-up and one cosine; weights are averaged over the last steps.
 
-    The first share `small` of the steps sees views of `small_px` a side, which cost half; what is
-    learnt of them holds for the whole size after some hundred steps (Touvron et al. 2019,
-    arXiv 1906.06423). `small` 0 is the whole size throughout.
+    Views are `look_px` a side. The first share `glance` of the steps sees whole pictures; from then
+    on a share `closer` of the views are closer looks at a head, where one is known or was found.
 
     `pictures` are how many views are seen in all; `held_out` is the fold whose patients are only
     judged, None to train on everyone.
@@ -25,8 +25,9 @@ class DetectRecipe:
     weight_decay: float = 0.02
     warmup: float = 0.03
     average: float = 0.995
-    small: float = 0.7
-    small_px: int = 224
+    look_px: int = 192
+    glance: float = 0.3
+    closer: float = 0.75
     clip_norm: float = 10.0
     held_out: int | None = 0
     seed: int = 0
@@ -39,18 +40,19 @@ class DetectRecipe:
             )
         if not 0 < self.warmup < 1 or not 0 <= self.average < 1 or self.learning_rate <= 0:
             raise InputError("warmup and average are shares under 1, the learning rate is over 0")
-        if not 0 <= self.small < 1:
-            raise InputError(f"small is a share of the steps under 1, found {self.small}")
-        Grid(self.small_px)
+        if not 0 <= self.glance <= 1 or not 0 <= self.closer <= 1:
+            raise InputError("glance and closer are shares from 0 to 1")
+        Grid(self.look_px)
 
     @property
     def steps(self) -> int:
         """Return the number of batches."""
         return self.pictures // self.batch
 
-    def side_px(self, step: int, whole_px: int) -> int:
-        """Return the side of the views of a step, of squares of `whole_px`."""
-        return min(self.small_px, whole_px) if step < self.small * self.steps else whole_px
+    @property
+    def closer_from(self) -> int:
+        """Return the first step that sees closer looks."""
+        return math.ceil(self.glance * self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """Return every setting."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.feed import Feed
+from neurosono.training.detect.heads import find_heads
 from neurosono.training.detect.losses import measure_losses, weigh
 from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
@@ -35,10 +38,20 @@ class History:
     lines: list[dict[str, float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a part of a batch teaches: the slope of each parameter, and each loss."""
+
+    slopes: tuple[Tensor, ...]
+    losses: dict[str, float]
+
+
 class DetectTrainer:
-    """One training; deterministic for a thread count.
+    """One training; deterministic for a number of parts.
 
     Every view follows from the recipe's seed and the step, so a checkpoint needs no random state.
+    A batch is learnt from in `parts` side by side, a thread each: they meet once a step, where
+    threads that share a layer wait for each other in every layer on a busy machine.
     """
 
     def __init__(
@@ -59,6 +72,7 @@ class DetectTrainer:
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
         self.history = History()
+        self.heads: dict[int, Ellipse] = {}
         self.done = 0
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
@@ -74,8 +88,14 @@ class DetectTrainer:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
         self.network.train()
         recipe, end = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        with Feed.opened(self.data, self.deck, recipe, self._workers) as feed:
-            self._fit(feed, end, watch)
+        while self.done < end:
+            closer = self.done >= recipe.closer_from
+            if closer and not self.heads:
+                self.heads = find_heads(self.averaged(), self.data, self.deck.rows, recipe.look_px)
+            stop = end if closer else min(end, recipe.closer_from)
+            feeding = Feed.opened(self.data, self.deck, recipe, self._workers, self.heads)
+            with feeding as feed:
+                self._fit(feed, stop, watch)
 
     def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
         for at in range(self.done, end):
@@ -106,37 +126,35 @@ class DetectTrainer:
 
     def _look(
         self, network: Detector, at: int, views: NDArray[np.uint8], targets: list[Targets]
-    ) -> tuple[tuple[Tensor, ...], dict[str, float]]:
-        """Return the gradients and losses of a part of a batch."""
+    ) -> Lesson:
         network.seed(self.recipe.seed * 1_000_003 + at)  # what is left out follows from the step
         grey = torch.from_numpy(views).unsqueeze(1).to(self._device).float()
         grey = grey.contiguous(memory_format=torch.channels_last)
-        half = torch.autocast(self._device.type, torch.bfloat16)
+        # The cache of narrowed weights is one for all threads, each of which empties it at its end.
+        half = torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False)
         with half if _has_bfloat16(self._device) else nullcontext():
             raw = network.look(grey)
         losses = measure_losses(raw, targets)
-        grads = torch.autograd.grad(weigh(losses), list(network.parameters()))
-        return grads, {name: float(loss.detach()) for name, loss in losses.items()}
+        slopes = torch.autograd.grad(weigh(losses), list(network.parameters()))
+        return Lesson(slopes, {name: float(loss.detach()) for name, loss in losses.items()})
 
     def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
-        """Learn from a batch, its parts side by side; each part normalises by itself."""
+        """Learn from a batch, its parts side by side; each normalises by its own pictures."""
         cuts = np.linspace(0, len(targets), len(self._copies) + 1).astype(int)
-        parts = list(zip(self._copies, cuts[:-1], cuts[1:], strict=True))
-        if len(parts) == 1:
-            found = [self._look(self.network, at, views, targets)]
-        else:
-            found = list(
-                self._pool.map(
-                    lambda p: self._look(p[0], at, views[p[1] : p[2]], targets[p[1] : p[2]]), parts
-                )
-            )
-        for parameter, *grads in zip(
-            self.network.parameters(), *(g for g, _ in found), strict=True
-        ):
-            parameter.grad = torch.stack(grads).mean(0) if len(grads) > 1 else grads[0]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        parts = [slice(first, last) for first, last in pairwise(cuts)]
+
+        def look(network: Detector, part: slice) -> Lesson:
+            return self._look(network, at, views[part], targets[part])
+
+        side_by_side = self._pool.map if len(parts) > 1 else map
+        lessons = list(side_by_side(look, self._copies, parts))
+        parameters = list(self.network.parameters())
+        for parameter, *slopes in zip(parameters, *(each.slopes for each in lessons), strict=True):
+            parameter.grad = torch.stack(slopes).mean(0)
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self._optimiser.step()
-        return {name: float(np.mean([each[name] for _, each in found])) for name in found[0][1]}
+        losses = [each.losses for each in lessons]
+        return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
     def _remember(self, at: int) -> None:
         """Average the weights over the last steps, more slowly the further training is."""
@@ -158,6 +176,7 @@ class DetectTrainer:
             "average": self.average,
             "optimiser": self._optimiser.state_dict(),
             "history": self.history.lines,
+            "heads": {row: list(asdict(head).values()) for row, head in self.heads.items()},
         }
         aside = path.with_suffix(".part")
         torch.save(state, aside)
@@ -181,6 +200,7 @@ class DetectTrainer:
         self.average = state["average"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.history.lines = state["history"]
+        self.heads = {row: Ellipse(*values) for row, values in state["heads"].items()}
         self.done = int(state["done"])
 
 

@@ -225,6 +225,20 @@ def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> 
         np.testing.assert_array_equal(later.take(7)[0], first)
 
 
+def test_parts_side_by_side_learn_as_one_does(data: DetectData) -> None:
+    """The slopes of two halves average to the whole's but for what each normalises by."""
+    recipe = DetectRecipe(pictures=320, batch=16)
+    trainers = [DetectTrainer(data, recipe, parts=parts) for parts in (1, 2, 2)]
+    for trainer in trainers:
+        trainer.fit(12)
+    alone, halves, again = (trainer.averaged().state_dict() for trainer in trainers)
+    for name, value in halves.items():
+        assert torch.equal(value, again[name])
+    first = DetectTrainer(data, recipe).network.state_dict()["stem.0.weight"]
+    moved = [(each["stem.0.weight"] - first).flatten() for each in (alone, halves)]
+    assert float(torch.cosine_similarity(*moved, dim=0)) > 0.8
+
+
 def test_the_first_views_are_small(data: DetectData) -> None:
     deck = Deck(data, np.arange(len(data.rows)))
     recipe = DetectRecipe(pictures=40, batch=4, small=0.5, small_px=64)
