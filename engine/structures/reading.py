@@ -124,7 +124,8 @@ def to_picture(height_px: int, width_px: int, size_px: int) -> NDArray[np.float6
 
 def _after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the affine (2, 3) that does `first`, then `second`."""
-    return second @ np.vstack([first, [0, 0, 1]])
+    both: NDArray[np.float64] = second @ np.vstack([first, [0, 0, 1]])
+    return both
 
 
 def read_answer(

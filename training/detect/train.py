@@ -62,6 +62,10 @@ class DetectTrainer:
         workers: int = 0,
         parts: int = 1,
     ) -> None:
+        if recipe.look_px > data.size_px:
+            raise InputError(
+                f"looks of {recipe.look_px} px are larger than the data's squares of {data.size_px}"
+            )
         self.data, self.recipe = data, recipe
         self._workers = workers
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))

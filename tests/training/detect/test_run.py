@@ -34,7 +34,9 @@ from tests.training.detect.pictures import SIZE_PX, write_drawn_data
 
 pytestmark = pytest.mark.timeout(900)  # half a minute of training, on a busy machine much more
 
-RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9)
+LOOK = {"look_px": SIZE_PX, "closer": 0.0}
+"""The network sees the square itself: one look."""
+RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9, **LOOK)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_the_report_names_every_figure_and_loads_nothing(
 
 def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = DetectRecipe(pictures=96, batch=16)
+    recipe = DetectRecipe(pictures=96, batch=16, **LOOK)
     whole = DetectTrainer(data, recipe)
     whole.fit()
     first = DetectTrainer(data, recipe)
@@ -148,7 +150,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
     assert second.done == whole.done == 6
     for name, value in whole.average.items():
         assert torch.equal(value, second.average[name]), name
-    other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1))
+    other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1, **LOOK))
     with pytest.raises(InputError, match="by another recipe"):
         other.resume(tmp_path / STATE_NAME)
     (tmp_path / "bad.pt").write_bytes(b"nothing")
@@ -158,7 +160,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
 
 def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = DetectRecipe(pictures=2000, batch=2)
+    recipe = DetectRecipe(pictures=2000, batch=2, **LOOK)
     trainer = open_run(data, recipe, tmp_path / "run")
     ticks = iter([0.0, 61.0])
     train(trainer, tmp_path / "run", 1.0, lambda *_: None, clock=lambda: next(ticks))
@@ -209,7 +211,7 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
 
 def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
     deck = Deck(data, np.arange(len(data.rows)))
-    recipe = DetectRecipe(pictures=40, batch=4, seed=5, small=0.5, small_px=64)
+    recipe = DetectRecipe(pictures=40, batch=4, seed=5, look_px=64, glance=0.5, closer=1.0)
     with Feed.opened(data, deck, recipe, 0) as alone, Feed.opened(data, deck, recipe, 3) as helped:
         for step in (0, 1, 2, 7):
             for one, other in zip(alone.take(step), helped.take(step), strict=True):
@@ -227,26 +229,50 @@ def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> 
 
 def test_parts_side_by_side_learn_as_one_does(data: DetectData) -> None:
     """The slopes of two halves average to the whole's but for what each normalises by."""
-    recipe = DetectRecipe(pictures=320, batch=16)
+    recipe = DetectRecipe(pictures=320, batch=16, **LOOK)
     trainers = [DetectTrainer(data, recipe, parts=parts) for parts in (1, 2, 2)]
+    slopes = []
     for trainer in trainers:
+        trainer.fit(1)
+        grads = [each.grad for each in trainer.network.parameters() if each.grad is not None]
+        slopes.append(torch.cat([each.flatten() for each in grads]))
         trainer.fit(12)
-    alone, halves, again = (trainer.averaged().state_dict() for trainer in trainers)
+    assert float(torch.cosine_similarity(slopes[0], slopes[1], dim=0)) > 0.9
+    halves, again = (trainer.averaged().state_dict() for trainer in trainers[1:])
     for name, value in halves.items():
         assert torch.equal(value, again[name])
-    first = DetectTrainer(data, recipe).network.state_dict()["stem.0.weight"]
-    moved = [(each["stem.0.weight"] - first).flatten() for each in (alone, halves)]
-    assert float(torch.cosine_similarity(*moved, dim=0)) > 0.8
 
 
-def test_the_first_views_are_small(data: DetectData) -> None:
+def test_closer_looks_come_after_the_glances(data: DetectData) -> None:
+    """From half-way on heads lie level, at one size; what has no head there is seen whole."""
     deck = Deck(data, np.arange(len(data.rows)))
-    recipe = DetectRecipe(pictures=40, batch=4, small=0.5, small_px=64)
-    with Feed.opened(data, deck, recipe, 0) as feed:
-        sides = [feed.take(step)[0].shape[1] for step in range(10)]
-    assert sides == [64] * 5 + [SIZE_PX] * 5
-    with pytest.raises(InputError, match="small"):
-        DetectRecipe(small=1.0)
+    recipe = DetectRecipe(pictures=80, batch=8, look_px=64, glance=0.5, closer=1.0)
+    heads = {k: row.head for k, row in enumerate(data.rows) if row.head}
+    with Feed.opened(data, deck, recipe, 0, heads) as feed:
+        shares = [
+            [float((each.head > 0.5).mean()) for each in feed.take(step)[1] if each.head.any()]
+            for step in range(10)
+        ]
+    spread = [np.std(np.concatenate(some)) for some in (shares[:5], shares[5:])]
+    assert spread[1] < 0.6 * spread[0]
+    with pytest.raises(InputError, match="closer"):
+        DetectRecipe(closer=1.5)
+    with pytest.raises(InputError, match="larger"):
+        DetectTrainer(data, DetectRecipe(look_px=SIZE_PX + 32))
+
+
+def test_heads_that_nobody_marked_are_looked_for(data: DetectData, tmp_path: Path) -> None:
+    recipe = DetectRecipe(pictures=48, batch=8, look_px=64, glance=0.5, closer=1.0)
+    trainer = DetectTrainer(data, recipe)
+    trainer.fit(3)
+    assert not trainer.heads
+    trainer.fit(5)
+    marked = {int(k) for k in trainer.deck.rows if data.rows[k].head}
+    assert marked <= set(trainer.heads)
+    trainer.save(tmp_path / STATE_NAME)
+    again = DetectTrainer(data, recipe)
+    again.resume(tmp_path / STATE_NAME)
+    assert again.heads == trainer.heads
 
 
 def test_held_out_patients_are_never_dealt(data: DetectData) -> None:
