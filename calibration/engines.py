@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from neurosono.calibration.parity import compare, describe_limits, measure_cost
-from neurosono.calibration.quantise import draw_rows, quantise
+from neurosono.calibration.quantise import draw_rows
 from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.build import enter_engine
+from neurosono.engine.builders.openvino import convert, quantise
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.cache import Cache
@@ -39,7 +40,8 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     draw = draw_rows(cache)
     ensemble = load_ensemble(bundle)
     reference = judge(TorchBackend(ensemble), cache, draw.check, fold=-1, salt="")
-    model = quantise(ensemble, np.asarray(cache.frames[draw.quantise]))
+    frames = np.asarray(cache.frames[draw.quantise])
+    model = quantise(convert(ensemble, frames.shape[-1]), frames)
     try:
         (bundle.root / INT8_FOLDER).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:

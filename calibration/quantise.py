@@ -1,16 +1,12 @@
-"""An int8 engine for OpenVINO: NNCF's post-training quantisation on frames drawn by patient."""
+"""Which patients' frames set an int8 engine's ranges, and which tell what it cost."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
-from neurosono.engine.backends.openvino import INPUT, convert
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.network import Ensemble
 
 FRAMES = 600
 """Frames that set the ranges of activations. On the demo bundle the largest change of probability
@@ -51,31 +47,3 @@ def draw_rows(cache: Cache, frames: int = FRAMES, seed: int = 0) -> Draw:
 
 def _some(rows: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.permutation(rows)[:count]
-
-
-def quantise(ensemble: Ensemble, frames: NDArray[np.uint8]) -> ov.Model:
-    """Return the ensemble as an int8 OpenVINO graph; `frames` (N, S, S) uint8 set the ranges.
-
-    The mixed preset: weights symmetric, activations asymmetric where they have a sign. Ranges hold
-    the smallest and largest value seen, and biases are corrected layer by layer: on the demo bundle
-    the mean change of probability is 0.002 so, and 0.005 with NNCF's defaults, which clip outliers
-    and correct all biases at once.
-    """
-    import nncf
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-
-    nncf.set_log_level(logging.ERROR)
-    model = convert(ensemble, frames.shape[-1])
-    pictures = [np.ascontiguousarray(frame)[None, None] for frame in frames]
-    return nncf.quantize(
-        model,
-        nncf.Dataset(pictures, lambda picture: {INPUT: picture}),
-        preset=nncf.QuantizationPreset.MIXED,
-        target_device=nncf.TargetDevice.CPU,
-        subset_size=len(pictures),
-        fast_bias_correction=False,
-        advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
-        ),
-    )

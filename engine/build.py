@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.backends import Inference, name_precision
-from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, convert, save
+from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.builders import Built
+from neurosono.engine.builders.openvino import convert
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.contracts.errors import EngineUnavailableError, InputError, OutputError
 from neurosono.engine.contracts.manifest import EngineEntry

@@ -4,7 +4,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -98,13 +98,15 @@ def live(
     threads: int = 0,
     server: Server | None = None,
     student: str | Path | None = None,
+    also: Sequence[str | Path] = (),
 ) -> LiveResults:
     """Follow a scanner: an iterator over what a live session shows, for as long as it is kept.
 
     `source` is what `neurosono live` takes: `/dev/video0`, `udp://…`, `rtsp://…`, or a stand-in
     such as `loop:phantom:normal?seed=5`. It runs on the three processes of `neurosono live`, which
     are started again when they fail; nobody waits for a picture, and the newest wins. Nothing is
-    recorded or shown but what you make of it. The rest is as in `judge`; `student` judges every
+    recorded or shown but what you make of it. The rest is as in `judge`; `also` names bundles
+    that read the same frames, `student` judges every
     frame, and `bundle` then as many as time allows.
 
     Raises `InputError` where source, bundle or engine can never work: at once, or from the first
@@ -125,6 +127,7 @@ def live(
         threads=threads,
         server=server,
         student=None if student is None else str(student),
+        also=tuple(str(each) for each in also),
     )
     loaded = Bundle.load(options.bundle)
     options.check(loaded)
@@ -143,7 +146,8 @@ class _Door(Record):
     def __init__(self, options: SessionOptions, bundle: Bundle) -> None:
         student = options.load_student(bundle)
         self._manifest = bundle.manifest
-        self._live = Live(options, bundle, Hub(), self, student=student)
+        readers = options.load_readers()
+        self._live = Live(options, bundle, Hub(), self, student=student, readers=readers)
         self._results: deque[Result] = deque()
         self._change = threading.Condition()
         self._newest: Moment | None = None

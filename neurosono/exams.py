@@ -2,23 +2,29 @@
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from neurosono.bundles import OpenBundle, open_classifier
 from neurosono.engine.backends import Ahead, Backend
+from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, take_scale
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.kinds import find_kind
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.pictures import Given, open_pictures
 from neurosono.results import FrameResult
 from neurosono.stream.intake.evidence import EvidenceGate
-from neurosono.stream.intake.intake import Intake
+from neurosono.stream.intake.intake import Intake, Taken
 from neurosono.stream.intake.sampler import Sampler
+from neurosono.stream.judge.reader import THREADS, read
 from neurosono.stream.judge.worker import Worker
 from neurosono.stream.pictures.region import parse_region
 from neurosono.stream.screen.follow import Screen
+from neurosono.stream.session.options import name_readers
 
 
 def judge(
@@ -33,6 +39,7 @@ def judge(
     cam_hz: float = 5.0,
     pictures_hz: float = 25.0,
     backend: Backend | None = None,
+    also: Sequence[str | Path] = (),
 ) -> Iterator[tuple[DisplayFrame, FrameResult]]:
     """Judge one exam, picture by picture: yields every sampled picture with its result.
 
@@ -45,7 +52,8 @@ def judge(
     The ultrasound is found on each screen, or is `region`, `x,y,w,h` in pixels; pictures hold it
     alone unless `show_screen`. `mm_per_px` is the side of a screen's pixel in millimetres of the
     patient, 0.01 to 2; it counts before what a DICOM file says, and every result carries whichever
-    there is. At most `cam_hz` results a second carry class maps.
+    there is. At most `cam_hz` results a second carry class maps. `also` names bundles of any kind,
+    such as `structures`, that read the same pictures: each result carries their `readings`.
 
     Nothing is lost and nothing waits for a clock: the results are those of `neurosono replay` on
     the same pixels, to the last bit. The region is first sought in eight pictures, so the first
@@ -62,6 +70,7 @@ def judge(
     opened = open_classifier(bundle, backend)
     if backend is not None and opened.backend is not backend:
         opened = OpenBundle(opened.bundle, backend, opened.gate)
+    beside = name_readers([Bundle.load(each, kind=None) for each in also])
     intake = Intake(
         pictures,
         screen=screen,
@@ -71,24 +80,50 @@ def judge(
         stream_id=uuid.uuid4().hex,
         show_screen=show_screen,
         scale=take_scale(mm_per_px),
+        readers={name: each.manifest.preprocessing for name, each in beside.items()},
     )
-    return _judge(intake, opened, opened.begin_exam(cam_hz), ahead=named)
+    readings = Readings(beside)
+    return _judge(intake, opened, opened.begin_exam(cam_hz), readings, ahead=named)
+
+
+class Readings:
+    """The bundles that read beside the first, open in this process, each with its own exam."""
+
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        kinds = {name: find_kind(each) for name, each in bundles.items()}
+        self._readers = {name: kinds[name].open(each, THREADS) for name, each in bundles.items()}
+        self._exams = {name: kinds[name].begin(each) for name, each in bundles.items()}
+
+    def read(self, frames: Mapping[str, Frame]) -> dict[str, ReaderResult]:
+        """Read a frame, prepared for each."""
+        found = {name: read(self._readers[name], name, each) for name, each in frames.items()}
+        for name, each in found.items():
+            self._exams[name].update(each)
+        return found
+
+    @property
+    def exams(self) -> dict[str, Any]:
+        """What the frames so far add up to, in each kind's own words."""
+        return {name: exam.snapshot() for name, exam in self._exams.items()}
 
 
 def _judge(
-    intake: Intake, opened: OpenBundle, worker: Worker, *, ahead: bool
+    intake: Intake, opened: OpenBundle, worker: Worker, readings: Readings, *, ahead: bool
 ) -> Iterator[tuple[DisplayFrame, FrameResult]]:
     backend = opened.backend if ahead and isinstance(opened.backend, Ahead) else None
-    for picture, frame in _read_ahead(intake, backend, worker.lets_pass):
-        yield picture, FrameResult(opened.bundle.manifest, worker.judge(frame))
+    for taken in _read_ahead(intake, backend, worker.lets_pass):
+        assert taken.sampled is not None, "only sampled pictures are read ahead"
+        result = worker.judge(taken.sampled)
+        found = readings.read(taken.read)
+        yield taken.display, FrameResult(opened.bundle.manifest, result, found, readings.exams)
 
 
 def _read_ahead(
     intake: Intake, backend: Ahead | None, is_wanted: Callable[[], bool]
-) -> Iterator[tuple[DisplayFrame, Frame]]:
+) -> Iterator[Taken]:
     """Yield the sampled pictures in order, while the backend works on those that come next."""
     depth = 0 if backend is None else backend.ahead
-    held: deque[tuple[DisplayFrame, Frame]] = deque()
+    held: deque[Taken] = deque()
     broken: SourceBrokenError | None = None
     try:
         for taken in intake.frames():
@@ -96,7 +131,7 @@ def _read_ahead(
                 continue
             if backend is not None and taken.sampled.pixels is not None and is_wanted():
                 backend.begin(taken.sampled.pixels)
-            held.append((taken.display, taken.sampled))
+            held.append(taken)
             if len(held) > depth:
                 yield held.popleft()
     except SourceBrokenError as error:
@@ -110,9 +145,10 @@ def _read_ahead(
         raise broken
 
 
-def _take_begun(backend: Ahead | None, held: deque[tuple[DisplayFrame, Frame]]) -> None:
+def _take_begun(backend: Ahead | None, held: deque[Taken]) -> None:
     """Let go of what was begun, so that the next exam finds the engine free."""
-    for _, frame in held:
-        if backend is not None and frame.pixels is not None:
+    for taken in held:
+        pixels = None if taken.sampled is None else taken.sampled.pixels
+        if backend is not None and pixels is not None:
             with suppress(NeurosonoError, RuntimeError):  # the engine itself may have failed
-                backend.infer(frame.pixels[None])
+                backend.infer(pixels[None])

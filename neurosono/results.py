@@ -1,7 +1,7 @@
 """What a caller gets: a frame's result and the exam so far, by the labels of the bundle."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import DisplayFrame, ScaleSource, SkipReason
 from neurosono.engine.contracts.manifest import Manifest
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.view.summary import describe_exam, name_values
 
@@ -86,11 +87,19 @@ class ExamResult(Mapping[str, float]):
 class FrameResult:
     """What the model says of one frame, and of the exam up to it.
 
-    `manifest` is the bundle's, `raw` the result as it travels and is recorded (`engine.contracts`).
+    `manifest` is the bundle's, `raw` the result as it travels and is recorded (`engine.contracts`),
+    `read` what bundles beside it say of the frame, `exams_read` what that adds up to.
     """
 
     manifest: Manifest
     raw: Result
+    read: Mapping[str, ReaderResult] = field(default_factory=dict)
+    exams_read: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def readings(self) -> dict[str, dict[str, Any]]:
+        """What the bundles beside it say of this frame, as in `frames.jsonl`."""
+        return {name: each.describe() for name, each in self.read.items()}
 
     @property
     def labels(self) -> tuple[str, ...]:

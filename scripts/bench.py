@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 
 def bench(
     source: Annotated[
@@ -39,6 +41,7 @@ def bench(
             help="NAME=VALUE,VALUE, once or more: members, precision, engine, every, threads, size."
         ),
     ] = None,
+    also: options.Also = None,
     record: Annotated[
         bool, typer.Option("--record", help="Also encode and write the overlay.")
     ] = False,
@@ -67,6 +70,7 @@ def bench(
         rounds=rounds,
         floor=floor,
         record=record,
+        also=tuple(also or ()),
     )
     if sweep:
         if compare is not None or budget is not None or html is not None:

@@ -17,6 +17,7 @@ def live(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     bundle: options.Bundle = "demo",
     student: options.Student = None,
+    also: options.Also = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
     ] = 0,

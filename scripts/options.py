@@ -50,6 +50,13 @@ Student = Annotated[
         "as many as time allows (replay without --realtime: all of them)."
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A bundle of any kind that reads the same frames beside the first, such as "
+        "`structures`; may be repeated."
+    ),
+]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (
@@ -62,6 +69,7 @@ def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
+    picked["also"] = tuple(given["also"] or ())
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 
 

@@ -18,6 +18,7 @@ def replay(
     out: Annotated[Path, typer.Option(help="Folder for exam.json, frames.jsonl, overlay.mp4.")],
     bundle: options.Bundle = "demo",
     student: options.Student = None,
+    also: options.Also = None,
     every: options.Every = None,
     fps: options.Fps = None,
     realtime: Annotated[

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return every value, as it is saved with the bundle."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return asdict(self)
 
     @classmethod
     def meanings(cls) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -14,66 +14,7 @@ from neurosono.engine.backends import OUTPUTS as OUTPUTS
 from neurosono.engine.backends import Inference, check_pictures, name_precision
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
-if TYPE_CHECKING:
-    from neurosono.engine.network import Ensemble
-
 MODEL_NAME = "model.xml"
-
-
-def convert(ensemble: "Ensemble", size_px: int) -> ov.Model:
-    """Trace an ensemble into one OpenVINO graph for batches of 1; needs torch, at build time only.
-
-    Input `grey` (1, 1, size_px, size_px) uint8; outputs as `engine.backends.Inference`. Members are
-    traced one by one and joined behind one normalisation: 37 at once take torch and OpenVINO
-    many times as long.
-    """
-    import torch
-
-    from neurosono.engine.network import answer
-
-    class Normalisation(torch.nn.Module):
-        def forward(self, grey: torch.Tensor) -> torch.Tensor:
-            return ensemble.normalise(grey)
-
-    class Answer(torch.nn.Module):
-        def __init__(self, member: torch.nn.Module) -> None:
-            super().__init__()
-            self.member = member
-
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            return answer(self.member, x)
-
-    def trace(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
-        with torch.no_grad():
-            traced = ov.convert_model(torch.export.export(module.eval(), (example,)))
-        traced.reshape(list(example.shape))
-        return traced
-
-    grey = torch.zeros((1, 1, size_px, size_px), dtype=torch.uint8)
-    first = trace(Normalisation(), grey)
-    members = [
-        trace(Answer(member), ensemble.normalise(grey)) for member in ensemble.eval().members
-    ]
-    model = _join(first, members)
-    model.inputs[0].get_tensor().set_names({INPUT})
-    return model
-
-
-def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
-    """Feed every member from `first`, and stack their answers: one Concat an output."""
-    normalised = first.output(0).get_node().input_value(0)
-    for number, member in enumerate(members):
-        for op in member.get_ops():  # traced alike, and NNCF tells operations apart by name alone
-            op.set_friendly_name(f"member_{number:02d}/{op.get_friendly_name()}")
-        for reader in member.input(0).get_target_inputs():
-            reader.replace_source_output(normalised)
-    results = []
-    for index, name in enumerate(OUTPUTS):
-        parts = [member.output(index).get_node().input_value(0) for member in members]
-        stacked = ov.opset13.concat(parts, 1).output(0)
-        stacked.get_tensor().set_names({name})
-        results.append(stacked)
-    return ov.Model(results, first.get_parameters(), "ensemble")
 
 
 def save(model: ov.Model, folder: Path, precision: str) -> None:

@@ -1,12 +1,13 @@
 """What makes probabilities mean what they say; fitted by the package `calibration`."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.codec import read_plain, to_plain
 from neurosono.engine.contracts.errors import InputError
 
 SCHEMA = "neurosono-calibration/2"
@@ -241,7 +242,8 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that stands in `calibration.json`."""
-        return {"schema": SCHEMA} | {name: _write(value) for name, value in asdict(self).items()}
+        said: dict[str, Any] = to_plain(self)
+        return {"schema": SCHEMA} | said
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Calibration":
@@ -249,36 +251,16 @@ class Calibration:
         schema = found.get("schema") if isinstance(found, dict) else found
         if schema not in (SCHEMA, FIRST_SCHEMA):
             raise InputError(f"calibration schema must be {SCHEMA}, found {schema!r}")
-        names = {each.name for each in fields(cls)} if schema == SCHEMA else set(FIRST_FIELDS)
-        if set(found) - {"schema"} != names:
-            raise InputError(
-                f"calibration must have {sorted(names)}, found {sorted(set(found) - {'schema'})}"
-            )
-        return cls(**{name: _read_field(name, found[name]) for name in names})
-
-
-def _write(value: Any) -> Any:
-    """Return `value` as JSON reads it back: lists, not tuples."""
-    if isinstance(value, dict):
-        return {name: _write(each) for name, each in value.items()}
-    return [_write(each) for each in value] if isinstance(value, tuple) else value
-
-
-def _read_field(name: str, value: Any) -> Any:
-    try:
-        if name == "exam" and value is not None:
-            bounds = tuple(tuple(map(float, row)) for row in value.get("bounds", ()))
-            biases = tuple(value["biases"])
-            return ExamCalibration(**value | {"biases": biases, "bounds": bounds})
-        if name == "alarm" and value is not None:
-            return Alarm(**value)
-        if name == "operating_points":
-            return tuple(OperatingPoint(**point) for point in value)
-        if name in ("weights", "biases", "class_thresholds"):
-            return tuple(float(each) for each in value)
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"calibration has a {name} that is not readable: {error}") from error
-    return value
+        said = {name: value for name, value in found.items() if name != "schema"}
+        if schema == FIRST_SCHEMA:
+            if said.keys() != FIRST_FIELDS:
+                raise InputError(
+                    f"calibration must have {sorted(FIRST_FIELDS)}, found {sorted(said)}"
+                )
+            said = to_plain(cls()) | said
+        if isinstance(said.get("exam"), dict):  # earlier releases noted neither
+            said["exam"] = {"exams": 0, "bounds": []} | said["exam"]
+        return read_plain("calibration", said, cls)
 
 
 def _soften(logits: NDArray[np.float64]) -> NDArray[np.float64]:

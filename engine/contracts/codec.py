@@ -8,7 +8,7 @@ Never pickle.
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from functools import cache, partial
 from typing import Any, TypeVar, cast
@@ -106,7 +106,7 @@ def to_plain(value: Any) -> Any:
 
 
 def read_plain(what: str, found: Any, kind: type[K]) -> K:
-    """Read what `to_plain` gave of a flat dataclass, its fields and nothing else; `what` is it.
+    """Read what `to_plain` gave of a dataclass, its fields and nothing else; `what` is it.
 
     Raises `InputError` saying what was expected and found.
     """
@@ -115,9 +115,25 @@ def read_plain(what: str, found: Any, kind: type[K]) -> K:
     if names != expected:
         raise InputError(f"{what} must have {expected}, found {names}")
     try:
-        return msgspec.convert(found, kind)
+        made = msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
         raise InputError(f"{what} is not readable: {error}") from error
+    for other in _find_other_names(found, to_plain(made)):
+        raise InputError(f"{what} is not readable: {other}")
+    return made
+
+
+def _find_other_names(found: Any, read: Any, at: str = "$") -> Iterator[str]:
+    """Tell of what lies deeper down what was not there, so that a default was read, or not read."""
+    if isinstance(found, dict):
+        if found.keys() != read.keys():
+            yield f"expected {sorted(read)}, found {sorted(found)} - at `{at}`"
+            return
+        for name, each in found.items():
+            yield from _find_other_names(each, read[name], f"{at}.{name}")
+    elif isinstance(found, list | tuple):
+        for number, (each, other) in enumerate(zip(found, read, strict=True)):
+            yield from _find_other_names(each, other, f"{at}[{number}]")
 
 
 def check_array(what: str, found: Any, dimensions: int, kind: Any) -> None:

@@ -42,6 +42,12 @@ class PreprocessingSpec:
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError("mean and std must be three numbers each, std above zero")
 
+    @property
+    def geometry(self) -> tuple[int, Fit, int | None]:
+        """What of it makes the square; the graph itself normalises."""
+        cropped = self.fit is Fit.CENTER_CROP
+        return self.size_px, self.fit, self.resize_px if cropped else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the manifest's `preprocessing` object."""
         said: dict[str, Any] = to_plain(self)

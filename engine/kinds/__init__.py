@@ -5,6 +5,8 @@ classifier, carries the exam; the others are its readers: each says something of
 has an accumulator of its own.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -15,6 +17,8 @@ from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.manifest import CLASSIFIER, STRUCTURES
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.kinds.told import Told
+from neurosono.engine.structures.exam import StructuresExam
 
 KINDS = (CLASSIFIER, STRUCTURES)
 """Each is the name of a module of this package."""
@@ -59,6 +63,13 @@ class Kind(Protocol):
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
         """Begin an exam at nothing; its snapshot is in plain words and numbers."""
 
+    def tell(self, exam: Mapping[str, Any]) -> Told:
+        """Return such a snapshot as people read it."""
+
+
+RECALLED: dict[str, type[StructuresExam]] = {STRUCTURES: StructuresExam}
+"""Exams that need nothing of their bundle."""
+
 
 def find_kind(bundle: Bundle) -> Kind:
     """Return the kind of a bundle; raises `BundleError` where this release knows none such."""
@@ -68,5 +79,44 @@ def find_kind(bundle: Bundle) -> Kind:
             f"bundle {bundle.root} is of the kind {name!r}, this release knows {list(KINDS)}: use "
             "a newer one"
         )
+    return kind_named(name)
+
+
+def kind_named(name: str) -> Kind:
+    """Return one of `KINDS`."""
     kind: Kind = import_module(f"{__name__}.{name}").KIND
     return kind
+
+
+class Counted:
+    """How many frames were read, and why others were not: what can be told without the bundle."""
+
+    def __init__(self) -> None:
+        self._used, self._skipped = 0, Counter[str]()
+
+    def update(self, seen: ReaderResult, /) -> None:
+        """Count a frame."""
+        if seen.skip_reason is None:
+            self._used += 1
+        else:
+            self._skipped[str(seen.skip_reason)] += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return `frames`."""
+        skipped = dict(self._skipped)
+        sampled = self._used + sum(skipped.values())
+        return {"frames": {"sampled": sampled, "used": self._used, "skipped": skipped}}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts."""
+        return {"used": self._used, "skipped": dict(self._skipped)}
+
+    def take_up(self, found: dict[str, Any], /) -> None:
+        """Go on from the counts."""
+        self._used, self._skipped = int(found["used"]), Counter(found["skipped"])
+
+
+def recall(kind: str) -> Accumulator[ReaderResult]:
+    """Begin an exam of a recorded kind without its bundle."""
+    begin = RECALLED.get(kind)
+    return Counted() if begin is None else begin()

@@ -1,5 +1,6 @@
 """`classifier`: classes of an exam told apart; beside another, with an exam of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,14 @@ from neurosono.engine.choice import Choice, open_engine
 from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.contracts.result import ExamState
 from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.exam.exam import Exam, average_members, measure_disagreement
 from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.engine.kinds import Heard
+from neurosono.engine.kinds.told import Told
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,15 @@ class _Classifier:
 
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
         return ClassifierExam(open_exam(bundle))
+
+    def tell(self, exam: Mapping[str, Any]) -> Told:
+        """Say nothing in figures while the exam says nothing yet, as the first bundle's rows do."""
+        state, probabilities = ExamState(exam["state"]), exam["probabilities"]
+        if probabilities is None or state in (ExamState.COLLECTING, ExamState.UNFAMILIAR):
+            return Told((str(state),))
+        ranked = sorted(probabilities.items(), key=lambda each: -each[1])
+        said = (f"{label} {min(max(p, 0.01), 0.99):.0%}" for label, p in ranked)
+        return Told((f"{state}: {', '.join(said)}",))
 
 
 KIND = _Classifier()

@@ -1,5 +1,6 @@
 """`structures`: planes, structures and the head, found by one network in each picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,12 @@ from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.kinds import Heard
+from neurosono.engine.kinds.told import Told
 from neurosono.engine.structures.exam import StructuresExam
 from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import STRUCTURES
 from neurosono.engine.structures.reading import Reading, read_answer
+from neurosono.engine.structures.words import tell_structures
 
 BACKEND = "openvino"
 _DECIMALS = 3
@@ -60,6 +63,9 @@ class _Structures:
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
         del bundle
         return StructuresExam()
+
+    def tell(self, exam: Mapping[str, Any]) -> Told:
+        return tell_structures(exam)
 
 
 KIND = _Structures()

@@ -56,7 +56,7 @@ class Mark:
         if self.best is not None and score <= self.score:
             return False
         self.score = score
-        self.best = {"stream": seen.stream_id, "seq": seen.seq, "pts_s": round(seen.pts_s, 3)}
+        self.best = {"seq": seen.seq, "pts_s": round(seen.pts_s, 3)}
         return True
 
     def describe(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from neurosono.stream.pictures.picture import Picture, Source
 from neurosono.stream.pictures.region import full_region
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import open_source
-from neurosono.training.gate.data import PHANTOM, GateRow
+from neurosono.training.gate.data import GateRow
+from neurosono.training.squares import PHANTOM
 
 if TYPE_CHECKING:
     from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec

@@ -24,7 +24,9 @@ PATIENT = re.compile(r"(Patient\d+)_|(\d+)_\d*HC")
 """How FETAL_PLANES_DB and HC18 name whose picture it is; of other files each is its own patient."""
 HELD_OUT_ONE_IN = 5
 FIRST_SEED = 9000
-PHANTOM_SECONDS = 6
+PHANTOM_SECONDS = 16
+VIEWS_EACH = 3
+"""Of a generated exam: heads, faces, backbones and what lies beside them look least alike."""
 SIZES_PX = ((800, 600), (1024, 768), (1280, 960))
 
 
@@ -41,9 +43,9 @@ def gather_grounds(folder: Path, phantoms: int) -> Iterator[tuple[Background, bo
             if (ground := _cut(pixels)) is not None:
                 yield ground, is_held_out(_name_patient(file.name))
     for seed in range(phantoms):
-        drawn = _draw_phantom(seed)
-        if drawn is not None and (ground := _cut(drawn)) is not None:
-            yield ground, is_held_out(f"ph{FIRST_SEED + seed}")
+        for drawn in _draw_phantom(seed):
+            if (ground := _cut(drawn)) is not None:
+                yield ground, is_held_out(f"ph{FIRST_SEED + seed}")
 
 
 def is_held_out(patient: str) -> bool:
@@ -70,7 +72,8 @@ def _open_few(file: Path) -> Iterator[NDArray[np.uint8]]:
     yield from later or [first.pixels]
 
 
-def _draw_phantom(seed: int) -> NDArray[np.uint8] | None:
+def _draw_phantom(seed: int) -> list[NDArray[np.uint8]]:
+    """Return screens of one generated exam, of planes as different as it has."""
     label, size = DEFAULT_LABELS[seed % len(DEFAULT_LABELS)], SIZES_PX[seed % len(SIZES_PX)]
     spec = PhantomSpec(
         label,
@@ -80,7 +83,12 @@ def _draw_phantom(seed: int) -> NDArray[np.uint8] | None:
         width_px=size[0],
         height_px=size[1],
     )
-    return next((f.pixels for f in exam_frames(spec) if f.kind == "bmode" and f.index > 1), None)
+    seen: dict[str, NDArray[np.uint8]] = {}
+    for frame in exam_frames(spec):
+        if frame.kind in ("bmode", "nonfetal") and frame.index > 1:
+            seen.setdefault(f"{frame.kind} {frame.plane}", frame.pixels)
+    order = np.random.default_rng(seed).permutation(len(seen))[:VIEWS_EACH]
+    return [list(seen.values())[k] for k in order]
 
 
 def _cut(pixels: NDArray[np.uint8]) -> Background | None:

@@ -17,7 +17,8 @@ from neurosono.stream.phantom.patient import draw_patient, random_stream
 from neurosono.stream.phantom.spec import VENTRICLE_RANGE_MM
 from neurosono.stream.phantom.truth import TrueStructure
 from neurosono.training.detect.data import to_square
-from neurosono.training.detect.rows import PHANTOM, Labelled, Row
+from neurosono.training.detect.rows import Labelled, Row
+from neurosono.training.squares import PHANTOM
 
 Square = NDArray[np.uint8]
 

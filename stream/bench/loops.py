@@ -25,7 +25,13 @@ def run_closed_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
 
     def open_sink(options: ReplayOptions, bundle: Bundle) -> MeasuringSink:
         made.append(
-            MeasuringSink(options.out, bundle.manifest, record=settings.record, period=clip.period)
+            MeasuringSink(
+                options.out,
+                bundle.manifest,
+                record=settings.record,
+                period=clip.period,
+                readers=tuple(options.load_readers()),
+            )
         )
         return made[0]
 

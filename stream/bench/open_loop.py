@@ -164,7 +164,7 @@ def run_open_loop(settings: BenchSettings, clip: BenchClip) -> Trace:
         hub.start()
         stack.callback(hub.stop)
         viewer = stack.enter_context(PageViewer(hub, folder / "pictures"))
-        live = Live(options, bundle, hub, record)
+        live = Live(options, bundle, hub, record, readers=options.load_readers())
 
         def look() -> bool:
             if live.engine:

@@ -33,6 +33,7 @@ class BenchSettings:
     rounds: int = 3
     floor: bool = False
     record: bool = False
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100:
@@ -51,6 +52,7 @@ class BenchSettings:
             members=self.members,
             threads=self.threads,
             cam_hz=self.cam_hz,
+            also=self.also,
         )
 
     def as_in(self, report: Mapping[str, Any]) -> "BenchSettings | None":

@@ -21,8 +21,16 @@ class MeasuringSink(Outputs):
     `period` is that of the source's numbers (see `GlassLog`), 0 where it has none.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, record: bool, period: int) -> None:
-        super().__init__(folder, manifest, video=record)
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        record: bool,
+        period: int,
+        readers: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(folder, manifest, video=record, readers=readers)
         self._usage = UsageReader()
         glass = GlassLog(period) if period else None
         self.trace = Trace(asked_ns=time.monotonic_ns(), glass=glass)

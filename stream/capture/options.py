@@ -29,7 +29,8 @@ class CaptureOptions:
 
     `sources` are recordings, played one after the other, or live the one link. A capture process
     that takes the place of another goes on at its `first_seq` and `first_index`. `strict` and
-    `mixed` are as in `open_source`.
+    `mixed` are as in `open_source`. `readers` are the bundles beside the first, and how each would
+    have its pictures.
     """
 
     sources: tuple[str, ...]
@@ -44,4 +45,5 @@ class CaptureOptions:
     show_screen: bool = False
     first_seq: int = 0
     first_index: int = 0
+    readers: dict[str, PreprocessingSpec] = field(default_factory=dict)
     stream_id: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -83,12 +83,19 @@ def capture(
             Outlet(stack.enter_context(open_socket(context, endpoint, bind=True)), hear)
             for endpoint in (endpoints.frames, endpoints.display)
         )
-        sender = Capture(frames, display, stop, options.pace, options.first_index)
+        readers = {
+            name: Outlet(
+                stack.enter_context(open_socket(context, endpoints.of_reader(name), bind=True)),
+                hear,
+            )
+            for name in options.readers
+        }
+        sender = Capture(frames, display, stop, options.pace, options.first_index, readers)
         if options.pace is Pace.LOSSLESS:
             recording = _open_recording(options, sender)
             _send_all(recording, recording, sender, options, stop)
             return
-        for outlet in (frames, display):
+        for outlet in (frames, display, *readers.values()):
             outlet.send_always(Event("hello"))
         recorded, live = _open_newest(options, sender)
         stack.enter_context(live)
@@ -159,6 +166,8 @@ def _make_intake(source: Source, options: CaptureOptions) -> Intake:
         sampler=Sampler(options.every, options.rate_hz),
         gate=EvidenceGate(realtime=newest_wins),
         spec=options.preprocessing,
+        readers=options.readers,
+        realtime=newest_wins,
         stream_id=options.stream_id,
         show_screen=options.show_screen,
         first_seq=options.first_seq,

@@ -1,26 +1,21 @@
 """Sends what capture makes: frames to the engine, pictures to the display, and counts them."""
 
 import time
-from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from msgspec.structs import replace
 
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, Frame
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.stream.capture.lane import Lane
 from neurosono.stream.capture.options import Pace
 from neurosono.stream.intake.intake import Taken
 from neurosono.stream.processes.channel import POLL_MS, Outlet, await_any
 from neurosono.stream.processes.child import Stop
 from neurosono.stream.processes.wire import Event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-MAX_UNANSWERED = 65536
-"""Sampled frames remembered (without pixels) in case the engine dies before it answers: 18 minutes
-at 60 Hz, far longer than a dead engine goes unnoticed."""
-
 
 ALIVE_EVERY_NS = 200_000_000
 
@@ -39,53 +34,57 @@ class CaptureCounts:
 
 
 class Capture:
-    """Sends what an intake yields: frames to the engine, pictures to the display."""
+    """Sends what an intake yields: frames to the engines, pictures to the display."""
 
     def __init__(
-        self, frames: Outlet, display: Outlet, stop: Stop, pace: Pace, first_index: int = 0
+        self,
+        frames: Outlet,
+        display: Outlet,
+        stop: Stop,
+        pace: Pace,
+        first_index: int = 0,
+        readers: Mapping[str, Outlet] = MappingProxyType({}),
     ) -> None:
-        """`first_index` is that of the first picture which this process may see."""
-        self._frames, self._display = frames, display
+        """`frames` go to the first engine, and to `readers`, by their names, each its own.
+
+        `first_index` is that of the first picture which this process may see.
+        """
+        self._display = display
         self._stop, self._newest_wins = stop, pace.newest_wins
         self._first_index = first_index
-        self._engine_is_off = False
-        self._sent: deque[Frame] = deque(maxlen=MAX_UNANSWERED)
+        self._first = Lane(frames, self._pump, display.send_always, newest_wins=pace.newest_wins)
+        self._readers = {
+            name: Lane(outlet, self._pump, self._tell_unread(name), newest_wins=pace.newest_wins)
+            for name, outlet in readers.items()
+        }
         self._told_ns = 0
         self.counts = CaptureCounts()
         self.tally: Callable[[], Mapping[str, Any]] = dict
         """What the source has to say of what came, beside our own counts."""
 
     def hear(self, event: Event) -> None:
-        """Take what the display process says.
+        """Take what the display process says, of the first engine or of a `reader`.
 
-        `engine-off` stops sending frames to the engine; those that it has not answered, all but
+        `engine-off` stops sending frames to an engine; those that it has not answered, all but
         `answered` from `next_seq` on, go to the display process instead, to be counted there.
-        `engine-on` sends frames to the new engine; `new-exam` goes on to it, in its turn.
+        `engine-on` sends frames to the new engine; `new-exam` goes on to the first, in its turn.
         `recorded` tells that all before `next_seq` are accounted for: they are forgotten here.
         """
+        fields = event.fields
+        lane = self._readers[fields["reader"]] if fields.get("reader") else self._first
         if event.name == "engine-on":
-            self._engine_is_off = False
-            self._sent.clear()
+            lane.turn_on()
         elif event.name == "new-exam":
-            self._frames.send_always(event)
+            self._first.outlet.send_always(event)
         elif event.name == "recorded":
-            while self._sent and self._sent[0].seq < event.fields["next_seq"]:
-                self._sent.popleft()
-        elif event.name == "engine-off" and not self._engine_is_off:
-            self._turn_engine_off(event)
+            lane.forget(fields["next_seq"])
+        elif event.name == "engine-off":
+            lane.turn_off(fields["next_seq"], set(fields["answered"]))
 
     @property
     def unanswered(self) -> int:
         """How many sampled frames are remembered, for nobody has said that they are recorded."""
-        return len(self._sent)
-
-    def _turn_engine_off(self, event: Event) -> None:
-        self._engine_is_off = True
-        self._frames.forget_frames()  # or the next engine would judge what is counted here
-        answered, next_seq = set(event.fields["answered"]), event.fields["next_seq"]
-        for frame in self._sent:
-            if frame.seq >= next_seq and frame.seq not in answered:
-                self._display.send_always(frame)
+        return self._first.unanswered
 
     def send(self, taken: Taken) -> None:
         """Pass one picture on; it carries how long its frame took to `send`."""
@@ -96,8 +95,10 @@ class Capture:
         stage_ms = dict(taken.display.stage_ms)
         if taken.sampled is not None:
             self.counts.sampled += 1
-            self._send_frame(taken.sampled)
+            self._first.send(taken.sampled)
             stage_ms["send"] = (time.monotonic_ns() - begun_ns) / 1e6
+            for name, frame in taken.read.items():
+                self._readers[name].send(frame)
         self._send_picture(replace(taken.display, stage_ms=stage_ms))
         self._say_alive()
 
@@ -106,9 +107,10 @@ class Capture:
 
         A credit lets a held frame go at once. `news` is a file descriptor that ends the wait.
         """
-        await_any(timeout_ms, self._frames, self._display, news=news)
-        self._frames.pump(0)
-        self._display.pump(0)
+        outlets = [self._display, *(lane.outlet for lane in self._lanes())]
+        await_any(timeout_ms, *outlets, news=news)
+        for outlet in outlets:
+            outlet.pump(0)
         self._say_alive()
 
     def _say_alive(self) -> None:
@@ -123,52 +125,46 @@ class Capture:
         self._display.send_always(event)
 
     def finish(self, fields: dict[str, Any]) -> None:
-        """Send what is still held, then the end: to the engine last, for it ends then."""
-        self._frames.flush(self._is_without_engine)
+        """Send what is still held, then the end: to the engines last, for they end then."""
+        for lane in self._lanes():
+            lane.flush()
         if self._display.flush(self._stop) is not None:
             self.counts.dropped += 1
             self.counts.displayed -= 1
         end = Event("end", {**self.tally(), **self.counts.__dict__, **fields})
         self._display.send_always(end)
-        self._frames.send_always(end)
-        self._frames.flush(self._is_without_engine)
+        for lane in self._lanes():
+            lane.end(end)
         while not self._stop():  # an engine that dies now still leaves frames to be counted
             self._display.pump(POLL_MS)
 
-    def _pump_and_ask(self) -> bool:
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self._first, *self._readers.values()
+
+    def _tell_unread(self, name: str) -> Callable[[Frame], None]:
+        def tell(frame: Frame) -> None:
+            self._display.send_always(_describe_unread(frame, name))
+
+        return tell
+
+    def _pump(self) -> bool:
         # the display may be waiting for the answer to a frame that has not left yet
-        self._frames.pump(0)
-        return self._stop()
-
-    def _is_without_engine(self) -> bool:
+        for lane in self._lanes():
+            lane.outlet.pump(0)
         self._display.pump(0)
-        return self._engine_is_off or self._stop()
-
-    def _send_frame(self, frame: Frame) -> None:
-        if self._is_without_engine():
-            reason = frame.skip_reason or SkipReason.ENGINE_OFF
-            self._display.send_always(_skip(frame, reason))
-            return
-        self._sent.append(_skip(frame, frame.skip_reason or SkipReason.ENGINE_OFF))
-        if frame.skip_reason is not None:
-            self._frames.send_always(frame)
-        elif self._newest_wins:
-            displaced = self._frames.send_newest(frame)
-            if isinstance(displaced, Frame):
-                self._frames.send_always(_skip(displaced, SkipReason.SUPERSEDED))
-        else:
-            self._frames.send_waiting(frame, self._is_without_engine)
+        return self._stop()
 
     def _send_picture(self, picture: DisplayFrame) -> None:
         self.counts.displayed += 1
         if self._newest_wins:
             lost = self._display.send_newest(picture) is not None
         else:
-            lost = not self._display.send_waiting(picture, self._pump_and_ask)
+            lost = not self._display.send_waiting(picture, self._pump)
         if lost:
             self.counts.displayed -= 1
             self.counts.dropped += 1
 
 
-def _skip(frame: Frame, reason: SkipReason) -> Frame:
-    return replace(frame, pixels=None, skip_reason=reason)
+def _describe_unread(frame: Frame, name: str) -> ReaderResult:
+    """Return the result of a frame that no engine of a reader was there to read."""
+    return ReaderResult.of(frame, name, skip_reason=frame.skip_reason, stage_ms=frame.stage_ms)

@@ -1,8 +1,9 @@
 """From decoded pictures to what travels: the one way in, for replay, live and training alike."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -10,12 +11,14 @@ from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
+from neurosono.engine.structures.scale import choose_scale
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.pictures.colour import has_doppler
 from neurosono.stream.pictures.picture import UNSCALED, Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
+from neurosono.stream.screen.scale import ScaleWatch
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Taken:
     display: DisplayFrame
     sampled: Frame | None
     region: Region | None = None
+    read: Mapping[str, Frame] = field(default_factory=dict)
+    """The sampled frame as each reader would have it, by its name."""
 
 
 class Intake:
@@ -45,11 +50,19 @@ class Intake:
         show_screen: bool = False,
         first_seq: int = 0,
         scale: Scaled = UNSCALED,
+        readers: Mapping[str, PreprocessingSpec] = MappingProxyType({}),
+        realtime: bool = False,
     ) -> None:
-        """`scale` is what the user says of the size of a pixel; it counts before the file's."""
+        """`scale` is what the user says of the size of a pixel; it counts before the file's.
+
+        `readers` are others than who judges by `spec`, and how they would have their pictures; for
+        them the ruler on the screen is read. `realtime` tells whether age counts, as in `Aside`.
+        """
         self._source, self._screen, self._sampler = source, screen, sampler
         self._gate, self._spec, self._stream_id = gate, spec, stream_id
         self._show_screen, self._scale = show_screen, scale
+        self._readers = readers
+        self._ruler = ScaleWatch(realtime=realtime) if readers else None
         self._seq = first_seq
 
     def frames(self) -> Iterator[Taken]:
@@ -86,10 +99,12 @@ class Intake:
 
     def _take(self, screened: Screened, captured_ns: int, screen_ms: float) -> Taken:
         picture = screened.picture
+        ruler = None if self._ruler is None else self._ruler.see(picture)
         stage_ms = {"decode": picture.decode_ms, "screen": screen_ms}
-        sampled = None
+        sampled, read = None, {}
         if self._sampler.take(picture.clip, picture.pts_s):
-            sampled = self._sample(picture, screened, captured_ns, stage_ms)
+            sampled = self._sample(picture, screened, captured_ns, stage_ms, ruler)
+            read = self._prepare(sampled, screened)
         display = DisplayFrame(
             stream_id=self._stream_id,
             index=picture.index,
@@ -101,10 +116,15 @@ class Intake:
             skip_reason=None if sampled is None else sampled.skip_reason,
             stage_ms=stage_ms,
         )
-        return Taken(display, sampled, None if screened.unsettled else screened.region)
+        return Taken(display, sampled, None if screened.unsettled else screened.region, read)
 
     def _sample(
-        self, picture: Picture, screened: Screened, captured_ns: int, stage_ms: dict[str, float]
+        self,
+        picture: Picture,
+        screened: Screened,
+        captured_ns: int,
+        stage_ms: dict[str, float],
+        ruler: float | None,
     ) -> Frame:
         begun_ns = time.monotonic_ns()
         grey = preprocess(screened.pixels, self._spec)
@@ -119,7 +139,7 @@ class Intake:
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
-        scale = picture.scale if self._scale.mm_per_px is None else self._scale
+        scale = choose_scale(self._scale.mm_per_px, picture.scale.mm_per_px, ruler)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(
@@ -130,8 +150,22 @@ class Intake:
             pixels=grey if reason is None else None,
             skip_reason=reason,
             stage_ms=stage_ms,
+            region_px=(screened.region.x, screened.region.y, *screened.pixels.shape[1::-1]),
             **structs.asdict(scale),
         )
+
+    def _prepare(self, sampled: Frame, screened: Screened) -> dict[str, Frame]:
+        """Return the frame as each reader would have it: prepared once for each way of doing it."""
+        if sampled.pixels is None:
+            return dict.fromkeys(self._readers, sampled)
+        ways = {self._spec.geometry: sampled.pixels}
+        for spec in self._readers.values():
+            if spec.geometry not in ways:
+                ways[spec.geometry] = preprocess(screened.pixels, spec)
+        return {
+            name: structs.replace(sampled, pixels=ways[spec.geometry])
+            for name, spec in self._readers.items()
+        }
 
 
 def _hides_flow(picture: Picture, region: Region) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.codec import decode
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.entry import Entry, EntryKind, Kept
 from neurosono.stream.journal.words import STATUS_OF_VERDICT
@@ -41,6 +42,8 @@ class Applier:
                 self._begin(entry)
             case EntryKind.RESULT:
                 self._insert_result(entry)
+            case EntryKind.READING:
+                self._insert_reading(entry)
             case EntryKind.EVENT:
                 self._insert_event(entry, decode(entry.body, Event))
             case EntryKind.KEEP:
@@ -71,6 +74,15 @@ class Applier:
         self._connection.execute(
             "INSERT INTO result VALUES (NULL, ?, ?, ?, ?, ?, ?)",
             (self._find_exam(entry.exam_id), *times, int(entry.flag), reason, entry.body),
+        )
+
+    def _insert_reading(self, entry: Entry) -> None:
+        said = decode(entry.body, ReaderResult)
+        reason = None if said.skip_reason is None else str(said.skip_reason)
+        place = (self._find_exam(entry.exam_id), said.stream_id, said.seq)
+        self._connection.execute(
+            "INSERT INTO reading VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+            (*place, said.reader, reason, entry.body),
         )
 
     def _insert_event(self, entry: Entry, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from neurosono.engine.kinds import recall
 from neurosono.stream.journal.reader import ExamSummary, Reader
 from neurosono.stream.journal.rebuild import begin_recorded
 from neurosono.stream.journal.times import name_time
@@ -31,6 +32,7 @@ def describe_record(reader: Reader, exam_id: str) -> dict[str, Any]:
             for role in ("bundle", "student")
             if f"{role}_sha256" in about
         },
+        **({"readings": _describe_readings(reader, found)} if "readers" in about else {}),
         "engine": {key: about.get(key) for key in ("backend", "precision", "members")},
         "latency_ms": latencies.summarise(),
         "events": _count_events(reader, found.exam_id),
@@ -65,6 +67,23 @@ def describe_summary(found: ExamSummary) -> dict[str, Any]:
             "used": found.used,
             "skipped": found.skipped,
         },
+    }
+
+
+def _describe_readings(reader: Reader, found: ExamSummary) -> dict[str, Any]:
+    """Return `readings` of `exam.json`; of a kind whose bundle it takes, the frames alone."""
+    readers = found.about["readers"]
+    exams = {name: recall(each["kind"]) for name, each in readers.items()}
+    for reading in reader.readings(found.exam_id):
+        if reading.reader in exams:
+            exams[reading.reader].update(reading)
+    return {
+        name: {
+            "kind": each["kind"],
+            "bundle": {"name": each["bundle"], "sha256": each["sha256"]},
+            **exams[name].snapshot(),
+        }
+        for name, each in readers.items()
     }
 
 

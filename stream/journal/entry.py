@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.codec import check_array, encode
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.words import EXAM_ID, LABEL, PLAIN_WORD, SKIPS, STAGE, STREAM_ID
 
@@ -31,6 +32,7 @@ class EntryKind(IntEnum):
     REVIEW = 5
     END = 6
     RESUME = 7
+    READING = 8
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,31 @@ class ResultCheck:
                 raise InputError(f"a stage's name must be like {STAGE.pattern}")
             self._stages.update(result.stage_ms)
         return encode(result if result.cam is None else replace(result, cam=None))
+
+
+def pack_reading(reading: ReaderResult) -> bytes:
+    """Return a reading as the body of an entry; raises `InputError` on free text in it."""
+    if STREAM_ID.fullmatch(reading.stream_id) is None:
+        raise InputError("a stream's id must be 32 hex digits")
+    _check_words(reading.reader)
+    _check_words(reading.said)
+    _check_words(reading.told_mm_per_px)
+    return encode(reading)
+
+
+def _check_words(found: Any) -> None:
+    """Raise `InputError` unless every name and word is plain."""
+    if isinstance(found, Mapping):
+        for name, each in found.items():
+            _check_words(name)
+            _check_words(each)
+    elif isinstance(found, list | tuple):
+        for each in found:
+            _check_words(each)
+    elif isinstance(found, str) and PLAIN_WORD.fullmatch(found) is None:
+        raise InputError(
+            f"a reading's words must be like {PLAIN_WORD.pattern}; free text is refused"
+        )
 
 
 class Kept(Struct, frozen=True):

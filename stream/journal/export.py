@@ -82,6 +82,7 @@ LAST_COLUMNS = (
     ("exam_carried_by", "string", "exam.carried.by"),
     ("exam_ensemble_frames", "int64", "exam.carried.judged"),
     ("stage_ms", "string", "stage_ms"),
+    ("readings", "string", "readings"),
     ("notice", "string", "notice"),
 )
 
@@ -102,7 +103,7 @@ def columns(labels: tuple[str, ...]) -> dict[str, tuple[str, str]]:
 def _rows(reader: Reader, exam_id: str, labels: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     places = [place for _, place in columns(labels).values()]
     for recorded in reader.results(exam_id):
-        said = _describe_result(labels, recorded) | {
+        said = _describe_result(reader, exam_id, labels, recorded) | {
             "wall_time": name_time(recorded.wall_ns),
             "notice": NOTICE,
         }
@@ -138,7 +139,10 @@ def _write_json(file: IO[str], reader: Reader, exam_id: str, pictures: bool) -> 
     file.write(json.dumps(head, indent=1)[:-2] + ',\n "results": [')
     between = "\n"
     for recorded in reader.results(exam_id):
-        file.write(between + json.dumps(_describe_result(labels, recorded), allow_nan=False))
+        file.write(
+            between
+            + json.dumps(_describe_result(reader, exam_id, labels, recorded), allow_nan=False)
+        )
         between = ",\n"
     file.write("\n]}\n")
 
@@ -152,8 +156,13 @@ def _describe_key_frame(key: KeyFrame, pictures: bool) -> dict[str, Any]:
     return said
 
 
-def _describe_result(labels: tuple[str, ...], recorded: Recorded) -> dict[str, Any]:
-    return describe_result(labels, recorded.result) | {
+def _describe_result(
+    reader: Reader, exam_id: str, labels: tuple[str, ...], recorded: Recorded
+) -> dict[str, Any]:
+    result = recorded.result
+    readings = reader.readings(exam_id, (result.stream_id, result.seq))
+    return describe_result(labels, result) | {
+        "readings": {each.reader: each.describe() for each in readings},
         "wall_ns": recorded.wall_ns,
         "monotonic_ns": recorded.monotonic_ns,
         "judged": recorded.judged,

@@ -20,8 +20,17 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.codec import encode
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.journal.entry import Entry, EntryKind, Kept, ResultCheck, pack_json, to_levels
+from neurosono.stream.journal.entry import (
+    Entry,
+    EntryKind,
+    Kept,
+    ResultCheck,
+    pack_json,
+    pack_reading,
+    to_levels,
+)
 from neurosono.stream.journal.notebook import Notebook, is_alive
 from neurosono.stream.journal.reader import Reader
 from neurosono.stream.journal.recovery import new_notebook_path, recover
@@ -223,6 +232,10 @@ class ExamJournal:
         body = self._check.pack(result)
         self._stream_id = result.stream_id
         return self.write(EntryKind.RESULT, body, flag=judged)
+
+    def record_reading(self, reading: ReaderResult) -> bool:
+        """Take down what a reader says of a frame, before it is shown."""
+        return self.write(EntryKind.READING, pack_reading(reading))
 
     def event(self, name: str, fields: Mapping[str, Any] | None = None) -> bool:
         """Take down an event of `journal_words.EVENTS`; raises `InputError` on free text."""

@@ -53,7 +53,22 @@ def _gather_results(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX result_of_exam ON result (exam, skip_reason)")
 
 
-MIGRATIONS: Migrations = {1: _add_the_gate, 2: _add_the_ensemble, 3: _gather_results}
+def _add_readings(connection: sqlite3.Connection) -> None:
+    """Version 5: what bundles beside the first say of a frame."""
+    connection.execute(
+        "CREATE TABLE reading (id INTEGER PRIMARY KEY, "
+        "exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE, stream TEXT NOT NULL, "
+        "seq INTEGER NOT NULL, reader TEXT NOT NULL, skip_reason TEXT, said BLOB NOT NULL) STRICT"
+    )
+    connection.execute("CREATE INDEX reading_of_exam ON reading (exam, stream, seq)")
+
+
+MIGRATIONS: Migrations = {
+    1: _add_the_gate,
+    2: _add_the_ensemble,
+    3: _gather_results,
+    4: _add_readings,
+}
 """From version n to n + 1; each runs in a transaction of its own."""
 
 

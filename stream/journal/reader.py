@@ -15,6 +15,7 @@ from neurosono.engine.contracts.codec import decode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 
 RESULT_COLUMNS = "said, judged, monotonic_ns, wall_ns"
@@ -194,6 +195,22 @@ class Reader:
         )
         for (said,) in rows:
             yield decode(said, Evidence)
+
+    def readings(
+        self, exam_id: str, frame: tuple[str, int] | None = None
+    ) -> Iterator[ReaderResult]:
+        """Yield what readers said of an exam's frames, or of one, in the order in which it came.
+
+        `frame` is the stream's id and the `seq`.
+        """
+        number, *_ = self._find(exam_id)
+        where, given = ("", ()) if frame is None else (" AND stream = ? AND seq = ?", frame)
+        rows = self.connection.execute(
+            f"SELECT said FROM reading WHERE exam = ?{where} ORDER BY id",  # noqa: S608
+            (number, *given),
+        )
+        for (said,) in rows:
+            yield decode(said, ReaderResult)
 
     def events(self, exam_id: str) -> Iterator[RecordedEvent]:
         """Yield an exam's events in the order in which they came."""

@@ -1,6 +1,8 @@
 """An exam computed again from its record, bit for bit as it was computed live."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.engine.exam.pair import PairedExam, open_exam
+from neurosono.engine.kinds import find_kind
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.reader import ExamSummary
 
@@ -73,6 +76,34 @@ def rebuild_exam(
                 "shown last; begin a new exam, and look with `neurosono exams replay`"
             )
     return exam
+
+
+def rebuild_readings(
+    journal: Journal, exam_id: str, readers: Mapping[str, Bundle]
+) -> dict[str, dict[str, Any]]:
+    """Return, by its name, the state of each reader's exam after the last recorded reading.
+
+    Raises `BundleError` where the exam was read by other bundles.
+    """
+    exams = {name: find_kind(each).begin(each) for name, each in readers.items()}
+    with journal.read() as reader:
+        found = reader.exam(exam_id)
+        recorded = {name: each["sha256"] for name, each in found.about.get("readers", {}).items()}
+        given = {name: each.manifest.digest for name, each in readers.items()}
+        if given != recorded:
+            raise BundleError(
+                f"exam {found.exam_id} was read by {_list_readers(recorded)}, found "
+                f"{_list_readers(given)}: name the same bundles by --also"
+            )
+        for reading in reader.readings(found.exam_id):
+            if reading.reader in exams:
+                exams[reading.reader].update(reading)
+    return {name: exam.to_json() for name, exam in exams.items()}
+
+
+def _list_readers(digests: Mapping[str, str]) -> str:
+    said = [f"{name} {digest[:12]}…" for name, digest in sorted(digests.items())]
+    return ", ".join(said) or "no bundle beside the first"
 
 
 def verify_exam(

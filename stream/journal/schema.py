@@ -14,7 +14,7 @@ from neurosono.stream.journal.older import MIGRATIONS, Migrations
 
 APPLICATION_ID = 0x4E534E4F
 """`NSNO`, in SQLite's header: this file is ours."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 TABLES = """
 CREATE TABLE exam (
@@ -38,6 +38,16 @@ CREATE TABLE result (
     said BLOB NOT NULL
 ) STRICT;
 CREATE INDEX result_of_exam ON result (exam, skip_reason);
+CREATE TABLE reading (
+    id INTEGER PRIMARY KEY,
+    exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
+    stream TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    reader TEXT NOT NULL,
+    skip_reason TEXT,
+    said BLOB NOT NULL
+) STRICT;
+CREATE INDEX reading_of_exam ON reading (exam, stream, seq);
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     exam INTEGER NOT NULL REFERENCES exam ON DELETE CASCADE,
@@ -67,7 +77,7 @@ CREATE TABLE notebook (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 """
 """`result.id` is the order in which results came, which is the order in which the engine judged
 them; `said` is the `Result` as `engine.contracts.codec` encodes it, without its heatmap, and
-`skip_reason` stands beside it to be counted.
+`skip_reason` stands beside it to be counted. So it is with a `reading` of the frame `stream, seq`.
 The number of a deleted exam is not given again: what is still said of it must not reach another."""
 
 READ_BUSY_MS = 5000

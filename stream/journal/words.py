@@ -7,6 +7,7 @@ is refused where it is written. An error is kept as the name of its class, never
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ EXAM_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 STREAM_ID = re.compile(r"[0-9a-f]{32}")
 STAGE = re.compile(r"[a-z_]{1,24}")
 
-ROLES = _words("capture engine display journal recorder")
+ROLES = _words("capture engine reader display journal recorder")
 ERRORS = frozenset(ERRORS_BY_NAME)
 SKIPS = frozenset(map(str, SkipReason))
 KEEP_REASONS = _words("key freeze quality evidence plane")
@@ -49,9 +50,15 @@ EVENTS: dict[str, dict[str, FieldKind]] = {
     "ensemble-failed": {"error": ERRORS},
     "carried-by": {"by": _words("student ensemble"), "judged": int},
     "resumed": {"used": int, "sampled": int},
-    "failed": {"role": ROLES, "error": ERRORS},
-    "restarted": {"role": ROLES, "count": int},
-    "gave-up": {"role": ROLES, "count": int},
+    "reader-ready": {
+        "reader": PLAIN_WORD,
+        "backend": PLAIN_WORD,
+        "precision": PLAIN_WORD,
+        "members": int,
+    },
+    "failed": {"role": ROLES, "reader": PLAIN_WORD, "error": ERRORS},
+    "restarted": {"role": ROLES, "reader": PLAIN_WORD, "count": int},
+    "gave-up": {"role": ROLES, "reader": PLAIN_WORD, "count": int},
     "reconnected": {"count": int},
     "clock-jump": {"step_s": float, "elapsed_s": float},
     "lost": {"was_open": bool},
@@ -93,6 +100,9 @@ ABOUT: dict[str, FieldKind] = {
 }
 """What an exam's beginning says, beside the labels and the calibration."""
 
+READER: dict[str, FieldKind] = {"kind": PLAIN_WORD, "bundle": PLAIN_WORD, "sha256": SHA256}
+"""What an exam's beginning says of each of its `readers`, by the name of its readings."""
+
 CALIBRATIONS = ("calibration", "student_calibration")
 """What an exam's beginning says beside its labels and `ABOUT`: the student's where there is one."""
 
@@ -130,10 +140,16 @@ def check_about(about: Mapping[str, Any]) -> dict[str, Any]:
     computed again although its bundle is gone.
     """
     calibrations = {name: about[name] for name in CALIBRATIONS if name in about}
+    readers = {
+        name: _check(f"the reader {name}", fields, READER)
+        for name, fields in about.get("readers", {}).items()
+    }
+    for name in readers:
+        _check("a reader's name", {"reader": name}, {"reader": PLAIN_WORD})
     rest = {
         name: value
         for name, value in about.items()
-        if name != "labels" and name not in calibrations
+        if name not in ("labels", "readers") and name not in calibrations
     }
     if {"labels", "calibration", "bundle_sha256"} - set(about):
         raise InputError("an exam begins with its labels, calibration and bundle_sha256")
@@ -141,19 +157,34 @@ def check_about(about: Mapping[str, Any]) -> dict[str, Any]:
     for label in labels:
         _check("an exam's labels", {"label": label}, {"label": LABEL})
     checked = _check("an exam's beginning", rest, ABOUT) | {"labels": list(labels)}
+    if readers:
+        checked["readers"] = readers
     for name, found in calibrations.items():
         checked[name] = Calibration.from_json(dict(found)).to_json()
     return checked
 
 
-def describe_bundle(bundle: Bundle, student: Bundle | None = None) -> dict[str, Any]:
-    """Return the part of an exam's beginning that its bundle answers for, and its student."""
-    about = {
+def describe_bundle(
+    bundle: Bundle,
+    student: Bundle | None = None,
+    readers: Mapping[str, Bundle] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the part of an exam's beginning that its bundles answer for."""
+    about: dict[str, Any] = {
         "bundle": _name_plainly(bundle),
         "bundle_sha256": bundle.manifest.digest,
         "labels": list(bundle.manifest.labels),
         "calibration": bundle.calibration.to_json(),
     }
+    if readers:
+        about["readers"] = {
+            name: {
+                "kind": each.manifest.kind,
+                "bundle": _name_plainly(each),
+                "sha256": each.manifest.digest,
+            }
+            for name, each in readers.items()
+        }
     if student is None:
         return about
     return about | {

@@ -1,4 +1,4 @@
-"""What the engine process is told; travels as JSON."""
+"""What the engine process and a reader's process are told; travels as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,3 +26,12 @@ class EngineOptions:
     `precision` and `members` are said of `bundle`: the student takes the best that it has."""
     server: Server | None = None
     """Who judges where `engine` is `remote`."""
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a reader's process is told: its `name` in the session, and its bundle."""
+
+    name: str
+    bundle: str
+    newest_wins: bool = False

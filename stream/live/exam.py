@@ -6,10 +6,12 @@ It is kept here result by result, so that no other process takes it along when i
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, SkipReason, Stamped
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.engine.exam.pair import PairedExam, open_exam
@@ -18,10 +20,20 @@ from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.measures import Measures
 from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.processes.ledger import Ledger, count_frames
+from neurosono.stream.session.beside import Beside
 from neurosono.stream.view.heatmap import paint_heatmap
+from neurosono.stream.view.reading import ShownReading, describe_reading, shrink
 from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.status import describe_status
 from neurosono.stream.view.viewer import Viewer
+
+MOST_OWED = 256
+"""Frames remembered for readers that are behind: eight seconds at 30 Hz, and one that is half a
+second late is off."""
+
+
+READ_EVERY_S = 0.19
+"""Between two frames with what a reader found on them: five a second, as heatmaps."""
 
 
 class LiveExam:
@@ -39,12 +51,17 @@ class LiveExam:
         *,
         ask_new_exam: Callable[[], None],
         second_read: bool,
+        readers: Mapping[str, Beside] = MappingProxyType({}),
     ) -> None:
         """`ask_new_exam` is called when a person asks for another exam; `exam` is to go on with.
 
         `student` judges every frame where it is given, `bundle` as many as time allows.
         """
-        self._student = student
+        self._student, self._readers = student, readers
+        self._stamps: dict[int, Result] = {}
+        """Frames of this exam that a reader may still owe an answer to."""
+        self._read_s: dict[str, float] = {}
+        """Source time of the last frame that was shown of each reader."""
         self._bundle, self._stage, self._record = bundle, stage, record
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
@@ -67,6 +84,9 @@ class LiveExam:
         self._planes: Counter[str] = Counter()
         self._before = (self.viewer.decoded, self.viewer.displayed)
         self.viewer.begin_exam()
+        self._stamps.clear()
+        for reader in self._readers.values():
+            reader.begin_exam()
         self.desk.open_exam(self._labels)
 
     def show(self, picture: DisplayFrame) -> None:
@@ -97,6 +117,7 @@ class LiveExam:
     def take(self, result: Result, *, judged: bool = True) -> None:
         """Enter a result; the exam here is the engine's own, step by step."""
         self._record.record(result)
+        self._remember(result)
         if result.skip_reason is not None:
             self.exam.skip(result.skip_reason)
         elif result.member_probabilities is not None:
@@ -117,6 +138,33 @@ class LiveExam:
         if own is not None and (kept := self._highlights.offer(result, own)) is not None:
             about = {"seq": kept.seq, "pts_s": kept.pts_s, "evidence": round(kept.evidence, 4)}
             self._stage.publish_evidence(kept.label, kept.pixels, about)
+
+    def take_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Enter what a reader says of a frame; its exam is kept here alone."""
+        self._record.record_reading(result)
+        reader.hear(result)
+        self.has_news = self.has_news or result.used
+        self._publish_reading(reader, result)
+
+    def _publish_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Show what was found, with its own frame, a few times a second."""
+        own = self.viewer.recent.region_of(result.seq)
+        since_s = result.pts_s - self._read_s.get(reader.name, float("-inf"))
+        if own is None or result.said is None or 0 <= since_s < READ_EVERY_S:
+            return
+        self._read_s[reader.name] = result.pts_s
+        about = {
+            "seq": result.seq,
+            "age_ms": (time.monotonic_ns() - result.captured_ns) / 1e6,
+            "frame": result.said,
+            "region_px": result.region_px,
+        }
+        self._stage.publish_reading(reader.name, shrink(own), about)
+
+    def unread(self, reader: Beside) -> list[ReaderResult]:
+        """Return, of the frames of this exam that a reader has not answered, that it did not."""
+        owed = (each for seq, each in self._stamps.items() if not reader.ledger.has(seq))
+        return [_describe_unread(each, reader.name) for each in owed]
 
     def _follow_ensemble(self, result: Result) -> None:
         if result.ensemble is not None and isinstance(self.exam, PairedExam):
@@ -148,8 +196,25 @@ class LiveExam:
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
             "recording": self._record.recording(),
             "viewers": self._stage.viewers(),
+            "readings": self._describe_readings(now_ns),
         }
         return describe_status(self._labels, state, self.exam.snapshot(), about)
+
+    def _remember(self, result: Result) -> None:
+        if not self._readers:
+            return
+        self._stamps[result.seq] = result
+        if len(self._stamps) > MOST_OWED:
+            self._stamps.pop(next(iter(self._stamps)))
+
+    def _describe_readings(self, now_ns: int) -> dict[str, Any]:
+        shown = {name: reader.show(now_ns) for name, reader in self._readers.items()}
+        lost = self.viewer.no_signal
+        if lost is not None:  # what was read last is not what is seen now
+            shown = {
+                n: ShownReading(each.kind, AiState.NO_SIGNAL, lost) for n, each in shown.items()
+            }
+        return {name: describe_reading(each, now_ns) for name, each in shown.items()}
 
     def _publish_heatmap(self, before: object, captured_ns: int) -> None:
         heatmap = self.viewer.heatmap
@@ -163,3 +228,8 @@ class LiveExam:
 
     def _last_pts_s(self) -> float:
         return 0.0 if self.viewer.result is None else self.viewer.result.pts_s
+
+
+def _describe_unread(result: Result, name: str) -> ReaderResult:
+    stamps = {each: getattr(result, each) for each in Stamped.__struct_fields__}
+    return ReaderResult(**stamps, reader=name, skip_reason=SkipReason.SUPERSEDED)

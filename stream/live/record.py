@@ -1,12 +1,14 @@
 """A live exam's way into the journal: what happened, in the journal's own words."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine import __version__
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.journal.words import EVENTS, describe_bundle
@@ -41,14 +43,15 @@ class LiveRecord(Record):
         resume: str | None = None,
         recorder: Recorder | None = None,
         student: Bundle | None = None,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
         `resume` is the exam to go on with, whose session was killed; `recorder` films it;
-        `student` judges beside `bundle`.
+        `student` judges beside `bundle`, `readers` read.
         """
         self._journal, self._clips = journal, clips
-        self._models = describe_bundle(bundle, student)
+        self._models = describe_bundle(bundle, student, readers)
         self._recorder, self._filming, self._failed = recorder, False, False
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
@@ -71,6 +74,10 @@ class LiveRecord(Record):
         """Write down a result, before it is shown; the first one begins the exam."""
         # what passed through the engine has waited for it; the rest was never counted by it
         self._open().record(result, judged="wait" in result.stage_ms)
+
+    def record_reading(self, reading: ReaderResult) -> None:
+        """Write down what a reader says, before it is shown."""
+        self._open().record_reading(reading)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down an event; of its fields only those that the journal has a place for."""

@@ -10,7 +10,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.journal.journal import Journal
-from neurosono.stream.journal.rebuild import rebuild_exam
+from neurosono.stream.journal.rebuild import rebuild_exam, rebuild_readings
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.recording import Film, Recorder, recording_folder
 from neurosono.stream.live.options import SessionOptions
@@ -53,6 +53,9 @@ class Scene:
     clips: Clips | None
     recorder: Recorder | None
     begun: Exam | None
+    readers: dict[str, Bundle] = field(default_factory=dict)
+    read: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Where the exams of the readers stood, to go on with."""
     hub: Hub = field(default_factory=Hub)
     ended: Ended | None = None
 
@@ -66,6 +69,8 @@ class Scene:
             self.begun,
             student=self.student,
             second_read=self.options.second_read,
+            readers=self.readers,
+            read=self.read,
         )
         self.ended = live.run(stopped)
         self.record.end(self.ended.counts)
@@ -85,6 +90,7 @@ class Scene:
             "session": measured,
             "engine": self.ended.engine,
             **describe_models(self.bundle, self.student),
+            **({"readings": self.ended.readings} if self.readers else {}),
         } | ({} if self.recorder is None else {"recording": self.recorder.describe()})
 
 
@@ -96,6 +102,7 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
     """
     bundle = Bundle.load(options.bundle)
     student = options.load_student(bundle)
+    readers = options.load_readers()
     options.check(bundle)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(keeping.journal))
@@ -105,5 +112,8 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
             folder = keeping.record_to or recording_folder(journal.path)
             recorder = stack.enter_context(Recorder(folder, keeping.record, bundle.manifest))
         begun = None if resume is None else rebuild_exam(journal, resume, bundle, student)
-        record = LiveRecord(journal, bundle, clips, resume, recorder, student)
-        yield Scene(options, bundle, student, journal, record, clips, recorder, begun)
+        read = {} if resume is None else rebuild_readings(journal, resume, readers)
+        record = LiveRecord(journal, bundle, clips, resume, recorder, student, readers)
+        yield Scene(
+            options, bundle, student, journal, record, clips, recorder, begun, readers, read
+        )

@@ -6,6 +6,7 @@ dies, hangs or falls behind, says so on the screen, and starts it again where it
 
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
@@ -16,6 +17,7 @@ from neurosono.engine.contracts.errors import (
     ProcessFailedError,
 )
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.capture.options import Pace
@@ -24,6 +26,7 @@ from neurosono.stream.live.stage import Ended, Record, Stage
 from neurosono.stream.processes.channel import await_any
 from neurosono.stream.processes.supervisor import describe_exit
 from neurosono.stream.processes.watch import MAX_RESTARTS, Action, Patience, Watch
+from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.session import Session
 
@@ -60,12 +63,19 @@ class Live(Session):
         *,
         student: Bundle | None = None,
         second_read: bool = False,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
+        read: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     ) -> None:
-        """`student` judges every frame where it is given, `bundle` as many as time allows."""
-        super().__init__(options, bundle, student)
+        """`student` judges every frame where it is given, `bundle` as many as time allows.
+
+        `readers` read the same frames, each for itself; `read` is where their exams stood.
+        """
+        super().__init__(options, bundle, student, readers)
         self._stage, self._record = stage, record
         self._plays = options.pace is Pace.REALTIME
         self._watches = {role: Watch(patience) for role, patience in PATIENCE.items()}
+        for reader in self.readers.values():
+            self._watches[reader.role] = Watch(PATIENCE["engine"])
         if self._plays:
             self._watches["capture"] = Watch(Patience(quiet_s=PLAYED_NS / 1e9))
         self._exam = LiveExam(
@@ -78,7 +88,10 @@ class Live(Session):
             exam,
             ask_new_exam=lambda: self.tell("new-exam"),
             second_read=second_read,
+            readers=self.readers,
         )
+        for name, state in read.items():
+            self.readers[name].exam.take_up(state)
         self._failed: set[str] = set()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
@@ -95,14 +108,15 @@ class Live(Session):
                 self._step()
 
         with self.open(window=1):
-            self._start("engine")
-            self._start("capture")
+            for role in ("engine", *(each.role for each in self.readers.values()), "capture"):
+                self._start(role)
             if self._plays:
                 self.follow(follow)
             else:
                 follow()
             measured = self._finish()
-        return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured)
+        readings = {name: reader.describe() for name, reader in self.readers.items()}
+        return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured, readings)
 
     def _is_played(self) -> bool:
         return self.ended or self.interrupted or self.failure is not None
@@ -138,6 +152,9 @@ class Live(Session):
         self._exam.measures.weigh(self.children.pids(), time.monotonic_ns())
         if not self.engine:
             self.turn_off("the session ended before the engine was ready")
+        for reader in self.readers.values():
+            if not reader.engine:
+                self.turn_off_reader(reader, "the session ended before it was ready")
         self.tell("finish")
         deadline_ns = time.monotonic_ns() + (PLAYED_NS if self.ended else FINISH_NS)
         while time.monotonic_ns() < deadline_ns and not self.is_accounted_for():
@@ -148,6 +165,9 @@ class Live(Session):
                 self.hear_results(POLL_MS)  # what it said before it ended comes first
                 if not self.is_accounted_for():
                     self.turn_off("the engine process died")
+            for reader in self.readers.values():
+                if not self.children.runs(reader.role) and not self.is_accounted_for():
+                    self.turn_off_reader(reader, "its process died")
         now_ns = time.monotonic_ns()
         self._exam.end(now_ns)
         measured = self._exam.measures.finish(now_ns)
@@ -175,6 +195,9 @@ class Live(Session):
         if role == "capture":
             self.start_capture()
             return
+        if (reader := self._find_reader(role)) is not None:
+            self.start_reader(reader)
+            return
         failed = self.engine.get("backend", "openvino")
         if failed != "openvino":  # which is the last resort, and is tried again
             self._failed.add(failed)
@@ -193,9 +216,14 @@ class Live(Session):
         """Enter what became of a frame into the exam."""
         self._exam.take(result, judged=judged)
 
+    def take_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Enter what a reader says of a frame."""
+        self._exam.take_reading(reader, result)
+
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down what happened; another exam begins in its place among the frames."""
         if name == "exam-begun":
+            self._end_readings()
             self._record.next_exam(self._exam.count())
             self._exam.begin()
         else:
@@ -214,7 +242,23 @@ class Live(Session):
         """Write it down; raise what says that nothing could be begun."""
         if isinstance(error, InputError) and not self.viewer.decoded:
             raise error
-        self._record.event("failed", {"role": role, "error": type(error).__name__})
+        self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
+
+    def _end_readings(self) -> None:
+        """What readers have not said of the exam that ends will not be said any more."""
+        for reader in self.readers.values():
+            for late in self._exam.unread(reader):
+                self._enter_reading(late)
+
+    def _find_reader(self, role: str) -> Beside | None:
+        return self.readers.get(role.partition(":")[2])
+
+    def _turn_off_role(self, role: str, reason: str, *, final: bool = False) -> None:
+        reader = self._find_reader(role)
+        if reader is not None:
+            self.turn_off_reader(reader, reason, final=final)
+        elif role == "engine":
+            self.turn_off(reason, final=final)
 
     def _judge_signal(self, now_ns: int) -> None:
         if self.viewer.no_signal is not None:
@@ -226,20 +270,20 @@ class Live(Session):
 
     def _watch(self, role: str, now_ns: int) -> None:
         action = self._watches[role].judge(now_ns, running=self.children.runs(role))
-        if role == "engine" and not self.children.runs(role):
-            self.turn_off("the engine process died; it is being started again")
+        if not self.children.runs(role):
+            self._turn_off_role(role, "the engine process died; it is being started again")
         if action is Action.GIVE_UP:
             self._give_up(role)
         if action is not Action.RESTART:
             return
         self.children.kill(role)
         self.hear_results()  # what it said before it ended counts
-        if role == "engine":
-            self.turn_off("the engine process is being started again")
-        elif self._plays:
+        self._turn_off_role(role, "the engine process is being started again")
+        if role == "capture" and self._plays:
             self._lose_capture()
             return
-        self._record.event("restarted", {"role": role, "count": self._watches[role].restarts})
+        count = self._watches[role].restarts
+        self._record.event("restarted", {**_name_role(role), "count": count})
         self._exam.measures.restart(role, now_ns)
         self._start(role)
 
@@ -254,10 +298,18 @@ class Live(Session):
             self.ended = True
 
     def _give_up(self, role: str) -> None:
-        self._record.event("gave-up", {"role": role, "count": MAX_RESTARTS})
-        words = f"the {role} failed five times in a minute: start neurosono again"
-        self.failure = EngineFailedError(words) if role == "engine" else ProcessFailedError(words)
-        if role == "engine":
-            self.turn_off(words, final=True)
-        else:
+        self._record.event("gave-up", {**_name_role(role), "count": MAX_RESTARTS})
+        what = role.replace(":", " of ")
+        words = f"the {what} failed five times in a minute: start neurosono again"
+        if role == "capture":
+            self.failure = ProcessFailedError(words)
             self.viewer.no_signal = words
+        else:
+            self.failure = EngineFailedError(words)
+            self._turn_off_role(role, words, final=True)
+
+
+def _name_role(role: str) -> dict[str, str]:
+    """Return a role in the journal's words: of a reader also its name."""
+    kind, _, name = role.partition(":")
+    return {"role": kind} | ({"reader": name} if name else {})

@@ -1,13 +1,14 @@
 """Where a live exam goes: to whoever watches it, and into the record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.keep.proposals import Proposal
@@ -23,6 +24,11 @@ class Stage(Protocol):
 
     def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
         """Show a heatmap, already over its own frame."""
+
+    def publish_reading(
+        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
+    ) -> None:
+        """Show what a reader found, beside its own frame's pixels."""
 
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
@@ -52,6 +58,9 @@ class Record:
 
     def record(self, result: Result) -> None:
         """Write down what the engine said of a frame."""
+
+    def record_reading(self, reading: ReaderResult) -> None:
+        """Write down what a reader says of a frame."""
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down what happened."""
@@ -97,3 +106,4 @@ class Ended:
     counts: dict[str, Any]
     engine: dict[str, Any]
     measured: dict[str, Any]
+    readings: dict[str, Any] = field(default_factory=dict)

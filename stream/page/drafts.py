@@ -26,6 +26,7 @@ THUMBNAIL_PX = 320
 URGENCY = {
     MessageKind.PICTURE: 0,
     MessageKind.HEATMAP: 1,
+    MessageKind.READING: 1,
     MessageKind.KEY_FRAME: 2,
     MessageKind.EVIDENCE: 3,
 }
@@ -69,7 +70,7 @@ class Draft:
 
     def is_opinion(self) -> bool:
         """Whether there is nothing in it but what the AI thinks."""
-        return self.kind in (MessageKind.HEATMAP, MessageKind.EVIDENCE)
+        return self.kind in (MessageKind.HEATMAP, MessageKind.EVIDENCE, MessageKind.READING)
 
 
 def encode(draft: Draft, *, blind: bool) -> list[Parcel]:

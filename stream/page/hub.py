@@ -97,6 +97,18 @@ class Hub:
             raise InputError("a heatmap needs its age: give age_ms, or pts_s and a status before")
         self._take(Draft(MessageKind.HEATMAP, said, self.clock_ns(), pixels))
 
+    def publish_reading(
+        self, reader: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
+    ) -> None:
+        """Show what a reader found on a frame: its pixels, and beside them what is to be drawn.
+
+        `about` holds `seq`, `age_ms`, `frame` (what was said, in pixels of the source's picture)
+        and `region_px`, where these pixels stand in that picture. The page draws it, never over
+        another frame.
+        """
+        said = {"reader": reader} | dict(about)
+        self._take(Draft(MessageKind.READING, said, self.clock_ns(), pixels, reader))
+
     def publish_evidence(
         self, label: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
     ) -> None:
@@ -239,6 +251,10 @@ class Hub:
             if was_blind and not self._blind and self._viewers:
                 self._drafts |= self._lasting  # the second read is over: now it may be seen
                 self._changed.notify_all()
+        for name, reading in status.get("readings", {}).items():
+            if reading["ai"] != "AI ON" or self._blind:
+                with self._changed:
+                    self._drafts.pop((MessageKind.READING, name), None)
         if status.get("ai") != "AI ON" or self._blind:
             with self._changed:
                 self._drafts.pop((MessageKind.HEATMAP, None), None)

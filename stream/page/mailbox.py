@@ -169,6 +169,7 @@ _URGENCY = {
     MessageKind.PICTURE: 0,
     MessageKind.STATUS: 1,
     MessageKind.HEATMAP: 2,
+    MessageKind.READING: 2,
     MessageKind.KEY_FRAME: 3,
     MessageKind.EVIDENCE: 4,
 }

@@ -32,6 +32,7 @@ class MessageKind(IntEnum):
     EVIDENCE = 3
     STATUS = 4
     KEY_FRAME = 5
+    READING = 6
 
 
 _VOCABULARY: dict[str, dict[str, type]] = {
@@ -110,6 +111,8 @@ def withhold_opinion(status: Mapping[str, Any]) -> dict[str, Any]:
     seen = dict(status)
     if is_blind(status) or status.get("ai") != "AI ON":
         seen |= _JUDGEMENTS
+    if is_blind(status):
+        seen |= {"readings": {}}  # each reader's own AI ON is in its own row
     return seen
 
 

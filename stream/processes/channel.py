@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ FOLDER_PREFIX = "neurosono-"
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the three sockets of one session are; on one machine, files in a private folder."""
+    """Where the sockets of one session are; on one machine, files in a private folder."""
 
     frames: str
     display: str
@@ -49,6 +50,10 @@ class Endpoints:
     def in_folder(cls, folder: Path) -> "Endpoints":
         """Return `ipc://` endpoints in `folder`, which only this user may enter."""
         return cls(*(f"ipc://{folder / name}" for name in ("frames", "display", "results")))
+
+    def of_reader(self, name: str) -> str:
+        """Return where a reader gets its frames; short whatever its name, as a socket's path is."""
+        return f"{self.frames}-{zlib.crc32(name.encode()):08x}"
 
 
 _LOCKS: dict[Path, int] = {}

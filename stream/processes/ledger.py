@@ -16,7 +16,7 @@ class Ledger:
 
     def add(self, seq: int) -> bool:
         """Enter `seq`; returns whether it was new."""
-        if seq < self.next_seq or seq in self._beyond:
+        if self.has(seq):
             return False
         self.recorded += 1
         self._beyond.add(seq)
@@ -24,6 +24,10 @@ class Ledger:
             self._beyond.discard(self.next_seq)
             self.next_seq += 1
         return True
+
+    def has(self, seq: int) -> bool:
+        """Whether `seq` was entered."""
+        return seq < self.next_seq or seq in self._beyond
 
     def begin_at(self, seq: int) -> None:
         """Go on at `seq`: another capture process numbers its frames from there."""

@@ -1,4 +1,4 @@
-"""Starts the capture and the engine process, watches them, and leaves nothing behind."""
+"""Starts the capture and the engine processes, watches them, and leaves nothing behind."""
 
 import os
 import subprocess
@@ -14,7 +14,9 @@ from neurosono.stream.processes.channel import Endpoints
 MODULES = {
     "capture": "neurosono.stream.capture.process",
     "engine": "neurosono.stream.judge.worker",
+    "reader": "neurosono.stream.judge.reader",
 }
+"""What runs in a role; that of a reader is `reader:` and its name."""
 
 HEAP = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -45,7 +47,7 @@ class Supervisor:
         try:
             child = subprocess.Popen(
                 # -P: what lies in the current folder is data, never code
-                [sys.executable, "-P", "-m", MODULES[role]],
+                [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]]],
                 stdin=subprocess.PIPE,
                 env=os.environ | HEAP,
                 # a group of its own: Ctrl-C reaches us alone, and we decide what it means

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from neurosono.engine.contracts.codec import decode, encode, encode_beside
 from neurosono.engine.contracts.errors import WireError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 
 MAGIC = b"NSNO"
@@ -42,9 +43,16 @@ class Credit(Struct, frozen=True):
     epoch: int
 
 
-Message = Frame | DisplayFrame | Result | Event | Credit
+Message = Frame | DisplayFrame | Result | Event | Credit | ReaderResult
 
-KINDS: dict[int, type[Message]] = {FRAME: Frame, 2: DisplayFrame, 3: Result, 4: Event, 5: Credit}
+KINDS: dict[int, type[Message]] = {
+    FRAME: Frame,
+    2: DisplayFrame,
+    3: Result,
+    4: Event,
+    5: Credit,
+    6: ReaderResult,
+}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _PICTURES = (Frame, DisplayFrame)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
 from neurosono.stream.view.summary import describe_result, name_values
@@ -106,13 +107,17 @@ def _count(counts: dict[str, int], word: str) -> None:
 
 
 class FramesWriter:
-    """Writes `frames.jsonl` in the order of `seq`, aside until `close`."""
+    """Writes `frames.jsonl` in the order of `seq`, aside until `close`.
 
-    def __init__(self, out: Path, labels: tuple[str, ...]) -> None:
-        self._labels = labels
+    A line is whole once its result and the reading of each of `readers` have come.
+    """
+
+    def __init__(self, out: Path, labels: tuple[str, ...], readers: tuple[str, ...] = ()) -> None:
+        self._labels, self._readers = labels, readers
         self._path = out / FRAMES_NAME
         self._partial = out / f".{FRAMES_NAME}.partial"
         self._waiting: dict[int, dict[str, Any]] = {}
+        self._readings: dict[int, dict[str, Any]] = {}
         self._next_seq = 0
         self.gate = GateTally()
         try:
@@ -124,9 +129,20 @@ class FramesWriter:
         """Take a result; its line is written once all before it have come."""
         self.gate.add(result)
         self._waiting[result.seq] = self._describe(result)
+        self._write_whole()
+
+    def read(self, reading: ReaderResult) -> None:
+        """Take what a reader says of a frame."""
+        self._readings.setdefault(reading.seq, {})[reading.reader] = reading.describe()
+        self._write_whole()
+
+    def _write_whole(self) -> None:
+        """Write the lines that are whole and whose turn it is."""
         try:
-            while (line := self._waiting.pop(self._next_seq, None)) is not None:
-                self._write_line(line)
+            while self._next_seq in self._waiting and len(
+                self._readings.get(self._next_seq, ())
+            ) == len(self._readers):
+                self._write_line(self._waiting.pop(self._next_seq))
         except OSError as error:
             raise _cannot_write(self._path, error) from error
 
@@ -150,6 +166,9 @@ class FramesWriter:
         self._partial.unlink(missing_ok=True)
 
     def _write_line(self, line: dict[str, Any]) -> None:
+        if self._readers:
+            said = self._readings.pop(line["seq"], {})
+            line = line | {"readings": {name: said.get(name) for name in self._readers}}
         self._file.write(json.dumps(line) + "\n")
         self._next_seq = line["seq"] + 1
 

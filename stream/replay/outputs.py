@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
@@ -30,7 +31,8 @@ from neurosono.stream.view.summary import Latencies, describe_exam
 
 def open_outputs(options: ReplayOptions, bundle: Bundle) -> "Outputs":
     """Open what a replay writes where nothing else is asked for; raises `OutputError`."""
-    return Outputs(options.out, bundle.manifest, video=options.video)
+    readers = tuple(options.load_readers())
+    return Outputs(options.out, bundle.manifest, video=options.video, readers=readers)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class Outputs:
     Every method raises `OutputError` where the place cannot be written.
     """
 
-    def __init__(self, out: Path, manifest: Manifest, *, video: bool) -> None:
+    def __init__(
+        self, out: Path, manifest: Manifest, *, video: bool, readers: tuple[str, ...] = ()
+    ) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
         self._made = prepare_folder(out)
         self._lock: int | None = lock_folder(out)
-        self._frames: FramesWriter | None = FramesWriter(out, manifest.labels)
+        self._frames: FramesWriter | None = FramesWriter(out, manifest.labels, readers)
         self._overlay: Overlay | None = None
         self._video: VideoWriter | None = None
         self._rate_hz = 25.0
@@ -70,6 +74,14 @@ class Outputs:
         assert self._frames is not None
         self._frames.write(result)
         self._latencies.add(result.stage_ms)
+
+    def read(self, reading: ReaderResult) -> None:
+        """Take what a reader says of one sampled frame."""
+        assert self._frames is not None
+        self._frames.read(reading)
+        took_ms = reading.stage_ms.get("network")
+        if took_ms is not None:
+            self._latencies.add({f"reader:{reading.reader}": took_ms})
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""

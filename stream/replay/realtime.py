@@ -5,6 +5,7 @@ from typing import Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.live.session import Live
 from neurosono.stream.live.stage import Record
@@ -20,6 +21,7 @@ def open_realtime(
     student: Bundle | None,
     outputs: Sink,
     on_progress: Callable[[Progress], None],
+    readers: Mapping[str, Bundle],
 ) -> Live:
     """Return the live session of a recording; nobody watches it, and `outputs` takes what comes."""
 
@@ -27,7 +29,7 @@ def open_realtime(
         return live.children.pids()
 
     record = SinkRecord(outputs, on_progress, list_processes)
-    live = Live(options, bundle, Hub(), record, student=student)
+    live = Live(options, bundle, Hub(), record, student=student, readers=readers)
     return live
 
 
@@ -45,6 +47,10 @@ class SinkRecord(Record):
     def record(self, result: Result) -> None:
         """Write down a result."""
         self._sink.write(result)
+
+    def record_reading(self, reading: ReaderResult) -> None:
+        """Write down what a reader says."""
+        self._sink.read(reading)
 
     def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw the picture that is shown now."""

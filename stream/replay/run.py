@@ -32,8 +32,9 @@ def replay(
     options.check_sources()
     bundle = Bundle.load(options.bundle)
     student = options.load_student(bundle)
+    readers = options.load_readers()
     outputs = open_sink(options, bundle)
-    told = options, bundle, student, outputs, on_progress
+    told = options, bundle, student, outputs, on_progress, readers
     session: Session
     try:
         if options.realtime:
@@ -66,6 +67,12 @@ def _conclude(session: Session, exam: ExamSnapshot, outputs: Sink) -> dict[str, 
         failure = RunError(told["error"])
     elif failure is None and not add_up(counted, told):
         failure = RunError(f"the frames do not add up: {counted}, and capture says {dict(told)}")
+    readings = {name: reader.describe() for name, reader in session.readers.items()}
+    for name, reading in readings.items():
+        if failure is None and reading["frames"]["sampled"] != counted["sampled"]:
+            failure = RunError(
+                f"the frames of {name} do not add up: {reading['frames']}, of {counted}"
+            )
     record = outputs.finish(
         exam,
         {
@@ -77,6 +84,7 @@ def _conclude(session: Session, exam: ExamSnapshot, outputs: Sink) -> dict[str, 
             "repaired_timestamps": told.get("repaired_timestamps"),
             **describe_models(session.bundle, session.student),
             "engine": session.engine,
+            **({"readings": readings} if readings else {}),
         },
         counted,
     )

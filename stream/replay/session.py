@@ -3,6 +3,8 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace as replace_state
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,11 +17,13 @@ from neurosono.engine.contracts.errors import (
     ProcessFailedError,
 )
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.pair import open_exam
 from neurosono.stream.processes.supervisor import describe_exit
 from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.sink import Progress, Sink
+from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.session import Session
 
 POLL_MS = 20
@@ -40,13 +44,15 @@ class LosslessSession(Session):
         student: Bundle | None,
         outputs: Sink,
         on_progress: Callable[[Progress], None],
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
     ) -> None:
-        """`student` judges beside `bundle`; `outputs` takes what comes."""
-        super().__init__(options, bundle, student)
+        """`student` judges beside `bundle`, `readers` read; `outputs` takes what comes."""
+        super().__init__(options, bundle, student, readers)
         self._outputs, self._on_progress = outputs, on_progress
         self._unjudged: Counter[str] = Counter()
         self._heard_ns = time.monotonic_ns()
         self._early: deque[Result] = deque()
+        self._early_readings: dict[str, deque[ReaderResult]] = {name: deque() for name in readers}
 
     def run(self) -> ExamSnapshot:
         """Replay to the end, or to a Ctrl-C; returns the exam as it then stands.
@@ -55,9 +61,13 @@ class LosslessSession(Session):
         """
         with self.open(PICTURES_WINDOW):
             self.start_engine()
+            for reader in self.readers.values():
+                self.start_reader(reader)
             self.start_capture()
             self.follow(self._show_all)
         self._catch_up()
+        for reader in self.readers.values():
+            self._catch_up_reader(reader)
         exam = self.snapshot()
         return replace(exam, skipped=dict(Counter(exam.skipped) + self._unjudged))
 
@@ -69,13 +79,19 @@ class LosslessSession(Session):
             if not came:
                 self._check_capture()
                 self._check_engine()
+                for reader in self.readers.values():
+                    self._check_reader(reader)
 
     def show(self, picture: DisplayFrame) -> None:
         """Show a picture once its own answer is there."""
         self.viewer.see(picture)
         if picture.seq is not None:
             self._await_result(picture.seq)
-        self._outputs.show(picture, self.viewer.state(picture.pts_s, time.monotonic_ns()))
+            for reader in self.readers.values():
+                self._await_reading(reader, picture.seq)
+        now_ns = time.monotonic_ns()
+        state = self.viewer.state(picture.pts_s, now_ns)
+        self._outputs.show(picture, replace_state(state, readings=self.show_readings(now_ns)))
         exam = None if self.viewer.result is None else self.viewer.result.exam
         self._on_progress(Progress(self.viewer.decoded, self.viewer.sampled, exam))
 
@@ -86,6 +102,11 @@ class LosslessSession(Session):
             self._early.append(result)
         else:
             self._unjudged[str(result.skip_reason)] += 1
+
+    def take_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Write a reading; it is shown when its picture is."""
+        self._outputs.read(result)
+        self._early_readings[reader.name].append(result)
 
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Begin to write once the source is open."""
@@ -102,7 +123,11 @@ class LosslessSession(Session):
         """Go on without an engine that failed; raise what says that nothing could be begun."""
         if isinstance(error, InputError) or role == "capture":
             raise error
-        self._fail(error)
+        reader = self.readers.get(role.partition(":")[2])
+        if reader is None:
+            self._fail(error)
+        else:
+            self._fail_reader(reader, f"failed: {error}")
 
     def snapshot(self) -> ExamSnapshot:
         """Return the exam as the engine said last."""
@@ -121,6 +146,22 @@ class LosslessSession(Session):
             self.hear_results(POLL_MS)
             self._check_engine()
 
+    def _await_reading(self, reader: Beside, seq: int) -> None:
+        deadline_ns = time.monotonic_ns() + int(STUCK_S * 1e9)
+        while reader.standing.off_reason is None and not self.interrupted:
+            if reader.ledger.has(seq):
+                break
+            if time.monotonic_ns() > deadline_ns:
+                self._fail_reader(reader, f"gave no answer for {STUCK_S:.0f} s")
+            self.hear_results(POLL_MS)
+            self._check_reader(reader)
+        self._catch_up_reader(reader, seq)
+
+    def _catch_up_reader(self, reader: Beside, seq: int | None = None) -> None:
+        early = self._early_readings[reader.name]
+        while early and (seq is None or early[0].seq <= seq):
+            reader.hear(early.popleft())
+
     def _catch_up(self, seq: int | None = None) -> None:
         """Show what was said up to frame `seq`, None: all of it.
 
@@ -138,6 +179,22 @@ class LosslessSession(Session):
         if self.viewer.off_reason is None and not self.is_accounted_for():
             self._fail(EngineFailedError(f"the engine process died ({describe_exit(code)})"))
 
+    def _check_reader(self, reader: Beside) -> None:
+        code = self.children.exit_code(reader.role)
+        if code is None or reader.standing.off_reason is not None:
+            return
+        self.hear_results(POLL_MS)  # what it said before it ended comes first
+        if reader.standing.off_reason is None and not self.is_accounted_for():
+            self._fail_reader(reader, f"died ({describe_exit(code)})")
+
+    def _fail_reader(self, reader: Beside, how: str) -> None:
+        """Go on without a reader; nothing that it left is guessed."""
+        reason = f"the process that reads {reader.name} {how}"
+        self.failure = self.failure or EngineFailedError(reason)
+        self._catch_up_reader(reader)
+        self.turn_off_reader(reader, reason)
+        self.children.kill(reader.role)
+
     def _check_capture(self) -> None:
         if time.monotonic_ns() - self._heard_ns > STUCK_S * 1e9 and not self.ended:
             self.children.kill("capture")
@@ -147,7 +204,9 @@ class LosslessSession(Session):
         self.hear_results(POLL_MS)
         if not self.hear_picture(POLL_MS):
             self.failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
-            self.captured[-1], self.ended = {"sampled": self.ledger.recorded}, True
+            ledgers = (self.ledger, *(reader.ledger for reader in self.readers.values()))
+            reached = min(ledger.recorded for ledger in ledgers)
+            self.captured[-1], self.ended = {"sampled": reached}, True
 
     def _fail(self, error: NeurosonoError) -> None:
         self.failure = error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.view.state import OverlayState
 
@@ -30,6 +31,9 @@ class Sink(Protocol):
 
     def write(self, result: Result) -> None:
         """Take one sampled frame's result."""
+
+    def read(self, reading: ReaderResult) -> None:
+        """Take what a reader says of one sampled frame."""
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and pass it on."""

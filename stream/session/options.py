@@ -1,18 +1,20 @@
 """What every session is asked: which frames are judged, of which region, and by which engine."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.pair import check_pair
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
-from neurosono.stream.judge.options import EngineOptions
+from neurosono.stream.judge.options import EngineOptions, ReaderOptions
 
 LOSSLESS_ANSWER_S = 30.0
 """How long a replay waits for a server's answer to one frame."""
@@ -22,7 +24,8 @@ LOSSLESS_ANSWER_S = 30.0
 class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
-    `strict` and `mixed` are as in `open_source`.
+    `strict` and `mixed` are as in `open_source`. `also` are bundles of any kind that read the same
+    frames beside `bundle`.
 
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
@@ -39,6 +42,7 @@ class Judging(ABC):
     members: int | None = None
     threads: int = 0
     student: str | None = None
+    also: tuple[str, ...] = ()
     strict: bool = False
     mixed: bool = False
     server: Server | None = None
@@ -74,8 +78,23 @@ class Judging(ABC):
         check_pair(bundle, student)
         return student
 
+    def load_readers(self) -> dict[str, Bundle]:
+        """Return the bundles that read beside the first, by the names of their readings.
+
+        Raises `BundleError` where one is none, or two are of one name.
+        """
+        return name_readers([Bundle.load(each, kind=None) for each in self.also])
+
+    def for_reader(self, name: str, bundle: Bundle) -> ReaderOptions:
+        """Return what a reader's process is told."""
+        return ReaderOptions(name, str(bundle.root), self.pace.newest_wins)
+
     def for_capture(
-        self, bundle: Bundle, first_seq: int = 0, first_index: int = 0
+        self,
+        bundle: Bundle,
+        first_seq: int = 0,
+        first_index: int = 0,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
     ) -> CaptureOptions:
         """Return what a capture process is told; another goes on where the one before stopped."""
         return CaptureOptions(
@@ -91,6 +110,7 @@ class Judging(ABC):
             show_screen=self.show_screen,
             first_seq=first_seq,
             first_index=first_index,
+            readers={name: each.manifest.preprocessing for name, each in readers.items()},
         )
 
     def for_engine(
@@ -119,3 +139,17 @@ class Judging(ABC):
         if not self.pace.newest_wins:
             return replace(server, answer_s=LOSSLESS_ANSWER_S)
         return replace(server, waits=waits)
+
+
+def name_readers(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """Return bundles by the names of their readings; raises `BundleError` where two share one."""
+    named: dict[str, Bundle] = {}
+    for bundle in bundles:
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", bundle.manifest.name)[:64] or "unnamed"
+        if name in named:
+            raise BundleError(
+                f"two bundles are named {name!r}, {named[name].root} and {bundle.root}: name one "
+                "of them once, or give it another name"
+            )
+        named[name] = bundle
+    return named

@@ -9,6 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ import zmq
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import ERRORS_BY_NAME, NeurosonoError, RunError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.processes.channel import (
     Endpoints,
@@ -27,9 +29,12 @@ from neurosono.stream.processes.channel import (
 )
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
-from neurosono.stream.processes.wire import Event
+from neurosono.stream.processes.wire import Event, Message
+from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.options import Judging
+from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
+from neurosono.stream.view.standing import Standing
 from neurosono.stream.view.viewer import Viewer
 
 SEQ_MARGIN = 1000
@@ -44,13 +49,22 @@ LOSSLESS_RECENT = 8
 class Session(ABC):
     """The processes of one exam, the words between them, and the accounts of its frames."""
 
-    def __init__(self, asked: Judging, bundle: Bundle, student: Bundle | None) -> None:
-        """`student` judges beside `bundle`."""
+    def __init__(
+        self,
+        asked: Judging,
+        bundle: Bundle,
+        student: Bundle | None,
+        readers: Mapping[str, Bundle] = MappingProxyType({}),
+    ) -> None:
+        """`student` judges beside `bundle`, and `readers` read the same frames."""
         self.asked, self.bundle, self.student = asked, bundle, student
         newest_wins = asked.pace.newest_wins
         recent = Recent() if newest_wins else Recent(LOSSLESS_RECENT)
         self.viewer = Viewer(bundle.manifest.labels, newest_wins, recent=recent)
         self.ledger = Ledger()
+        self.readers = {
+            name: Beside(name, each, Standing(newest_wins)) for name, each in readers.items()
+        }
         self.engine: dict[str, Any] = {}
         """What judges, as it says itself; empty until an engine is ready."""
         self.captured: list[Mapping[str, Any]] = []
@@ -86,34 +100,66 @@ class Session(ABC):
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
         self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
 
+    def start_reader(self, reader: Beside) -> None:
+        """Start a reader's process."""
+        self.children.start(reader.role, self.asked.for_reader(reader.name, reader.bundle))
+
     def start_capture(self) -> None:
         """Start a capture process, to go on where the one before it stopped."""
         decoded = self.viewer.decoded
-        first_seq = self.ledger.next_seq + (SEQ_MARGIN if decoded else 0)
-        self.ledger.begin_at(first_seq)
+        ledgers = [self.ledger, *(reader.ledger for reader in self.readers.values())]
+        reached = max(ledger.next_seq for ledger in ledgers)
+        first_seq = reached + (SEQ_MARGIN if decoded else 0)
+        for ledger in ledgers:
+            ledger.begin_at(first_seq)
         self.captured.append({})
-        self.children.start("capture", self.asked.for_capture(self.bundle, first_seq, decoded))
+        readers = {name: reader.bundle for name, reader in self.readers.items()}
+        asked = self.asked.for_capture(self.bundle, first_seq, decoded, readers)
+        self.children.start("capture", asked)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
-        """Take in all that the engine process said, waiting for its first word if asked to."""
+        """Take in all that engine processes said, waiting for the first word if asked to."""
         while (received := self.results.receive(timeout_ms)) is not None:
             timeout_ms = 0
-            self.note("engine")
             match received.message:
-                case Result() as result if self.viewer.off_reason is None:
-                    # a dead engine's last word may come late: its frame counts as unjudged by then
-                    self._enter(result, judged=True)
-                case Event(name="ready", fields=fields):
-                    self._turn_on(fields)
-                case Event(name="ensemble-ready" | "ensemble-failed" as name, fields=fields):
-                    known = self.engine.get("ensemble", {})
-                    self.engine = {**self.engine, "ensemble": {**known, **fields}}
-                    self.say(name, fields)
-                case Event(name="failed", fields=fields):
-                    error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
-                    self.hear_failure(error, fields["role"])
-                case Event(name=name, fields=fields):
-                    self.say(name, fields)
+                case ReaderResult(reader=name) as reading:
+                    self.note(self.readers[name].role)
+                    if self.readers[name].standing.off_reason is None:
+                        self._enter_reading(reading)
+                case Event() as event if event.fields.get("reader") in self.readers:
+                    reader = self.readers[event.fields["reader"]]
+                    self.note(reader.role)
+                    self._hear_reader(reader, event)
+                case message:
+                    self.note("engine")
+                    self._hear_engine(message)
+
+    def _hear_reader(self, reader: Beside, event: Event) -> None:
+        if event.name != "reader-ready":
+            self.say(event.name, event.fields)
+            return
+        was_off = reader.standing.off_reason is not None
+        reader.turn_on(event.fields)
+        if was_off:
+            self.tell("engine-on", {"reader": reader.name})
+        self.say("reader-ready", event.fields)
+
+    def _hear_engine(self, message: Message) -> None:
+        match message:
+            case Result() as result if self.viewer.off_reason is None:
+                # a dead engine's last word may come late: its frame counts as unjudged by then
+                self._enter(result, judged=True)
+            case Event(name="ready", fields=fields):
+                self._turn_on(fields)
+            case Event(name="ensemble-ready" | "ensemble-failed" as name, fields=fields):
+                known = self.engine.get("ensemble", {})
+                self.engine = {**self.engine, "ensemble": {**known, **fields}}
+                self.say(name, fields)
+            case Event(name="failed", fields=fields):
+                error = ERRORS_BY_NAME.get(fields["error"], RunError)(fields["message"])
+                self.hear_failure(error, fields["role"])
+            case Event(name=name, fields=fields):
+                self.say(name, fields)
 
     def hear_picture(self, timeout_ms: int = 0) -> bool:
         """Take in the next thing that the capture process said; returns whether there was one."""
@@ -124,13 +170,13 @@ class Session(ABC):
         match received.message:
             case DisplayFrame() as picture:
                 self.pictures.give_credit()
-                self.show(picture)
+                self._show(picture)
             case Frame() as unjudged:
                 self._enter(self._describe_unjudged(unjudged), judged=False)
+            case ReaderResult() as unread:
+                self._enter_reading(unread)
             case Event(name="alive" | "end" as name, fields=fields):
-                self.captured[-1] = {**self.captured[-1], **fields}
-                self.ended = name == "end"
-                self.tell("recorded", {"next_seq": self.ledger.next_seq})
+                self._hear_counts(fields, ended=name == "end")
             case Event(name="hello"):
                 self.pictures.begin_again()
             case Event(name="opened", fields=fields):
@@ -139,6 +185,20 @@ class Session(ABC):
             case Event(name=name, fields=fields):
                 self.say(name, fields)
         return True
+
+    def _show(self, picture: DisplayFrame) -> None:
+        if picture.seq is not None:
+            for reader in self.readers.values():
+                reader.expect(picture.seq, picture.captured_ns)
+        self.show(picture)
+
+    def _hear_counts(self, fields: Mapping[str, Any], *, ended: bool) -> None:
+        """Take what capture counted; tell it what is on record, and so need not be remembered."""
+        self.captured[-1] = {**self.captured[-1], **fields}
+        self.ended = ended
+        self.tell("recorded", {"next_seq": self.ledger.next_seq})
+        for name, reader in self.readers.items():
+            self.tell("recorded", {"next_seq": reader.ledger.next_seq, "reader": name})
 
     def follow(self, steps: Callable[[], None]) -> None:
         """Run `steps`, which end soon once the session is `interrupted`.
@@ -171,13 +231,28 @@ class Session(ABC):
         self.viewer.turn_off(reason)
         self.tell("engine-off", self.ledger.describe())
 
+    def turn_off_reader(self, reader: Beside, reason: str, *, final: bool = False) -> None:
+        """Show nothing of a reader any more; the frames that it left are counted as unread."""
+        if reader.standing.off_reason is not None and not final:
+            return
+        self.hear_results()  # what it said before counts
+        reader.standing.turn_off(reason)
+        reader.latest = None
+        self.tell("engine-off", {**reader.ledger.describe(), "reader": reader.name})
+
+    def show_readings(self, now_ns: int) -> dict[str, ShownReading]:
+        """Return what may be shown of each reader now."""
+        return {name: reader.show(now_ns) for name, reader in self.readers.items()}
+
     def tell(self, name: str, fields: Mapping[str, Any] | None = None) -> None:
         """Say something to the capture process."""
         self.pictures.tell(Event(name, dict(fields or {})))
 
     def is_accounted_for(self) -> bool:
         """Whether capture has ended and every frame that it sampled is on record."""
-        return self.ended and self.ledger.recorded >= self.sum_captured("sampled")
+        sampled = self.sum_captured("sampled")
+        ledgers = (self.ledger, *(reader.ledger for reader in self.readers.values()))
+        return self.ended and all(ledger.recorded >= sampled for ledger in ledgers)
 
     def sum_captured(self, what: str) -> int:
         """Return what all capture processes counted together."""
@@ -190,6 +265,10 @@ class Session(ABC):
     @abstractmethod
     def take(self, result: Result, *, judged: bool) -> None:
         """Take what became of a sampled frame: once for each, also where no engine `judged` it."""
+
+    @abstractmethod
+    def take_reading(self, reader: Beside, result: ReaderResult) -> None:
+        """Take what a reader says of a sampled frame: once for each, also where it says nothing."""
 
     @abstractmethod
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -210,6 +289,11 @@ class Session(ABC):
     def _enter(self, result: Result, *, judged: bool) -> None:
         if self.ledger.add(result.seq):
             self.take(result, judged=judged)
+
+    def _enter_reading(self, result: ReaderResult) -> None:
+        reader = self.readers[result.reader]
+        if reader.ledger.add(result.seq):
+            self.take_reading(reader, result)
 
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})

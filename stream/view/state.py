@@ -1,23 +1,15 @@
 """What the overlay is told of one frame: everything it may show, nothing else."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.heatmap import Heatmap
+from neurosono.stream.view.reading import AiState, ShownReading
 
 __all__ = ["AiState", "Heatmap", "OverlayState"]
-
-
-class AiState(StrEnum):
-    """Whether anything is judging what is seen; the words are those on the screen."""
-
-    ON = "AI ON"
-    OFF = "AI OFF"
-    STARTING = "AI STARTING"
-    NO_SIGNAL = "NO SIGNAL"
 
 
 @dataclass(frozen=True)
@@ -27,7 +19,7 @@ class OverlayState:
     `ai_reason` says why the AI is not on. `result` is the latest one, with the exam so far in it;
     it and `heatmap` are ignored unless the AI is on. `skip_reason` is that of the frame shown.
     The counts are frames of the exam so far, `pts_s` the shown frame's time in seconds, `engine`
-    what judges, such as "openvino int8 x3".
+    what judges, such as "openvino int8 x3". `readings` are those of the bundles beside it.
     """
 
     ai: AiState
@@ -41,6 +33,7 @@ class OverlayState:
     dropped: int = 0
     pts_s: float = 0.0
     engine: str = ""
+    readings: Mapping[str, ShownReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = (self.decoded, self.sampled, self.used, self.dropped)

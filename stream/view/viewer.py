@@ -4,7 +4,7 @@ Pure bookkeeping: pictures and results go in, an `OverlayState` comes out. No cl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ import numpy as np
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.recent import Recent
+from neurosono.stream.view.standing import LATE_MS, Standing
 from neurosono.stream.view.state import AiState, Heatmap, OverlayState
 
-LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
+__all__ = ["LATE_MS", "Viewer"]
 
 
 @dataclass
@@ -29,8 +29,7 @@ class Viewer:
     realtime: bool
     result: Result | None = None
     heatmap: Heatmap | None = None
-    engine: str = ""
-    off_reason: str | None = None
+    engine: InitVar[str] = ""
     no_signal: str | None = None
     source_said: str = ""
     """Why the last connection to a live source failed, where possible in the other side's words."""
@@ -38,11 +37,17 @@ class Viewer:
     displayed: int = 0
     sampled: int = 0
     recent: Recent = field(default_factory=Recent)
-    _awaited: dict[int, int] = field(default_factory=dict)
-    """When each frame was captured whose result has not come yet."""
     _shown_skip: SkipReason | None = None
     _is_unanswered: bool = False
     """Whether the last frame that was asked for got no answer: a server is away."""
+
+    def __post_init__(self, engine: str) -> None:
+        self.standing = Standing(self.realtime, engine)
+
+    @property
+    def off_reason(self) -> str | None:
+        """Why the engine was given up; None while it was not."""
+        return self.standing.off_reason
 
     def see(self, picture: DisplayFrame) -> None:
         """Take the picture that is shown next."""
@@ -54,16 +59,14 @@ class Viewer:
         self.sampled = max(self.sampled, picture.seq + 1)
         off = self.off_reason is not None
         self._shown_skip = picture.skip_reason or (SkipReason.ENGINE_OFF if off else None)
-        awaited = self.result is None or picture.seq > self.result.seq
-        if awaited and not off:
-            self._awaited[picture.seq] = picture.captured_ns
+        if self.result is None or picture.seq > self.result.seq:
+            self.standing.expect(picture.seq, picture.captured_ns)
 
     def hear(self, result: Result) -> None:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
         if "network" in result.stage_ms:  # a frame that was skipped before says nothing of a server
             self._is_unanswered = False
-        # the engine answers in order: for what is older than this no answer will come any more
-        self._awaited = {seq: at_ns for seq, at_ns in self._awaited.items() if seq > result.seq}
+        self.standing.answer(result.seq)
         heatmap = self.recent.hear(result)
         if self.result is not None and result.seq <= self.result.seq:
             return
@@ -84,13 +87,13 @@ class Viewer:
 
     def turn_off(self, reason: str) -> None:
         """The engine is gone for good: nothing of it is shown any more."""
-        self.off_reason = reason
+        self.standing.turn_off(reason)
         self.heatmap = None
-        self._awaited.clear()
 
     def turn_on(self, engine: str) -> None:
         """An engine is ready (again)."""
-        self.engine, self.off_reason, self._is_unanswered = engine, None, False
+        self.standing.turn_on(engine)
+        self._is_unanswered = False
 
     def note_source(self, name: str, fields: Mapping[str, Any]) -> None:
         """Hear what happened to a live source."""
@@ -118,7 +121,7 @@ class Viewer:
             used=used,
             dropped=self.decoded - self.displayed,
             pts_s=pts_s,
-            engine=self.engine,
+            engine=self.standing.engine,
         )
 
     def _refused_by_engine(self) -> SkipReason | None:
@@ -133,14 +136,6 @@ class Viewer:
         if self.no_signal is not None:
             said = f": {self.source_said}" if self.source_said else ""
             return AiState.NO_SIGNAL, self.no_signal + said
-        if self.off_reason is not None:
-            return AiState.OFF, self.off_reason
-        if not self.engine:
-            return AiState.STARTING, "the engine is loading"
-        if self._is_unanswered:
-            return AiState.OFF, "the inference server gives no answer"
-        if self.realtime and self._awaited:
-            late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
-            if late_ms > LATE_MS:
-                return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
-        return AiState.ON, ""
+        ai, reason = self.standing.judge(now_ns)
+        unanswered = self._is_unanswered and self.off_reason is None and ai is not AiState.STARTING
+        return (AiState.OFF, "the inference server gives no answer") if unanswered else (ai, reason)

@@ -11,9 +11,10 @@ from neurosono.calibration.fit import Wishes
 from neurosono.calibration.parity import compare, describe_limits, measure_cost
 from neurosono.calibration.quantise import draw_rows
 from neurosono.calibration.run import calibrate_bundle, judge_unseen
-from neurosono.engine.backends.openvino import convert, save
+from neurosono.engine.backends.openvino import save
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.build import enter_engine
+from neurosono.engine.builders.openvino import convert
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.cache import Cache, pseudonym

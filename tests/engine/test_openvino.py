@@ -6,8 +6,9 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from neurosono.engine.backends.openvino import INPUT, OpenVinoBackend, convert, save
+from neurosono.engine.backends.openvino import INPUT, OpenVinoBackend, save
 from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.builders.openvino import convert
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 from neurosono.engine.network import Ensemble
 from tests.support.bundles import make_ensemble

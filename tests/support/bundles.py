@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from neurosono.engine.backends.openvino import convert, save
+from neurosono.engine.backends.openvino import save
+from neurosono.engine.builders.openvino import convert
 from neurosono.engine.bundle import file_of, write_calibration, write_manifest
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.labels import DEFAULT_LABELS

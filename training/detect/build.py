@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.answer import OUTPUTS
 from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS, PLANES, STRUCTURES
 from neurosono.training.detect.deck import SHARES, kind_of
 from neurosono.training.detect.evaluate import judge_rows
@@ -18,9 +20,7 @@ from neurosono.training.detect.export import (
     compare,
     cut_looks,
     describe_graph,
-    export,
     graph_path,
-    quantise,
     read_by_torch,
     write_graph,
 )
@@ -50,13 +50,14 @@ def build(
     network = trainer.averaged()
     look_px = recipe.look_px
     exact = read_by_torch(network, np.array(data.frames[checked]), look_px)
-    model = export(network, look_px)
+    model = export(network, look_px, OUTPUTS)
     graphs: dict[str, Any] = {}
     refused: RunError | None = None
     for precision in precisions:
         if precision == "int8":
             draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
-            model = quantise(model, cut_looks(network, np.array(data.frames[draw]), look_px))
+            looks = cut_looks(network, np.array(data.frames[draw]), look_px)
+            model = quantise(model, looks, quickly=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
             path = graph_path(Path(aside), precision)
             write_graph(model, path, data.size_px)

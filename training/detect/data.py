@@ -1,30 +1,31 @@
-"""The detector's data on disk: squares as the engine sees them, and what is known of each.
+"""The detector's data: squares as the engine sees them, and what is known of each."""
 
-`frames.npy` is uint8 (N, S, S), `index.jsonl` a line a square, `structures-data.json` the schema,
-the sources with their licences, and the digest of both.
-"""
-
-import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import letterbox_box, preprocess
-from neurosono.training.detect.rows import PHANTOM, Row
+from neurosono.training.detect.rows import Row
 from neurosono.training.detect.tables import RealPicture
+from neurosono.training.squares import PHANTOM, Shelf
 
-SCHEMA = "neurosono-structures-data/1"
-FRAMES_NAME, INDEX_NAME, SUMMARY_NAME = "frames.npy", "index.jsonl", "structures-data.json"
+SHELF = Shelf(
+    schema="neurosono-structures-data/1",
+    index_name="index.jsonl",
+    summary_name="structures-data.json",
+    what="structures' data",
+    learner="detector",
+    command="neurosono train structures prepare",
+)
 SIZE_PX = 320
 """Decision: heads and ventricles are still plain; 416 px costs 1.7 times as much."""
 
@@ -82,19 +83,7 @@ class DetectData:
     @classmethod
     def load(cls, root: Path) -> Self:
         """Open the folder; raise `InputError` where it is not whole, or was altered."""
-        again = "make it again with `neurosono train structures prepare`"
-        try:
-            summary = json.loads((root / SUMMARY_NAME).read_bytes())
-            index = (root / INDEX_NAME).read_text()
-            frames = np.load(root / FRAMES_NAME, mmap_mode="r", allow_pickle=False)
-            rows = tuple(Row.from_json(json.loads(line)) for line in index.splitlines())
-            attribution = tuple(str(line) for line in summary["attribution"])
-            whole = summary["schema"] == SCHEMA and summary["digest"] == _digest(index, frames)
-        except (OSError, ValueError, KeyError, TypeError, InputError) as error:
-            raise InputError(f"{root} holds no structures' data ({error!r}): {again}") from error
-        if not whole or frames.shape[0] != len(rows) or frames.dtype != np.uint8:
-            raise InputError(f"structures' data {root} were altered: {again}")
-        return cls(rows, frames, attribution, str(summary["digest"]))
+        return cls(*SHELF.read(root, _parse))
 
     def choose(self, fold: int | None, held_out: bool) -> NDArray[np.int64]:
         """Return the rows of patients in `fold`, or of all others; None is everyone's."""
@@ -124,34 +113,11 @@ def write_detect_data(
     root: Path, found: Iterable[tuple[Square, Row]], attribution: Sequence[str]
 ) -> DetectData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""
-    if root.exists():
-        raise OutputError(f"{root} is there already: choose another folder or remove it")
     pairs = list(found)
-    if not pairs:
-        raise InputError("no picture was found: nothing for a detector to learn from")
-    frames = np.stack([square for square, _ in pairs])
     index = "".join(json.dumps(row.to_json()) + "\n" for _, row in pairs)
-    summary: dict[str, Any] = {
-        "schema": SCHEMA,
-        "digest": _digest(index, frames),
-        "attribution": list(attribution),
-    }
-    part = root.with_name(root.name + ".part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        np.save(part / FRAMES_NAME, frames)
-        (part / INDEX_NAME).write_text(index)
-        (part / SUMMARY_NAME).write_text(json.dumps(summary, indent=2) + "\n")
-        part.rename(root)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {root}: {error.strerror}; free some space or choose another"
-        ) from error
+    SHELF.write(root, [square for square, _ in pairs], index, attribution)
     return DetectData.load(root)
 
 
-def _digest(index: str, frames: Square) -> str:
-    found = hashlib.sha256(index.encode())
-    found.update(np.ascontiguousarray(frames).data)
-    return found.hexdigest()
+def _parse(index: str) -> list[Row]:
+    return [Row.from_json(json.loads(line)) for line in index.splitlines()]

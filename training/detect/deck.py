@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.names import NO_HEAD
 from neurosono.training.detect.data import DetectData
-from neurosono.training.detect.rows import PHANTOM, Row
+from neurosono.training.detect.rows import Row
+from neurosono.training.squares import PHANTOM
 
 SHARES = {
     "real, marked": 0.22,

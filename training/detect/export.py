@@ -1,6 +1,5 @@
 """From a trained network to OpenVINO graphs, and how far each is from float32."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-import torch
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import RunError
-from neurosono.engine.structures.answer import OUTPUTS, Answer
+from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.boxes import overlap
-from neurosono.engine.structures.graph import INPUT, SQUARE_PLACE
+from neurosono.engine.structures.graph import SQUARE_PLACE
 from neurosono.engine.structures.looks import look
 from neurosono.engine.structures.reading import Reading, read_answer
 from neurosono.training.detect.heads import ask
@@ -32,40 +30,6 @@ Squares = NDArray[np.uint8]
 def graph_path(folder: Path, precision: str) -> Path:
     """Return where the graph of a precision lies in a run's folder."""
     return folder / f"structures-{precision}.xml"
-
-
-def export(network: Detector, size_px: int) -> ov.Model:
-    """Return the network as an OpenVINO graph: (1, 1, L, L) uint8 in, `OUTPUTS` out."""
-    example = torch.zeros((1, 1, size_px, size_px), dtype=torch.uint8)
-    with torch.no_grad():
-        program = torch.export.export(network.eval(), (example,))
-        model = ov.convert_model(program)
-    model.reshape(list(example.shape))
-    model.inputs[0].get_tensor().set_names({INPUT})
-    for output, name in zip(model.outputs, OUTPUTS, strict=True):
-        output.get_tensor().set_names({name})
-    return model
-
-
-def quantise(model: ov.Model, squares: Squares) -> ov.Model:
-    """Return the graph in int8; `squares` (N, S, S) uint8 set the ranges, as for the gate's."""
-    import nncf
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-
-    nncf.set_log_level(logging.ERROR)
-    pictures = [np.ascontiguousarray(square)[None, None] for square in squares]
-    return nncf.quantize(
-        model,
-        nncf.Dataset(pictures, lambda picture: {INPUT: picture}),
-        preset=nncf.QuantizationPreset.MIXED,
-        target_device=nncf.TargetDevice.CPU,
-        subset_size=len(pictures),
-        fast_bias_correction=True,
-        advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
-        ),
-    )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from neurosono.engine.structures.names import (
 )
 from neurosono.engine.structures.reading import Reading
 from neurosono.training.detect.matching import Shown, average_precision, match
-from neurosono.training.detect.rows import PHANTOM, Row
+from neurosono.training.detect.rows import Row
+from neurosono.training.squares import PHANTOM
 
 RESAMPLES = 300
 FEWEST_PATIENTS = 5

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +14,6 @@ from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import check_plane, check_structure
 
-PHANTOM = "phantom"
-"""The source of all that was generated: counted apart from real pictures everywhere."""
 FOLDS = 5
 
 
@@ -79,35 +77,17 @@ class Row:
         """Return the row after an affine (2, 3) of its picture; the scale is then not told."""
         boxes = tuple(_map_box(each, matrix) for each in self.boxes)
         head = self.head.mapped(matrix) if self.head else None
-        return type(self)(
-            self.path,
-            self.source,
-            self.patient,
-            self.machine,
-            self.planes,
-            self.known,
-            boxes,
-            head,
-            self.head_known,
-        )
+        return replace(self, boxes=boxes, head=head, mm_per_px=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return a line of the index."""
-        return {
-            "path": self.path,
-            "source": self.source,
-            "patient": self.patient,
-            "machine": self.machine,
-            "planes": list(self.planes),
-            "known": list(self.known),
-            "boxes": [
-                {"label": each.label, "upright": each.upright, **each.box.to_dict()}
-                for each in self.boxes
-            ],
-            "head": self.head.to_dict() if self.head else None,
-            "head_known": self.head_known,
-            "mm_per_px": self.mm_per_px,
-        }
+        boxes = [
+            {"label": each.label, "upright": each.upright, **each.box.to_dict()}
+            for each in self.boxes
+        ]
+        head = self.head.to_dict() if self.head else None
+        lists = {"planes": list(self.planes), "known": list(self.known)}
+        return {**vars(self), **lists, "boxes": boxes, "head": head}
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Self:
@@ -121,18 +101,8 @@ class Row:
             for each in found["boxes"]
         )
         head = Ellipse(**found["head"]) if found["head"] else None
-        return cls(
-            path=found["path"],
-            source=found["source"],
-            patient=found["patient"],
-            machine=found["machine"],
-            planes=tuple(found["planes"]),
-            known=tuple(found["known"]),
-            boxes=boxes,
-            head=head,
-            head_known=found["head_known"],
-            mm_per_px=found["mm_per_px"],
-        )
+        lists = {name: tuple(found[name]) for name in ("planes", "known")}
+        return cls(**{**found, **lists, "boxes": boxes, "head": head})
 
 
 def _map_box(found: Labelled, matrix: NDArray[np.float64]) -> Labelled:

@@ -26,6 +26,7 @@ from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.targets import Targets
 from neurosono.training.fit.checkpoint import UNREADABLE
+from neurosono.training.fit.steps import Average, make_optimiser, set_rate
 
 STATE_NAME = "state.pt"
 Watch = Callable[[int, dict[str, float]], None]
@@ -72,21 +73,13 @@ class DetectTrainer:
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
-        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.average = Average(self.network, recipe.average)
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
         self.history = History()
         self.heads: dict[int, Ellipse] = {}
         self.done = 0
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-        )
+        self._optimiser = make_optimiser(self.network, recipe.learning_rate, recipe.weight_decay)
 
     def fit(self, until: int | None = None, watch: Watch = lambda *_: None) -> None:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
@@ -103,22 +96,21 @@ class DetectTrainer:
 
     def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
         for at in range(self.done, end):
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._rate(at)
+            set_rate(self._optimiser, self._rate(at))
             losses = self._step(at, *feed.take(at))
             if not all(math.isfinite(loss) for loss in losses.values()):
                 raise RunError(
                     f"the loss is no number in step {at + 1}: lower the learning rate and go on "
                     "from the last checkpoint"
                 )
-            self._remember(at)
+            self.average.add(at)
             self.done = at + 1
             watch(self.done, losses)
 
     def averaged(self) -> Detector:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
         network = Detector()
-        network.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
         return network.eval()
 
     def _rate(self, at: int) -> float:
@@ -160,16 +152,6 @@ class DetectTrainer:
         losses = [each.losses for each in lessons]
         return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
-    def _remember(self, at: int) -> None:
-        """Average the weights over the last steps, more slowly the further training is."""
-        keep = min(self.recipe.average, (1 + at) / (10 + at))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                if value.is_floating_point():
-                    self.average[name].mul_(keep).add_(value, alpha=1 - keep)
-                else:
-                    self.average[name].copy_(value)
-
     def save(self, path: Path) -> None:
         """Write the whole state aside, then rename it."""
         state = {
@@ -177,7 +159,7 @@ class DetectTrainer:
             "data": self.data.digest,
             "done": self.done,
             "network": self.network.state_dict(),
-            "average": self.average,
+            "average": self.average.weights,
             "optimiser": self._optimiser.state_dict(),
             "history": self.history.lines,
             "heads": {row: list(asdict(head).values()) for row, head in self.heads.items()},
@@ -201,7 +183,7 @@ class DetectTrainer:
                 "remove it to begin anew"
             )
         self.network.load_state_dict(state["network"])
-        self.average = state["average"]
+        self.average.weights = state["average"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.history.lines = state["history"]
         self.heads = {row: Ellipse(*values) for row, values in state["heads"].items()}

@@ -15,15 +15,12 @@ from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import EngineUnavailableError, RunError
 from neurosono.engine.network import Ensemble, ResNet34
 from neurosono.training.fit.augmentation import augment, shrink
-from neurosono.training.fit.batches import class_weights, in_order, read_frames, shuffle
+from neurosono.training.fit.batches import class_weights, in_order, read_frames
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
-from neurosono.training.fit.schedule import Schedule
+from neurosono.training.fit.steps import Epoch, copy_weights, judge, make_optimiser, set_rate
 from neurosono.training.fit.weights import Start, read_start
 from neurosono.training.recipe import PAPER, Recipe
 from neurosono.training.splits import Fold
-
-AUTOCAST = {"bf16": torch.bfloat16, "f16": torch.float16}
-"""What the convolutions of a mixed precision are computed in; weights and sums stay float32."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class MemberTrainer:
         ensemble = Ensemble([member], cache.spec).to(self._device)
         self._ensemble = ensemble.to(memory_format=torch.channels_last)
         self._member = member
-        self._optimiser = _make_optimiser(member, recipe)
+        self._optimiser = make_optimiser(member, recipe.learning_rate, recipe.weight_decay)
         # Small gradients vanish in float16: the loss is scaled up for them, and they down again.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=recipe.precision == "f16")
         weights = class_weights(cache.targets[self._train], len(cache.labels))
@@ -93,32 +90,20 @@ class MemberTrainer:
 
     def _train_epoch(self, epoch: int) -> Generator[Step, None, Step]:
         """Tell every step of an epoch; return the last one, with the epoch's mean loss."""
-        recipe = self._recipe
-        key = [recipe.seed, 2, self._number, epoch]
-        batches = shuffle(self._train, recipe.batch, key)
-        seed = int(np.random.default_rng([*key, 1]).integers(2**62))
-        generator = torch.Generator().manual_seed(seed)
-        schedule = Schedule(
-            recipe.learning_rate,
-            recipe.epochs * len(batches),
-            round(recipe.warmup_epochs * len(batches)),
-            recipe.final_rate_ratio,
-        )
+        plan = Epoch.of(self._recipe, self._train, [self._recipe.seed, 2, self._number, epoch])
         self._member.train()
         total = 0.0
-        for at, rows in enumerate(batches):
-            rate = schedule.rate(epoch * len(batches) + at)
-            for group in self._optimiser.param_groups:
-                group["lr"] = rate
-            loss = self._step(rows, epoch, generator)
+        for at, (rows, rate) in enumerate(plan):
+            set_rate(self._optimiser, rate)
+            loss = self._step(rows, epoch, plan.generator)
             if not math.isfinite(loss):
                 raise self._describe_bad_loss(rows, epoch, at)
             total += loss
-            step = Step(self._number, epoch, at + 1, len(batches), loss, rate)
+            step = Step(self._number, epoch, at + 1, len(plan), loss, rate)
             yield step
         if not all(value.isfinite().all() for value in self._member.state_dict().values()):
             raise self._describe_bad_loss(rows, epoch, at)  # its last update: save none of it
-        return replace(step, loss=total / len(batches))
+        return replace(step, loss=total / len(plan))
 
     def _step(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> float:
         size_px = self._recipe.size_at(epoch, self._cache.spec.size_px)
@@ -139,11 +124,7 @@ class MemberTrainer:
 
     def _judge(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) float32 -> (B, C) float32 logits."""
-        x = self._ensemble.normalise(grey).contiguous(memory_format=torch.channels_last)
-        mixed = AUTOCAST.get(self._recipe.precision)
-        with torch.autocast(self._device.type, mixed, enabled=mixed is not None):
-            logits: Tensor = self._member(x)
-        return logits.float()
+        return judge(self._ensemble, self._member, grey, self._recipe.precision)
 
     def _close_epoch(self, step: Step, state: MemberState) -> Step:
         """Validate an epoch's weights, bring `state` up to date, and return what to tell of it."""
@@ -158,7 +139,7 @@ class MemberTrainer:
             "validation_accuracy": accuracy,
             "validation_loss": validation_loss,
         }
-        weights = _copy_weights(self._member)
+        weights = copy_weights(self._member)
         if recipe.is_full_size(epoch):
             # As published, only a higher accuracy counts; inner selection breaks ties by the loss.
             score = (accuracy, 0.0 if recipe.selection == PAPER else -validation_loss)
@@ -208,13 +189,6 @@ class MemberTrainer:
         )
 
 
-def _copy_weights(member: ResNet34) -> dict[str, Tensor]:
-    return {
-        name: value.detach().cpu().clone().contiguous()
-        for name, value in member.state_dict().items()
-    }
-
-
 def _choose_device(recipe: Recipe) -> torch.device:
     """Return the GPU where there is one; its kernels are chosen to give the same sums each time."""
     if torch.cuda.is_available():
@@ -225,14 +199,3 @@ def _choose_device(recipe: Recipe) -> torch.device:
             "precision f16 needs a CUDA GPU, and torch finds none: use bf16 or f32"
         )
     return torch.device("cpu")
-
-
-def _make_optimiser(member: ResNet34, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW; norms and biases are not decayed, as is usual: their scale is no capacity."""
-    decayed = [p for p in member.parameters() if p.ndim > 1]
-    plain = [p for p in member.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)

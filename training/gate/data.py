@@ -1,33 +1,32 @@
 """What the gate learns from: squares as the engine sees them, whose they are, what they show.
 
-A folder of three files, like a frame cache, but a patient may stand under two labels here: the same
-woman's scan shows the head and the femur. `frames.npy` is uint8 `(N, S, S)`, `index.csv` a line a
-frame, `gate-data.json` the labels, the sources with their licences, and the digest of both.
+Unlike in a frame cache a patient may stand under two labels here: the same woman's scan shows the
+head and the femur.
 """
 
 import csv
-import hashlib
 import io
-import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
+from neurosono.training.squares import PHANTOM, Shelf
 
-SCHEMA = "neurosono-gate-data/2"
+SHELF = Shelf(
+    schema="neurosono-gate-data/2",
+    index_name="index.csv",
+    summary_name="gate-data.json",
+    what="gate data",
+    learner="gate",
+    command="neurosono train gate prepare",
+)
 LABELS = ("head", "spine", "other")
 """What a frame shows. The first two are what the classifier may judge: abnormal heads are heads."""
-
-PHANTOM = "phantom"
-"""The source of all that was generated: counted apart from real frames everywhere."""
-
-FRAMES_NAME, INDEX_NAME, SUMMARY_NAME = "frames.npy", "index.csv", "gate-data.json"
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,7 @@ class GateData:
     @classmethod
     def load(cls, root: Path) -> Self:
         """Open the folder; raise `InputError` where it is not whole, or was altered."""
-        again = "make it again with `neurosono train gate prepare`"
-        try:
-            summary = json.loads((root / SUMMARY_NAME).read_bytes())
-            index = (root / INDEX_NAME).read_text()
-            frames = np.load(root / FRAMES_NAME, mmap_mode="r", allow_pickle=False)
-            reader = csv.DictReader(io.StringIO(index))
-            rows = tuple(GateRow(**{name: line[name] for name in COLUMNS}) for line in reader)
-            attribution = tuple(str(line) for line in summary["attribution"])
-            whole = summary["schema"] == SCHEMA and summary["digest"] == _digest(index, frames)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{root} holds no gate data ({error!r}): {again}") from error
-        if not whole or frames.shape[0] != len(rows) or frames.dtype != np.uint8:
-            raise InputError(f"gate data {root} were altered, or are of another release: {again}")
-        return cls(rows, frames, attribution, str(summary["digest"]))
+        return cls(*SHELF.read(root, _parse))
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -116,36 +102,14 @@ def write_gate_data(
 ) -> GateData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""
     pairs = list(found)
-    if not pairs:
-        raise InputError("no frame was found: nothing for a gate to learn from")
-    if root.exists():
-        raise OutputError(f"{root} is there already: choose another folder or remove it")
-    frames = np.stack([pixels for pixels, _ in pairs])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(astuple(row) for _, row in pairs)
-    summary: dict[str, Any] = {
-        "schema": SCHEMA,
-        "digest": _digest(text.getvalue(), frames),
-        "attribution": list(attribution),
-    }
-    part = root.with_name(root.name + ".part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        np.save(part / FRAMES_NAME, frames)
-        (part / INDEX_NAME).write_text(text.getvalue())
-        (part / SUMMARY_NAME).write_text(json.dumps(summary, indent=2) + "\n")
-        part.rename(root)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {root}: {error.strerror}; free some space or choose another"
-        ) from error
+    SHELF.write(root, [pixels for pixels, _ in pairs], text.getvalue(), attribution)
     return GateData.load(root)
 
 
-def _digest(index: str, frames: NDArray[np.uint8]) -> str:
-    found = hashlib.sha256(index.encode())
-    found.update(np.ascontiguousarray(frames).data)
-    return found.hexdigest()
+def _parse(index: str) -> list[GateRow]:
+    lines = csv.DictReader(io.StringIO(index))
+    return [GateRow(**{name: line[name] for name in COLUMNS}) for line in lines]

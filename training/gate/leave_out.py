@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.training.gate.data import PHANTOM, GateData
+from neurosono.training.gate.data import GateData
 from neurosono.training.gate.metrics import Answers, describe_kind
 from neurosono.training.gate.run import GateRun, Watch
 from neurosono.training.gate.train import judge_frames
+from neurosono.training.squares import PHANTOM
 
 BY = ("source", "machine")
 NEVER_LEFT_OUT = ""

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from neurosono.engine.contracts.errors import RunError
+from neurosono.training.fit.steps import Average, make_optimiser, set_rate
 from neurosono.training.gate.augmentation import Square, Strength, augment, invent, scramble
-from neurosono.training.gate.data import PHANTOM, GateData, GateRow
+from neurosono.training.gate.data import GateData, GateRow
 from neurosono.training.gate.network import GateNetwork
+from neurosono.training.squares import PHANTOM
 
 PLANES = ("transthalamic", "transventricular", "transcerebellar", "spine-sagittal", "other")
 """What the second answer tells apart. Learnt on phantoms alone: no real frame says its plane."""
@@ -111,29 +113,20 @@ class GateTrainer:
         self.network = GateNetwork(len(PLANES)).to(memory_format=torch.channels_last)
         if weights is not None:
             self.network.load_state_dict(weights)
-        self._average = {k: v.clone() for k, v in self.network.state_dict().items()}
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-        )
+        self._average = Average(self.network, recipe.average)
+        self._optimiser = make_optimiser(self.network, recipe.learning_rate, recipe.weight_decay)
 
     def fit(self, watch: Callable[[int, float], None] = lambda *_: None) -> GateNetwork:
         """Train to the end; returns the network with averaged weights, ready to judge."""
         self.network.train()
         for at in range(self._recipe.batches):
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._rate(at)
+            set_rate(self._optimiser, self._rate(at))
             loss = self._step()
             if not math.isfinite(loss):
                 raise RunError(f"the gate's loss is no number in batch {at + 1}: train it again")
-            self._remember(at)
+            self._average.add(at)
             watch(at + 1, loss)
-        self.network.load_state_dict(self._average)
+        self.network.load_state_dict(self._average.weights)
         return self.network.eval()
 
     def _rate(self, at: int) -> float:
@@ -159,16 +152,6 @@ class GateTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         return float(loss.detach())
-
-    def _remember(self, at: int) -> None:
-        """Average the weights over the last steps, more slowly the further training is."""
-        keep = min(self._recipe.average, (1 + at) / (10 + at))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                if value.is_floating_point():
-                    self._average[name].mul_(keep).add_(value, alpha=1 - keep)
-                else:
-                    self._average[name].copy_(value)
 
     def _draw_batch(self) -> tuple[Tensor, Tensor, Tensor]:
         squares, targets, planes = [], [], []

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from neurosono.training.letters.network import STRIDE, LetterNetwork
 from neurosono.training.letters.typefaces import Typeface
@@ -18,6 +20,10 @@ RING = np.ones((3, 3), dtype=np.uint8)
 """Of answers: those that touch letters may say either."""
 LETTER_WEIGHT = 2.0
 """Of an answer on letters: to leave a name legible is worse than to hide a little tissue."""
+
+
+KEPT = 0.998
+"""Of the running mean of the weights, each step: the mean of some 500 steps is what is written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +39,11 @@ class Lesson:
     """How long and how fast."""
 
     steps: int = 4000
-    pages: int = 12
+    pages: int = 10
     rate: float = 4e-3
     seed: int = 0
+    warm_share: float = 0.1
+    """Of the steps: until the full rate."""
 
 
 def teach(
@@ -43,14 +51,21 @@ def teach(
     faces: Sequence[Typeface],
     lesson: Lesson,
     watch: Callable[[int, float, LetterNetwork], None] = lambda *_: None,
+    start: LetterNetwork | None = None,
 ) -> LetterNetwork:
-    """Return a network taught on pages written for it; `watch` hears step, loss and the network."""
+    """Return a network taught on pages written for it; `watch` hears step, loss and the network.
+
+    What is returned, and watched, is the running mean of the weights; `start` is taught on.
+    """
     torch.manual_seed(lesson.seed)
     rng = np.random.default_rng(lesson.seed)
-    network = LetterNetwork()
+    network = LetterNetwork() if start is None else start
+    averaged = get_ema_multi_avg_fn(KEPT)  # type: ignore[no-untyped-call]
+    mean = AveragedModel(network, multi_avg_fn=averaged, use_buffers=True)
+    kept = cast(LetterNetwork, mean.module)
     optimiser = torch.optim.AdamW(network.parameters(), lesson.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, lesson.rate, total_steps=lesson.steps, pct_start=0.1
+        optimiser, lesson.rate, total_steps=lesson.steps, pct_start=lesson.warm_share
     )
     for step in range(lesson.steps):
         network.train()
@@ -62,8 +77,9 @@ def teach(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        watch(step + 1, float(loss), network)
-    return network.eval()
+        mean.update_parameters(network)
+        watch(step + 1, float(loss), kept)
+    return kept.eval()
 
 
 def make_batch(

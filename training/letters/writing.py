@@ -14,6 +14,8 @@ Mask = NDArray[np.bool_]
 
 SIZES_PX = (9.0, 84.0)
 """Of a font, from its highest to its lowest stroke: capitals of 6 to 60 pixels."""
+SMALL_PX, SMALL_SHARE = (7.0, 18.0), 0.4
+"""Small letters are the hardest to see, so of the lines that are taught so many are small."""
 STROKE_ALPHA = 96
 """Coverage, 0 to 255, from which a pixel is of a letter's stroke."""
 LEAST_CONTRAST = 34
@@ -160,13 +162,13 @@ def _lay(place: Grey, cover: Grey, level: int, alpha: float) -> None:
 
 
 def draw_marks(picture: Grey, rng: np.random.Generator) -> None:
-    """Draw what is no letter: calipers, dotted lines, ellipses, arrows, rulers, boxes."""
+    """Draw what is no letter: calipers, dots, ellipses, arrows, rulers, traces, blocks, boxes."""
     height, width = picture.shape
     for _ in range(rng.integers(1, 4)):
         level = int(rng.choice([255, 220, 179, 150]))
         x, y = int(rng.integers(width)), int(rng.integers(height))
         u, v = int(rng.integers(width)), int(rng.integers(height))
-        kind = rng.integers(6)
+        kind = rng.integers(8)
         if kind == 0:
             for at in ((x, y), (u, v)):
                 shape = int(rng.choice([cv2.MARKER_CROSS, cv2.MARKER_TILTED_CROSS]))
@@ -184,10 +186,42 @@ def draw_marks(picture: Grey, rng: np.random.Generator) -> None:
         elif kind == 3:
             cv2.arrowedLine(picture, (x, y), (x + 22, y + int(rng.integers(-18, 19))), level, 2)
         elif kind == 4:
-            for k in range(0, height, int(rng.integers(9, 30))):
-                cv2.line(picture, (x, k), (x + int(rng.integers(2, 8)), k), level, 1)
+            _rule(picture, x, level, rng)
+        elif kind == 5:
+            _trace(picture, y, level, rng)
+        elif kind == 6:
+            _blocks(picture, (x, y), rng)
         else:
             cv2.rectangle(picture, (x, y), (u, v), level, 1)
+
+
+def _rule(picture: Grey, x: int, level: int, rng: np.random.Generator) -> None:
+    for k in range(0, len(picture), int(rng.integers(9, 30))):
+        cv2.line(picture, (x, k), (x + int(rng.integers(2, 8)), k), level, 1)
+
+
+def _trace(picture: Grey, y: int, level: int, rng: np.random.Generator) -> None:
+    """Draw an ECG from side to side: a small wave and a spike, again and again."""
+    x = np.arange(picture.shape[1])
+    beat = (x / rng.uniform(50, 160)) % 1
+    high = rng.uniform(6, 40)
+    wave = 0.15 * np.exp(-(((beat - 0.2) / 0.05) ** 2)) + 0.25 * np.exp(
+        -(((beat - 0.6) / 0.06) ** 2)
+    )
+    spike = np.clip(1 - np.abs(beat - 0.35) / 0.03, 0, 1) - 0.3 * (np.abs(beat - 0.39) < 0.015)
+    line = np.stack([x, y - high * (wave + spike)], 1).round().astype(np.int32)
+    cv2.polylines(picture, [line], False, level, int(rng.integers(1, 3)), cv2.LINE_AA)
+
+
+def _blocks(picture: Grey, at: tuple[int, int], rng: np.random.Generator) -> None:
+    """Draw a row of blurred blocks in two levels, as a test picture carries its number."""
+    side, high = int(rng.integers(8, 17)), int(rng.integers(8, 25))
+    low, bright = sorted(int(level) for level in rng.integers(10, 200, 2))
+    bits = rng.choice([low, bright], int(rng.integers(10, 30))).astype(np.uint8)
+    row = np.repeat(np.repeat(bits, side)[None], high, axis=0)
+    row = np.asarray(cv2.GaussianBlur(row, (0, 0), float(rng.uniform(1, 4))), dtype=np.uint8)
+    place = picture[at[1] : at[1] + high, at[0] : at[0] + row.shape[1]]
+    place[:] = row[: place.shape[0], : place.shape[1]]
 
 
 def _dot(picture: Grey, points: NDArray[np.float64], level: int) -> None:
@@ -222,7 +256,7 @@ def write_page(
     strokes = np.zeros(picture.shape, dtype=np.bool_)
     reach = np.zeros(picture.shape, dtype=np.bool_)
     for _ in range(0 if rng.random() < 0.25 else int(rng.integers(1, 6))):
-        style = draw_style(rng, sizes_px)
+        style = draw_style(rng, SMALL_PX if rng.random() < SMALL_SHARE else sizes_px)
         face: Typeface | int = (
             int(rng.choice(HERSHEY))
             if rng.random() < 0.15

@@ -27,9 +27,9 @@ from neurosono.engine.contracts.errors import InputError, OutputError, RunError
 from neurosono.engine.members import load_ensemble, load_member
 from neurosono.engine.network import Ensemble, ResNet34
 from neurosono.training.fit.augmentation import augment, shrink
-from neurosono.training.fit.batches import class_weights, in_order, read_frames, shuffle
+from neurosono.training.fit.batches import class_weights, in_order, read_frames
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
-from neurosono.training.fit.schedule import Schedule
+from neurosono.training.fit.steps import Epoch, copy_weights, judge, make_optimiser, set_rate
 from neurosono.training.fit.weights import read_start
 from neurosono.training.recipe import Recipe
 from neurosono.training.sizes.derivation import HISTORY_PATH, Derivation, find_trained
@@ -74,15 +74,7 @@ class StudentTrainer:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._teacher = teacher.eval().to(self._device).to(memory_format=torch.channels_last)
         self._student = student.to(self._device).to(memory_format=torch.channels_last)
-        decayed = [p for p in student.parameters() if p.ndim > 1]
-        plain = [p for p in student.parameters() if p.ndim <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-        )
+        self._optimiser = make_optimiser(student, recipe.learning_rate, recipe.weight_decay)
         weights = class_weights(cache.targets[self._train], len(cache.labels))
         self._class_weights = weights.to(self._device)
         self._clean: NDArray[np.float32] | None = None
@@ -133,31 +125,20 @@ class StudentTrainer:
         return found
 
     def _teach_epoch(self, epoch: int, watch: Watch) -> float:
-        recipe = self._recipe
-        key = [recipe.seed, SEED_KEY, 1, epoch]
-        batches = shuffle(self._train, recipe.batch, key)
-        seed = int(np.random.default_rng([*key, 1]).integers(2**62))
-        generator = torch.Generator().manual_seed(seed)
-        schedule = Schedule(
-            recipe.learning_rate,
-            recipe.epochs * len(batches),
-            round(recipe.warmup_epochs * len(batches)),
-            recipe.final_rate_ratio,
-        )
+        plan = Epoch.of(self._recipe, self._train, [self._recipe.seed, SEED_KEY, 1, epoch])
         self._student.train()
         total = 0.0
-        for at, rows in enumerate(batches):
-            for group in self._optimiser.param_groups:
-                group["lr"] = schedule.rate(epoch * len(batches) + at)
-            loss = self._step(rows, epoch, generator)
+        for at, (rows, rate) in enumerate(plan):
+            set_rate(self._optimiser, rate)
+            loss = self._step(rows, epoch, plan.generator)
             if not math.isfinite(loss):
                 raise RunError(
                     f"the loss is no finite number in epoch {epoch + 1}, batch {at + 1}: lower "
                     "learning_rate or use precision f32; the last whole epoch is kept"
                 )
             total += loss
-            watch(Progress(epoch, at + 1, len(batches), loss))
-        return total / len(batches)
+            watch(Progress(epoch, at + 1, len(plan), loss))
+        return total / len(plan)
 
     def _step(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> float:
         grey = read_frames(self._cache, rows).to(self._device).float()
@@ -184,18 +165,11 @@ class StudentTrainer:
 
     def _judge(self, network: torch.nn.Module, grey: Tensor) -> Tensor:
         """(B, 1, S, S) float32 -> (B, C) float32 logits."""
-        x = self._teacher.normalise(grey).contiguous(memory_format=torch.channels_last)
-        bf16 = self._recipe.precision == "bf16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = network(x)
-        return logits.float()
+        return judge(self._teacher, network, grey, self._recipe.precision)
 
     def _validate_epoch(self, epoch: int, loss: float, state: MemberState, watch: Watch) -> None:
         found = self._validate()
-        weights = {
-            name: value.detach().cpu().clone().contiguous()
-            for name, value in self._student.state_dict().items()
-        }
+        weights = copy_weights(self._student)
         state.epochs_done, state.weights = epoch + 1, weights
         state.optimiser = self._optimiser.state_dict()
         size_px = self._recipe.size_at(epoch, self._cache.spec.size_px)

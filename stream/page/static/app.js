@@ -9,6 +9,7 @@ import { Keys } from "./keys.js";
 import { KIND, Link } from "./link.js";
 import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
+import { Readings } from "./readings.js";
 import { Review } from "./review.js";
 import { judge } from "./standing.js";
 import { duration } from "./words.js";
@@ -33,6 +34,7 @@ class Page {
     const ageOf = (head, about, nowMs) => (about.age_ms ?? 0) + this.clock.sincePublished(head, nowMs);
     this.picture = new Picture(byId("picture"), byId("live"), (head, painted) => this.link.acknowledge(head, painted), ageOf);
     this.heatmap = new Heatmap(byId, ageOf);
+    this.readings = new Readings(byId, ageOf);
     this.evidence = new Evidence(byId);
     this.kept = new Kept(byId);
     this.kept.onSelect = () => this.review();
@@ -52,6 +54,7 @@ class Page {
     return {
       freeze: () => this.freeze(!this.picture.frozen),
       heatmap: () => this.choose("heatmapHidden"),
+      boxes: () => this.readings.enlarge(),
       hide: () => this.choose("aiHidden", "hide-ai", "show-ai"),
       keep: () => this.keep(),
       new: () => this.ask("new-exam"),
@@ -74,6 +77,7 @@ class Page {
     else this.link.acknowledge(head);
     if (kind === KIND.picture || kind === KIND.status) this.learn(head, about);
     else if (kind === KIND.heatmap) this.heatmap.take(head, about, jpeg, this.bars.labels);
+    else if (kind === KIND.reading) this.readings.take(head, about, jpeg);
     else if (this.isOfThisExam(about)) (kind === KIND.evidence ? this.evidence : this.kept).take(about, jpeg);
   }
 
@@ -84,6 +88,7 @@ class Page {
   greet(hello) {
     this.lateMs = hello.late_ms;
     this.heatmap.lifeMs = hello.late_ms;
+    this.readings.lifeMs = hello.late_ms;
     this.panel.skipWords = hello.skip_words;
     this.panel.planeWords = hello.plane_words;
     this.panel.planeFrames = hello.plane_frames;
@@ -147,6 +152,7 @@ class Page {
     else this.fuse.cut();
     this.heatmap.allow(standing.heat);
     this.heatmap.refresh(nowMs);
+    this.readings.show(standing.lost || standing.hidden ? null : this.status, standing, this.lateMs - silentMs, nowMs);
     this.showWithheld(standing);
     this.showStage(standing, silentMs, nowMs);
     if (nowMs - this.readMs > READ_MS) this.showNumbers(standing, nowMs);
@@ -189,6 +195,7 @@ class Page {
   goDark() {
     this.bars.show(null);
     this.heatmap.allow(false);
+    this.readings.show(null, {}, 0, performance.now());
     this.fuse.cut();
   }
 

@@ -37,7 +37,8 @@ COLUMNS = {1: 19, 2: 24, 3: 27}
 
 def make_older(path: Path, version: int, results: list[Result]) -> None:
     """Write a journal as a release of schema `version` wrote it."""
-    kept = [part for part in TABLES.split(";") if " result" not in part]
+    since = (" result", " reading")
+    kept = [part for part in TABLES.split(";") if not any(name in part for name in since)]
     said = RESULTS + SINCE_2 * (version > 1) + SINCE_3 * (version > 2) + ") STRICT"
     path.touch(mode=0o600)
     with closing(sqlite3.connect(path)) as connection, connection:

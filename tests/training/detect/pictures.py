@@ -10,7 +10,8 @@ from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import NO_HEAD, STRUCTURES, TRANSTHALAMIC, TRANSVENTRICULAR
 from neurosono.training.detect.data import DetectData, write_detect_data
-from neurosono.training.detect.rows import PHANTOM, Labelled, Row
+from neurosono.training.detect.rows import Labelled, Row
+from neurosono.training.squares import PHANTOM
 
 SIZE_PX = 96
 

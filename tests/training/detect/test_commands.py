@@ -9,8 +9,8 @@ from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.scripts.train.app import train_app
 from neurosono.training.detect.data import DetectData
-from neurosono.training.detect.rows import PHANTOM
 from neurosono.training.detect.tables import HEADS_TABLE
+from neurosono.training.squares import PHANTOM
 from tests.training.detect.pictures import HEADS_COLUMNS, write_picture, write_table
 
 

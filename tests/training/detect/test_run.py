@@ -148,8 +148,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
     second.resume(tmp_path / STATE_NAME)
     second.fit()
     assert second.done == whole.done == 6
-    for name, value in whole.average.items():
-        assert torch.equal(value, second.average[name]), name
+    for name, value in whole.average.weights.items():
+        assert torch.equal(value, second.average.weights[name]), name
     other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1, **LOOK))
     with pytest.raises(InputError, match="by another recipe"):
         other.resume(tmp_path / STATE_NAME)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.training.gate.data import PHANTOM, GateRow
+from neurosono.training.gate.data import GateRow
+from neurosono.training.squares import PHANTOM
 
 SIDE_PX = 64
 

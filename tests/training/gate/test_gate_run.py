@@ -12,13 +12,14 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.gate import Gate
 from neurosono.engine.gate_folder import add_gate, read_entry
-from neurosono.training.gate.data import PHANTOM, GateData, write_gate_data
+from neurosono.training.gate.data import GateData, write_gate_data
 from neurosono.training.gate.evaluate import evaluate_gate
 from neurosono.training.gate.familiarity import fit_ranks, fit_whitening, measure
 from neurosono.training.gate.leave_out import leave_out, name_groups
 from neurosono.training.gate.metrics import NEVER, Answers, choose_plane_limits, describe_gate
 from neurosono.training.gate.run import GateRun
 from neurosono.training.gate.train import PLANES, GateRecipe
+from neurosono.training.squares import PHANTOM
 from tests.support.bundles import make_bundle
 from tests.training.gate.gate_pictures import draw, draw_all
 

@@ -1,0 +1,79 @@
+"""One reader as the display process knows it: how it stands, its frames, its exam."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.kinds import find_kind
+from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.view.reading import AiState, ShownReading
+from neurosono.stream.view.standing import Standing
+
+if TYPE_CHECKING:
+    from neurosono.engine.exam.accumulator import Accumulator
+
+
+@dataclass
+class Beside:
+    """A bundle that reads beside the first; its exam is kept here, so no process takes it along."""
+
+    name: str
+    bundle: Bundle
+    standing: Standing
+    ledger: Ledger = field(default_factory=Ledger)
+    engine: dict[str, Any] = field(default_factory=dict)
+    """What reads, as it says itself; empty until it is ready."""
+    latest: ReaderResult | None = None
+    """The last frame of which it said something."""
+
+    def __post_init__(self) -> None:
+        self._kind = find_kind(self.bundle)
+        self.exam: Accumulator[ReaderResult] = self._kind.begin(self.bundle)
+
+    @property
+    def role(self) -> str:
+        """The role of its process."""
+        return f"reader:{self.name}"
+
+    def expect(self, seq: int, captured_ns: int) -> None:
+        """A frame is shown: its reading is due, unless it has come."""
+        if not self.ledger.has(seq):
+            self.standing.expect(seq, captured_ns)
+
+    def hear(self, result: ReaderResult) -> object:
+        """Add a reading to the exam; returns what the exam makes of it."""
+        self.standing.answer(result.seq)
+        if result.used:
+            self.latest = result
+        return self.exam.update(result)
+
+    def show(self, now_ns: int) -> ShownReading:
+        """Return what may be shown of it now: nothing unless it is on."""
+        ai, reason = self.standing.judge(now_ns)
+        if ai is not AiState.ON:
+            return ShownReading(self.bundle.manifest.kind, ai, reason)
+        return ShownReading(
+            self.bundle.manifest.kind, ai, "", self.latest, self.exam.snapshot(), self.engine
+        )
+
+    def begin_exam(self) -> None:
+        """Begin another exam."""
+        self.exam = self._kind.begin(self.bundle)
+        self.latest = None
+
+    def turn_on(self, fields: Mapping[str, Any]) -> None:
+        """Its engine is ready (again)."""
+        self.engine = {name: each for name, each in fields.items() if name != "reader"}
+        self.standing.turn_on("{backend} {precision} x{members}".format(**fields))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `exam.json` says of it: its model, and the exam in its kind's own words."""
+        manifest = self.bundle.manifest
+        return {
+            "kind": manifest.kind,
+            "bundle": {"name": manifest.name, "sha256": manifest.digest},
+            "engine": dict(self.engine),
+            **self.exam.snapshot(),
+        }

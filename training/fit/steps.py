@@ -1,0 +1,99 @@
+"""What every training of ours does alike in its steps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurosono.engine.network import Ensemble
+from neurosono.training.fit.batches import shuffle
+from neurosono.training.fit.schedule import Schedule
+from neurosono.training.recipe import Recipe
+
+AUTOCAST = {"bf16": torch.bfloat16, "f16": torch.float16}
+"""What the convolutions of a mixed precision are computed in; weights and sums stay float32."""
+
+
+def make_optimiser(network: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW; norms and biases are not decayed, as is usual: their scale is no capacity."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Let the next step go by another learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights as they are now, on the CPU."""
+    return {
+        name: value.detach().cpu().clone().contiguous()
+        for name, value in network.state_dict().items()
+    }
+
+
+def judge(ensemble: Ensemble, network: nn.Module, grey: Tensor, precision: str) -> Tensor:
+    """(B, 1, S, S) levels -> (B, C) float32 logits of `network`, normalised as the ensemble is."""
+    x = ensemble.normalise(grey).contiguous(memory_format=torch.channels_last)
+    mixed = AUTOCAST.get(precision)
+    with torch.autocast(x.device.type, mixed, enabled=mixed is not None):
+        logits: Tensor = network(x)
+    return logits.float()
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training frames: every random choice in it follows from its key."""
+
+    batches: list[NDArray[np.int64]]
+    rates: list[float]
+    generator: torch.Generator
+
+    @classmethod
+    def of(cls, recipe: Recipe, rows: NDArray[np.int64], key: list[int]) -> "Epoch":
+        """Plan the epoch whose number ends `key`."""
+        batches = shuffle(rows, recipe.batch, key)
+        seed = int(np.random.default_rng([*key, 1]).integers(2**62))
+        schedule = Schedule(
+            recipe.learning_rate,
+            recipe.epochs * len(batches),
+            round(recipe.warmup_epochs * len(batches)),
+            recipe.final_rate_ratio,
+        )
+        rates = [schedule.rate(key[-1] * len(batches) + at) for at in range(len(batches))]
+        return cls(batches, rates, torch.Generator().manual_seed(seed))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], float]]:
+        return iter(zip(self.batches, self.rates, strict=True))
+
+
+class Average:
+    """Weights averaged over the last steps, more slowly the further training is."""
+
+    def __init__(self, network: nn.Module, most: float) -> None:
+        """Begin with the network's own; `most` is how much of the average a late step keeps."""
+        self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+        self._network, self._most = network, most
+
+    @torch.no_grad()
+    def add(self, step: int) -> None:
+        """Add the network's weights after `step`, counted from 0."""
+        keep = min(self._most, (1 + step) / (10 + step))
+        for name, value in self._network.state_dict().items():
+            if value.is_floating_point():
+                self.weights[name].mul_(keep).add_(value, alpha=1 - keep)
+            else:
+                self.weights[name].copy_(value)
