@@ -29,6 +29,8 @@ def watch(camera: cv2.VideoCapture) -> Iterator[neurosono.Picture]:
 def main(device: str) -> None:
     """Print how the exam stands, once a second of the camera's time."""
     camera = cv2.VideoCapture(int(device) if device.isdecimal() else device)
+    if not camera.isOpened():
+        sys.exit(f"no camera {device} can be opened")
     said_s = float("-inf")
     for _, result in neurosono.judge(watch(camera), rate_hz=10):
         if result.pts_s - said_s >= 1:

@@ -4,8 +4,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,9 @@ class Moment:
     reason: str
     picture: DisplayFrame | None
     result: FrameResult | None
+    readings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """How each bundle beside the first stands (`ai`, `reason`), and, only while it is on, what it
+    says of the exam (`exam`, `told`) and of a frame of the last half second (`frame`, `age_ms`)."""
 
 
 class LiveResults(Iterator[Moment]):
@@ -217,10 +220,11 @@ class _Door(Record):
         state = viewer.state(0.0, time.monotonic_ns())
         # late is what waits for an answer: with this one it is there
         is_on = viewer.off_reason is None and viewer.no_signal is None
+        readings = self._live.describe_readings(time.monotonic_ns())
         if result is not None and is_on and result.skip_reason is not SkipReason.ENGINE_OFF:
-            told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result))
+            told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result), readings)
         else:
-            told = Moment(state.ai, state.ai_reason, picture, None)
+            told = Moment(state.ai, state.ai_reason, picture, None, readings)
         self._said = told.ai
         with self._change:
             self.missed += self._newest is not None

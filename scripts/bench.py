@@ -41,6 +41,18 @@ def bench(
             help="NAME=VALUE,VALUE, once or more: members, precision, engine, every, threads, size."
         ),
     ] = None,
+    scanners: Annotated[
+        int, typer.Option(help="Only: so many live sessions against one Triton server.")
+    ] = 0,
+    asks: Annotated[
+        float, typer.Option(help="With --scanners: frames a second that each asks for.")
+    ] = 5.0,
+    troubles: Annotated[
+        int, typer.Option(help="With --scanners: how often the server hangs or dies.")
+    ] = 2,
+    triton: Annotated[
+        Path | None, typer.Option(help="Where scripts/install-triton put it. [default: .triton]")
+    ] = None,
     also: options.Also = None,
     record: Annotated[
         bool, typer.Option("--record", help="Also encode and write the overlay.")
@@ -57,6 +69,12 @@ def bench(
     from neurosono.stream.bench.settings import BenchSettings
     from neurosono.stream.bench.sweep import read_axes, run_sweep
 
+    if scanners:
+        from neurosono.scripts.scanners_view import bench_scanners
+
+        wanted = (scanners, bundle, precision, members, asks, seconds, troubles, triton)
+        write_json_report(json, bench_scanners(*wanted))
+        return
     settings = BenchSettings(
         source=source,
         bundle=bundle,

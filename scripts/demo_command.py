@@ -16,8 +16,10 @@ def demo(
         Path | None, typer.Option(help="Also write exam.json there; - for stdout.")
     ] = None,
 ) -> None:
-    """Replay a phantom exam through the real pipeline with the bundle that ships."""
+    """Replay a phantom exam through the real pipeline with the bundles that ship."""
+    from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
     from neurosono.scripts.replay_view import run_replay
     from neurosono.stream.replay.options import ReplayOptions
 
-    run_replay(ReplayOptions(sources=(DEMO_SOURCE,), out=out), json)
+    also = (STRUCTURES_NAME,) if SHIPPED[STRUCTURES_NAME].is_dir() else ()
+    run_replay(ReplayOptions(sources=(DEMO_SOURCE,), out=out, also=also), json)

@@ -57,6 +57,12 @@ def live(
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM) for the page.")] = None,
     key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    metrics_token: Annotated[
+        Path | None, typer.Option(help="A file with a token that reads /metrics and no more.")
+    ] = None,
+    log_json: Annotated[
+        Path | None, typer.Option(help="A line of JSON an event, in fixed words; - for stdout.")
+    ] = None,
     keep_clips: Annotated[
         bool,
         typer.Option(
@@ -75,6 +81,7 @@ def live(
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
     judging = options.pick_judging(locals())
+    from neurosono.engine.contracts.server import read_token
     from neurosono.scripts.live_view import LiveView, run_live_view
     from neurosono.stream.keep.recording import Film
     from neurosono.stream.live.options import SessionOptions
@@ -87,6 +94,7 @@ def live(
         resume=resume,
         record=None if record is None else Film(record),
         record_to=record_to,
+        log_json=log_json,
     )
     view = LiveView(
         host=host,
@@ -96,5 +104,8 @@ def live(
         certfile=cert,
         keyfile=key,
         allow_hosts=tuple(allow_host or ()),
+        metrics_token=None
+        if metrics_token is None
+        else read_token("--metrics-token", metrics_token),
     )
     run_live_view(asked, keeping, view, json)

@@ -18,10 +18,12 @@ from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.scripts.console import check_json_place, console, write_json_report
-from neurosono.scripts.replay_view import describe
+from neurosono.scripts.notify import Notifier
+from neurosono.scripts.replay_view import describe, tell_readings
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
+from neurosono.stream.page.routes import Monitor
 from neurosono.stream.page.web import WebServer
 from neurosono.stream.view.words import LEANS, percentage
 
@@ -49,6 +51,7 @@ class LiveView:
     certfile: Path | None = None
     keyfile: Path | None = None
     allow_hosts: tuple[str, ...] = ()
+    metrics_token: str | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
@@ -62,6 +65,7 @@ def run_live_view(
 ) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
     check_json_place(json_path)
+    notifier = Notifier()
     stop = threading.Event()
     begun_s = time.monotonic()
     with (
@@ -72,11 +76,18 @@ def run_live_view(
 
         def stopped() -> bool:
             show()
+            last = scene.hub.last_status()
+            if last is not None:
+                notifier.beat(str(last[0]["ai"]))
             return stop.is_set() or (0 < view.seconds <= time.monotonic() - begun_s)
 
+        notifier.ready()
         scene.run(stopped)
+        notifier.stopping()
     exam = scene.describe()
     console.print(describe(exam))
+    for line in tell_readings(exam):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if scene.record.begun:
         words = f"recorded as {scene.record.exam_id} in {scene.journal.path}"
         console.print(f"{words}: see `neurosono report last`", soft_wrap=True)
@@ -107,7 +118,10 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
         return
     tls = (view.certfile, view.keyfile)
     allowed = [parse_allowed(name) for name in view.allow_hosts]
-    server = WebServer(hub, view.host, view.port, view.token, *tls, labels, allowed=allowed)
+    monitor = Monitor(scene.metrics.render, view.metrics_token)
+    server = WebServer(
+        hub, view.host, view.port, view.token, *tls, labels, allowed=allowed, monitor=monitor
+    )
     server.start()
     try:
         yield _Doorkeeper(server, hub, view, scene.record)
@@ -179,6 +193,9 @@ def _tabulate(hub: Hub) -> Table:
     for plane, count in (status.get("planes") or {}).items():
         table.add_row(f"plane: {plane}", str(count))
     table.add_row("used / sampled", f"{frames.get('used', 0)} / {frames.get('sampled', 0)}")
+    for name, reading in (status.get("readings") or {}).items():
+        told = reading["told"] or {"lines": [f"{reading['ai']} {reading['reason']}"]}
+        table.add_row(name, "\n".join(told["lines"]))
     if told := status.get("recording"):
         words = "recording" if told["on"] else told["reason"]
         table.add_row(words, f"{told['pictures']}, {told['dropped']} left out")

@@ -14,6 +14,7 @@ import typer
 from neurosono.engine import __version__
 from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.scripts.archive import archive
 from neurosono.scripts.bench import bench
 from neurosono.scripts.build import build
 from neurosono.scripts.calibrate import calibrate
@@ -27,10 +28,18 @@ from neurosono.scripts.replay import replay
 from neurosono.scripts.report import report
 from neurosono.scripts.simulate import simulate
 from neurosono.scripts.sources import sources
+from neurosono.scripts.study import study
 from neurosono.scripts.train.app import train_app
 
-TRAINING_PACKAGES = {"torch", "torchvision", "nncf", "safetensors"}
-"""What the base install does without; only `train`, `calibrate` and `build` need them."""
+EXTRA_OF = {
+    "torch": "train",
+    "torchvision": "train",
+    "nncf": "train",
+    "safetensors": "train",
+    "highdicom": "study",
+    "pynetdicom": "study",
+}
+"""What the base install does without, and the extra that brings it."""
 
 app = typer.Typer(
     name="neurosono",
@@ -41,11 +50,13 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(replay)
+app.command()(archive)
 app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
 app.command()(report)
+app.command()(study)
 app.command()(bench)
 app.command()(phantom)
 app.add_typer(train_app, name="train")
@@ -104,11 +115,12 @@ def main() -> int:
         typer.secho("neurosono: stopped", err=True)
         return StoppedError.exit_code
     except ModuleNotFoundError as error:
-        if debug or (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
+        extra = EXTRA_OF.get((error.name or "").split(".")[0])
+        if debug or extra is None:
             raise
         typer.secho(
             f"neurosono: this needs {error.name}, which is not installed: run "
-            "`./scripts/install train`, or pip install 'neurosono[train]'",
+            f"`./scripts/install {extra}`, or pip install 'neurosono[{extra}]'",
             err=True,
             fg=typer.colors.RED,
         )

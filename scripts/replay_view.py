@@ -11,6 +11,7 @@ from rich.table import Table
 
 from neurosono.engine.contracts.errors import RunError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.kinds import kind_named
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from neurosono.stream.replay.run import replay
@@ -50,6 +51,8 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
     if record["nothing_used"] is not None:
         console.print(record["nothing_used"], style="bold", soft_wrap=True)
     console.print(describe(record))
+    for line in tell_readings(record):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for name in (OVERLAY_NAME, EXAM_NAME, FRAMES_NAME):
         if (options.out / name).is_file():
             console.print(f"  {options.out / name}", soft_wrap=True)
@@ -96,3 +99,13 @@ def describe(record: dict[str, Any]) -> Table:
             took = record["latency_ms"].get(stage)
             table.add_row(role, words, f"{took['p50']:.1f} ms a frame" if took else "-", "")
     return table
+
+
+def tell_readings(record: dict[str, Any]) -> list[str]:
+    """Return what other bundles read, a line each thing."""
+    lines = []
+    for name, reading in record.get("readings", {}).items():
+        frames = reading["frames"]
+        lines.append(f"{name}: {frames['used']} of {frames['sampled']} frames read")
+        lines += [f"  {line}" for line in kind_named(reading["kind"]).tell(reading).lines]
+    return lines

@@ -44,6 +44,17 @@ def bundle_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def replayed(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a replay of `PHANTOM` by the small bundle, which nobody changes."""
+    from tests.support.commands import PHANTOM, run
+
+    out = tmp_path_factory.mktemp("replay") / "out"
+    done = run("replay", PHANTOM, "--bundle", bundle_root, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
 def student_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle of one member, other weights, that goes with `bundle_root`."""
     from tests.support.bundles import make_bundle

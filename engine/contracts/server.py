@@ -29,10 +29,15 @@ class Server:
         """Return the token, None where there is no file; raises `InputError`."""
         if self.token_file is None:
             return None
-        try:
-            token = Path(self.token_file).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--server-token {self.token_file} cannot be read: {error}") from error
-        if not token or not token.isprintable() or " " in token:
-            raise InputError(f"--server-token {self.token_file} holds no token, one word of ASCII")
-        return token
+        return read_token("--server-token", Path(self.token_file))
+
+
+def read_token(option: str, path: Path) -> str:
+    """Return the token that a file holds; raises `InputError`, which names `option`."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{option} {path} cannot be read: {error}") from error
+    if not token or not token.isprintable() or " " in token:
+        raise InputError(f"{option} {path} holds no token, one word of ASCII")
+    return token

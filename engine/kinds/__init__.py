@@ -61,7 +61,11 @@ class Kind(Protocol):
         """Open a bundle's network; raises `BundleError`, `EngineUnavailableError`."""
 
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        """Begin an exam at nothing; its snapshot is in plain words and numbers."""
+        """Begin an exam at nothing; its snapshot is in plain words and numbers.
+
+        Its `update` may return `{what: score}`, of what the frame is the best so far: that is kept
+        by itself once nothing better came for a while.
+        """
 
     def tell(self, exam: Mapping[str, Any]) -> Told:
         """Return such a snapshot as people read it."""

@@ -77,12 +77,12 @@ class StructuresExam:
         self._sources: Counter[str] = Counter()
         self._scale: dict[str, Any] = {"mm_per_px": None, "source": None, "told": {}}
 
-    def update(self, seen: ReaderResult) -> list[str]:
-        """Add a frame; returns of which planes and structures it is the best so far."""
+    def update(self, seen: ReaderResult) -> dict[str, float]:
+        """Add a frame; returns the planes of which it is the best so far, and how good it is."""
         said = seen.said
         if said is None:
             self._skipped[str(seen.skip_reason)] += 1
-            return []
+            return {}
         self._used += 1
         source = None if seen.mm_per_px_from is None else str(seen.mm_per_px_from)
         told = dict(seen.told_mm_per_px)
@@ -90,20 +90,20 @@ class StructuresExam:
         self._measure(said, source)
         return self._check(seen, said)
 
-    def _check(self, seen: ReaderResult, said: dict[str, Any]) -> list[str]:
-        plane, best = said["plane"], []
+    def _check(self, seen: ReaderResult, said: dict[str, Any]) -> dict[str, float]:
+        plane, best = said["plane"], {}
         if plane in self._planes:
             quality = said["planes"][plane] if said["quality"] is None else said["quality"]
             if self._planes[plane].add(seen, quality):
-                best.append(plane)
+                best[plane] = float(quality)
         scores: dict[str, float] = {}
         for each in said["boxes"]:
             scores[each["label"]] = max(each["score"], scores.get(each["label"], 0.0))
         if said["head"] is not None:
             scores[HEAD] = 1 - said["planes"]["no-head"]
         for label, score in scores.items():
-            if score >= SEEN_SCORE and self._structures[label].add(seen, score):
-                best.append(label)
+            if score >= SEEN_SCORE:
+                self._structures[label].add(seen, score)
         return best
 
     def _measure(self, said: dict[str, Any], source: str | None) -> None:

@@ -1,31 +1,33 @@
-"""Which millimetres per pixel to believe: the user's, DICOM's, or the ruler's on the screen."""
+"""Which millimetres per pixel to believe: the user's, the source's own, or the ruler's."""
 
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.engine.structures.biometry import check_scale
 
-BY_TRUST = (ScaleSource.USER, ScaleSource.DICOM, ScaleSource.RULER)
 AGREE_WITHIN = 0.03
 """Two scales further apart contradict each other: 3 % of HC is 5 mm at 20 weeks."""
 
+NOT_TOLD = Scaled()
+
 
 def choose_scale(
-    user: float | None = None, dicom: float | None = None, ruler: float | None = None
+    user: float | None = None, source: Scaled = NOT_TOLD, ruler: float | None = None
 ) -> Scaled:
     """Return the scale to use, and all that were told.
 
-    What the user gives is used. Of DICOM's and the ruler's, DICOM's, where they agree; where they
-    do not, neither. Raises `InputError` for one that no picture has.
+    What the user gives is used. Of the source's own (DICOM's header, a sender's matrix) and the
+    ruler's, the source's, where they agree; where they do not, neither. Raises `InputError` for one
+    that no picture has.
     """
-    told = {
-        source: scale
-        for source, given in zip(BY_TRUST, (user, dicom, ruler), strict=True)
-        if (scale := check_scale(given)) is not None
-    }
+    given = [(ScaleSource.USER, user)]
+    if source.mm_per_px_from is not None:
+        given.append((source.mm_per_px_from, source.mm_per_px))
+    given.append((ScaleSource.RULER, ruler))
+    told = {who: scale for who, each in given if (scale := check_scale(each)) is not None}
     if not told:
-        return Scaled()
-    named = {str(source): scale for source, scale in told.items()}
-    source = next(iter(told))
+        return NOT_TOLD
+    named = {str(who): scale for who, scale in told.items()}
+    first = next(iter(told))
     apart = max(told.values()) / min(told.values()) - 1
-    if source is not ScaleSource.USER and apart > AGREE_WITHIN:
+    if first is not ScaleSource.USER and apart > AGREE_WITHIN:
         return Scaled(told_mm_per_px=named)
-    return Scaled(mm_per_px=told[source], mm_per_px_from=source, told_mm_per_px=named)
+    return Scaled(mm_per_px=told[first], mm_per_px_from=first, told_mm_per_px=named)

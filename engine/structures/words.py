@@ -8,7 +8,7 @@ from neurosono.engine.kinds.told import Mark, Told
 _LINES = (("hc",), ("bpd", "ofd"), ("atrial_width",))
 """Measures that stand in one line."""
 _TOLD_WHOLE = ("hc", "atrial_width")
-"""What says how many frames it rests on, and whose scale: BPD and OFD rest on those of HC."""
+"""What says how many frames it rests on; BPD and OFD rest on those of HC, and all on its scale."""
 _NAMES = {"hc": "HC", "bpd": "BPD", "ofd": "OFD", "atrial_width": "atrium"}
 CAUTION = "learnt on phantoms: unproven"
 """What stands beside a structure that no real picture taught."""
@@ -46,10 +46,9 @@ def _tell_measure(name: str, exam: Mapping[str, Any]) -> str | None:
             continue
         digits = 1 if name == "atrial_width" and unit == "mm" else 0
         value, low, high = (f"{found[each]:.{digits}f}" for each in ("value", "low", "high"))
-        rest = ""
-        if name in _TOLD_WHOLE:
-            source = f", scale: {_name_sources(exam)}" if unit == "mm" else ""
-            rest = f", {found['frames']} frames{source}"
+        rest = f", {found['frames']} frames" if name in _TOLD_WHOLE else ""
+        if name == "hc" and unit == "mm":
+            rest += f", scale: {_name_sources(exam)}"
         return f"{_NAMES[name]} {value} {unit} ({low} to {high}{rest})"
     return None
 

@@ -1,7 +1,8 @@
 """Writes a Triton model repository: a folder a bundle, its graph, its configuration.
 
-Batching is off, a queue holds two and nothing older than 300 ms: each scanner has one request in
-flight and drops its own old frames, which a server's queue would not (it refuses the newest).
+Batching is off, a queue holds a request a scanner and nothing older than 300 ms: each scanner has
+one request in flight and drops its own old frames, which a server's queue would not (it refuses the
+newest).
 """
 
 import json
@@ -18,9 +19,11 @@ from neurosono.engine.contracts.errors import BundleError, InputError, OutputErr
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.notice import NOTICE
 
-QUEUE_SIZE = 2
+QUEUE_SIZE = 16
 QUEUE_US = 300_000
-"""Requests that wait, and for how long at most: an answer over 500 ms old is shown to nobody."""
+"""Requests that wait, and for how long at most: an answer over 500 ms old is shown to nobody. A
+scanner has one request under way, so a place for each of them is enough; with fewer, requests that
+come at once are refused though the server has time for all (`docs/scale.md`)."""
 
 _CONFIG = """# {notice}
 name: "{name}"
@@ -56,21 +59,28 @@ Start a server whose Python has `openvino` (the answers are those of OpenVINO on
 
 Each scanner then asks it with `neurosono live SOURCE --bundle BUNDLE --engine remote --server
 http://HOST:8000`. Put a proxy with TLS and a token before it where the network is not yours alone:
-the server itself asks nobody who they are. Batching is off and a queue holds two requests of at
-most 300 ms, because every scanner has one in flight and drops its own old frames.
+the server itself asks nobody who they are. Batching is off and a queue holds {queue} requests of at
+most 300 ms: every scanner has one in flight, and drops its own old frames. Where more scanners ask,
+export again with `--queue`.
 """
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How a model is served: `instances` processes, of `threads` threads each (0: all cores)."""
+    """How a model is served: `instances` processes, of `threads` threads each (0: all cores).
+
+    `queue` requests may wait: as many as there are scanners.
+    """
 
     precision: str | None = None
     members: int | None = None
     instances: int = 1
     threads: int = 0
+    queue: int = QUEUE_SIZE
 
     def __post_init__(self) -> None:
+        if self.queue < 1:
+            raise InputError(f"--queue takes 1 or more, one for each scanner: found {self.queue}")
         if self.instances < 1 or self.threads < 0:
             raise InputError(
                 f"--instances takes 1 or more and --threads 0 or more, found {self.instances} and "
@@ -95,7 +105,7 @@ def write_repository(bundles: Sequence[Bundle], out: Path, serving: Serving) -> 
                 shutil.rmtree(out / name, ignore_errors=True)
                 made.rename(out / name)
             names.append(name)
-        (out / "README.md").write_text(_describe(names), encoding="utf-8")
+        (out / "README.md").write_text(_describe(names, serving.queue), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write a model repository to {out}: {error.strerror}") from error
     return names
@@ -152,10 +162,11 @@ def _configure(
         outputs=",\n".join(outputs),
         instances=serving.instances,
         queue_us=QUEUE_US,
-        queue_size=QUEUE_SIZE,
+        queue_size=serving.queue,
         parameters="\n".join(parameters),
     )
 
 
-def _describe(names: Sequence[str]) -> str:
-    return _README.format(notice=NOTICE, names="\n".join(f"- `{name}`" for name in names))
+def _describe(names: Sequence[str], queue: int) -> str:
+    listed = "\n".join(f"- `{name}`" for name in names)
+    return _README.format(notice=NOTICE, names=listed, queue=queue)

@@ -78,29 +78,26 @@ def _print(found: dict[str, Any]) -> None:
 
     from neurosono.scripts.console import console
     from neurosono.scripts.train.evaluate import TOTALS
-    from neurosono.training.report.words import say_p
+    from neurosono.training.report.words import say_interval, say_p
 
     shown = found["calibrated"] or found["raw"]
     data = found["data"]
     title = f"{data['patients']} patients, {data['exams']} exams, {data['frames']} frames"
     table = Table("95 % interval over patients", "exams", "frames", title=title)
     for key, name in TOTALS.items():
-        table.add_row(name, *(_say(shown[level][key]) for level in ("exams", "frames")))
+        table.add_row(
+            name, *(say_interval(shown[level][key], ".1%") for level in ("exams", "frames"))
+        )
     if found["optimism"] is not None:
         gaps = (found["optimism"][level]["nested_minus_paper"] for level in ("exams", "frames"))
-        table.add_row("accuracy, nested minus paper", *(_say(gap) for gap in gaps))
+        table.add_row("accuracy, nested minus paper", *(say_interval(gap, ".1%") for gap in gaps))
     console.print(table)
     for reader in (found["readers"] or {"readers": []})["readers"]:
-        shares = reader["recognition"]
+        own, system = (
+            say_interval(reader["recognition"][who]["all"], ".1%") for who in ("reader", "system")
+        )
         console.print(
-            f"{reader['reader']}: {_say(shares['reader']['all'])} of {reader['exams']} exams, the "
-            f"system {_say(shares['system']['all'])}, McNemar "
+            f"{reader['reader']}: {own} of {reader['exams']} exams, the system {system}, McNemar "
             f"{say_p(reader['mcnemar']['reader_and_system']['p'])}",
             markup=False,
         )
-
-
-def _say(interval: dict[str, Any]) -> str:
-    if interval["value"] is None or interval["low"] is None:
-        return "-"
-    return f"{interval['value']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})"

@@ -202,6 +202,7 @@ def _print_figures(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     from neurosono.scripts.console import console
+    from neurosono.training.report.words import say_interval as say
 
     for kind in ("real", "phantom"):
         if kind not in found:
@@ -218,20 +219,11 @@ def _print_figures(found: dict[str, Any]) -> None:
             if figures.get("unproven"):
                 table.add_row(label, "unproven", "")
             else:
-                table.add_row(label, _say(figures["ap50"]), _say(figures["ap50_95"]))
+                table.add_row(label, say(figures["ap50"]), say(figures["ap50_95"]))
         console.print(table)
         if "macro_f1" in each["planes"]:
-            console.print(f"macro-F1 of the three planes {_say(each['planes']['macro_f1'])}")
+            console.print(f"macro-F1 of the three planes {say(each['planes']['macro_f1'])}")
         for name in ("hc_mm", "bpd_mm"):
             if name in each["heads"]:
                 error = each["heads"][name]["mean_absolute"]
-                console.print(f"{name}: mean absolute error {_say(error)}")
-
-
-def _say(interval: dict[str, float | None]) -> str:
-    if interval["value"] is None:
-        return "-"
-    bounds = (
-        "" if interval["low"] is None else f" ({interval['low']:.3f} to {interval['high']:.3f})"
-    )
-    return f"{interval['value']:.3f}{bounds}"
+                console.print(f"{name}: mean absolute error {say(error)}")

@@ -139,7 +139,7 @@ class Intake:
             reason = SkipReason.DOPPLER
         else:
             reason = self._gate.judge(screened.pixels, grey, picture.clip)
-        scale = choose_scale(self._scale.mm_per_px, picture.scale.mm_per_px, ruler)
+        scale = choose_scale(self._scale.mm_per_px, picture.scale, ruler)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(

@@ -32,7 +32,7 @@ def describe_record(reader: Reader, exam_id: str) -> dict[str, Any]:
             for role in ("bundle", "student")
             if f"{role}_sha256" in about
         },
-        **({"readings": _describe_readings(reader, found)} if "readers" in about else {}),
+        **({"readings": describe_readings(reader, found)} if "readers" in found.about else {}),
         "engine": {key: about.get(key) for key in ("backend", "precision", "members")},
         "latency_ms": latencies.summarise(),
         "events": _count_events(reader, found.exam_id),
@@ -70,7 +70,7 @@ def describe_summary(found: ExamSummary) -> dict[str, Any]:
     }
 
 
-def _describe_readings(reader: Reader, found: ExamSummary) -> dict[str, Any]:
+def describe_readings(reader: Reader, found: ExamSummary) -> dict[str, Any]:
     """Return `readings` of `exam.json`; of a kind whose bundle it takes, the frames alone."""
     readers = found.about["readers"]
     exams = {name: recall(each["kind"]) for name, each in readers.items()}

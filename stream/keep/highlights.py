@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import Result
+from neurosono.stream.pictures.picture import shrink
 
 THUMBNAIL_PX = 160
 PER_CLASS = 3
@@ -47,7 +47,8 @@ class Highlights:
             if evidence <= weakest.evidence:
                 return None
             kept.remove(weakest)
-        highlight = Highlight(label, result.seq, result.pts_s, evidence, _shrink(pixels))
+        small = shrink(pixels, THUMBNAIL_PX).copy()
+        highlight = Highlight(label, result.seq, result.pts_s, evidence, small)
         kept.append(highlight)
         kept.sort(key=lambda each: -each.evidence)
         return highlight
@@ -67,10 +68,3 @@ def measure_evidence(result: Result) -> tuple[int, float]:
     gain = result.probabilities - np.nan_to_num(result.exam.probabilities)
     leading = int(np.argmax(result.probabilities))
     return leading, float(gain[leading])
-
-
-def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = THUMBNAIL_PX / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

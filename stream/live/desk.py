@@ -3,19 +3,19 @@
 And what is kept for them meanwhile: the frames that `stream.keep.proposals` offers.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
-from neurosono.stream.keep.proposals import Proposal, Proposals
+from neurosono.stream.keep.proposals import EVIDENCE_STEP, Best, Proposal, Proposals
 from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.page.protocol import Command
 from neurosono.stream.view.recent import Recent
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _STATES = {
     "hide-ai": ("ai", "hidden"),
@@ -44,11 +44,13 @@ class Desk:
         self._blind = blind
         self._kept: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {}
         self._proposals: Proposals | None = None
+        self._best: dict[tuple[str, str], Best] = {}
         self.ended = False
 
     def open_exam(self, labels: tuple[str, ...]) -> None:
         """Another exam began: what was kept belongs to the one before."""
         self._kept.clear()
+        self._best.clear()
         self._proposals = Proposals(labels)
         self.ended = False
 
@@ -58,6 +60,23 @@ class Desk:
             return
         for proposal in self._proposals.offer(result, self.recent.region_of(result.seq)):
             self._file(proposal, "auto", shown=not self._blind or proposal.reason == "freeze")
+
+    def judge_reading(
+        self, result: ReaderResult, best: object, own: NDArray[np.uint8] | None
+    ) -> None:
+        """Take what a reader says; keep the best frame of each thing, once it has stood for so.
+
+        `best` is what the reader's exam calls the frame the best of, with a score each.
+        """
+        if isinstance(best, Mapping) and own is not None:
+            for what, score in best.items():
+                times = result.captured_ns, result.pts_s
+                frame = Proposal("plane", result.seq, *times, None, own, None)
+                self._best.setdefault((result.reader, what), Best(0.0)).offer(score, frame)
+        for standing in self._best.values():
+            if (taken := standing.take(result.captured_ns)) is not None:
+                standing.floor = taken[0] + EVIDENCE_STEP
+                self._file(taken[1], "auto", shown=not self._blind)
 
     def obey(self, command: Command) -> None:
         """Do what a command asks; what can no longer be done is left."""

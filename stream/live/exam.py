@@ -6,6 +6,7 @@ It is kept here result by result, so that no other process takes it along when i
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,10 +20,11 @@ from neurosono.stream.keep.highlights import Highlights
 from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.measures import Measures
 from neurosono.stream.live.stage import Record, Stage
+from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.processes.ledger import Ledger, count_frames
 from neurosono.stream.session.beside import Beside
 from neurosono.stream.view.heatmap import paint_heatmap
-from neurosono.stream.view.reading import ShownReading, describe_reading, shrink
+from neurosono.stream.view.reading import LONGEST_PX, ShownReading, describe_reading
 from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.status import describe_status
 from neurosono.stream.view.viewer import Viewer
@@ -70,7 +72,7 @@ class LiveExam:
         """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer, self._ledger = viewer, ledger
         self.desk = Desk(stage, record, viewer.recent, ask_new_exam, blind=second_read)
-        self.measures = Measures(time.monotonic_ns(), self.count)
+        self.measures = Measures(time.monotonic_ns(), self.count, record.note_age)
         self.source: Mapping[str, Any] = {}
         """What the capture process said last of its counts."""
         self.begin(exam)
@@ -95,6 +97,8 @@ class LiveExam:
         self.has_news = False
         self.viewer.see(picture)
         state = self.viewer.state(picture.pts_s, now_ns)
+        if self._readers:
+            state = replace(state, readings=self._show_readings(now_ns))
         self._record.see(picture, state)
         status = self._describe(state, now_ns)
         age_ms = (now_ns - picture.captured_ns) / 1e6
@@ -142,9 +146,11 @@ class LiveExam:
     def take_reading(self, reader: Beside, result: ReaderResult) -> None:
         """Enter what a reader says of a frame; its exam is kept here alone."""
         self._record.record_reading(result)
-        reader.hear(result)
+        own = self.viewer.recent.region_of(result.seq)
+        best = reader.hear(result, own)
         self.has_news = self.has_news or result.used
         self._publish_reading(reader, result)
+        self.desk.judge_reading(result, best, own)
 
     def _publish_reading(self, reader: Beside, result: ReaderResult) -> None:
         """Show what was found, with its own frame, a few times a second."""
@@ -159,7 +165,7 @@ class LiveExam:
             "frame": result.said,
             "region_px": result.region_px,
         }
-        self._stage.publish_reading(reader.name, shrink(own), about)
+        self._stage.publish_reading(reader.name, shrink(own, LONGEST_PX), about)
 
     def unread(self, reader: Beside) -> list[ReaderResult]:
         """Return, of the frames of this exam that a reader has not answered, that it did not."""
@@ -196,7 +202,7 @@ class LiveExam:
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
             "recording": self._record.recording(),
             "viewers": self._stage.viewers(),
-            "readings": self._describe_readings(now_ns),
+            "readings": self.describe_readings(now_ns),
         }
         return describe_status(self._labels, state, self.exam.snapshot(), about)
 
@@ -207,14 +213,19 @@ class LiveExam:
         if len(self._stamps) > MOST_OWED:
             self._stamps.pop(next(iter(self._stamps)))
 
-    def _describe_readings(self, now_ns: int) -> dict[str, Any]:
+    def describe_readings(self, now_ns: int) -> dict[str, Any]:
+        """Return how each reader stands, and what may be shown of it."""
+        shown = self._show_readings(now_ns)
+        return {name: describe_reading(each, now_ns) for name, each in shown.items()}
+
+    def _show_readings(self, now_ns: int) -> dict[str, ShownReading]:
         shown = {name: reader.show(now_ns) for name, reader in self._readers.items()}
         lost = self.viewer.no_signal
         if lost is not None:  # what was read last is not what is seen now
             shown = {
                 n: ShownReading(each.kind, AiState.NO_SIGNAL, lost) for n, each in shown.items()
             }
-        return {name: describe_reading(each, now_ns) for name, each in shown.items()}
+        return shown
 
     def _publish_heatmap(self, before: object, captured_ns: int) -> None:
         heatmap = self.viewer.heatmap

@@ -35,6 +35,8 @@ class Measures:
 
     begun_ns: int
     counts: Counts
+    hear: Callable[[str, float], None] = lambda *_: None
+    """Is told every age, too."""
     _whole: dict[str, Ages] = field(default_factory=lambda: {name: Ages() for name in AGES})
     _minute: dict[str, Ages] = field(default_factory=lambda: {name: Ages() for name in AGES})
     _timeline: list[dict[str, Any]] = field(default_factory=list)
@@ -49,6 +51,7 @@ class Measures:
     def add(self, what: str, age_ms: float) -> None:
         """Count an age, one of `AGES`."""
         self._minute[what].add(age_ms)
+        self.hear(what, age_ms)
 
     def add_all(self, what: str, ages_ms: Sequence[float]) -> None:
         """Count several."""

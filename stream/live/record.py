@@ -1,6 +1,6 @@
 """A live exam's way into the journal: what happened, in the journal's own words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,11 +11,11 @@ from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
-from neurosono.stream.journal.words import EVENTS, describe_bundle
+from neurosono.stream.journal.words import EVENTS, check_event, describe_bundle
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.proposals import Proposal
 from neurosono.stream.keep.recording import Film, Recorder
-from neurosono.stream.live.stage import Record
+from neurosono.stream.live.stage import Record, Watcher
 from neurosono.stream.view.state import AiState, OverlayState
 
 _NAMES = {"connected": "opened"}
@@ -44,12 +44,15 @@ class LiveRecord(Record):
         recorder: Recorder | None = None,
         student: Bundle | None = None,
         readers: Mapping[str, Bundle] = MappingProxyType({}),
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
         `resume` is the exam to go on with, whose session was killed; `recorder` films it;
-        `student` judges beside `bundle`, `readers` read.
+        `student` judges beside `bundle`, `readers` read. `watchers` hear every event as it happens,
+        and every age.
         """
+        self._watchers = tuple(watchers)
         self._journal, self._clips = journal, clips
         self._models = describe_bundle(bundle, student, readers)
         self._recorder, self._filming, self._failed = recorder, False, False
@@ -158,15 +161,30 @@ class LiveRecord(Record):
             about = {"mode": "live", "release": __version__, **self._engine}
             self._exam = self._journal.begin(self._models | about, self._id)
             for word, fields in self._waiting:
-                self._say(word, fields)
+                self._enter(self._exam, word, fields)
             self._waiting.clear()
         return self._exam
 
+    def note_age(self, what: str, age_ms: float) -> None:
+        """Hand an age on to whoever watches; the journal has results, and with them their ages."""
+        for watcher in self._watchers:
+            watcher.note_age(what, age_ms)
+
     def _say(self, word: str, fields: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.note_event(word, _check(word, fields))
         if self._exam is None:
             self._waiting = [*self._waiting[-MAX_WAITING:], (word, fields)]
-            return
-        try:
-            self._exam.event(word, fields)
-        except InputError:  # a value that the journal has no word for: that it happened is kept
-            self._exam.event(word)
+        else:
+            self._enter(self._exam, word, fields)
+
+    def _enter(self, exam: ExamJournal, word: str, fields: dict[str, Any]) -> None:
+        exam.event(word, _check(word, fields))
+
+
+def _check(word: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an event's fields; none where the journal has no word for one: it happened, though."""
+    try:
+        return check_event(word, fields)
+    except InputError:
+        return {}

@@ -1,8 +1,8 @@
 """A live session with all that is kept of it: the journal, clips, films, an exam to go on with."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.rebuild import rebuild_exam, rebuild_readings
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.recording import Film, Recorder, recording_folder
+from neurosono.stream.live.log import JsonLog
+from neurosono.stream.live.metrics import Metrics
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
-from neurosono.stream.live.stage import Ended
+from neurosono.stream.live.stage import Ended, Watcher
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.view.summary import describe_exam, describe_models
 
@@ -27,7 +29,7 @@ class Keeping:
 
     `journal` is the exam record (None: in the user's data folder), `resume` an exam in it to go on
     with. `keep_clips` writes a clip of what was seen before each kept frame, `record` films the
-    exam, into the folder `record_to` (None: beside the journal).
+    exam, into the folder `record_to` (None: beside the journal). `log_json` gets a line an event.
     """
 
     journal: Path | None = None
@@ -35,6 +37,7 @@ class Keeping:
     resume: str | None = None
     record: Film | None = None
     record_to: Path | None = None
+    log_json: Path | None = None
 
     def __post_init__(self) -> None:
         if self.record_to is not None and self.record is None:
@@ -53,10 +56,11 @@ class Scene:
     clips: Clips | None
     recorder: Recorder | None
     begun: Exam | None
-    readers: dict[str, Bundle] = field(default_factory=dict)
-    read: dict[str, dict[str, Any]] = field(default_factory=dict)
+    readers: dict[str, Bundle]
+    read: dict[str, dict[str, Any]]
     """Where the exams of the readers stood, to go on with."""
-    hub: Hub = field(default_factory=Hub)
+    hub: Hub
+    metrics: Metrics
     ended: Ended | None = None
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -113,7 +117,10 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
             recorder = stack.enter_context(Recorder(folder, keeping.record, bundle.manifest))
         begun = None if resume is None else rebuild_exam(journal, resume, bundle, student)
         read = {} if resume is None else rebuild_readings(journal, resume, readers)
-        record = LiveRecord(journal, bundle, clips, resume, recorder, student, readers)
-        yield Scene(
-            options, bundle, student, journal, record, clips, recorder, begun, readers, read
-        )
+        hub = Hub()
+        watchers: list[Watcher] = [metrics := Metrics(hub)]
+        if keeping.log_json is not None:
+            watchers.append(stack.enter_context(closing(JsonLog(keeping.log_json))))
+        record = LiveRecord(journal, bundle, clips, resume, recorder, student, readers, watchers)
+        told = (options, bundle, student, journal, record, clips, recorder, begun)
+        yield Scene(*told, readers, read, hub, metrics)

@@ -216,6 +216,10 @@ class Live(Session):
         """Enter what became of a frame into the exam."""
         self._exam.take(result, judged=judged)
 
+    def describe_readings(self, now_ns: int) -> dict[str, Any]:
+        """Return what the status says of each reader now."""
+        return self._exam.describe_readings(now_ns)
+
     def take_reading(self, reader: Beside, result: ReaderResult) -> None:
         """Enter what a reader says of a frame."""
         self._exam.take_reading(reader, result)

@@ -53,6 +53,16 @@ class Stage(Protocol):
         """Return how old each picture was that a screen has painted since the last call."""
 
 
+class Watcher(Protocol):
+    """Who hears what a record is told, as it happens: metrics, a log."""
+
+    def note_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Hear an event in the journal's words, checked; also before the exam has begun."""
+
+    def note_age(self, what: str, age_ms: float) -> None:
+        """Hear how old something was."""
+
+
 class Record:
     """Where a live exam is written down; this one keeps nothing, for others to build on."""
 
@@ -70,6 +80,9 @@ class Record:
 
     def note_ai(self, ai: AiState) -> None:
         """Write down what the screen says of the AI, when that changes."""
+
+    def note_age(self, what: str, age_ms: float) -> None:
+        """Hear how old something was, one of `stream.live.measures.AGES`."""
 
     @property
     def exam_id(self) -> str:

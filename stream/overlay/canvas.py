@@ -17,6 +17,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.stream.overlay.layout import Box, arrange
 from neurosono.stream.overlay.panel import Panel
+from neurosono.stream.overlay.readings import ReadingsPanel
 from neurosono.stream.overlay.typeface import MEDIUM, Typeface
 from neurosono.stream.view import palette
 from neurosono.stream.view.heatmap import Heatmap
@@ -36,11 +37,16 @@ LARGEST_REGION_PX = 6_000_000
 pass the 9.4 million that H.264's common levels allow. Twice what fits a 1080p screen."""
 
 
+READ_SHARE = 0.75
+"""Of that, where a second panel stands beside the first."""
+
+
 class Overlay:
     """Draws canvases for one exam.
 
     `region_px` is the first region's height and width, `labels` the bundle's in order, `spec` its
-    preprocessing, `heatmap_life_s` the age at which a heatmap is gone (rule: 500 ms).
+    preprocessing, `heatmap_life_s` the age at which a heatmap is gone (rule: 500 ms). So many
+    `readers` have a panel of their own beside the first.
     """
 
     def __init__(
@@ -49,19 +55,25 @@ class Overlay:
         labels: Sequence[str],
         spec: PreprocessingSpec,
         heatmap_life_s: float = 0.5,
+        readers: int = 0,
     ) -> None:
         if min(region_px) < 1:
             raise InputError(f"a region must have a height and a width, found {region_px}")
         if not 0.0 < heatmap_life_s <= 0.5:
             raise InputError(f"a heatmap lives up to 0.5 s, found {heatmap_life_s}")
         names = validate_labels(labels)
-        shrink = min(1.0, math.sqrt(LARGEST_REGION_PX / (region_px[0] * region_px[1])))
+        largest = LARGEST_REGION_PX * (READ_SHARE if readers else 1.0)
+        shrink = min(1.0, math.sqrt(largest / (region_px[0] * region_px[1])))
         shown_px = max(1, int(shrink * region_px[0])), max(1, int(shrink * region_px[1]))
-        self._layout = arrange(shown_px, len(names))
+        self._layout = arrange(shown_px, len(names), readers)
         self._type = Typeface()
         self._canvas = np.zeros((*self.canvas_px, 3), dtype=np.uint8)
         canvas, layout = self._canvas, self._layout
         self._panel = Panel(canvas, layout, names, spec, heatmap_life_s, self._type)
+        self._readings = None
+        if layout.readings is not None:
+            told = (canvas, layout.readings, readers, layout.unit_px, self._type)
+            self._readings = ReadingsPanel(*told)
         self._draw_footer()
         self._around: tuple[Box, Colour | None, bool] | None = None
 
@@ -87,6 +99,8 @@ class Overlay:
         self._draw_around(box, _ALARMS.get(state.ai), state.shown_frame_used)
         self._copy(pixels, box)
         self._panel.draw(state)
+        if self._readings is not None:
+            self._readings.draw(dict(state.readings), state.pts_s)
         return self._canvas
 
     def _place(self, height: int, width: int) -> Box:

@@ -102,10 +102,12 @@ class OverlayLayout:
     panel: Box
     footer: Box
     inside: PanelLayout
+    readings: Box | None = None
+    """The panel of what other bundles read, right of the first."""
 
 
-def arrange(region_px: tuple[int, int], classes: int) -> OverlayLayout:
-    """Arrange the canvas for a region of this height and width and this many classes."""
+def arrange(region_px: tuple[int, int], classes: int, readers: int = 0) -> OverlayLayout:
+    """Arrange the canvas for a region of this height and width, and so many classes and readers."""
     region_h, region_w = region_px
     reference = min(region_h, _WIDEST_PER_HEIGHT * region_w)
     unit = max(float(_MIN_UNIT_PX), reference / _LINES_PER_REGION)
@@ -115,10 +117,11 @@ def arrange(region_px: tuple[int, int], classes: int) -> OverlayLayout:
     area_w = max(region_w, round(_MIN_AREA_UNITS * unit))
     footer_h = round(FOOTER_UNITS * unit)
     panel_w = round(PANEL_UNITS * unit)
-    canvas_w = _even(area_w + 2 * frame + panel_w)
+    readings_w = panel_w if readers else 0
+    canvas_w = _even(area_w + 2 * frame + panel_w + readings_w)
     canvas_h = _even(max(region_h + 2 * frame, least_panel) + footer_h)
     body_h = canvas_h - footer_h
-    panel = Box(canvas_w - panel_w, 0, panel_w, body_h)
+    panel = Box(canvas_w - readings_w - panel_w, 0, panel_w, body_h)
     area = Box(frame, frame, panel.x - 2 * frame, body_h - 2 * frame)
     region = Box(
         area.x + (area.w - region_w) // 2, area.y + (area.h - region_h) // 2, region_w, region_h
@@ -132,6 +135,7 @@ def arrange(region_px: tuple[int, int], classes: int) -> OverlayLayout:
         panel=panel,
         footer=Box(0, body_h, canvas_w, footer_h),
         inside=_arrange_panel(panel, unit, classes, region_h / region_w),
+        readings=Box(panel.right, 0, readings_w, body_h) if readers else None,
     )
 
 

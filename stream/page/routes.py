@@ -2,7 +2,9 @@
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -21,11 +23,15 @@ from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.viewing import POLICY_VIOLATION, TRY_AGAIN_LATER, Viewing
 from neurosono.stream.view import palette
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
+from neurosono.stream.view.state import AiState
 from neurosono.stream.view.viewer import LATE_MS
 from neurosono.stream.view.words import SKIP_WORDS
 
 HEALTHY_MS = 1000.0
 """A session speaks every 250 ms; after a second of silence it is not well."""
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
 
 _TYPES = {
     "js": "text/javascript",
@@ -35,13 +41,39 @@ _TYPES = {
 }
 
 
-def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> ASGIApp:
+@dataclass(frozen=True)
+class Monitor:
+    """What a monitor may read: `render` gives it, `token` admits to it and to nothing else."""
+
+    render: Callable[[], bytes]
+    token: str | None = None
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request carries the monitor's token as a bearer; in constant time."""
+        given = headers.get("authorization", "")
+        wanted = f"Bearer {self.token}"
+        return bool(self.token) and secrets.compare_digest(given.encode(), wanted.encode())
+
+
+NOTHING = Monitor(bytes)
+"""Where nobody measures."""
+
+
+def make_app(
+    hub: Hub,
+    access: Access,
+    labels: Sequence[str],
+    *,
+    read_only: bool,
+    monitor: Monitor = NOTHING,
+) -> ASGIApp:
     """Return the application."""
-    site = _Site(hub, access, labels, read_only=read_only)
+    site = _Site(hub, access, labels, read_only=read_only, monitor=monitor)
     routes = [
         Route("/", site.page),
         Route("/page/{name}", site.file),
         Route("/healthz", site.health),
+        Route("/readyz", site.readiness),
         Route("/metrics", site.metrics),
         WebSocketRoute("/ws", site.watch),
     ]
@@ -51,7 +83,16 @@ def make_app(hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool
 class _Site:
     """What is behind each address."""
 
-    def __init__(self, hub: Hub, access: Access, labels: Sequence[str], *, read_only: bool) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        access: Access,
+        labels: Sequence[str],
+        *,
+        read_only: bool,
+        monitor: Monitor,
+    ) -> None:
+        self._monitor = monitor
         self._hub, self._access, self._labels = hub, access, tuple(labels)
         self._read_only = read_only
         self._files = _read_page()
@@ -83,10 +124,20 @@ class _Site:
         body = json.dumps({"ok": well, "status_age_ms": silent_ms}) + "\n"
         return Response(body, 200 if well else 503, media_type="application/json")
 
+    async def readiness(self, _: Request) -> Response:
+        """Ready is a session whose AI is on: only then is it of use beside a scanner."""
+        last = self._hub.last_status()
+        ai = AiState.STARTING if last is None else AiState(last[0].get("ai", AiState.STARTING))
+        silent = last is not None and last[1] > HEALTHY_MS
+        ready = ai is AiState.ON and not silent
+        body = json.dumps({"ready": ready, "ai": "silent" if silent else str(ai)}) + "\n"
+        return Response(body, 200 if ready else 503, media_type="application/json")
+
     async def metrics(self, request: Request) -> Response:
-        if not self._access.admits_token(request.headers, request.query_params):
+        admitted = self._access.admits_token(request.headers, request.query_params)
+        if not (admitted or self._monitor.admits(request.headers)):
             return PlainTextResponse("a token is needed\n", 403)
-        return PlainTextResponse(describe_counts(self._hub), media_type="text/plain; version=0.0.4")
+        return Response(self._monitor.render(), media_type=METRICS_TYPE)
 
     async def watch(self, socket: WebSocket) -> None:
         admitted = self._access.admits_origin(socket.headers) and self._access.admits_token(
@@ -161,43 +212,3 @@ def describe_palette() -> str:
     colours |= {f"class-{place}": one for place, one in enumerate(palette.CLASS_COLOURS)}
     lines = [f"  --{name}: #{r:02x}{g:02x}{b:02x};" for name, (b, g, r) in colours.items()]
     return ":root {\n" + "\n".join(lines) + "\n}\n"
-
-
-def describe_counts(hub: Hub) -> str:
-    """Return frames, drops and age as Prometheus reads them."""
-    last = hub.last_status()
-    status: Mapping[str, Any] = {} if last is None else last[0]
-    frames: Mapping[str, Any] = status.get("frames") or {}
-    skipped: Mapping[str, int] = frames.get("skipped") or {}
-    counts = hub.counts
-    rows: list[tuple[str, str, Any]] = [
-        (f'frames_total{{what="{name}"}}', "counter", frames.get(name))
-        for name in ("decoded", "displayed", "dropped", "sampled", "used")
-    ]
-    rows += [
-        (f'frames_skipped_total{{reason="{reason}"}}', "counter", count)
-        for reason, count in skipped.items()
-    ]
-    rows += [
-        ("ai_on", "gauge", int(status.get("ai") == "AI ON") if status else None),
-        ("age_ms", "gauge", status.get("age_ms")),
-        ("status_age_ms", "gauge", None if last is None else round(last[1], 1)),
-        ("viewers", "gauge", hub.viewers()),
-        ("display_published_total", "counter", counts.published),
-        ("display_encoded_total", "counter", counts.encoded),
-        ("display_superseded_total", "counter", counts.superseded),
-        ("display_replaced", "gauge", sum(box.replaced for box in hub.mailboxes())),
-        ("display_painted_total", "counter", counts.painted),
-        ("display_paint_ms", "gauge", round(counts.paint_ms, 1)),
-        ("commands_total", "counter", counts.commands),
-        ("commands_refused_total", "counter", counts.commands_refused),
-    ]
-    lines, typed = [], set()
-    for name, kind, value in rows:
-        family = name.partition("{")[0]
-        if value is not None:
-            if family not in typed:
-                lines.append(f"# TYPE neurosono_{family} {kind}")
-                typed.add(family)
-            lines.append(f"neurosono_{name} {value}")
-    return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.stream.page.access import Access, is_loopback, make_token
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import MAX_ANSWER_BYTES
-from neurosono.stream.page.routes import make_app
+from neurosono.stream.page.routes import NOTHING, Monitor, make_app
 
 START_S = 10.0
 """How long the server may take to listen; it takes some hundredths of a second."""
@@ -43,8 +43,8 @@ class WebServer:
     On a loopback `host` no token is needed; on any other one is made unless `token` is given, and
     `url` carries it. `certfile` and `keyfile` (PEM) turn on TLS. `port` 0 takes a free one.
     `allowed` are other names (and ports) by which a forward or a proxy reaches it; for one that is
-    not this machine's a token is made. `read_only` viewers watch and ask for nothing. Raises
-    `InputError` for TLS files that do not fit together.
+    not this machine's a token is made. `read_only` viewers watch and ask for nothing. `monitor` is
+    what `/metrics` gives. Raises `InputError` for TLS files that do not fit together.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class WebServer:
         *,
         read_only: bool = False,
         allowed: Sequence[tuple[str, int | None]] = (),
+        monitor: Monitor = NOTHING,
     ) -> None:
         self._hub, self._host, self._port, self._labels = hub, host, port, tuple(labels)
         self._certfile, self._keyfile, self._read_only = certfile, keyfile, read_only
-        self._allowed = tuple(allowed)
+        self._allowed, self._monitor = tuple(allowed), monitor
         private = is_loopback(host) and all(is_loopback(name) for name, _ in self._allowed)
         self._token = token if token or private else make_token()
         self._server: _Server | None = None
@@ -87,7 +88,9 @@ class WebServer:
         listener = self._bind()
         self._port = listener.getsockname()[1]
         access = Access(self._host, self._port, self._scheme, self._token, self._allowed)
-        app = make_app(self._hub, access, self._labels, read_only=self._read_only)
+        app = make_app(
+            self._hub, access, self._labels, read_only=self._read_only, monitor=self._monitor
+        )
         config = uvicorn.Config(
             app,
             loop="asyncio",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,3 +86,13 @@ class Source(Protocol):
 
     def pictures(self) -> Iterator[Picture]:
         """Decode in order; raises `SourceBrokenError` after the last readable picture."""
+
+
+def shrink(pixels: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
+    """Return `(H, W)` or `(H, W, 3)` with its longer side `longest_px`; what is smaller stays."""
+    height, width = pixels.shape[:2]
+    scale = longest_px / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -32,6 +32,7 @@ SHOWN = (
         "strangeness",
         "mm_per_px",
         "mm_per_px_from",
+        "told_mm_per_px",
     ),
 )
 """What a line of `frames.jsonl` shows of its result, beside `ensemble` and `ms`."""

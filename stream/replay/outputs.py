@@ -55,6 +55,7 @@ class Outputs:
         self, out: Path, manifest: Manifest, *, video: bool, readers: tuple[str, ...] = ()
     ) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
+        self._readers = len(readers)
         self._made = prepare_folder(out)
         self._lock: int | None = lock_folder(out)
         self._frames: FramesWriter | None = FramesWriter(out, manifest.labels, readers)
@@ -142,7 +143,9 @@ class Outputs:
 
     def _open_overlay(self, picture: DisplayFrame) -> Overlay:
         height, width = picture.pixels.shape[:2]
-        overlay = Overlay((height, width), self._manifest.labels, self._manifest.preprocessing)
+        manifest = self._manifest
+        size, readers = (height, width), self._readers
+        overlay = Overlay(size, manifest.labels, manifest.preprocessing, readers=readers)
         if self._wants_video:
             path = self._out / OVERLAY_NAME
             self._video = VideoWriter(path, overlay.canvas_px, self._rate_hz)

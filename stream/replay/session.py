@@ -160,7 +160,8 @@ class LosslessSession(Session):
     def _catch_up_reader(self, reader: Beside, seq: int | None = None) -> None:
         early = self._early_readings[reader.name]
         while early and (seq is None or early[0].seq <= seq):
-            reader.hear(early.popleft())
+            result = early.popleft()
+            reader.hear(result, self.viewer.recent.region_of(result.seq))
 
     def _catch_up(self, seq: int | None = None) -> None:
         """Show what was said up to frame `seq`, None: all of it.

@@ -136,6 +136,7 @@ def _say(value: Any) -> str:
 
 _WORDS = {
     "ready": "the engine was ready ({backend} {precision}, {members} members)",
+    "reader-ready": "the reader {reader} was ready ({backend} {precision})",
     "ensemble-ready": "the ensemble was ready ({backend} {precision}, {members} members)",
     "ensemble-failed": "the ensemble failed ({error}): the student went on alone",
     "carried-by": "from here on the {by} carried the result (ensemble: {judged} frames)",

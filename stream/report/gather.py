@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurosono.engine.bundle import DEMO_NAME, Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import Manifest
+from neurosono.stream.journal.describe import describe_readings
 from neurosono.stream.journal.reader import ExamSummary, KeyFrame, Reader, Recorded
 from neurosono.stream.report.events import History, HistoryMaker
 from neurosono.stream.view.words import has_figures
@@ -55,6 +56,8 @@ class Report:
     engine: dict[str, Any]
     manifest: Manifest | None
     planes: dict[str, int] | None = None
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What bundles beside the first read, as in `exam.json`, by their names."""
 
 
 def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) -> Report:
@@ -91,6 +94,7 @@ def describe_report(reader: Reader, exam_id: str, bundle: Bundle | None = None) 
         engine=engine,
         manifest=manifest,
         planes=dict(planes) or None,
+        readings=describe_readings(reader, exam) if "readers" in exam.about else {},
     )
 
 

@@ -1,23 +1,27 @@
 """A report as one HTML page that needs nothing else: no script, no font, no other file."""
 
-import base64
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.files import write_whole
-from neurosono.engine.pages.render import render_page
+from neurosono.engine.kinds import RECALLED, kind_named
+from neurosono.engine.kinds.told import Told
+from neurosono.engine.pages.render import inline_jpeg, render_page
+from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.report.gather import Report, ReportPicture
 from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
 from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
+
+TOLD = frozenset(RECALLED)
+"""Kinds whose exam a report can tell without their bundle."""
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
@@ -70,6 +74,7 @@ def render_report(report: Report) -> str:
         curve=draw_curve(report),
         pictures=[_describe_picture(each, spec, silent=silent) for each in report.pictures],
         planes=_describe_planes(report),
+        readings=_describe_readings(report),
         caution=CAUTION,
         frames=_count_frames(report),
         timeline=draw_timeline(report),
@@ -86,6 +91,16 @@ def _describe_state(report: Report) -> str | None:
     leaning = name_leaning(report.exam.labels, last)
     more = "" if leaning is None else f" What there is leans to {leaning}."
     return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
+
+
+def _describe_readings(report: Report) -> dict[str, dict[str, Any]]:
+    """Return of each bundle beside the first what it told, and on how many frames that rests."""
+    found = {}
+    for name, reading in report.readings.items():
+        told = kind_named(reading["kind"]).tell(reading) if reading["kind"] in TOLD else Told()
+        bundle = reading["bundle"]
+        found[name] = {"told": told, "frames": reading["frames"], "sha256": bundle["sha256"]}
+    return found
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -118,7 +133,7 @@ def _describe_picture(
 ) -> dict[str, Any]:
     """Describe a kept frame; where the exam is `silent`, without the figure of the frame."""
     key = picture.key
-    pixels = _shrink(key.pixels)
+    pixels = shrink(key.pixels, LONGEST_PX)
     judged = "not judged by the model"
     if picture.label is not None and picture.probability is not None:
         figure = "" if silent else f" {percentage(picture.probability)}"
@@ -130,7 +145,7 @@ def _describe_picture(
             "A heatmap is recorded; to lay it over the frame, name the bundle with --bundle."
         )
     return {
-        "picture": _inline(pixels),
+        "picture": inline_jpeg(pixels, JPEG_QUALITY),
         "heatmap": _paint_heatmap(picture, pixels, spec),
         "no_heatmap": no_heatmap,
         "at": name_clock(picture.at_s),
@@ -147,7 +162,7 @@ def _paint_heatmap(
     if heat is None or spec is None:
         return None
     own = Heatmap(heat, pixels, picture.label or "", picture.key.seq, 0.0)
-    return _inline(paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec))
+    return inline_jpeg(paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec), JPEG_QUALITY)
 
 
 def _describe_planes(report: Report) -> dict[str, str] | None:
@@ -176,18 +191,6 @@ def _count_frames(report: Report) -> list[tuple[str, int | None, str, bool]]:
         ("Used", exam.used, "judged by the model and counted in the result", True),
         *(("Skipped", count, SKIPS.get(reason, reason), True) for reason, count in skipped),
     ]
-
-
-def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LONGEST_PX / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _inline(pixels: NDArray[np.uint8]) -> str:
-    _, jpeg = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
 def _name_local(wall_ns: int) -> str:

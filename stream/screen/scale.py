@@ -5,8 +5,8 @@ ruler's column changes, as it does with the depth, the scale is not known until 
 """
 
 from dataclasses import dataclass
-from functools import partial
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,30 +19,46 @@ READ_EVERY = 50
 """Pictures between two readings: two seconds at 25 Hz. What changes is seen at once."""
 READ_AGAIN = 15
 """The same while there is none, or it has just changed."""
-REACH_PX = 24
-"""To each side of the ticks' edge: what of the screen must stay as it is."""
-CHANGED_LEVEL = 40
-"""Grey levels by which a pixel has changed: a tick is far brighter than its ground."""
-CHANGED_SHARE = 0.004
-"""Of the column's pixels: a moved tick changes as many, compression's noise does not."""
+REACH_PX = 3
+"""To each side of the edge that the ticks share: there every tick stands, and little else."""
+LIFTED_LEVEL = 60
+"""Grey levels by which a tick is brighter than its ground, as for `read_ruler`."""
+DARKER = 0.6
+"""A tick's pixel is gone where less than this share of its level is left."""
+STANDING = 0.7
+"""Least share of the ticks' pixels that must be left: after a change of depth a fifth are."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """A reading, and how the ruler's column looked in the picture that was read."""
+    """A reading, and where ticks stood in the picture that was read, and how bright."""
 
-    ruler: Ruler | None
-    column: NDArray[np.uint8] | None
+    ruler: Ruler
+    ticks: NDArray[np.bool_]
+    levels: NDArray[np.float32]
+
+    def stands(self, grey: NDArray[np.uint8]) -> bool:
+        """Whether the ticks still stand where they did."""
+        now = _column(grey, self.ruler)[self.ticks]
+        return bool((now >= DARKER * self.levels).mean() >= STANDING)
 
 
-def _read(grey: NDArray[np.uint8]) -> _Read:
+def _read(grey: NDArray[np.uint8]) -> _Read | None:
     ruler = read_ruler(grey)
-    return _Read(ruler, None if ruler is None else _column(grey, ruler).copy())
+    if ruler is None:
+        return None
+    column = _column(grey, ruler)
+    thick = max(5, round(grey.shape[0] / 90)) | 1
+    lifted = cv2.morphologyEx(column, cv2.MORPH_TOPHAT, np.ones((thick, 1), np.uint8))
+    ticks = lifted > LIFTED_LEVEL
+    if not ticks.any():
+        return None
+    return _Read(ruler, ticks, column[ticks].astype(np.float32))
 
 
 def _column(grey: NDArray[np.uint8], ruler: Ruler) -> NDArray[np.uint8]:
     x = round(ruler.x_px)
-    return grey[:, max(0, x - REACH_PX) : x + REACH_PX]
+    return grey[:, max(0, x - REACH_PX) : x + REACH_PX + 1]
 
 
 class ScaleWatch:
@@ -53,7 +69,7 @@ class ScaleWatch:
         self._known: _Read | None = None
         self._layout: tuple[int, tuple[int, ...]] | None = None
         self._count = 0
-        self._aside: Aside[_Read] = Aside(realtime)
+        self._aside: Aside[_Found] = Aside(realtime)
 
     def see(self, picture: Picture) -> float | None:
         """Return millimetres per pixel; None where no ruler is known to stand on this picture."""
@@ -64,21 +80,21 @@ class ScaleWatch:
             self._aside.drop()
             self._known = _read(grey)  # a still has no later picture in which the answer could come
         elif (found := self._aside.take()) is not None:
-            self._known = found
-        if self._has_changed(grey):
+            self._known = found.read
+        if self._known is not None and not self._known.stands(grey):
             self._known, self._count = None, 0
-            self._aside.begin(partial(_read, grey))
+            self._begin(grey)
         self._count += 1
-        known = self._known is not None and self._known.ruler is not None
-        if self._count % (READ_EVERY if known else READ_AGAIN) == 0:
-            self._aside.begin(partial(_read, grey))
-        if self._known is None or self._known.ruler is None:
-            return None
-        return self._known.ruler.mm_per_px
+        if self._count % (READ_AGAIN if self._known is None else READ_EVERY) == 0:
+            self._begin(grey)
+        return None if self._known is None else self._known.ruler.mm_per_px
 
-    def _has_changed(self, grey: NDArray[np.uint8]) -> bool:
-        if self._known is None or self._known.ruler is None or self._known.column is None:
-            return False
-        now = _column(grey, self._known.ruler).astype(np.int16)
-        changed = np.abs(now - self._known.column) > CHANGED_LEVEL
-        return bool(changed.mean() > CHANGED_SHARE)
+    def _begin(self, grey: NDArray[np.uint8]) -> None:
+        self._aside.begin(lambda: _Found(_read(grey)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a reading beside the pictures came to: a ruler, or none."""
+
+    read: _Read | None

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
@@ -27,6 +30,8 @@ class Beside:
     """What reads, as it says itself; empty until it is ready."""
     latest: ReaderResult | None = None
     """The last frame of which it said something."""
+    pixels: NDArray[np.uint8] | None = None
+    """That frame's region, where it is remembered."""
 
     def __post_init__(self) -> None:
         self._kind = find_kind(self.bundle)
@@ -42,11 +47,14 @@ class Beside:
         if not self.ledger.has(seq):
             self.standing.expect(seq, captured_ns)
 
-    def hear(self, result: ReaderResult) -> object:
-        """Add a reading to the exam; returns what the exam makes of it."""
+    def hear(self, result: ReaderResult, own: NDArray[np.uint8] | None = None) -> object:
+        """Add a reading to the exam; returns what the exam makes of it.
+
+        `own` is the region of the frame that it is of, where that is remembered.
+        """
         self.standing.answer(result.seq)
         if result.used:
-            self.latest = result
+            self.latest, self.pixels = result, own
         return self.exam.update(result)
 
     def show(self, now_ns: int) -> ShownReading:
@@ -55,13 +63,19 @@ class Beside:
         if ai is not AiState.ON:
             return ShownReading(self.bundle.manifest.kind, ai, reason)
         return ShownReading(
-            self.bundle.manifest.kind, ai, "", self.latest, self.exam.snapshot(), self.engine
+            self.bundle.manifest.kind,
+            ai,
+            "",
+            self.latest,
+            self.exam.snapshot(),
+            self.engine,
+            self.pixels,
         )
 
     def begin_exam(self) -> None:
         """Begin another exam."""
         self.exam = self._kind.begin(self.bundle)
-        self.latest = None
+        self.latest = self.pixels = None
 
     def turn_on(self, fields: Mapping[str, Any]) -> None:
         """Its engine is ready (again)."""

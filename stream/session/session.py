@@ -237,7 +237,7 @@ class Session(ABC):
             return
         self.hear_results()  # what it said before counts
         reader.standing.turn_off(reason)
-        reader.latest = None
+        reader.latest = reader.pixels = None
         self.tell("engine-off", {**reader.ledger.describe(), "reader": reader.name})
 
     def show_readings(self, now_ns: int) -> dict[str, ShownReading]:

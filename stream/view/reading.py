@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +25,7 @@ class AiState(StrEnum):
     NO_SIGNAL = "NO SIGNAL"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShownReading:
     """How a reader stands, why it is not on, and, only while it is, what it says.
 
@@ -39,6 +38,8 @@ class ShownReading:
     latest: ReaderResult | None = None
     exam: Mapping[str, Any] | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
+    pixels: NDArray[np.uint8] | None = None
+    """The region of the very frame that `latest` is of."""
 
     def frame_at(self, pts_s: float) -> ReaderResult | None:
         """Return what was said of a frame, unless that is too old at `pts_s`, or to come."""
@@ -49,15 +50,6 @@ class ShownReading:
 
 LONGEST_PX = 640
 """Of a frame that is shown with what was found on it: twice what the page gives it."""
-
-
-def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a frame's region, `(H, W)` or `(H, W, 3)`, no larger than it is shown."""
-    scale = LONGEST_PX / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def tell(shown: ShownReading) -> Told:

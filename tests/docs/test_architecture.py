@@ -102,7 +102,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_code_cites_pages_that_are_there() -> None:
     cited = {
         name
-        for folder in ("engine", "stream", "training", "calibration", "scripts", "neurosono")
+        for folder in (
+            "archive",
+            "engine",
+            "stream",
+            "training",
+            "calibration",
+            "scripts",
+            "neurosono",
+        )
         for path in (ROOT / folder).rglob("*.py")
         for name in re.findall(r"[\w/.-]+\.md", path.read_text())
     }

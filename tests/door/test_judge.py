@@ -14,17 +14,7 @@ from numpy.typing import NDArray
 import neurosono
 from neurosono.stream.sources import open_source
 from tests.support.clips import make_screen, write_clip
-from tests.support.commands import read_lines, read_record, run
-
-PHANTOM = "phantom:encephalocele?seed=3&seconds=4"
-
-
-@pytest.fixture(scope="module")
-def replayed(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("replay") / "out"
-    done = run("replay", PHANTOM, "--bundle", bundle_root, "--out", out)
-    assert done.returncode == 0, done.stderr
-    return out
+from tests.support.commands import PHANTOM, read_lines, read_record, run
 
 
 def describe(result: neurosono.FrameResult) -> dict[str, Any]:

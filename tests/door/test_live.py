@@ -11,6 +11,7 @@ import pytest
 
 import neurosono
 from tests.support.commands import wait_until
+from tests.support.structures import make_structures_bundle
 
 SOURCE = "loop:phantom:normal?seed=5&seconds=4"
 
@@ -48,6 +49,19 @@ def test_results_come_with_the_frames_that_they_are_of(bundle_root: Path) -> Non
         moments.frames["skipped"].values()
     )
     assert list(moments) == [], "what is closed has no more moments"
+
+
+def test_readings_come_with_each_moment(bundle_root: Path, tmp_path: Path) -> None:
+    reader = make_structures_bundle(tmp_path / "reader")
+    with neurosono.live(SOURCE, bundle_root, also=[reader]) as moments:
+        read = next(
+            moment.readings["structures"]
+            for moment in moments
+            if (moment.readings["structures"]["exam"] or {}).get("frames", {}).get("used")
+        )
+    assert read["ai"] == "AI ON"
+    assert read["exam"]["frames"]["used"] > 0
+    assert not children()
 
 
 def test_a_dead_engine_is_ai_off_and_comes_again(bundle_root: Path) -> None:

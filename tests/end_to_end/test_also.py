@@ -132,6 +132,9 @@ def test_two_bundles_of_one_name_are_refused(
     done = run("replay", SOURCE, *told, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "two bundles are named 'structures'" in " ".join(done.stderr.split())
+    done = run("replay", SOURCE, "--bundle", structures, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "where a classifier is asked for" in " ".join(done.stderr.split())
 
 
 def test_another_classifier_reads_beside_the_first(

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHELL = ("build-demo", "check", "demo", "install", "install-triton", "test")
-FOLDERS = ("engine", "stream", "training", "calibration", "scripts")
+FOLDERS = ("archive", "engine", "stream", "training", "calibration", "scripts")
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.clips import write_clip
-from tests.support.commands import assert_adds_up, read_lines, read_record, run
-
-PHANTOM = "phantom:encephalocele?seed=3&seconds=4"
-
-
-@pytest.fixture(scope="module")
-def replayed(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("replay") / "out"
-    done = run("replay", PHANTOM, "--bundle", bundle_root, "--out", out)
-    assert done.returncode == 0, done.stderr
-    return out
+from tests.support.commands import PHANTOM, assert_adds_up, read_lines, read_record, run
 
 
 def strip_times(out: Path) -> list[dict[str, Any]]:

@@ -84,9 +84,12 @@ def test_a_repository_names_its_bundles_and_is_written_anew(
     assert name == name_model(bundle.manifest.name, bundle.manifest.digest)
     told = (repository / name / "config.pbtxt").read_text()
     assert bundle.manifest.digest in told
-    assert "max_queue_size: 2" in told
+    assert "max_queue_size: 16" in told
     assert name in (repository / "README.md").read_text()
-    done = run("export", "triton", bundle_root, "--members", "1", "--out", tmp_path / "r")
+    done = run(
+        "export", "triton", bundle_root, "--members", "1", "--out", tmp_path / "r", "--queue", "40"
+    )
+    assert "max_queue_size: 40" in next((tmp_path / "r").glob("*/config.pbtxt")).read_text()
     assert done.returncode == 0, done.stderr
     again = run("export", "triton", bundle_root, "--out", tmp_path / "r")
     assert again.returncode == 0, again.stderr
@@ -100,6 +103,8 @@ def test_what_cannot_be_served_is_refused(bundle_root: Path, tmp_path: Path) -> 
         write_repository([bundle], tmp_path / "a", Serving(precision="bf16"))
     with pytest.raises(InputError, match="--instances"):
         Serving(instances=0)
+    with pytest.raises(InputError, match="--queue"):
+        Serving(queue=0)
     file = tmp_path / "file"
     file.touch()
     done = run("export", "triton", "demo", "--out", file)

@@ -15,6 +15,7 @@ import psutil
 
 COMMAND = [sys.executable, "-m", "neurosono.scripts.main"]
 TIMEOUT_S = 240
+PHANTOM = "phantom:encephalocele?seed=3&seconds=4"
 
 
 def run(

@@ -8,19 +8,12 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.phantom import phantom
-from neurosono.scripts.train.app import train_app
 from neurosono.training.audit import audit
 from neurosono.training.card import load_card
-
-
-def _run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(train_app, [str(word) for word in words])
-    if isinstance(result.exception, NeurosonoError):
-        return result.exception.exit_code, str(result.exception)
-    return result.exit_code, result.output
+from tests.training.commands import run_train
 
 
 def test_a_dataset_is_trained_without_naming_the_verb(
@@ -32,15 +25,15 @@ def test_a_dataset_is_trained_without_naming_the_verb(
     )
     cache = make_cohort()
     words = (cache.root, "--out", tmp_path / "b", "--recipe", recipe)
-    code, said = _run(*words, "--folds", 2, "--width", 0.125, "--workers", 1)
+    code, said = run_train(*words, "--folds", 2, "--width", 0.125, "--workers", 1)
     assert code == 0, said
     assert (tmp_path / "b" / "members" / "01.safetensors").is_file()
     assert not (tmp_path / "b.part").exists()
 
-    seen = _run("evaluate", tmp_path / "b", cache.root)
+    seen = run_train("evaluate", tmp_path / "b", cache.root)
     assert seen[0] == 2
     assert "12 patients of this cache were trained on" in seen[1]
-    code, said = _run("evaluate", tmp_path / "b", make_cohort("other", seed=9).root)
+    code, said = run_train("evaluate", tmp_path / "b", make_cohort("other", seed=9).root)
     assert code == 0, said
 
 
@@ -62,7 +55,7 @@ def test_bad_input_exits_2_with_what_is_wrong(
     words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, found = _run(*words)
+    code, found = run_train(*words)
     assert code == 2
     assert said in found
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +75,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_is_prepared_and_counted_without_names(phantoms: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "cache", tmp_path / "report.json"
-    assert _run("prepare", phantoms, "--out", out, "--every", 5, "--json", report)[0] == 0
+    assert run_train("prepare", phantoms, "--out", out, "--every", 5, "--json", report)[0] == 0
     found = json.loads(report.read_text())
     assert [found["classes"][label]["patients"] for label in ("anencephaly", "normal")] == [2, 3]
     assert sum(site["patients"] for site in found["sites"].values()) == 5
@@ -90,9 +83,9 @@ def test_a_folder_is_prepared_and_counted_without_names(phantoms: Path, tmp_path
     assert found["sampled"] == found["frames"] + sum(found["skipped"].values()) == 10
     assert found["notice"] == NOTICE
     assert "phantom-5-" not in report.read_text(), "patients stand under pseudonyms"
-    assert _run("prepare", phantoms, "--out", out)[0] == 2, "it is there already"
+    assert run_train("prepare", phantoms, "--out", out)[0] == 2, "it is there already"
 
-    table = _run("prepare", phantoms / "cohort.csv", "--out", tmp_path / "t", "--every", 5)
+    table = run_train("prepare", phantoms / "cohort.csv", "--out", tmp_path / "t", "--every", 5)
     assert table[0] == 0, "a phantom cohort's table is a dataset too"
     ours, theirs = Cache.load(out), Cache.load(tmp_path / "t")
     assert ours.frames.tobytes() == theirs.frames.tobytes()
@@ -106,22 +99,22 @@ def test_bad_files_and_copies_stop_it_unless_allowed(phantoms: Path, tmp_path: P
     shutil.copytree(patient, patient.with_name("copy"))
     (patient / "empty.png").touch()
     words = ("prepare", data, "--out", out, "--every", 5)
-    code, said = _run(*words)
+    code, said = run_train(*words)
     assert (code, "1 of 7 files cannot be used" in said) == (2, True), said
-    code, said = _run(*words, "--skip-bad")
+    code, said = run_train(*words, "--skip-bad")
     assert (code, "same picture under two patients: normal/copy/clip_01.mp4" in said) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     report = tmp_path / "r.json"
-    assert _run(*words, "--skip-bad", "--allow-copies", "--json", report)[0] == 0
+    assert run_train(*words, "--skip-bad", "--allow-copies", "--json", report)[0] == 0
     found = json.loads(report.read_text())
     assert (found["files_left_out"], found["pairs_of_copies_allowed"]) == (1, 1)
     cache = Cache.load(out)
     assert cache.summary["copies_allowed"] is True
     audit(cache)
     words = (data, "--out", tmp_path / "b", "--recipe", "demo", "--every", 5)
-    code, said = _run(*words)
+    code, said = run_train(*words)
     assert (code, "1 of 7 files cannot be used" in said) == (2, True), said
-    code, said = _run(*words, "--skip-bad", "--allow-copies")
+    code, said = run_train(*words, "--skip-bad", "--allow-copies")
     assert (code, "fold 0 leaves 1 of the 2 patients" in said) == (2, True), said
     assert Cache.load(tmp_path / "b.cache").frames.tobytes() == cache.frames.tobytes()
 
@@ -138,7 +131,7 @@ def test_too_few_patients_are_said_before_training(
     if label is not None:
         shutil.rmtree(next((data / label).iterdir()))
     words = (data, "--out", tmp_path / "b", "--every", 5, "--recipe", "demo", "--folds", folds)
-    code, found = _run(*words)
+    code, found = run_train(*words)
     assert (code, said in found) == (2, True), found
     assert not (tmp_path / "b").exists()
 
@@ -155,11 +148,11 @@ def test_counts_that_cannot_be_are_one_sentence(counts: str, tmp_path: Path) -> 
 
 
 def test_the_help_says_where_the_options_are() -> None:
-    assert "train run --help" in _run("--help")[1]
+    assert "train run --help" in run_train("--help")[1]
 
 
 def test_recipes_are_explained() -> None:
-    assert _run("recipes")[0] == 0
+    assert run_train("recipes")[0] == 0
 
 
 def test_a_card_knows_its_keys(tmp_path: Path) -> None:

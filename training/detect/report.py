@@ -9,6 +9,7 @@ import numpy as np
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.pages.figure import draw_figure
 from neurosono.engine.pages.render import render_page as render
+from neurosono.training.report.words import say_interval
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -37,17 +38,7 @@ def render_page(found: dict[str, Any]) -> str:
     """Return the page; it loads nothing from anywhere."""
     kinds = [kind for kind in ("real", "phantom") if kind in found]
     plots = {kind: _plot_heads(found[kind]["heads"]) for kind in kinds}
-    return render(TEMPLATE, found=found, kinds=kinds, plots=plots, say=say)
-
-
-def say(interval: dict[str, float | None], digits: int = 3) -> str:
-    """Return a value with its 95 % interval, as a person reads it; a dash where undefined."""
-    value, low, high = (interval[name] for name in ("value", "low", "high"))
-    if value is None:
-        return "-"
-    if low is None or high is None:
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return render(TEMPLATE, found=found, kinds=kinds, plots=plots, say=say_interval)
 
 
 def _plot_heads(heads: dict[str, Any]) -> "list[Markup]":

@@ -7,11 +7,7 @@ again, on any worker, from its last whole epoch. Whoever can reach a Ray cluster
 use one on a network that is yours.
 """
 
-import contextlib
-import signal
-import socket
-import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +15,9 @@ import numpy as np
 import torch
 
 from neurosono import engine
+from neurosono.engine.cluster import join_cluster
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import (
-    EngineUnavailableError,
-    InputError,
-    NeurosonoError,
-    RunError,
-)
+from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunError
 from neurosono.training.fit.checkpoint import (
     MemberState,
     load_state,
@@ -37,12 +29,8 @@ from neurosono.training.fit.member import MemberTrainer, Step, Watch
 from neurosono.training.fit.weights import Start, read_start
 from neurosono.training.fit.workers import POLL_S, Task
 
-LOCAL = "local"
 RESTARTS = 3
 """Dead workers that one member is allowed (Ray's own default for a task)."""
-
-CONNECT_S = 5.0
-"""How long a cluster may take to accept a connection; Ray itself would try for two minutes."""
 
 VERSIONS = {"neurosono": engine.__version__, "torch": torch.__version__}
 """What must be the same everywhere, for members trained on different nodes to be one ensemble."""
@@ -59,7 +47,7 @@ def train_on_cluster(
     left = [task for task in tasks if not load_state(task.state_path).finished]
     if left:
         start = read_start(left[0].recipe)
-        with _connect(address, min(workers, len(left))) as ray:
+        with join_cluster(address, min(workers, len(left))) as ray:
             _train_all(ray, left, start, watch)
     return [load_state(task.state_path) for task in tasks]
 
@@ -143,52 +131,3 @@ def _train_remotely(
     trainer = MemberTrainer(cache, task.fold, task.number, task.recipe, start)
     for step in trainer.steps(state):
         yield step, None if step.validation is None else pack_state(state)
-
-
-@contextlib.contextmanager
-def _connect(address: str, workers: int) -> Generator[Any]:
-    """Join a cluster, or start one here that ends with this block; yields the module `ray`."""
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise EngineUnavailableError(
-            "--cluster needs Ray, which is not installed: pip install 'neurosono[cluster]'"
-        ) from error
-    terminate = signal.getsignal(signal.SIGTERM)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    with contextlib.ExitStack() as stack:
-        # Not Ray's own folder, where its logs would stay, nor TMPDIR: a socket's path has 107
-        # characters at most.
-        aside = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
-        folder = stack.enter_context(aside)
-        stack.callback(ray.shutdown)
-        try:
-            if address == LOCAL:
-                ray.init(num_cpus=workers, include_dashboard=False, _temp_dir=folder, **quiet)
-            else:
-                _check_reachable(address)
-                ray.init(address=address, **quiet)
-        except NeurosonoError:
-            raise
-        except Exception as error:  # Ray raises its base class where a node is slow to start
-            raise EngineUnavailableError(_describe_failure(address, error)) from error
-        signal.signal(signal.SIGTERM, terminate)  # Ray takes it over: ours ends a command politely
-        yield ray
-
-
-def _describe_failure(address: str, error: Exception) -> str:
-    why = str(error).partition(". ")[0]
-    if address == LOCAL:
-        return f"no local Ray cluster could be started ({why}): try again, or leave --cluster out"
-    return (
-        f"no Ray cluster at {address} can be joined ({why}): run `ray start --address HOST:PORT` "
-        "on this machine first (with RAY_AUTH_MODE=token where the cluster has one), or use local"
-    )
-
-
-def _check_reachable(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"--cluster must be HOST:PORT or {LOCAL}, found {address!r}")
-    with socket.create_connection((host, int(port)), CONNECT_S):
-        pass

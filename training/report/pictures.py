@@ -1,6 +1,5 @@
 """Frames of the worst exams with the members' class activation maps, as small inline pictures."""
 
-import base64
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +14,7 @@ from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.pages.render import inline_jpeg
 from neurosono.training.report.worst import WorstExam
 
 OPACITY = 0.6
@@ -57,9 +57,9 @@ def draw_worst(
             cams, unseen = opened.explain(grey, int(frames.folds[at]), frames.probabilities[at])
             heat = combine_cams(cams)
             drawn[at] = FramePictures(
-                plain=_inline(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)),
-                rival=_inline(lay_over(grey, heat[exam.rival])),
-                truth=_inline(lay_over(grey, heat[exam.truth])),
+                plain=inline_jpeg(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), JPEG_QUALITY),
+                rival=inline_jpeg(lay_over(grey, heat[exam.rival]), JPEG_QUALITY),
+                truth=inline_jpeg(lay_over(grey, heat[exam.truth]), JPEG_QUALITY),
                 unseen=unseen,
             )
     return drawn
@@ -124,8 +124,3 @@ def lay_over(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     share = (OPACITY * spread)[..., None]
     mixed = grey[..., None] * (1 - share) + colours * share
     return np.asarray(np.round(mixed), dtype=np.uint8)
-
-
-def _inline(pixels: NDArray[np.uint8]) -> str:
-    _, jpeg = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

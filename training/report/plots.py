@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurosono.engine.pages.figure import INK, draw_figure
+from neurosono.training.report.words import say_interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which people with any colour vision can tell apart."""
@@ -53,7 +54,7 @@ def draw_precision_recall(level: dict[str, Any], labels: list[str], title: str) 
             if label not in level["curves"]:
                 continue
             curve = level["curves"][label]["pr"]
-            said = f"{label} {_say(level['average_precision'][label])}"
+            said = f"{label} {say_interval(level['average_precision'][label])}"
             axes.step(curve["recall"], curve["precision"], where="post", **_mark(number, said))
         _set_square(axes, "recall", "precision")
         axes.legend(title="average precision", **_below())
@@ -69,7 +70,7 @@ def draw_roc(level: dict[str, Any], labels: list[str], title: str) -> Markup:
             if label not in level["curves"]:
                 continue
             curve = level["curves"][label]["roc"]
-            said = f"{label} {_say(level['auroc'][label])}"
+            said = f"{label} {say_interval(level['auroc'][label])}"
             axes.plot(
                 curve["false_positive_rate"], curve["true_positive_rate"], **_mark(number, said)
             )
@@ -125,14 +126,6 @@ def _whisker(
     axes.plot(
         share["value"], at, MARKERS[colour], color=colour, markersize=5, label=name, clip_on=False
     )
-
-
-def _say(interval: dict[str, Any]) -> str:
-    if interval["value"] is None:
-        return "-"
-    if interval["low"] is None:
-        return f"{interval['value']:.3f}"
-    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
 
 
 def _mark(number: int, label: str) -> dict[str, Any]:

@@ -3,7 +3,14 @@
 import pytest
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.structures.scale import choose_scale
+from neurosono.engine.contracts.frame import Scaled, ScaleSource
+from neurosono.engine.structures.scale import choose_scale as choose
+
+
+def choose_scale(dicom: float | None = None, **told: float) -> Scaled:
+    if dicom is None:
+        return choose(**told)
+    return choose(source=Scaled(mm_per_px=dicom, mm_per_px_from=ScaleSource.DICOM), **told)
 
 
 def test_without_any_there_is_none_and_nothing_to_choose() -> None:
@@ -40,3 +47,9 @@ def test_a_ruler_that_contradicts_dicom_leaves_neither_until_the_user_chooses() 
 def test_a_scale_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="millimetres per pixel"):
         choose_scale(**{name: 15.0})
+
+
+def test_a_senders_own_scale_stands_where_a_files_does() -> None:
+    sender = Scaled(mm_per_px=0.2, mm_per_px_from=ScaleSource.OPENIGTLINK)
+    assert choose(source=sender).mm_per_px_from is ScaleSource.OPENIGTLINK
+    assert choose(source=sender, ruler=0.3).contradicts

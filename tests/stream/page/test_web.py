@@ -61,14 +61,17 @@ def test_health_says_whether_the_session_still_speaks():
         assert get(server, "/healthz").json()["ok"] is False
 
 
-def test_metrics_count_frames_and_drops():
+@pytest.mark.parametrize(
+    ("ai", "code"), [("AI ON", 200), ("AI OFF", 503), ("AI STARTING", 503), ("NO SIGNAL", 503)]
+)
+def test_ready_is_a_session_whose_ai_is_on(ai, code):
     with serving() as (hub, server):
-        hub.publish_status(make_status(0))
-        text = get(server, "/metrics").text
-        assert 'neurosono_frames_total{what="dropped"} 4\n' in text
-        assert 'neurosono_frames_skipped_total{reason="frozen"} 62\n' in text
-        assert "neurosono_ai_on 1\n" in text
-        assert "neurosono_age_ms 41.0\n" in text
+        assert get(server, "/readyz").json() == {"ready": False, "ai": "AI STARTING"}
+        hub.publish_status({**make_status(1), "ai": ai})
+        answer = get(server, "/readyz")
+        assert (answer.status_code, answer.json()["ai"]) == (code, ai)
+        hub.clock_ns = lambda: time.monotonic_ns() + 5_000_000_000
+        assert get(server, "/readyz").json() == {"ready": False, "ai": "silent"}
 
 
 def test_two_viewers_and_one_sleeps():
@@ -81,8 +84,6 @@ def test_two_viewers_and_one_sleeps():
         sleeping = max(hub.mailboxes(), key=lambda box: box.replaced)
         assert sleeping.replaced >= 190
         assert sleeping.sent < 20
-        told = get(server, "/metrics").text
-        assert f"neurosono_display_replaced {sum(b.replaced for b in hub.mailboxes())}\n" in told
         assert hub.counts.painted >= 199  # the last acknowledgement may still be under way
         assert receive(asleep, MessageKind.PICTURE)[0]["about"]["index"] < 100  # what waited in TCP
 

@@ -3,22 +3,12 @@
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.structures.ellipse import Ellipse
-from neurosono.scripts.train.app import train_app
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.tables import HEADS_TABLE
 from neurosono.training.squares import PHANTOM
+from tests.training.commands import run_train
 from tests.training.detect.pictures import HEADS_COLUMNS, write_picture, write_table
-
-
-def _run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(train_app, ["structures", *(str(word) for word in words)])
-    if isinstance(result.exception, NeurosonoError):
-        return result.exception.exit_code, str(result.exception)
-    return result.exit_code, result.output
 
 
 def _write_heads(root: Path, count: int) -> None:
@@ -37,37 +27,41 @@ def _write_heads(root: Path, count: int) -> None:
 def test_from_tables_to_a_run_that_goes_on(tmp_path: Path) -> None:
     _write_heads(tmp_path / "real", 12)
     cache, out, told = tmp_path / "cache", tmp_path / "run", tmp_path / "told.json"
-    code, said = _run("prepare", tmp_path / "real", "--out", cache, "--phantoms", 1, "--json", told)
+    code, said = run_train(
+        "structures", "prepare", tmp_path / "real", "--out", cache, "--phantoms", 1, "--json", told
+    )
     assert code == 0, said
     data = DetectData.load(cache)
     assert data.frames.shape[1:] == (320, 320)
     assert sum(row.source == PHANTOM for row in data.rows) >= 5
     assert json.loads(told.read_text())["pictures"]["hc18/plane not told"]["pictures"] == 12
-    assert _run("prepare", tmp_path / "real", "--out", cache)[0] == 2
+    assert run_train("structures", "prepare", tmp_path / "real", "--out", cache)[0] == 2
 
     words = ("run", cache, "--out", out, "--pictures", 16, "--batch", 4, "--json", told)
-    code, said = _run(*words)
+    code, said = run_train("structures", *words)
     assert code == 0, said
     assert json.loads(told.read_text()) == {"out": str(out), "steps_done": 4, "finished": True}
-    code, said = _run(*words)
+    code, said = run_train("structures", *words)
     assert code == 0, said
-    code, said = _run("run", cache, "--out", out, "--pictures", 32, "--batch", 4)
+    code, said = run_train("structures", "run", cache, "--out", out, "--pictures", 32, "--batch", 4)
     assert code == 2
     assert "by another recipe" in said
-    code, said = _run("evaluate", out, "--cache", cache)
+    code, said = run_train("structures", "evaluate", out, "--cache", cache)
     assert code == 2
     assert "make it with `neurosono train structures build`" in said
 
 
 def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path: Path) -> None:
-    code, said = _run("prepare", tmp_path, "--out", tmp_path / "x", "--phantoms", 0)
+    code, said = run_train(
+        "structures", "prepare", tmp_path, "--out", tmp_path / "x", "--phantoms", 0
+    )
     assert (code, said.count("\n")) == (2, 0)
     assert "holds none of" in said
     _write_heads(tmp_path / "real", 2)
     (tmp_path / "real/hc18/images/001_HC.jpg").unlink()
-    code, said = _run("prepare", tmp_path / "real", "--out", tmp_path / "x")
+    code, said = run_train("structures", "prepare", tmp_path / "real", "--out", tmp_path / "x")
     assert (code, said.count("\n")) == (2, 0)
     assert "line 3: the picture hc18/images/001_HC.jpg is missing" in said
-    code, said = _run("run", tmp_path, "--out", tmp_path / "x")
+    code, said = run_train("structures", "run", tmp_path, "--out", tmp_path / "x")
     assert code == 2
     assert "train structures prepare" in said

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from neurosono.engine.cluster import join_cluster
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import EngineUnavailableError, InputError, RunError
 from neurosono.training.fit import cluster
@@ -105,14 +106,14 @@ def test_a_member_may_lose_a_few_workers_only() -> None:
     [("nonsense", "must be HOST:PORT or local"), ("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9")],
 )
 def test_no_cluster_there_is_one_sentence(address: str, said: str) -> None:
-    with pytest.raises(InputError, match=said), cluster._connect(address, 1):
+    with pytest.raises(InputError, match=said), join_cluster(address, 1):
         pass
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     said = pytest.raises(EngineUnavailableError, match=r"neurosono\[cluster\]")
-    with said, cluster._connect("local", 1):
+    with said, join_cluster("local", 1):
         pass
 
 

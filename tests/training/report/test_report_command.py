@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from neurosono.engine.bundle import Bundle, write_manifest
 from neurosono.engine.contracts.cache import Cache, pseudonym
-from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.scripts.train.app import train_app
+from tests.training.commands import run_train
 from tests.training.conftest import write_cohort
 
 SALT = "salt"
@@ -40,19 +38,10 @@ def bundle(tmp_path: Path, bundle_root: Path, caches: tuple[Cache, Cache]) -> Pa
     return Path(root)
 
 
-def _run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(train_app, [str(word) for word in words])
-    if isinstance(result.exception, NeurosonoError):
-        return result.exception.exit_code, str(result.exception)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
 def test_unseen_patients_are_judged_and_reported(
     bundle: Path, caches: tuple[Cache, Cache], tmp_path: Path
 ) -> None:
-    code, said = _run(
+    code, said = run_train(
         "report", bundle, "--cache", caches[1].root, "--json", tmp_path / "report.json"
     )
     assert code == 0, said
@@ -67,14 +56,16 @@ def test_evaluate_shows_auroc_and_writes_the_same_report(
     bundle: Path, caches: tuple[Cache, Cache], tmp_path: Path
 ) -> None:
     out, plain = tmp_path / "out", tmp_path / "plain.json"
-    code, said = _run("evaluate", bundle, caches[1].root, "--report", out, "--json", plain)
+    code, said = run_train("evaluate", bundle, caches[1].root, "--report", out, "--json", plain)
     assert code == 0, said
     metrics = json.loads(plain.read_text())
     report = json.loads((out / "report.json").read_text())
     for level in ("frames", "exams"):
         shown = report["calibrated"][level]["macro_auroc"]["value"]
         assert metrics[level]["macro_auroc"] == pytest.approx(shown)
-    assert _run("report", bundle, "--cache", caches[1].root, "--out", tmp_path / "again")[0] == 0
+    assert (
+        run_train("report", bundle, "--cache", caches[1].root, "--out", tmp_path / "again")[0] == 0
+    )
     assert (tmp_path / "again" / "index.html").read_bytes() == (out / "index.html").read_bytes()
 
 
@@ -93,6 +84,6 @@ def test_bad_input_exits_2_with_what_is_wrong(
         (("demo",), "name a folder with --out"),
         ((tmp_path / "nowhere",), "no bundle at"),
     ):
-        code, said = _run("report", *words)
+        code, said = run_train("report", *words)
         assert (code, expected in said) == (2, True), said
     assert not (bundle / "report").exists()

@@ -5,16 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from typer.testing import CliRunner
 
 from neurosono.calibration.reliability import measure_ece
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.cache import Cache, pseudonym
-from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.members import load_ensemble
-from neurosono.scripts.train.app import train_app
 from neurosono.training.sizes.compare import (
     compare_bundles,
     compare_predictions,
@@ -23,6 +21,7 @@ from neurosono.training.sizes.compare import (
 )
 from neurosono.training.sizes.derivation import Derivation
 from neurosono.training.sizes.top import make_top
+from tests.training.commands import run_train
 from tests.training.sizes.parents import make_parent
 
 MakeCohort = Callable[..., Cache]
@@ -121,13 +120,6 @@ def test_only_patients_that_none_has_seen_are_judged(
         find_unseen([parent], cache, leave_out_seen=True)
 
 
-def _run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(train_app, [str(word) for word in words])
-    if isinstance(result.exception, NeurosonoError):
-        return result.exception.exit_code, str(result.exception)
-    return result.exit_code, result.output
-
-
 def test_the_commands_make_and_compare_three_sizes(make_cohort: MakeCohort, tmp_path: Path) -> None:
     cache, unseen = make_cohort(), make_cohort("unseen", seed=5)
     parent = make_parent(tmp_path / "parent", cache, members=2)
@@ -140,18 +132,18 @@ def test_the_commands_make_and_compare_three_sizes(make_cohort: MakeCohort, tmp_
     }
     for verb, words in made.items():
         report = tmp_path / f"{verb}.json"
-        code, said = _run(verb, parent, "--out", tmp_path / verb, *words, "--json", report)
+        code, said = run_train(verb, parent, "--out", tmp_path / verb, *words, "--json", report)
         assert code == 0, said
         assert json.loads(report.read_text())
     bundles = [parent, *(tmp_path / verb for verb in made)]
     out = tmp_path / "compared.json"
-    code, said = _run("compare", *bundles, "--cache", unseen.root, "--json", out)
+    code, said = run_train("compare", *bundles, "--cache", unseen.root, "--json", out)
     assert code == 0, said
     assert NOTICE in said
     found = json.loads(out.read_text())
     assert [each["method"] for each in found["bundles"]] == [None, "top", "soup", "student"]
     assert [each["members"] for each in found["bundles"]] == [2, 1, 1, 1]
-    assert _run("compare", *bundles, "--cache", cache.root)[0] == 2
+    assert run_train("compare", *bundles, "--cache", cache.root)[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -169,7 +161,7 @@ def test_bad_input_exits_2_and_writes_nothing(
     words: tuple[object, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, found = _run(*words)
+    code, found = run_train(*words)
     assert code == 2
     assert said in found
     assert list(tmp_path.iterdir()) == []

@@ -16,20 +16,10 @@ from neurosono.training.recipe import Recipe
 from neurosono.training.sizes.derivation import Derivation
 from neurosono.training.sizes.lesson import Lesson, split_validation
 from neurosono.training.sizes.student import Progress, StudentTrainer, make_student
+from tests.training.conftest import TINY
 from tests.training.sizes.parents import make_parent
 
-RECIPE = Recipe(
-    width=0.125,
-    weights="random",
-    validation_share=0.34,
-    epochs=3,
-    full_size_epochs=2,
-    early_size_px=32,
-    batch=8,
-    learning_rate=1e-3,
-    warmup_epochs=0.5,
-    crop_area_low=0.8,
-)
+RECIPE = replace(TINY, validation_share=0.34, epochs=3, learning_rate=1e-3, warmup_epochs=0.5)
 LESSON = Lesson()
 
 MakeCohort = Callable[..., Cache]

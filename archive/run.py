@@ -1,0 +1,140 @@
+"""An archive from its listing to its tables: what is done is done once, what failed is told."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from neurosono.archive.book import Book, Exam, Outcome
+from neurosono.archive.listing import list_exams
+from neurosono.archive.options import ArchiveOptions, Asked
+from neurosono.archive.page import write_page
+from neurosono.archive.pool import Died, LocalPool, Pool
+from neurosono.archive.tables import Tally, write_tables
+from neurosono.engine.bundle import Bundle, write_json
+from neurosono.engine.contracts.errors import InputError, RunError, StoppedError
+from neurosono.engine.contracts.notice import NOTICE
+
+DEATHS = 2
+"""A worker's death may be bad luck; the second one, with no other exam beside it, is the exam's."""
+
+SUMMARY_NAME = "summary.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an archive is: exams listed, done, and of those failed."""
+
+    listed: int
+    done: int
+    failed: int
+
+
+def run_archive(
+    options: ArchiveOptions,
+    asked: Asked,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Judge all that is not done yet, write the tables, and return what `summary.json` holds.
+
+    Raises `InputError` before anything is begun; `RunError` where exams failed, `StoppedError` at a
+    Ctrl-C. Then what was done is kept, and the tables tell of it.
+    """
+    bundle = Bundle.load(asked.bundle)
+    asked = replace(asked, bundle=str(bundle.root), digest=bundle.manifest.digest)
+    begun_s = time.monotonic()
+    with closing(Book(options.out)) as book:
+        book.agree(asked.to_json())
+        book.take(list_exams(options))
+        if not book.count()[0]:
+            raise InputError("no exam was found: name a folder, or a table, that holds some")
+        if options.again:
+            book.forgive()
+        before = book.count()[1]
+        stopped = False
+        try:
+            _judge_all(book, options, asked, on_progress)
+        except KeyboardInterrupt:
+            stopped = True
+        tally = write_tables(options.out, book, bundle.manifest.labels)
+        took_s = time.monotonic() - begun_s
+        summary = _summarise(book, bundle, asked, tally) | {"complete": tally.is_whole}
+        write_json(options.out / SUMMARY_NAME, summary)
+        done_now = book.count()[1] - before
+        write_page(options.out, summary, tally, {"exams": done_now, "seconds": took_s})
+    _raise_trouble(options, tally, stopped=stopped)
+    return summary
+
+
+def _raise_trouble(options: ArchiveOptions, tally: Tally, *, stopped: bool) -> None:
+    if stopped:
+        raise StoppedError(
+            f"stopped after {tally.done} of {tally.listed} exams: give the same command to go on"
+        )
+    if tally.failed:
+        raise RunError(
+            f"{tally.failed} of {tally.listed} exams failed, the rest is done: "
+            f"{options.out / 'failures.csv'} says why of each; --again does them once more"
+        )
+
+
+def _summarise(book: Book, bundle: Bundle, asked: Asked, tally: Tally) -> dict[str, Any]:
+    listed, done, failed = book.count()
+    return {
+        "notice": NOTICE,
+        "bundle": {"name": bundle.manifest.name, "sha256": bundle.manifest.digest},
+        "asked": asked.to_json(),
+        "exams": {"listed": listed, "done": done, "failed": failed},
+        **tally.describe(),
+    }
+
+
+def _judge_all(
+    book: Book,
+    options: ArchiveOptions,
+    asked: Asked,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    def tell() -> None:
+        on_progress(Progress(*book.count()))
+
+    tell()
+    if options.cluster is None:
+        with LocalPool(asked, options.count_jobs()) as pool:
+            _judge_on(pool, book, options, tell)
+        return
+    from neurosono.archive.cluster import ClusterPool
+    from neurosono.engine.cluster import join_cluster
+
+    with join_cluster(options.cluster, options.count_jobs()) as ray:
+        _judge_on(ClusterPool(ray, asked, options.jobs), book, options, tell)
+
+
+def _judge_on(pool: Pool, book: Book, options: ArchiveOptions, tell: Callable[[], None]) -> None:
+    """Judge all exams, then those whose worker died, one by one, so that none is blamed wrongly."""
+    _drain(pool, book, book.list_waiting(0, again=options.again), tell, at_once=None)
+    _drain(pool, book, book.list_waiting(1, again=options.again), tell, at_once=1)
+
+
+def _drain(
+    pool: Pool, book: Book, waiting: Iterator[Exam], tell: Callable[[], None], at_once: int | None
+) -> None:
+    more = True
+    while more or pool.busy:
+        while more and pool.free and (at_once is None or pool.busy < at_once):
+            exam = next(waiting, None)
+            more = exam is not None
+            if exam is not None:
+                pool.begin(exam)
+        for each in pool.wait() if pool.busy else ():
+            _note(book, each)
+            tell()
+
+
+def _note(book: Book, what: Outcome | Died) -> None:
+    if isinstance(what, Outcome):
+        book.write(what)
+    elif book.note_death(what.number) >= DEATHS:
+        why = f"its worker died {DEATHS} times: by a decoder, for want of memory, or hanging"
+        book.write(Outcome(what.number, "WorkerDied", why))

@@ -1,0 +1,129 @@
+"""The panel of what bundles beside the first read: a block each, with its own frame in it."""
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.stream.overlay.findings import paint_findings
+from neurosono.stream.overlay.layout import Box
+from neurosono.stream.overlay.typeface import REGULAR, SEMIBOLD, Align, Typeface
+from neurosono.stream.view import palette
+from neurosono.stream.view.palette import Colour
+from neurosono.stream.view.reading import LIFE_S, AiState, ShownReading, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_LINE_UNITS = 1.05
+_SMALL = 0.74
+_MARGIN_UNITS = 0.6
+_LEAST_WELL_UNITS = 5.0
+
+
+class ReadingsPanel:
+    """Draws one block a reader, top down; anew only where it shows something else than before."""
+
+    def __init__(
+        self, canvas: NDArray[np.uint8], box: Box, readers: int, unit_px: float, type_: Typeface
+    ) -> None:
+        """`box` of `canvas` is ours alone, for so many `readers`."""
+        self._canvas, self._unit, self._type = canvas, unit_px, type_
+        height = box.h // max(1, readers)
+        self._blocks = [Box(box.x, box.y + at * height, box.w, height) for at in range(readers)]
+        self._drawn: dict[Box, Hashable] = {}
+        box.fill(canvas, palette.PANEL)
+
+    def draw(self, readings: dict[str, ShownReading], pts_s: float) -> None:
+        """Draw what may be shown at `pts_s`."""
+        for block, (name, shown) in zip(self._blocks, readings.items(), strict=False):
+            frame = shown.frame_at(pts_s)
+            age_ms = None if frame is None else max(0.0, pts_s - frame.pts_s) * 1e3
+            shows = (str(shown.ai), shown.reason, tell(shown), frame and frame.seq, age_ms)
+            if self._drawn.get(block) == shows:
+                continue
+            self._drawn[block] = shows
+            block.fill(self._canvas, palette.PANEL)
+            Box(block.x, block.y, 1, block.h).fill(self._canvas, palette.RULE)
+            self._draw_block(block, name, shown, age_ms)
+
+    def _draw_block(self, block: Box, name: str, shown: ShownReading, age_ms: float | None) -> None:
+        margin, step = round(_MARGIN_UNITS * self._unit), round(_LINE_UNITS * self._unit)
+        x, w = block.x + margin, block.w - 2 * margin
+        y = block.y + margin
+        self._write(Box(x, y, w, step), name, 0.9, palette.TEXT_SOFT, SEMIBOLD)
+        on = shown.ai is AiState.ON
+        if not on:
+            self._write(
+                Box(x, y, w, step), str(shown.ai), 0.9, palette.VERMILLION, SEMIBOLD, Align.RIGHT
+            )
+            self._write(Box(x, y + step, w, step), shown.reason, _SMALL, palette.TEXT)
+            return
+        told = tell(shown)
+        y += step
+        lines = [(each, palette.TEXT) for each in told.lines]
+        seen = [_name(m.name, unproven=m.unproven) for m in told.marks if m.seen]
+        open_ = [_name(m.name, unproven=m.unproven) for m in told.marks if not m.seen]
+        lines += [(each, palette.TEXT) for each in self._wrap("seen: ", seen, w)]
+        lines += [(each, palette.TEXT_DIM) for each in self._wrap("not yet: ", open_, w)]
+        if any(mark.unproven for mark in told.marks):
+            lines.append(("* learnt on phantoms: unproven", palette.TEXT_DIM))
+        foot = block.bottom - margin - step
+        for words, colour in lines:
+            if y + step > foot - _LEAST_WELL_UNITS * self._unit:
+                break  # the frame is worth more than the last of the lines
+            self._write(Box(x, y, w, step), words, _SMALL, colour)
+            y += step
+        self._draw_frame(Box(x, y, w, foot - y), Box(x, foot, w, step), shown, age_ms)
+
+    def _draw_frame(
+        self, well: Box, caption: Box, shown: ShownReading, age_ms: float | None
+    ) -> None:
+        well.fill(self._canvas, palette.WELL)
+        frame, pixels = shown.latest, shown.pixels
+        if age_ms is None or frame is None or frame.said is None or pixels is None or well.h < 8:
+            self._write(well, "nothing found", _SMALL, palette.TEXT_DIM, align=Align.CENTRE)
+            return
+        height, width = pixels.shape[:2]
+        scale = min(well.w / width, well.h / height)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        region = frame.region_px or (0, 0, width, height)
+        painted = paint_findings(pixels, frame.said, region, size, self._type)
+        x, y = well.x + (well.w - size[1]) // 2, well.y + (well.h - size[0]) // 2
+        spot = self._canvas[y : y + size[0], x : x + size[1]]
+        life = max(0.0, 1.0 - age_ms / (LIFE_S * 1e3))
+        cv2.addWeighted(painted, life, spot, 1.0 - life, 0.0, dst=spot)
+        plane = frame.said.get("plane") or "no plane"
+        self._write(caption, str(plane).replace("-", " "), _SMALL, palette.TEXT)
+        self._write(caption, f"{age_ms:.0f} ms old", _SMALL, palette.TEXT, align=Align.RIGHT)
+
+    def _wrap(self, first: str, names: list[str], width: int) -> list[str]:
+        """Return a list of names in lines that fit."""
+        lines, line = [], first
+        for at, name in enumerate(names):
+            added = f"{name}{', ' if at < len(names) - 1 else ''}"
+            if self._type.width(line + added, _SMALL * self._unit) > width and line != first:
+                lines.append(line)
+                line = added
+            else:
+                line += added
+        return [*lines, line] if names else []
+
+    def _write(
+        self,
+        box: Box,
+        text: str,
+        size_units: float,
+        colour: Colour,
+        weight: int = REGULAR,
+        align: Align = Align.LEFT,
+    ) -> None:
+        size = size_units * self._unit
+        origin = (box.x + align.value * box.w, box.y + box.h / 2 + 0.35 * size)
+        line = self._type.shorten(text, box.w, size, weight)
+        self._type.draw(self._canvas, line, origin, size, colour, weight, align)
+
+
+def _name(name: str, *, unproven: bool) -> str:
+    return name.replace("-", " ") + (" *" if unproven else "")

@@ -1,0 +1,58 @@
+"""The codes that say in a DICOM study what neurosono found.
+
+SNOMED CT and UMLS give each class; a class that neither of our tables knows, and every word of our
+own, has a private code of the scheme `99NEUROSONO`, whose meaning stands beside it. Rachischisis
+has no exact code: spina bifida, its parent, is told, and so is our own label. Whether SNOMED CT may
+be used where the results go is for whoever runs it to see to; `--codes umls` leaves it out.
+"""
+
+import re
+from enum import StrEnum
+
+from highdicom.sr import CodedConcept
+
+PRIVATE = "99NEUROSONO"
+
+
+class Scheme(StrEnum):
+    """Which published codes stand for the classes."""
+
+    SNOMED = "snomed"
+    UMLS = "umls"
+
+
+_CLASSES = {
+    "anencephaly": ("89369001", "C0002902", "Anencephaly"),
+    "encephalocele": ("55999004", "C0014065", "Encephalocele"),
+    "holoprosencephaly": ("30915001", "C0079541", "Holoprosencephaly"),
+    "rachischisis": ("67531005", "C0080178", "Spina bifida"),
+    "normal": ("17621005", "C0205307", "Normal"),
+}
+"""SNOMED CT, UMLS and the meaning that both share (looked up in 2026)."""
+
+PROBABILITY = CodedConcept("122157", "DCM", "Probability")
+NUMBER_OF_FRAMES = CodedConcept("121140", "DCM", "Number of Frames")
+COMMENT = CodedConcept("121106", "DCM", "Comment")
+DEVICE = CodedConcept("121007", "DCM", "Device")
+FETUS = CodedConcept("121026", "DCM", "Fetus")
+CLASS_ACTIVATION = CodedConcept("130402", "DCM", "Class activation")
+OBSTETRIC_ULTRASOUND = CodedConcept("268445003", "SCT", "Ultrasound scan - obstetric")
+NO_UNIT = CodedConcept("1", "UCUM", "no units")
+SECONDS = CodedConcept("s", "UCUM", "s")
+
+
+def code_class(label: str, scheme: Scheme) -> CodedConcept:
+    """Return the code of a class."""
+    known = _CLASSES.get(label.lower())
+    if known is None:
+        return code_own(label)
+    snomed, umls, meaning = known
+    if scheme is Scheme.SNOMED:
+        return CodedConcept(snomed, "SCT", meaning)
+    return CodedConcept(umls, "UMLS", meaning)
+
+
+def code_own(words: str) -> CodedConcept:
+    """Return a private code; `words` are its meaning, at most 64 letters of them."""
+    value = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_")[:16]
+    return CodedConcept(value, PRIVATE, words[:64])

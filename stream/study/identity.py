@@ -1,0 +1,69 @@
+"""Whose study it is: nobody's, or that of a DICOM file that the user names."""
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from neurosono.engine.contracts.errors import InputError
+
+COPIED = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyDescription",
+)
+"""What an object of a study shares with all others of it (PS3.3 C.7.1.1, C.7.2.1)."""
+_NAMESPACE = uuid.UUID("b1f3b8f6-6b7e-4d5e-9d2b-3a2f6f0c9f11")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The patient and study that every object of a study names; without a file, nobody."""
+
+    dataset: Dataset = field(default_factory=Dataset)
+
+    def write(self, target: Dataset, exam_id: str) -> None:
+        """Set what all objects of the study share; what is not known is empty, never invented."""
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID"):
+            setattr(target, keyword, None)
+        for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
+            setattr(target, keyword, None)
+        target.StudyInstanceUID = name_uid(exam_id, "study")
+        for keyword in COPIED:
+            if keyword in self.dataset:
+                setattr(target, keyword, self.dataset.get(keyword))
+
+
+def read_identity(path: Path) -> Identity:
+    """Return the patient and study of a DICOM file; raises `InputError` where it is none."""
+    try:
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(COPIED))
+    except (InvalidDicomError, OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is no DICOM file"
+        raise InputError(
+            f"cannot take patient and study from {path.name!r}: {reason}; name a DICOM file of "
+            "the study that the results belong to"
+        ) from error
+    if not found.get("StudyInstanceUID"):
+        raise InputError(
+            f"{path.name!r} names no study (StudyInstanceUID is missing): name another file of it"
+        )
+    found.decode()
+    return Identity(found)
+
+
+def name_uid(exam_id: str, *what: str) -> str:
+    """Return a UID that is always the same for the same words (PS3.5 B.2, a name-based UUID)."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join((exam_id, *what))).int}"

@@ -1,0 +1,175 @@
+"""The kept frames as one multi-frame secondary capture in true colour, which every viewer shows.
+
+PS3.3 A.8.5 (Multi-frame True Color Secondary Capture). The first frame says in words how the exam
+ended; then each kept frame follows, and where its heatmap is known the next one shows it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MultiFrameTrueColorSecondaryCaptureImageStorage
+
+from neurosono.engine import __version__
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.stream.report.gather import Report, ReportPicture
+from neurosono.stream.study.card import LEAST_PX, draw_card
+from neurosono.stream.study.identity import Identity, name_uid
+from neurosono.stream.view.heatmap import Heatmap, paint_heatmap, spread_cam
+
+MAKER = "neurosono"
+LONGEST_PX = 1024
+"""Of a frame; what is larger is shrunk, for a PACS keeps every byte for years."""
+HOT = 0.6
+"""From this share of a heatmap's strongest place on it counts as where the network looked."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels of the frame, whose edges are whole numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A kept frame in the object: its number, from 1; `box` is where the network looked in it."""
+
+    picture: ReportPicture
+    frame: int
+    box: Box | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The object, and what each of its frames shows."""
+
+    dataset: Dataset
+    shown: tuple[Shown, ...]
+
+
+def draw_pictures(report: Report, identity: Identity, revision: str) -> Pictures:
+    """Return the exam in words and its kept frames, rejected ones too.
+
+    `revision` tells apart what was made of one exam at different times.
+    """
+    spec = None if report.manifest is None else report.manifest.preprocessing
+    size = _common_size(report)
+    drawn, labels = [draw_card(report, size)], ["exam"]
+    shown: list[Shown] = []
+    for each in report.pictures:
+        plain, place = _fit(_colour(each.key.pixels), size)
+        drawn.append(plain)
+        labels.append(f"{each.key.key_frame_id[:4]} {each.key.status}")
+        if each.key.heat is None or spec is None:
+            shown.append(Shown(each, len(drawn), None))
+        else:
+            shown.append(Shown(each, len(drawn), _find_box(each, spec, place)))
+            drawn.append(_fit(_paint(each, spec), size)[0])
+            labels.append(f"{each.key.key_frame_id[:4]} heatmap")
+    dataset = _make_dataset(report, identity, revision, np.stack(drawn), labels)
+    return Pictures(dataset, tuple(shown))
+
+
+def _begin_object(report: Report, identity: Identity, revision: str) -> Dataset:
+    """Return an object with patient, study and series, and who made it when."""
+    exam_id, what = report.exam.exam_id, "pictures"
+    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    identity.write(dataset, exam_id)
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = name_uid(exam_id, what, revision)
+    dataset.SeriesInstanceUID = name_uid(exam_id, what, "series")
+    dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.Manufacturer = MAKER
+    dataset.ManufacturerModelName = MAKER
+    dataset.SoftwareVersions = __version__
+    begun = datetime.fromtimestamp(report.exam.begun_wall_ns / 1e9, UTC).astimezone()
+    if not dataset.StudyDate:
+        dataset.StudyDate, dataset.StudyTime = f"{begun:%Y%m%d}", f"{begun:%H%M%S}"
+    dataset.ContentDate, dataset.ContentTime = f"{begun:%Y%m%d}", f"{begun:%H%M%S}"
+    dataset.InstanceNumber = 1
+    return dataset
+
+
+def _make_dataset(
+    report: Report,
+    identity: Identity,
+    revision: str,
+    frames: NDArray[np.uint8],
+    labels: list[str],
+) -> Dataset:
+    dataset = _begin_object(report, identity, revision)
+    dataset.Modality = "OT"
+    dataset.ConversionType = "WSD"
+    dataset.SeriesNumber = 8101
+    dataset.SeriesDescription = f"neurosono key frames. {NOTICE}"[:64]
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.ImageComments = NOTICE
+    dataset.PatientOrientation, dataset.Laterality = None, None
+    dataset.BurnedInAnnotation = "NO"
+    count, rows, columns, _ = frames.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+    dataset.PlanarConfiguration, dataset.PixelRepresentation = 0, 0
+    dataset.Rows, dataset.Columns, dataset.NumberOfFrames = rows, columns, count
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.FrameIncrementPointer = [0x00182001, 0x00182002]
+    dataset.PageNumberVector = list(range(1, count + 1))
+    dataset.FrameLabelVector = labels
+    data = frames.tobytes()
+    dataset.add_new(0x7FE00010, "OB", data + b"\0" * (len(data) % 2))
+    return dataset
+
+
+def _common_size(report: Report) -> tuple[int, int]:
+    """Return width and height into which every kept frame fits, none enlarged, and the card."""
+    shapes = [each.key.pixels.shape for each in report.pictures]
+    width, height = max((s[1] for s in shapes), default=1), max((s[0] for s in shapes), default=1)
+    shrunk = min(1.0, LONGEST_PX / max(width, height))
+    return max(LEAST_PX[0], round(width * shrunk)), max(LEAST_PX[1], round(height * shrunk))
+
+
+def _colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    way = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, way), np.uint8)
+
+
+def _fit(
+    rgb: NDArray[np.uint8], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
+    """Set a picture into the middle of black; also return where it stands: x, y, w, h."""
+    height, width = rgb.shape[:2]
+    shrunk = min(1.0, size[0] / width, size[1] / height)
+    w, h = max(1, round(width * shrunk)), max(1, round(height * shrunk))
+    x, y = (size[0] - w) // 2, (size[1] - h) // 2
+    frame = np.zeros((size[1], size[0], 3), np.uint8)
+    frame[y : y + h, x : x + w] = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA)
+    return frame, (x, y, w, h)
+
+
+def _paint(each: ReportPicture, spec: PreprocessingSpec) -> NDArray[np.uint8]:
+    pixels, heat = each.key.pixels, each.key.heat
+    assert heat is not None
+    own = Heatmap(heat, pixels, each.label or "", each.key.seq, 0.0)
+    painted = paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec)
+    return np.asarray(cv2.cvtColor(painted, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _find_box(
+    each: ReportPicture, spec: PreprocessingSpec, place: tuple[int, int, int, int]
+) -> Box | None:
+    """Return the box around the heatmap's hottest spot; None where it is level or empty."""
+    heat, pixels = each.key.heat, each.key.pixels
+    assert heat is not None
+    x, y, w, h = place
+    spread = spread_cam(heat, (pixels.shape[0], pixels.shape[1]), (h, w), spec)
+    _, most, _, at = cv2.minMaxLoc(spread)
+    if most <= 0:
+        return None
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((spread >= HOT * most).astype(np.uint8))
+    left, top, wide, high, _ = (int(v) for v in stats[parts[at[1], at[0]]])
+    return float(x + left), float(y + top), float(x + left + wide), float(y + top + high)

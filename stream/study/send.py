@@ -1,0 +1,172 @@
+"""Where a study's objects go: a folder, a DICOM node, a DICOMweb server."""
+
+import http.client
+import io
+import json
+import os
+import socket
+import ssl
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from neurosono.engine.contracts.errors import InputError, OutputError
+
+OWN_TITLE = "NEUROSONO"
+TIMEOUT_S = 30.0
+_ACCEPTED = (200, 201)
+_STORED = (0x0000, 0xB000, 0xB006, 0xB007)
+"""Stored, or stored with a warning (PS3.4 table B.2-1)."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A DICOM node: its application entity's title, where it listens, and how we call ourselves."""
+
+    title: str
+    host: str
+    port: int
+    own_title: str = OWN_TITLE
+
+    def __post_init__(self) -> None:
+        for title in (self.title, self.own_title):
+            if not 0 < len(title.strip()) <= 16 or "\\" in title or not title.isprintable():
+                raise InputError(
+                    f"an AE title has 1 to 16 letters and no backslash, found {title!r}"
+                )
+
+
+def parse_node(words: str, own_title: str = OWN_TITLE) -> Node:
+    """Read `AE@HOST:PORT`; raises `InputError`."""
+    title, at, place = words.partition("@")
+    host, colon, port = place.rpartition(":")
+    if not (at and colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise InputError(f"a DICOM node is named AE@HOST:PORT, found {words!r}")
+    return Node(title, host.strip("[]"), int(port), own_title)
+
+
+def write_files(objects: Sequence[Dataset], out: Path) -> list[Path]:
+    """Write the objects into a folder that is new or empty; nobody else may read them."""
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise OutputError(f"{out} is not empty: choose another --out")
+        paths = []
+        for number, each in enumerate(objects, 1):
+            path = out / f"{number}-{each.Modality}.dcm"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode(each))
+            paths.append(path)
+    except OSError as error:
+        raise OutputError(f"cannot write into {out}: {error.strerror}; free some space") from error
+    return paths
+
+
+def encode(dataset: Dataset) -> bytes:
+    """Return an object as a file's bytes."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
+    """Store the objects on a node, in one association.
+
+    Raises `OutputError` which says what the other side answered and how many it took.
+    """
+    entity = AE(ae_title=node.own_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
+    entity.connection_timeout = TIMEOUT_S
+    for sop_class in sorted({str(each.SOPClassUID) for each in objects}):
+        syntaxes = {
+            str(each.file_meta.TransferSyntaxUID)
+            for each in objects
+            if each.SOPClassUID == sop_class
+        }
+        entity.add_requested_context(sop_class, sorted(syntaxes))
+    entity.add_requested_context(Verification)
+    where = f"{node.title} at {node.host}:{node.port}"
+    try:
+        socket.create_connection((node.host, node.port), TIMEOUT_S).close()
+    except OSError as error:
+        raise OutputError(f"{where} is not there: {error.strerror or error}") from error
+    association = entity.associate(node.host, node.port, ae_title=node.title)
+    if not association.is_established:
+        said = "refuses us" if association.is_rejected else "does not answer as a DICOM node"
+        raise OutputError(f"{where} {said}: does it know the AE title {node.own_title}?")
+    stored = 0
+    try:
+        for each in objects:
+            status = association.send_c_store(each)
+            if status.get("Status") not in _STORED:
+                said = f"0x{status.Status:04X}" if "Status" in status else "nothing"
+                raise OutputError(
+                    f"{where} stored {stored} of {len(objects)} objects, then answered {said}"
+                )
+            stored += 1
+    except ValueError as error:  # no context was accepted for this class
+        raise OutputError(
+            f"{where} stored {stored} of {len(objects)} objects and takes none of "
+            f"{each.SOPClassUID.name}"
+        ) from error
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def send_web(objects: Sequence[Dataset], url: str) -> None:
+    """Store the objects by STOW-RS (PS3.18 10.5) below `url`, the service's root.
+
+    Raises `InputError` for an address that is none, `OutputError` for what the server answered.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise InputError(
+            "a DICOMweb server is named http(s)://HOST[:PORT]/PATH, without a password"
+        )
+    boundary = uuid.uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = b"".join(part for each in objects for part in (head, encode(each), b"\r\n"))
+    body += f"--{boundary}--\r\n".encode()
+    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+    where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    try:
+        connection = _connect(parts.scheme, parts.hostname, parts.port)
+        try:
+            connection.request("POST", f"{parts.path.rstrip('/')}/studies", body, headers)
+            answer = connection.getresponse()
+            said = answer.read(1 << 20)
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise OutputError(f"{where} took nothing: {reason}") from error
+    failed = _count_failed(said)
+    if answer.status not in _ACCEPTED or failed:
+        raise OutputError(
+            f"{where} answered {answer.status} {answer.reason}"
+            + (f" and refused {failed} of {len(objects)} objects" if failed else "")
+        )
+
+
+def _connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    context = ssl.create_default_context()
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
+def _count_failed(said: bytes) -> int:
+    try:
+        found = json.loads(said)
+        return len(found.get("00081198", {}).get("Value", []))
+    except (ValueError, AttributeError):
+        return 0

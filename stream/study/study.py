@@ -1,0 +1,37 @@
+"""All objects that an exam gives to its study."""
+
+import hashlib
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from neurosono.engine import __version__
+from neurosono.stream.report.gather import Report
+from neurosono.stream.study.codes import Scheme
+from neurosono.stream.study.documents import describe_exam, describe_regions
+from neurosono.stream.study.identity import Identity
+from neurosono.stream.study.pictures import draw_pictures
+
+
+def make_study(report: Report, identity: Identity, scheme: Scheme = Scheme.SNOMED) -> list[Dataset]:
+    """Return the objects, pictures first: what refers to others comes after them.
+
+    The same record makes the same objects with the same UIDs, so that one that was sent twice is
+    kept once; a review that came later makes other ones.
+    """
+    revision = _name_revision(report, identity, scheme)
+    pictures = draw_pictures(report, identity, revision)
+    objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]
+    regions = describe_regions(report, pictures, scheme, revision)
+    return objects if regions is None else [*objects, regions]
+
+
+def _name_revision(report: Report, identity: Identity, scheme: Scheme) -> str:
+    """Return what differs wherever the objects would."""
+    exam = report.exam
+    known: list[Any] = [__version__, scheme, exam.exam_id, exam.sampled, exam.ended_wall_ns]
+    known.append(None if exam.ended else report.written_wall_ns)
+    known.append(None if report.manifest is None else report.manifest.digest)
+    known += [(each.key.key_frame_id, each.key.status, each.key.label) for each in report.pictures]
+    known += [(each.keyword, str(each.value)) for each in identity.dataset]
+    return hashlib.sha256(repr(known).encode()).hexdigest()

@@ -1,0 +1,263 @@
+"""The objects of an exam: what they say, what they refer to, and what they must not say."""
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from msgspec import structs
+from pydicom.dataset import Dataset
+
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.result import ExamState
+from neurosono.stream.journal.journal import ExamJournal
+from neurosono.stream.report.gather import Report
+from neurosono.stream.study.card import tell_exam
+from neurosono.stream.study.codes import PRIVATE, Scheme, code_class
+from neurosono.stream.study.identity import COPIED, Identity, read_identity
+from neurosono.stream.study.send import encode, write_files
+from neurosono.stream.study.study import make_study
+
+
+def walk(item: Dataset) -> Iterator[Dataset]:
+    """Yield a content item and all below it."""
+    yield item
+    for child in item.get("ContentSequence", []):
+        yield from walk(child)
+
+
+def meaning(item: Dataset, where: str = "ConceptNameCodeSequence") -> str:
+    return str(item[where][0].CodeMeaning) if where in item else ""
+
+
+def numbers(document: Dataset, name: str) -> list[float]:
+    return [
+        float(item.MeasuredValueSequence[0].NumericValue)
+        for item in walk(document)
+        if meaning(item) == name
+    ]
+
+
+def words(document: Dataset, name: str) -> list[str]:
+    return [
+        meaning(item, "ConceptCodeSequence") for item in walk(document) if meaning(item) == name
+    ]
+
+
+def test_an_exam_gives_pictures_and_two_documents_of_one_study(objects: list[Dataset]) -> None:
+    assert [each.Modality for each in objects] == ["OT", "SR", "SR"]
+    assert len({each.StudyInstanceUID for each in objects}) == 1
+    assert len({each.SeriesInstanceUID for each in objects}) == 3
+    pictures = objects[0]
+    for document in objects[1:]:
+        (evidence,) = document.CurrentRequestedProcedureEvidenceSequence
+        referred = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        assert referred.ReferencedSOPInstanceUID == pictures.SOPInstanceUID
+        assert document.VerificationFlag == "UNVERIFIED"
+        assert all(
+            NOTICE in item.TextValue for item in walk(document) if meaning(item) == "Comment"
+        )
+
+
+def test_pictures_hold_the_card_and_each_kept_frame_with_its_heatmap(
+    objects: list[Dataset], report: Report
+) -> None:
+    frames = objects[0].pixel_array
+    labels = list(objects[0].FrameLabelVector)
+    assert len(frames) == len(labels) == objects[0].NumberOfFrames == 6
+    assert [label.split()[-1] for label in labels] == [
+        "exam",
+        "accepted",
+        "heatmap",
+        "reassigned",
+        "heatmap",
+        "proposed",
+    ]
+    height, width = frames.shape[1:3]
+    pixels = report.pictures[0].key.pixels
+    y, x = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
+    inside = frames[1][y : y + pixels.shape[0], x : x + pixels.shape[1]]
+    np.testing.assert_array_equal(inside, np.repeat(pixels[..., None], 3, axis=2))
+    assert np.ptp(frames[2].astype(int), axis=2).max() > 50  # the heatmap is in colour
+
+
+def test_the_exams_document_says_what_the_record_says(
+    objects: list[Dataset], report: Report
+) -> None:
+    document, last = objects[1], report.exam.last
+    assert last is not None
+    found = numbers(document, "Probability")
+    np.testing.assert_allclose(found, last.probabilities, atol=1e-9)
+    np.testing.assert_allclose(
+        np.array(found) + numbers(document, "+, range of upper measurement uncertainty"), last.high
+    )
+    np.testing.assert_allclose(
+        np.array(found) - numbers(document, "-, range of lower measurement uncertainty"), last.low
+    )
+    assert words(document, "Exam state") == [str(last.state)]
+    assert words(document, "In the prediction set") == list(last.prediction_set)
+    assert numbers(document, "Frames used") == [report.exam.used]
+    assert numbers(document, "Frames sampled") == [report.exam.sampled]
+    left_out = {
+        meaning(item).removeprefix("Frames left out: ")
+        for item in walk(document)
+        if meaning(item).startswith("Frames left out: ")
+    }
+    assert left_out == set(report.exam.skipped)
+    text = encode(document).decode("utf-8", "replace")
+    assert report.exam.about["bundle_sha256"] in text
+
+
+@pytest.mark.parametrize("state", [ExamState.COLLECTING, ExamState.UNFAMILIAR])
+def test_no_figure_leaves_an_exam_that_shows_none(report: Report, state: ExamState) -> None:
+    assert report.exam.last is not None
+    last = structs.replace(report.exam.last, state=state)
+    silent = replace(report, exam=replace(report.exam, last=last))
+    document = make_study(silent, Identity())[1]
+    assert numbers(document, "Probability") == []
+    assert words(document, "In the prediction set") == words(document, "Operating point") == []
+    assert words(document, "Exam state") == [str(state)]
+    assert not any("%" in line for line, _, _ in tell_exam(silent))
+
+
+def test_an_exam_without_any_result_says_so(report: Report) -> None:
+    nothing = replace(
+        report, exam=replace(report.exam, last=None, sampled=0, skipped={}), pictures=()
+    )
+    objects = make_study(nothing, Identity())
+    assert [each.Modality for each in objects] == ["OT", "SR"]
+    assert objects[0].NumberOfFrames == 1
+    assert words(objects[1], "Exam state") == ["none"]
+
+
+def test_regions_stand_where_the_network_looked_and_carry_the_review(
+    objects: list[Dataset], report: Report
+) -> None:
+    document = objects[2]
+    coordinates = [item for item in walk(document) if item.get("GraphicType") == "POLYLINE"]
+    assert len(coordinates) == 2
+    assert words(document, "Review") == ["accepted", "reassigned"]
+    assert words(document, "Reassigned to") == ["Normal"]
+    frames = [
+        item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+        for item in coordinates
+    ]
+    assert frames == [2, 4]
+    x, y = np.array(coordinates[0].GraphicData).reshape(-1, 2).T
+    columns, rows = objects[0].Columns, objects[0].Rows
+    height, width = report.pictures[0].key.pixels.shape
+    left, top = (columns - width) // 2, (rows - height) // 2
+    # the fixture's map rises from row to row and along each: its hottest place is at the bottom
+    assert left <= x.min() < x.max() <= left + width
+    assert top + 0.4 * height < y.min() < y.max() <= top + height
+
+
+def test_a_study_made_again_is_the_same_and_a_review_makes_another(
+    tell: Callable[[], Report], exam: ExamJournal
+) -> None:
+    running = make_study(tell(), Identity())
+    exam.end({"complete": True})
+    first, again = (make_study(tell(), Identity()) for _ in range(2))
+    assert running[0].SOPInstanceUID != first[0].SOPInstanceUID
+    assert [_without_hour(each) for each in first] == [_without_hour(each) for each in again]
+    exam.review(tell().pictures[2].key.key_frame_id, "reject")
+    later = make_study(tell(), Identity())
+    assert {each.StudyInstanceUID for each in (*first, *later)} == {first[0].StudyInstanceUID}
+    assert not {each.SOPInstanceUID for each in first} & {each.SOPInstanceUID for each in later}
+    assert later[0].FrameLabelVector[-1].endswith("rejected")
+
+
+def _without_hour(dataset: Dataset) -> str:
+    """Leave out when it was made."""
+    copy = pydicom.dcmread(io.BytesIO(encode(dataset)))
+    for keyword in (
+        "InstanceCreationDate",
+        "InstanceCreationTime",
+        "ContributingEquipmentSequence",
+    ):
+        copy.pop(keyword, None)
+    return str(copy.to_json())
+
+
+def test_nobody_is_named_unless_a_file_of_the_study_is(
+    objects: list[Dataset], report: Report, tmp_path: Path
+) -> None:
+    for each in objects:
+        assert not each.PatientName
+        assert not each.PatientID
+        assert not each.get("AccessionNumber")
+    source = Dataset()
+    source.SpecificCharacterSet = "ISO_IR 100"
+    source.PatientName, source.PatientID = "Größe^Änne", "P-1"
+    source.PatientBirthDate, source.PatientSex = "19900102", "F"
+    source.StudyInstanceUID, source.AccessionNumber = "1.2.3.4", "A-77"
+    source.StudyDate, source.StudyTime, source.StudyID = "20261127", "101112", "9"
+    source.SOPClassUID, source.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.5"
+    source.PatientAddress = "nowhere"
+    source.file_meta = pydicom.dataset.FileMetaDataset()
+    source.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    source.save_as(tmp_path / "source.dcm", enforce_file_format=True)
+    identity = read_identity(tmp_path / "source.dcm")
+    for each in make_study(report, identity):
+        written = pydicom.dcmread(io.BytesIO(encode(each)))
+        assert str(written.PatientName) == "Größe^Änne"
+        assert (written.PatientID, written.AccessionNumber) == ("P-1", "A-77")
+        assert (written.StudyInstanceUID, written.StudyDate) == ("1.2.3.4", "20261127")
+        assert "PatientAddress" not in written
+    assert "PatientAddress" not in COPIED
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 128 + b"DICM\xff\xff"])
+def test_a_file_that_names_no_study_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.dcm"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.dcm"):
+        read_identity(path)
+    with pytest.raises(InputError, match="No such file"):
+        read_identity(tmp_path / "missing.dcm")
+
+
+def test_every_label_has_a_code() -> None:
+    assert code_class("Encephalocele", Scheme.SNOMED).value == "55999004"
+    assert code_class("encephalocele", Scheme.UMLS).scheme_designator == "UMLS"
+    own = code_class("mega cisterna magna", Scheme.SNOMED)
+    assert (own.scheme_designator, own.meaning) == (PRIVATE, "mega cisterna magna")
+
+
+def test_files_are_private_and_never_written_over(objects: list[Dataset], tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    paths = write_files(objects, out)
+    assert [path.name for path in paths] == ["1-OT.dcm", "2-SR.dcm", "3-SR.dcm"]
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in paths)
+    assert out.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(OutputError, match="not empty"):
+        write_files(objects, out)
+
+
+@pytest.mark.parametrize("command", [["dciodvfy", "-new"], ["dsrdump"], ["dcmftest"]])
+def test_validators_find_no_error(
+    objects: list[Dataset], tmp_path: Path, command: list[str]
+) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here: .ci/run installs dicom3tools and dcmtk")
+    for path in write_files(objects, tmp_path / "study"):
+        if command[0] == "dsrdump" and "SR" not in path.name:
+            continue
+        ran = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+        said = (ran.stdout + ran.stderr).splitlines()
+        assert [line for line in said if line.startswith(("Error", "E:", "F:"))] == []
+        assert command[0] == "dciodvfy" or ran.returncode == 0
+
+
+def test_the_objects_agree_on_patient_and_study(objects: list[Dataset], tmp_path: Path) -> None:
+    if shutil.which("dcentvfy") is None:
+        pytest.skip("no dcentvfy here: .ci/run installs dicom3tools")
+    paths = map(str, write_files(objects, tmp_path / "study"))
+    ran = subprocess.run(["dcentvfy", *paths], capture_output=True, text=True, check=False)
+    assert [line for line in (ran.stdout + ran.stderr).splitlines() if "Error" in line] == []

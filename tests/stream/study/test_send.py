@@ -1,0 +1,140 @@
+"""Sending a study: to a real PACS both ways, and to others that refuse, stop or say nonsense."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from typer.testing import CliRunner
+
+from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.scripts.main import app
+from neurosono.stream.study.send import parse_node, send_dicom, send_web
+from tests.support.orthanc import serving_orthanc
+from tests.support.senders import HOST, free_tcp_port
+
+
+@contextlib.contextmanager
+def storing(statuses: Iterator[int], classes: list[str], title: str = "PACS") -> Iterator[int]:
+    """Run a node that answers each object with the next status."""
+    entity = AE(ae_title=title)
+    entity.require_called_aet = True
+    for each in classes:
+        entity.add_supported_context(each)
+    handlers = [(evt.EVT_C_STORE, lambda _: next(statuses))]
+    server = entity.start_server((HOST, 0), block=False, evt_handlers=handlers)
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+
+
+def test_a_real_pacs_takes_them_once_however_often_they_are_sent(
+    objects: list[Dataset], tmp_path: Path
+) -> None:
+    with serving_orthanc(tmp_path) as orthanc:
+        for _ in range(2):
+            send_dicom(objects, parse_node(orthanc.node))
+        assert len(orthanc.get("/instances")) == len(objects)
+        send_web(objects, orthanc.web)
+        assert len(orthanc.get("/instances")) == len(objects)
+        (study,) = orthanc.get("/studies")
+        found = orthanc.get(f"/studies/{study}/instances")
+        kept = {each["MainDicomTags"]["SOPInstanceUID"] for each in found}
+        assert kept == {str(each.SOPInstanceUID) for each in objects}
+        (answer,) = orthanc.get("/dicom-web/studies")
+        assert answer["0020000D"]["Value"] == [str(objects[0].StudyInstanceUID)]
+
+
+def test_a_node_that_fails_is_told_with_what_it_took(objects: list[Dataset]) -> None:
+    classes = sorted({str(each.SOPClassUID) for each in objects})
+    with storing(iter([0x0000, 0xA700]), classes) as port:
+        node = parse_node(f"PACS@{HOST}:{port}")
+        with pytest.raises(OutputError, match="stored 1 of 3 objects, then answered 0xA700"):
+            send_dicom(objects, node)
+
+
+def test_a_node_that_takes_no_reports_is_told(objects: list[Dataset]) -> None:
+    with storing(iter([0x0000]), [str(objects[0].SOPClassUID)]) as port:
+        node = parse_node(f"PACS@{HOST}:{port}")
+        with pytest.raises(
+            OutputError, match="stored 1 of 3 objects and takes none of Comprehensive"
+        ):
+            send_dicom(objects, node)
+
+
+def test_a_node_that_does_not_know_us_or_is_not_there(objects: list[Dataset]) -> None:
+    classes = [str(objects[0].SOPClassUID)]
+    with (
+        storing(iter([]), classes, title="OTHER") as port,
+        pytest.raises(OutputError, match="refuses us"),
+    ):
+        send_dicom(objects, parse_node(f"PACS@{HOST}:{port}"))
+    with pytest.raises(OutputError, match="is not there: Connection refused"):
+        send_dicom(objects, parse_node(f"PACS@{HOST}:{free_tcp_port()}"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["PACS", "PACS@host", "PACS@host:x", "PACS@:104", "@h:1", "P" * 17 + "@h:1", "A@h:99999"],
+)
+def test_a_node_is_named_right_or_refused(words: str) -> None:
+    with pytest.raises(InputError):
+        parse_node(words)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "answered 401 Unauthorized"),
+        (
+            b'HTTP/1.1 202 Accepted\r\nContent-Length: 28\r\n\r\n{"00081198":{"Value":[{}]}}\n',
+            "refused 1 of 3 objects",
+        ),
+        (b"nonsense\r\n\r\n", "took nothing"),
+        (b"", "took nothing"),
+    ],
+)
+def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, words: str) -> None:
+    def answer_once(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        with connected:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connected.recv(65536)
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            got = len(head.split(b"\r\n\r\n", 1)[1])
+            while got < length:
+                got += len(connected.recv(1 << 20))
+            connected.sendall(answer)
+
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=answer_once, args=(listener,))
+        thread.start()
+        with pytest.raises(OutputError, match=words):
+            send_web(objects, f"http://{HOST}:{listener.getsockname()[1]}/dicom-web")
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["ftp://h/x", "http://", "http://me:secret@h/x"])
+def test_an_address_that_cannot_be_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InputError) as caught:
+        send_web([], url)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_command_writes_and_wants_a_place(
+    exam_id: str, tmp_path: Path, bundle_root: Path
+) -> None:
+    journal = str(tmp_path / "journal.sqlite")
+    common = ["study", exam_id[:12], "--journal", journal, "--bundle", str(bundle_root)]
+    ran = CliRunner().invoke(app, common, catch_exceptions=True)
+    assert isinstance(ran.exception, InputError)
+    out = tmp_path / "study"
+    ran = CliRunner().invoke(app, [*common, "--out", str(out), "--codes", "umls"])
+    assert ran.exception is None
+    assert len(list(out.iterdir())) == 3
