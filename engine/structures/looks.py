@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
-from neurosono.engine.structures.names import NO_HEAD, PLANES, SPINE
 
 HEAD_SHARE = 0.78
 """Of the look's side, the head's long axis: there is room for what lies just outside of it."""
-HEADLESS_FROM = 0.5
-"""From this share of "no head" or "spine" in the glance on, there is no head to look at."""
 
 Square = NDArray[np.uint8]
 Affine = NDArray[np.float64]
@@ -60,16 +57,17 @@ def placed(answer: Answer, affine: Affine, square_px: int) -> Answer:
 
 
 def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answer:
-    """Return what `ask` says of a square (S, S) uint8: of the head where the glance shows one."""
+    """Return what `ask` says of a square (S, S) uint8: of the head where the glance shows one.
+
+    Whether it is one is left to the closer look: a small head seen from afar looks like none.
+    """
     side = square.shape[0]
     if side == look_px:
         return ask(square)
     affine = glance_affine(side, look_px)
     glance = placed(ask(cut(square, affine, look_px)), affine, side)
     head = find_head(glance)
-    if head is None or glance.planes[[PLANES.index(p) for p in (NO_HEAD, SPINE)]].sum() >= (
-        HEADLESS_FROM
-    ):
+    if head is None:
         return glance
     affine = closer_affine(head, look_px)
     return placed(ask(cut(square, affine, look_px)), affine, side)

@@ -18,7 +18,6 @@ from neurosono.engine.structures.biometry import (
 from neurosono.engine.structures.boxes import Found
 from neurosono.engine.structures.decode import Limits, find_structures
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
-from neurosono.engine.structures.looks import HEADLESS_FROM
 from neurosono.engine.structures.names import (
     EXPECTED,
     LEARNT_ON_PHANTOMS,
@@ -29,6 +28,8 @@ from neurosono.engine.structures.names import (
     TRANSVENTRICULAR,
 )
 
+HEADLESS_FROM = 0.5
+"""From this share of "no head" or "spine" on no head is measured."""
 PLANE_AT_LEAST = 0.5
 """Below this no plane is named: the next one may be as likely."""
 

@@ -42,6 +42,16 @@ class Deck:
         total = sum(SHARES[name] for name in self._kinds)
         self.shares = {name: SHARES[name] / total for name in self._kinds}
 
+    def count_planes(self, data: DetectData) -> dict[str, float]:
+        """Return which share of what is dealt is a real picture of each plane."""
+        found: dict[str, float] = {}
+        for kind, rows in self._kinds.items():
+            for row, weight in zip(rows, self._weights[kind], strict=True):
+                each = data.rows[row]
+                if each.plane and each.source != PHANTOM:
+                    found[each.plane] = found.get(each.plane, 0) + self.shares[kind] * weight
+        return found
+
     def deal(self, rng: np.random.Generator) -> int:
         """Return a row."""
         kind = list(self.shares)[int(rng.choice(len(self.shares), p=list(self.shares.values())))]

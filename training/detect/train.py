@@ -17,6 +17,7 @@ from torch import Tensor
 
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.structures.ellipse import Ellipse
+from neurosono.engine.structures.names import HEAD_PLANES, PLANES
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.feed import Feed
@@ -111,7 +112,23 @@ class DetectTrainer:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
         network = Detector()
         network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
+        last = network.planes[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        assert last.bias is not None
+        with torch.no_grad():
+            last.bias.add_(self._balance())
         return network.eval()
+
+    def _balance(self) -> Tensor:
+        """Return what to add to each plane's logit so that head planes count alike.
+
+        Trans-ventricular pictures are those that carry marks, so they are dealt more often.
+        """
+        dealt = self.deck.count_planes(self.data)
+        shares = {name: dealt[name] for name in HEAD_PLANES if dealt.get(name)}
+        mean = sum(shares.values()) / max(len(shares), 1)
+        added = [math.log(mean / shares[name]) if name in shares else 0.0 for name in PLANES]
+        return torch.tensor(added)
 
     def _rate(self, at: int) -> float:
         part, warm = (at + 1) / self.recipe.steps, self.recipe.warmup
