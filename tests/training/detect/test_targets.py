@@ -218,7 +218,7 @@ def test_a_heads_map_gives_its_ellipse_back(head: Ellipse) -> None:
     drawn = draw_head(head, SIZE_PX)
     share = np.clip(drawn, 0.01, 0.99)
     logits = np.log(share / (1 - share)).astype(np.float32)
-    found = ellipse_of_map(logits, (0, 0, SIZE_PX, SIZE_PX), MAP_STRIDE_PX)
+    found = ellipse_of_map(logits, np.eye(2, 3), (SIZE_PX, SIZE_PX))
     assert found is not None
     assert found.perimeter == pytest.approx(head.perimeter, rel=0.01)
     assert (found.cx, found.cy) == pytest.approx((head.cx, head.cy), abs=1.0)
