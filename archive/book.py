@@ -169,12 +169,18 @@ class Book:
         files = self._connection.execute(query, (number,)).fetchall()
         return Exam(number, tuple(os.fsdecode(source) for (source,) in files))
 
-    def write(self, outcome: Outcome) -> None:
-        """Note what became of an exam; on the disk when this returns."""
+    def write(self, outcome: Outcome) -> bool:
+        """Note what became of an exam; on the disk when this returns.
+
+        Returns whether it had failed before: then it was done again.
+        """
+        query = "SELECT 1 FROM outcome WHERE exam = ? LIMIT 1"
+        before = self._connection.execute(query, (outcome.number,)).fetchone()
         self._connection.execute(
             "INSERT INTO outcome (exam, failure, why, row) VALUES (?, ?, ?, ?)",
             (outcome.number, outcome.failure, outcome.why, json.dumps(outcome.row)),
         )
+        return before is not None
 
     def note_death(self, number: int) -> int:
         """Note that an exam's worker died; returns how often it did."""

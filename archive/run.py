@@ -96,29 +96,53 @@ def _judge_all(
     asked: Asked,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    def tell() -> None:
-        on_progress(Progress(*book.count()))
-
-    tell()
+    counted = _Counted(book, on_progress)
     if options.cluster is None:
         with LocalPool(asked, options.count_jobs()) as pool:
-            _judge_on(pool, book, options, tell)
+            _judge_on(pool, book, options, counted)
         return
     from neurosono.archive.cluster import ClusterPool
     from neurosono.engine.cluster import join_cluster
 
     with join_cluster(options.cluster, options.count_jobs()) as ray:
-        _judge_on(ClusterPool(ray, asked, options.jobs), book, options, tell)
+        _judge_on(ClusterPool(ray, asked, options.jobs), book, options, counted)
 
 
-def _judge_on(pool: Pool, book: Book, options: ArchiveOptions, tell: Callable[[], None]) -> None:
+class _Counted:
+    """Counts as it is written, and tells: counting in the book would take ever longer."""
+
+    def __init__(self, book: Book, on_progress: Callable[[Progress], None]) -> None:
+        self._book, self._on_progress = book, on_progress
+        self._now = Progress(*book.count())
+        on_progress(self._now)
+
+    def note(self, what: Outcome | Died) -> None:
+        """Write down what became of an exam; the second death of its worker is a failure."""
+        if isinstance(what, Died):
+            if self._book.note_death(what.number) < DEATHS:
+                return
+            why = f"its worker died {DEATHS} times: by a decoder, for want of memory, or hanging"
+            what = Outcome(what.number, "WorkerDied", why)
+        failed_before = self._book.write(what)
+        self._now = replace(
+            self._now,
+            done=self._now.done + (not failed_before),
+            failed=self._now.failed - failed_before + (what.failure is not None),
+        )
+        self._on_progress(self._now)
+
+
+def _judge_on(pool: Pool, book: Book, options: ArchiveOptions, counted: _Counted) -> None:
     """Judge all exams, then those whose worker died, one by one, so that none is blamed wrongly."""
-    _drain(pool, book, book.list_waiting(0, again=options.again), tell, at_once=None)
-    _drain(pool, book, book.list_waiting(1, again=options.again), tell, at_once=1)
+    _drain(pool, book.list_waiting(0, again=options.again), counted.note, at_once=None)
+    _drain(pool, book.list_waiting(1, again=options.again), counted.note, at_once=1)
 
 
 def _drain(
-    pool: Pool, book: Book, waiting: Iterator[Exam], tell: Callable[[], None], at_once: int | None
+    pool: Pool,
+    waiting: Iterator[Exam],
+    note: Callable[[Outcome | Died], None],
+    at_once: int | None,
 ) -> None:
     more = True
     while more or pool.busy:
@@ -128,13 +152,4 @@ def _drain(
             if exam is not None:
                 pool.begin(exam)
         for each in pool.wait() if pool.busy else ():
-            _note(book, each)
-            tell()
-
-
-def _note(book: Book, what: Outcome | Died) -> None:
-    if isinstance(what, Outcome):
-        book.write(what)
-    elif book.note_death(what.number) >= DEATHS:
-        why = f"its worker died {DEATHS} times: by a decoder, for want of memory, or hanging"
-        book.write(Outcome(what.number, "WorkerDied", why))
+            note(each)

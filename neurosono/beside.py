@@ -18,7 +18,7 @@ from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import Live
 from neurosono.stream.live.stage import Record
 from neurosono.stream.page.hub import Hub
-from neurosono.stream.view.state import AiState, OverlayState
+from neurosono.stream.view.state import LATE_MS, AiState, OverlayState
 
 MAX_WAITING = 8
 """Results that wait for a picture: more than are ever on their way at once."""
@@ -220,6 +220,8 @@ class _Door(Record):
         state = viewer.state(0.0, time.monotonic_ns())
         # late is what waits for an answer: with this one it is there
         is_on = viewer.off_reason is None and viewer.no_signal is None
+        if result is not None:
+            is_on &= time.monotonic_ns() - result.captured_ns <= LATE_MS * 1e6
         readings = self._live.describe_readings(time.monotonic_ns())
         if result is not None and is_on and result.skip_reason is not SkipReason.ENGINE_OFF:
             told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result), readings)

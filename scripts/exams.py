@@ -168,7 +168,7 @@ def _open(path: Path | None) -> "Journal":
         raise InputError(f"no journal at {where}: nothing has been recorded there yet")
     journal = Journal.open(where)
     for left in journal.unread:
-        console.print(f"another release left entries that cannot be read: {left}", soft_wrap=True)
+        console.print(f"left, and cannot be read: entries in {left}", soft_wrap=True)
     return journal
 
 

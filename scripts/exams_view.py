@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.kinds import tell_recorded
 
 if TYPE_CHECKING:
     from neurosono.stream.journal.rebuild import Proof
@@ -43,6 +44,11 @@ def tabulate_record(record: dict[str, Any]) -> Table:
     for role in ("bundle", "student"):
         if (model := record.get(role)) is not None:
             table.add_row(role, f"{model['name'] or '-'} {model['sha256'][:12]}")
+    for name, reading in record.get("readings", {}).items():
+        frames = reading["frames"]
+        told = tell_recorded(reading["kind"], reading).lines
+        lines = [f"{frames['used']} of {frames['sampled']} frames read", *told]
+        table.add_row(name, "\n".join(lines))
     events = ", ".join(f"{count} {name}" for name, count in record["events"].items())
     table.add_row("events", events or "none")
     for key in record["key_frames"]:

@@ -23,8 +23,10 @@ from neurosono.scripts.replay_view import describe, tell_readings
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
+from neurosono.stream.page.protocol import withhold_opinion
 from neurosono.stream.page.routes import Monitor
 from neurosono.stream.page.web import WebServer
+from neurosono.stream.view.state import LATE_MS
 from neurosono.stream.view.words import LEANS, percentage
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def run_live_view(
     console.print(describe(exam))
     for line in tell_readings(exam):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if scene.record.begun:
+    if scene.record.begun and not any(exam["session"]["record"]["missing"].values()):
         words = f"recorded as {scene.record.exam_id} in {scene.journal.path}"
         console.print(f"{words}: see `neurosono report last`", soft_wrap=True)
     if scene.clips is not None:
@@ -96,11 +98,26 @@ def run_live_view(
     if "recording" in exam:
         console.print(_say_recording(exam["recording"]))
     write_json_report(json_path, exam)
+    if missing := _say_missing(exam["session"]["record"], scene.journal.path):
+        raise RunError(missing)
     if not exam["session"]["accounts"]["shown"]:
         said = exam["session"]["source_said"] or "nothing came"
         raise RunError(
             f"no picture ever came from the source: {said}; check that it sends, and its address"
         )
+
+
+def _say_missing(told: dict[str, Any], journal: Path) -> str:
+    """Say what was shown and is not in the journal; nothing where all of it is."""
+    counts = {kind.replace("_", " "): count for kind, count in told["missing"].items() if count}
+    if not counts:
+        return ""
+    words = " and ".join(f"{count} {kind}" for kind, count in counts.items())
+    why = told["trouble"] or "its exam was deleted"
+    rest = (
+        "what waits is read in when it is next opened" if told["waiting_bytes"] else "they are lost"
+    )
+    return f"{words} of this session are not in {journal} ({why}): {rest}"
 
 
 def _say_recording(told: dict[str, Any]) -> str:
@@ -173,11 +190,13 @@ class _Doorkeeper:
 
 def _tabulate(hub: Hub) -> Table:
     last = hub.last_status()
-    status: dict[str, Any] = {} if last is None else dict(last[0])
+    status: dict[str, Any] = {} if last is None else _judge_age(dict(last[0]), last[1])
     table = Table(title=f"{status.get('ai', 'AI STARTING')} {status.get('ai_reason', '')}")
     table.caption = NOTICE
     table.add_column("class")
     table.add_column("probability", justify="right")
+    if (record := status.get("record")) and not record["on"]:
+        table.add_row("RECORD OFF", record["reason"])
     known = status.get("probabilities") or [None] * len(status.get("labels", []))
     for label, value in zip(status.get("labels", []), known, strict=True):
         nothing = LEANS if label == status.get("leaning") else "-"
@@ -186,6 +205,8 @@ def _tabulate(hub: Hub) -> Table:
     table.add_row("state", str(status.get("state") or "-"))
     if status.get("state") == ExamState.UNFAMILIAR:
         table.add_row("", str(status.get("state_sentence")))
+    if unused := status.get("nothing_used"):
+        table.add_row("", str(unused))
     if told := status.get("carried_by"):
         table.add_row("carried by", told["words"])
     if status.get("alarm"):
@@ -200,6 +221,15 @@ def _tabulate(hub: Hub) -> Table:
         words = "recording" if told["on"] else told["reason"]
         table.add_row(words, f"{told['pictures']}, {told['dropped']} left out")
     return table
+
+
+def _judge_age(status: dict[str, Any], said_ms: float) -> dict[str, Any]:
+    """Return what was said `said_ms` ago as it may be shown now: no opinion that is too old."""
+    age_ms = status.get("opinion_age_ms", 0.0) + said_ms
+    if status["ai"] != "AI ON" or age_ms <= LATE_MS or status.get("over"):
+        return status
+    reason = f"the last answer is {age_ms / 1000:.1f} s old"
+    return withhold_opinion({**status, "ai": "AI OFF", "ai_reason": reason})
 
 
 @contextlib.contextmanager

@@ -46,8 +46,11 @@ class Notifier:
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         with (
-            contextlib.suppress(OSError),  # systemd is away: then nobody is there to be told
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told,
+            contextlib.suppress(
+                OSError
+            ),  # systemd is away, or does not listen: nothing waits for it
+            socket.socket(socket.AF_UNIX, kind) as told,
         ):
             told.sendto(words.encode(), address)

@@ -38,8 +38,8 @@ def describe_scanners(report: dict[str, Any]) -> Table:
         adds = "yes" if found["adds_up"] else "NO"
         table.add_row(phase, f"{found['scanners']}", *spans, f"{found['fairness']:.3f}", adds)
     table.add_section()
-    added = report["calm"]["added_ms"]
-    table.add_row("added", "", f"{added['p50']:+.1f} / {added['p99']:+.1f} ms", "", "", "")
+    if added := report["calm"]["added_ms"]:
+        table.add_row("added", "", f"{added['p50']:+.1f} / {added['p99']:+.1f} ms", "", "", "")
     told = report["troubles"]
     for kind in ("hang", "kill"):
         if kind in told:

@@ -37,7 +37,7 @@ _FORMS = {
 
 UNREADABLE = (
     *(msgspec.MsgspecError, NeurosonoError, ValueError, TypeError),
-    *(ArithmeticError, RecursionError, MemoryError),
+    *(ArithmeticError, LookupError, RecursionError, MemoryError, struct.error),
 )
 
 

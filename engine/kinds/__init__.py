@@ -124,3 +124,8 @@ def recall(kind: str) -> Accumulator[ReaderResult]:
     """Begin an exam of a recorded kind without its bundle."""
     begin = RECALLED.get(kind)
     return Counted() if begin is None else begin()
+
+
+def tell_recorded(kind: str, exam: Mapping[str, Any]) -> Told:
+    """Return in words what a record knows of an exam; of a kind whose bundle it takes, nothing."""
+    return kind_named(kind).tell(exam) if kind in RECALLED else Told()

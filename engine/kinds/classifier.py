@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.choice import Choice, open_engine
 from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
@@ -17,9 +16,12 @@ from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.exam.exam import Exam, average_members, measure_disagreement
 from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
-from neurosono.engine.gate import Gate
 from neurosono.engine.kinds import Heard
 from neurosono.engine.kinds.told import Told
+
+if TYPE_CHECKING:  # who keeps an exam loads no network
+    from neurosono.engine.choice import Choice
+    from neurosono.engine.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class ClassifierReader:
     """The open ensemble of a bundle, behind its own gate and its own idea of what is familiar."""
 
     bundle: Bundle
-    choice: Choice
-    gate: Gate | None
+    choice: "Choice"
+    gate: "Gate | None"
     familiarity: Familiarity | None
 
     def describe(self) -> dict[str, Any]:
@@ -95,6 +97,9 @@ class ClassifierExam:
 
 class _Classifier:
     def open(self, bundle: Bundle, threads: int) -> ClassifierReader:
+        from neurosono.engine.choice import open_engine
+        from neurosono.engine.gate import Gate
+
         choice = open_engine(bundle, threads=threads)
         return ClassifierReader(bundle, choice, Gate.open(bundle), open_familiarity(bundle))
 

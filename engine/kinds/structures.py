@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
@@ -13,10 +13,12 @@ from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.kinds import Heard
 from neurosono.engine.kinds.told import Told
 from neurosono.engine.structures.exam import StructuresExam
-from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import STRUCTURES
 from neurosono.engine.structures.reading import Reading, read_answer
 from neurosono.engine.structures.words import tell_structures
+
+if TYPE_CHECKING:  # who keeps an exam loads no network
+    from neurosono.engine.structures.graph import StructuresGraph
 
 BACKEND = "openvino"
 _DECIMALS = 3
@@ -27,7 +29,7 @@ _DECIMALS = 3
 class StructuresReader:
     """The open network of a bundle."""
 
-    graph: StructuresGraph
+    graph: "StructuresGraph"
     entry: EngineEntry
 
     def describe(self) -> dict[str, Any]:
@@ -44,6 +46,8 @@ class StructuresReader:
 
 class _Structures:
     def open(self, bundle: Bundle, threads: int) -> StructuresReader:
+        from neurosono.engine.structures.graph import StructuresGraph
+
         entry = bundle.engine(BACKEND, None, None)
         path = next((file.path for file in entry.files if file.path.endswith(".xml")), None)
         if path is None or bundle.manifest.labels != STRUCTURES:

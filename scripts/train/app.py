@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from neurosono.scripts.train.evaluate import evaluate
-from neurosono.scripts.train.finders import letters
+from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
 from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.report import report
@@ -44,5 +44,6 @@ for _command in (
     student,
     compare,
     letters,
+    flow,
 ):
     train_app.command()(_command)

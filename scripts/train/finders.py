@@ -1,4 +1,4 @@
-"""`neurosono train letters`: the small network that finds letters on the ultrasound."""
+"""`neurosono train letters` and `train flow`: what finds writing and flow on the ultrasound."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from neurosono.scripts.train.flow_sheets import Described, Sheet
     from neurosono.training.letters.fit import Background
     from neurosono.training.letters.typefaces import Typeface
+
+FLOW_SEED = 50_000
+"""Of the first generated exam: none of them is anybody's demo."""
+SEEN_SHARE = 0.003
+"""Of a picture: flow that covers less is not counted as missed."""
 
 PicturesArgument = Annotated[
     Path, typer.Argument(help="A folder of real ultrasound to write on; nothing of it is stored.")
@@ -42,6 +48,68 @@ def letters(
         )
     export(network, out)
     _measure(out, kept, [face for face in faces if face.is_held_out], names)
+
+
+def flow(
+    pictures: PicturesArgument,
+    out: Annotated[Path, typer.Option(help="The trees: a new file, .npz.")],
+    fonts: FontsOption,
+    sheets: Annotated[int, typer.Option(min=10, help="Real pictures to paint on.")] = 900,
+    exams: Annotated[int, typer.Option(min=5, help="Generated exams to learn from.")] = 220,
+) -> None:
+    """Teach the trees that tell flow from coloured writing, and measure what they miss."""
+    import numpy as np
+
+    from neurosono.training.flow.forest import teach, write_trees
+
+    taught, kept, faces = _gather(pictures, fonts, 1)
+    latin = [face for face in faces if "LATIN" in face.letters]
+    shown = _describe(taught, latin, sheets, range(FLOW_SEED, FLOW_SEED + exams), "taught")
+    features = np.concatenate([each.features for each, _, _ in shown])
+    shares = np.concatenate([each.shares for each, _, _ in shown])
+    write_trees(teach(features, shares, np.concatenate([each.sizes for each, _, _ in shown])), out)
+    seeds = range(FLOW_SEED + exams, FLOW_SEED + exams + max(5, exams // 5))
+    _measure_flow(out, _describe(kept, latin, sheets // 5, seeds, "kept"))
+
+
+def _describe(
+    grounds: "list[Background]", faces: "list[Typeface]", count: int, seeds: range, name: str
+) -> "list[tuple[Described, int, Sheet]]":
+    """Return the pieces of each sheet, its lit pixels, and the sheet, without its pixels."""
+    from dataclasses import replace
+    from itertools import chain
+
+    import numpy as np
+
+    from neurosono.scripts.train.flow_sheets import describe, draw_phantoms, draw_sheets
+
+    rng = np.random.default_rng(seeds.start)
+    pixels = [each.pixels for each in grounds]
+    drawn = chain(draw_sheets(pixels, faces, count, rng), draw_phantoms(seeds, faces, rng))
+    found = []
+    with _Bar(f"sheets {name}", 3 * count + len(seeds) * 10) as bar:
+        for k, sheet in enumerate(drawn):
+            described, lit = describe(sheet, rng)
+            found.append((described, lit, replace(sheet, pixels=sheet.pixels[:1, :1])))
+            bar(k + 1, 0.0)
+    return found
+
+
+def _measure_flow(trees: Path, shown: "list[tuple[Described, int, Sheet]]") -> None:
+    """Print the misses of flow that covers enough to be seen, and the false alarms, by kind."""
+    from neurosono.scripts.console import console
+    from neurosono.stream.pictures.flow import Forest, is_flow
+
+    forest = Forest(trees)
+    counts: dict[str, list[bool]] = {}
+    for described, lit, sheet in shown:
+        share = float(sheet.flow.mean())
+        if 0 < share < SEEN_SHARE:
+            continue
+        right = is_flow(forest, described.features, described.sizes, lit) == (share > 0)
+        counts.setdefault(sheet.kind if share else f"{sheet.kind}: none", []).append(right)
+    for kind, rights in sorted(counts.items()):
+        console.print(f"{kind}: {len(rights) - sum(rights)} of {len(rights)} wrong")
 
 
 class _Bar:

@@ -134,7 +134,11 @@ def run_scanners(
             jobs = [replace(job, server=served.url)] * plan.scanners
             on_step(f"{plan.scanners} scanners")
             calm = _measure(jobs, plan.seconds)
-            network_ms = float(np.median([answer[2] for answer in alone["answers"]]))
+            if not list_answers(alone):
+                raise RunError(
+                    "one scanner alone got no answer: the machine is too busy to measure"
+                )
+            network_ms = float(np.median([answer[2] for answer in list_answers(alone)]))
             full_hz = 2e3 / network_ms / plan.scanners
             on_step(f"{plan.scanners} scanners at twice the server's capacity")
             half = _measure(
@@ -184,11 +188,21 @@ def _trouble(served: Served, kind: str, starts_s: list[float]) -> dict[str, Any]
     return {"kind": kind, "begun_ns": begun_ns, "healed_ns": healed_ns}
 
 
+def list_answers(seen: dict[str, Any]) -> list[Sequence[float]]:
+    """Return a scanner's answers to frames taken since its AI was first on: a start takes longer.
+
+    Each is captured ns, known ns, the network's ms, the wait before it in ms.
+    """
+    on_ns = next((at for at, on, _ in seen["said"] if on), None)
+    return [each for each in seen["answers"] if on_ns is not None and each[0] >= on_ns]
+
+
 def describe_phase(seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a phase: ages and network times of all scanners together, and what each got."""
-    ages = [(known - taken) / 1e6 for each in seen for taken, known, _, _ in each["answers"]]
-    network = [answer[2] for each in seen for answer in each["answers"]]
-    got = np.asarray([len(each["answers"]) for each in seen], dtype=float)
+    answers = [list_answers(each) for each in seen]
+    ages = [(known - taken) / 1e6 for each in answers for taken, known, _, _ in each]
+    network = [answer[2] for each in answers for answer in each]
+    got = np.asarray([len(each) for each in answers], dtype=float)
     fairness = got.sum() ** 2 / (len(got) * (got**2).sum()) if got.any() else 1.0
     return {
         "scanners": len(seen),
@@ -211,10 +225,17 @@ def adds_up(seen: dict[str, Any]) -> bool:
     )
 
 
-def describe_added(alone: dict[str, Any], calm: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return by how much asking the server takes longer than an engine of one's own, p50, p99."""
-    own = [answer[2] for answer in alone["answers"]]
-    served = [answer[2] for each in calm for answer in each["answers"]]
+def describe_added(
+    alone: dict[str, Any], calm: Sequence[dict[str, Any]]
+) -> dict[str, float] | None:
+    """Return by how much asking the server takes longer than an engine of one's own, p50, p99.
+
+    None where either gave no answer.
+    """
+    own = [answer[2] for answer in list_answers(alone)]
+    served = [answer[2] for each in calm for answer in list_answers(each)]
+    if not (own and served):
+        return None
     return {
         name: round(float(np.percentile(served, level) - np.percentile(own, level)), 3)
         for name, level in (("p50", 50), ("p99", 99))

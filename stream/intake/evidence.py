@@ -1,5 +1,7 @@
 """Which sampled frames may add evidence to the exam, and why the others may not."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +9,9 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.intake.echo import has_echoes
+from neurosono.stream.intake.flow_watch import FlowWatch
 from neurosono.stream.intake.trace import has_trace
-from neurosono.stream.pictures.colour import has_doppler
+from neurosono.stream.pictures.flow import Box
 from neurosono.stream.screen.aside import Aside
 
 FROZEN_MEAN = 0.2
@@ -28,6 +31,8 @@ SAME_CONTENT_FRAMES = 20
 """Frames until the closer look is taken again all the same: a slow fade to air adds few more."""
 HELD_CONTENT_FRAMES = 60
 """The same while the square is alike to the very one last looked at, not only to the one before."""
+MOVED_MEAN = 0.5
+"""Mean difference, grey levels, from which the tissue moved between two squares."""
 CHANGED_SHARE = 0.01
 """Of a square's pixels: as many may differ by more, where a cursor moved or a caliper was set."""
 
@@ -42,19 +47,32 @@ class EvidenceGate:
         self._used: NDArray[np.uint8] | None = None
         self._tissue: NDArray[np.uint8] | None = None
         self._since_look = 0
+        self._flow = FlowWatch()
         self._aside: Aside[tuple[NDArray[np.uint8], SkipReason | None]] = Aside(realtime)
 
     def judge(
-        self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], clip: int
+        self,
+        pixels: NDArray[np.uint8],
+        grey: NDArray[np.uint8],
+        clip: int,
+        bare: NDArray[np.uint8] | None = None,
+        text: Sequence[Box] = (),
     ) -> SkipReason | None:
         """Return why this frame adds no evidence, or None where it does.
 
         `pixels` is the region at full resolution, `(h, w)` grey or `(h, w, 3)` BGR, uint8; `grey`
-        the network's square; `clip` the clip it came from. What a frame shows is judged before
-        whether it is new, so that held Doppler is still called Doppler.
+        the network's square; `clip` the clip it came from. Where letters were blanked, `text` are
+        their boxes `x, y, w, h` and `bare` is the region with none blanked: vessels may look like
+        letters. What a frame shows is judged before whether it is new, so that held Doppler is
+        still called Doppler.
         """
         before = self._before if clip == self._clip else None
+        if before is None:
+            self._flow.forget()
         self._clip, self._before = clip, grey
+        moved = before is not None and not is_same(grey, before, MOVED_MEAN, 255)
+        if self._flow.sees_flow(pixels if bare is None else bare, text, moved):
+            return SkipReason.DOPPLER
         reason = self._judge_content(pixels, grey, before)
         if reason is not None:
             return reason
@@ -68,9 +86,7 @@ class EvidenceGate:
     def _judge_content(
         self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], before: NDArray[np.uint8] | None
     ) -> SkipReason | None:
-        """Judge what is seen: colours in every frame, the rest where the picture is another."""
-        if has_doppler(pixels):
-            return SkipReason.DOPPLER
+        """Judge what is seen where the picture is another than before."""
         if (seen := self._aside.take()) is not None:
             self._tissue = seen[0] if seen[1] is None else None
         self._since_look += 1

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
@@ -14,7 +16,6 @@ from neurosono.engine.preprocess import preprocess
 from neurosono.engine.structures.scale import choose_scale
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.intake.sampler import Sampler
-from neurosono.stream.pictures.colour import has_doppler
 from neurosono.stream.pictures.picture import UNSCALED, Picture, Source
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.screen.follow import Screen, Screened
@@ -135,10 +136,9 @@ class Intake:
             reason = SkipReason.LAYOUT_CHANGE
         elif picture.damaged:
             reason = SkipReason.DAMAGED
-        elif _hides_flow(picture, screened.region):
-            reason = SkipReason.DOPPLER
         else:
-            reason = self._gate.judge(screened.pixels, grey, picture.clip)
+            bare, text = _lay_bare(picture, screened.region), screened.region.text
+            reason = self._gate.judge(screened.pixels, grey, picture.clip, bare, text)
         scale = choose_scale(self._scale.mm_per_px, picture.scale, ruler)
         stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
@@ -168,13 +168,13 @@ class Intake:
         }
 
 
-def _hides_flow(picture: Picture, region: Region) -> bool:
-    """Whether Doppler's colours lie under what was blanked: vessels may look like letters."""
+def _lay_bare(picture: Picture, region: Region) -> NDArray[np.uint8] | None:
+    """Return the region with its letters, where some were blanked on a picture with colours."""
     if not region.text:
-        return False
+        return None
     if picture.chroma is not None and picture.chroma.is_neutral(region.bare):
-        return False
-    return has_doppler(picture.crop(region.bare))
+        return None
+    return picture.crop(region.bare)
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

@@ -6,6 +6,7 @@ Whoever shows a result records it first. `record` copies it into memory that out
 """
 
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.codec import encode
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError, NeurosonoError
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.entry import (
@@ -32,7 +33,7 @@ from neurosono.stream.journal.entry import (
     to_levels,
 )
 from neurosono.stream.journal.notebook import Notebook, is_alive
-from neurosono.stream.journal.reader import Reader
+from neurosono.stream.journal.reader import Reader, Tally
 from neurosono.stream.journal.recovery import new_notebook_path, recover
 from neurosono.stream.journal.schema import check_integrity, connect, default_path, prepare
 from neurosono.stream.journal.words import (
@@ -78,6 +79,8 @@ class Journal:
         self._writer: Writer | None = None
         self._exam: ExamJournal | None = None
         self._lost = self._lost_untold = 0
+        self._made: set[str] = set()
+        self._ended = JournalStatus()
         self._lock = threading.Lock()
 
     @classmethod
@@ -108,7 +111,7 @@ class Journal:
         name = self.make_exam_id() if exam_id is None else exam_id
         if EXAM_ID.fullmatch(name) is None:
             raise InputError("an exam's id comes from `make_exam_id`: a name of one's own is none")
-        if exam_id is not None:
+        if exam_id is not None and exam_id not in self._made:  # ours need no look at a held disk
             with self.read() as reader:
                 if reader.has(name):
                     raise InputError(f"exam {name} is there already: take it up with `resume`")
@@ -149,7 +152,7 @@ class Journal:
     @property
     def status(self) -> JournalStatus:
         """Return how the writing goes."""
-        status = JournalStatus() if self._writer is None else self._writer.status
+        status = self._ended if self._writer is None else self._writer.status
         return replace(status, lost=self._lost)
 
     def flush(self, timeout_s: float = FLUSH_S) -> bool:
@@ -160,16 +163,25 @@ class Journal:
         """Write what is left and end. What cannot be written now is read in at the next opening."""
         if self._writer is None or self._notebook is None:
             return self.status
-        self._writer.stop()
-        status = self.status
-        self._notebook.close(remove=status.pending_bytes == 0)
+        self._ended = self._writer.stop()
+        self._lost += self._notebook.close()
         self._writer = self._notebook = None
-        return status
+        return self.status
+
+    def tally(self, exam_id: str) -> Tally:
+        """Count what of an exam stands in the file, read anew: nothing where it cannot be read."""
+        try:
+            with self.read() as reader:
+                return reader.tally(exam_id)
+        except (sqlite3.Error, NeurosonoError):
+            return Tally()
 
     def make_exam_id(self) -> str:
         """Return a new id: the UTC time, and chance."""
         now = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
-        return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        self._made.add(name)
+        return name
 
     def write(self, exam_id: str, kind: EntryKind, body: bytes, *, flag: bool = False) -> bool:
         """Take one entry down; False where the notebook is full, and it is counted as lost."""

@@ -131,6 +131,14 @@ class KeyFrame:
         return (_decode_png(self.heatmap) / np.float32(255)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How many results and key frames of an exam stand in the journal."""
+
+    results: int = 0
+    key_frames: int = 0
+
+
 class Reader:
     """The record as of one moment; `Journal.read` gives it."""
 
@@ -176,6 +184,18 @@ class Reader:
             skipped={reason: count for reason, count in counts.items() if reason is not None},
             last=self._read_last(number),
         )
+
+    def tally(self, exam_id: str) -> Tally:
+        """Count an exam's results and key frames."""
+        number, *_ = self._find(exam_id)
+        results, key_frames = (
+            self.connection.execute(
+                f"SELECT count(*) FROM {table} WHERE exam = ?",  # noqa: S608
+                (number,),
+            ).fetchone()[0]
+            for table in ("result", "key_frame")
+        )
+        return Tally(results, key_frames)
 
     def results(self, exam_id: str) -> Iterator[Recorded]:
         """Yield an exam's results in the order in which they came."""

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.stream.journal.notebook import Notebook
+from neurosono.stream.journal.notebook import Notebook, is_alive
 from neurosono.stream.journal.schema import connect, explain
 from neurosono.stream.journal.writer import Writer
 
@@ -27,6 +27,7 @@ def recover(journal: Path) -> tuple[Path, ...]:
     those files. Raises `InputError` where the database cannot be written now: nothing is lost.
     """
     unread = []
+    _sweep(journal)
     try:
         with closing(connect(journal)) as connection:
             for path in sorted(journal.parent.glob(f"{journal.name}-notes-*.ring")):
@@ -52,14 +53,21 @@ def _recover(journal: Path, path: Path, position: int) -> Path | None:
     writer.drain()
     status = writer.status
     if status.fault is not None:
-        notebook.close(remove=False)
+        notebook.close()
         raise InputError(f"journal {journal}: {status.message}; then try again")
-    left = path.with_name(path.name + UNREAD) if refused else None
+    left = path.with_name(path.name + UNREAD) if refused or notebook.damaged else None
     if left is not None:
         try:
             left.touch(mode=0o600)
-            left.write_bytes(b"".join(refused))
+            left.write_bytes(b"".join((*refused, notebook.noise)))
         except OSError as error:
             raise OutputError(f"cannot write {left}: {error.strerror}; free some space") from error
-    notebook.close(remove=True)
+    notebook.close()
     return left
+
+
+def _sweep(journal: Path) -> None:
+    """Remove notebooks that were never finished: their makers were killed, nothing is in them."""
+    for path in journal.parent.glob(f"{journal.name}-notes-*.new"):
+        if not is_alive(path):
+            path.unlink(missing_ok=True)

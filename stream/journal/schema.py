@@ -97,7 +97,9 @@ def connect(path: Path, *, busy_ms: int = READ_BUSY_MS) -> sqlite3.Connection:
     has a thread of its own, so nobody waits for the disk. `secure_delete` overwrites what is
     deleted.
     """
-    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+    # never made here: a journal that was taken away must not come back as an empty one
+    where = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(where, timeout=busy_ms / 1000, isolation_level=None, uri=True)
     for setting in (
         "foreign_keys=ON",
         "secure_delete=ON",

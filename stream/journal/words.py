@@ -81,7 +81,7 @@ EVENTS: dict[str, dict[str, FieldKind]] = {
     "recording-ended": {"segments": int, "pictures": int},
     "kept": {"key_frame": re.compile(r"[0-9a-f]{12}"), "reason": KEEP_REASONS, "seq": int},
     "reviewed": {"key_frame": re.compile(r"[0-9a-f]{12}"), "verdict": VERDICTS, "label": LABEL},
-    "journal-held-up": {"fault": _words("full locked disk"), "for_ms": float},
+    "journal-held-up": {"fault": _words("full locked disk gone"), "for_ms": float},
     "journal-lost": {"entries": int},
 }
 """Every event there is, and its fields; each field may be left out."""

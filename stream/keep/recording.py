@@ -78,9 +78,10 @@ class Segment:
     def __init__(self, path: Path, size_px: tuple[int, int], begun_ns: int) -> None:
         """Raises `OSError` or `av.FFmpegError`, as every method does."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
         self.size_px, self.begun_ns = size_px, begun_ns
-        self._file = FileIO(path, "wb")
+        # never over a film that is there: an exam that was taken up again has one already
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = FileIO(os.open(path, flags, 0o600), "w+b")
         sync_folder(path.parent)
         options = {
             "movflags": "frag_keyframe+empty_moov+default_base_moof",
@@ -136,6 +137,9 @@ class Recorder:
         """Raises `OutputError` where the place cannot be written."""
         self._folder, self.film, self._manifest = folder, film, manifest
         self.pictures = self.dropped = self.segments = 0
+        self._number = 0
+        self.files: tuple[str, ...] = ()
+        """The films of the exam that runs, those of a killed session before it, too."""
         self.failure: str | None = None
         self._queue: queue.Queue[_Shot | None] = queue.Queue(MAX_WAITING)
         self._segment: Segment | None = None
@@ -172,6 +176,7 @@ class Recorder:
             "pictures": self.pictures,
             "dropped": self.dropped,
             "segments": self.segments,
+            "files": list(self.files),
         }
 
     def close(self) -> None:
@@ -215,7 +220,8 @@ class Recorder:
             return _make_even(shot.region)
         if self._overlay is None or self._overlay[0] != shot.region.shape[:2]:
             labels, spec = self._manifest.labels, self._manifest.preprocessing
-            self._overlay = shot.region.shape[:2], Overlay(shot.region.shape[:2], labels, spec)
+            size, readers = shot.region.shape[:2], len(shot.state.readings)
+            self._overlay = size, Overlay(size, labels, spec, readers=readers)
         return self._overlay[1].draw(shot.region, shot.state)
 
     def _segment_for(self, shot: _Shot, size_px: tuple[int, ...]) -> Segment:
@@ -226,11 +232,14 @@ class Recorder:
                 segment.close()
                 segment = None
         if segment is None:
-            name = f"{self.segments + 1:04d}-{self.film}.mp4"
+            there = list_films(self._folder / shot.exam_id)
+            self._number = max([self._number, *(int(name[:4]) for name in there)]) + 1
+            name = f"{self._number:04d}-{self.film}.mp4"
             height, width = size_px
             path = self._folder / shot.exam_id / name
             segment = Segment(path, (height, width), shot.captured_ns)
             self.segments += 1
+            self.files = (*there, name)
         self._segment, self._exam_id = segment, shot.exam_id
         return segment
 
@@ -240,6 +249,11 @@ class Recorder:
             self._segment.close()
         except _FAILURES as error:
             self._give_up(error)
+
+
+def list_films(folder: Path) -> tuple[str, ...]:
+    """Return the names of an exam's films, in the order in which they were begun."""
+    return tuple(sorted(path.name for path in folder.glob("[0-9][0-9][0-9][0-9]-*.mp4")))
 
 
 def recording_folder(journal_path: Path) -> Path:

@@ -26,7 +26,7 @@ from neurosono.stream.session.beside import Beside
 from neurosono.stream.view.heatmap import paint_heatmap
 from neurosono.stream.view.reading import LONGEST_PX, ShownReading, describe_reading
 from neurosono.stream.view.state import AiState, OverlayState
-from neurosono.stream.view.status import describe_status
+from neurosono.stream.view.status import describe_record, describe_status
 from neurosono.stream.view.viewer import Viewer
 
 MOST_OWED = 256
@@ -68,6 +68,7 @@ class LiveExam:
         self._labels = bundle.manifest.labels
         self._mode = "second-read" if second_read else "concurrent"
         self._over = False
+        self._ai: AiState | None = None
         self.has_news = False
         """Whether an answer came after the last picture: worth a word without the next one."""
         self.viewer, self._ledger = viewer, ledger
@@ -96,7 +97,7 @@ class LiveExam:
         now_ns = time.monotonic_ns()
         self.has_news = False
         self.viewer.see(picture)
-        state = self.viewer.state(picture.pts_s, now_ns)
+        state = self._judge(picture.pts_s, now_ns)
         if self._readers:
             state = replace(state, readings=self._show_readings(now_ns))
         self._record.see(picture, state)
@@ -108,12 +109,21 @@ class LiveExam:
     def say(self, now_ns: int) -> None:
         """Say how things stand, without a picture."""
         self.has_news = False
-        state = self.viewer.state(self._last_pts_s(), now_ns)
+        state = self._judge(self._last_pts_s(), now_ns)
+        if self._ai is AiState.ON and state.ai is not AiState.ON:
+            self._record.turn(state, now_ns)
         self._stage.publish_status(self._describe(state, now_ns))
         self.measures.add_all("screen", self._stage.painted_ages_ms())
 
+    def has_turned(self, now_ns: int) -> bool:
+        """Whether the AI stands otherwise than was said last: worth a word at once."""
+        return self.viewer.judge_engine(now_ns)[0] is not self._ai
+
     def end(self, now_ns: int) -> None:
-        """Say the last word: the session is over, and this is how the exam ended."""
+        """Say the last word: the session is over, and this is how the exam ended.
+
+        `now_ns` is when it was asked to end: what came after that was on its way, and is not late.
+        """
         self._over = True
         self.desk.ended = True
         self.say(now_ns)
@@ -188,7 +198,12 @@ class LiveExam:
             self.viewer.decoded - decoded, self.viewer.displayed - displayed, self.exam.snapshot()
         )
 
+    def _judge(self, pts_s: float, now_ns: int) -> OverlayState:
+        self.viewer.unrecorded = self._record.trouble()
+        return self.viewer.state(pts_s, now_ns)
+
     def _describe(self, state: OverlayState, now_ns: int) -> dict[str, Any]:
+        self._ai = state.ai
         self._record.note_ai(state.ai)
         self.measures.note_ai(state.ai, state.ai_reason, now_ns)
         about = {
@@ -200,6 +215,7 @@ class LiveExam:
             "seq": self._ledger.next_seq,
             "source": dict(self.source),
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
+            "record": describe_record(self.viewer.unrecorded),
             "recording": self._record.recording(),
             "viewers": self._stage.viewers(),
             "readings": self.describe_readings(now_ns),

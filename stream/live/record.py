@@ -1,5 +1,6 @@
 """A live exam's way into the journal: what happened, in the journal's own words."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
+from neurosono.stream.journal.reader import Tally
 from neurosono.stream.journal.words import EVENTS, check_event, describe_bundle
 from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.proposals import Proposal
@@ -56,12 +58,16 @@ class LiveRecord(Record):
         self._journal, self._clips = journal, clips
         self._models = describe_bundle(bundle, student, readers)
         self._recorder, self._filming, self._failed = recorder, False, False
+        self._last_seen: DisplayFrame | None = None
         self._engine: dict[str, Any] = {}
         self._ai: AiState | None = None
         self._connections = 0
         self._exam: ExamJournal | None = None if resume is None else journal.resume(resume)
         self._id = journal.make_exam_id() if resume is None else resume
         self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._told: dict[str, Counter[str]] = {}
+        self._before = Tally() if resume is None else journal.tally(resume)
+        self._resumed = resume
 
     @property
     def exam_id(self) -> str:
@@ -77,6 +83,32 @@ class LiveRecord(Record):
         """Write down a result, before it is shown; the first one begins the exam."""
         # what passed through the engine has waited for it; the rest was never counted by it
         self._open().record(result, judged="wait" in result.stage_ms)
+        self._count("results")
+
+    def trouble(self) -> str | None:
+        """Return why what is shown now is not recorded; empty where it is."""
+        return self._journal.status.trouble
+
+    def check(self) -> dict[str, Any]:
+        """Count in the journal's file what this session told it; once the journal is closed.
+
+        `missing` is what was told and is not there, `trouble` how the journal says so.
+        """
+        told: Counter[str] = sum(self._told.values(), Counter())
+        found: Counter[str] = Counter()
+        for exam_id in self._told:
+            tally = self._journal.tally(exam_id)
+            before = self._before if exam_id == self._resumed else Tally()
+            found["results"] += tally.results - before.results
+            found["key_frames"] += tally.key_frames - before.key_frames
+        kinds = ("results", "key_frames")
+        status = self._journal.status
+        return {
+            "told": {kind: told[kind] for kind in kinds},
+            "missing": {kind: max(0, told[kind] - found[kind]) for kind in kinds},
+            "waiting_bytes": status.pending_bytes,
+            "trouble": status.trouble or status.message,
+        }
 
     def record_reading(self, reading: ReaderResult) -> None:
         """Write down what a reader says, before it is shown."""
@@ -113,6 +145,7 @@ class LiveRecord(Record):
             self._clips.see(picture.region, picture.captured_ns)
         if self._recorder is None or self._exam is None:
             return
+        self._last_seen = picture
         if not self._filming:
             self._filming = True
             self._say("recording-begun", {"overlay": self._recorder.film is Film.OVERLAY})
@@ -123,6 +156,14 @@ class LiveRecord(Record):
             return
         self._recorder.take(self._id, picture.region, picture.captured_ns, state)
 
+    def turn(self, state: OverlayState, now_ns: int) -> None:
+        """Film the last picture once more, without what was said of it: it stands while none comes.
+
+        A film holds each picture until the next one, and with it what the AI said.
+        """
+        if self._recorder is not None and self._filming and self._last_seen is not None:
+            self._recorder.take(self._id, self._last_seen.region, now_ns, state)
+
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""
         return None if self._recorder is None else self._recorder.describe()
@@ -131,6 +172,7 @@ class LiveRecord(Record):
         """Keep a frame; returns its id, or None where nothing can be kept."""
         seq, pixels, reason = frame.seq, frame.pixels, frame.reason
         name = self._open().keep(seq, pixels, reason, heatmap=frame.heatmap, label=frame.label)
+        self._count("key_frames")
         if name is not None and self._clips is not None:
             self._clips.keep(self.exam_id, name, frame.captured_ns)
         return name
@@ -145,6 +187,7 @@ class LiveRecord(Record):
         if self._clips is not None:
             self._clips.begin_exam()
         self._exam, self._id = None, self._journal.make_exam_id()
+        self._last_seen = None
 
     def end(self, counts: Mapping[str, Any]) -> None:
         """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""
@@ -169,6 +212,9 @@ class LiveRecord(Record):
         """Hand an age on to whoever watches; the journal has results, and with them their ages."""
         for watcher in self._watchers:
             watcher.note_age(what, age_ms)
+
+    def _count(self, kind: str) -> None:
+        self._told.setdefault(self._id, Counter())[kind] += 1
 
     def _say(self, word: str, fields: dict[str, Any]) -> None:
         for watcher in self._watchers:

@@ -84,7 +84,16 @@ class Scene:
         assert self.ended is not None, "it has to run first"
         counts = self.hub.counts
         screens = ("viewers_seen", "published", "encoded", "superseded", "painted")
-        measured = {**self.ended.measured, "screens": {n: getattr(counts, n) for n in screens}}
+        written = self.record.check()
+        accounts = dict(self.ended.measured["accounts"])
+        accounts["recorded"] -= written["missing"]["results"]
+        accounts["unaccounted"] += written["missing"]["results"]
+        measured = {
+            **self.ended.measured,
+            "accounts": accounts,
+            "record": written,
+            "screens": {n: getattr(counts, n) for n in screens},
+        }
         return {
             **describe_exam(self.bundle.manifest.labels, self.ended.exam.snapshot()),
             "exam": self.record.exam_id,

@@ -39,6 +39,8 @@ NO_SIGNAL_AFTER_S = 0.8
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
+SPARE_AFTER_NS = 3_000_000_000
+"""How long after the last start of a process a spare one is started: not while another loads."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
 PLAYED_NS = 60_000_000_000
@@ -86,7 +88,7 @@ class Live(Session):
             stage,
             record,
             exam,
-            ask_new_exam=lambda: self.tell("new-exam"),
+            ask_new_exam=self._ask_new_exam,
             second_read=second_read,
             readers=self.readers,
         )
@@ -95,6 +97,7 @@ class Live(Session):
         self._failed: set[str] = set()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
+        self._started_ns = time.monotonic_ns()
         self._stepped_ns = time.monotonic_ns()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Ended:
@@ -118,6 +121,10 @@ class Live(Session):
         readings = {name: reader.describe() for name, reader in self.readers.items()}
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured, readings)
 
+    def _ask_new_exam(self) -> None:
+        self.trust.ask_exam()
+        self.tell("new-exam")
+
     def _is_played(self) -> bool:
         return self.ended or self.interrupted or self.failure is not None
 
@@ -134,12 +141,20 @@ class Live(Session):
         self._judge_signal(now_ns)
         for role in self._watches:
             self._watch(role, now_ns)
-        if self._exam.has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
+        has_news = self._exam.has_news or self._exam.has_turned(now_ns)
+        if has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
             self._said_ns = now_ns
             self._exam.source = self.captured[-1]
             self._exam.say(now_ns)
         if self.engine:
             self._exam.measures.look(self.children.pids(), now_ns)
+            self._keep_spare(now_ns)
+
+    def _keep_spare(self, now_ns: int) -> None:
+        """Once all runs, keep a capture process that has loaded: half of what a restart takes."""
+        calm = now_ns - self._started_ns > SPARE_AFTER_NS
+        if calm and not self._plays and not self.children.has_spare("capture"):
+            self.children.prepare("capture")
 
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
@@ -149,7 +164,8 @@ class Live(Session):
 
     def _finish(self) -> dict[str, Any]:
         """Let what is on its way arrive, say the last word, and return what was measured."""
-        self._exam.measures.weigh(self.children.pids(), time.monotonic_ns())
+        asked_ns = time.monotonic_ns()
+        self._exam.measures.weigh(self.children.pids(), asked_ns)
         if not self.engine:
             self.turn_off("the session ended before the engine was ready")
         for reader in self.readers.values():
@@ -161,6 +177,8 @@ class Live(Session):
             await_any(POLL_MS, self.results, self.pictures)
             self.hear_results()
             self.hear_picture()
+            for role in self._watches:
+                self._heed_distrust(role)
             if not self.children.runs("engine"):
                 self.hear_results(POLL_MS)  # what it said before it ended comes first
                 if not self.is_accounted_for():
@@ -168,9 +186,8 @@ class Live(Session):
             for reader in self.readers.values():
                 if not self.children.runs(reader.role) and not self.is_accounted_for():
                     self.turn_off_reader(reader, "its process died")
-        now_ns = time.monotonic_ns()
-        self._exam.end(now_ns)
-        measured = self._exam.measures.finish(now_ns)
+        self._exam.end(asked_ns)
+        measured = self._exam.measures.finish(time.monotonic_ns())
         said = self.viewer.source_said
         return {**measured, "accounts": self._draw_up_accounts(), "source_said": said}
 
@@ -181,7 +198,7 @@ class Live(Session):
         killed process took along, and those still on their way after `FINISH_NS`.
         """
         names = ("received", "overrun", "decoded", "displayed", "dropped", "sampled")
-        counted = {name: self.sum_captured(name) for name in names}
+        counted = {name: self.accounts.sum(name) for name in names}
         recorded = self.ledger.recorded
         return {
             **{f"capture_{name}": count for name, count in counted.items()},
@@ -191,7 +208,8 @@ class Live(Session):
         }
 
     def _start(self, role: str) -> None:
-        self._watches[role].start(time.monotonic_ns())
+        self._started_ns = time.monotonic_ns()
+        self._watches[role].start(self._started_ns)
         if role == "capture":
             self.start_capture()
             return
@@ -272,7 +290,16 @@ class Live(Session):
             self.viewer.no_signal = "no picture comes from the source"
             self._record.state("signal", "no-signal")
 
+    def _heed_distrust(self, role: str) -> None:
+        """A child that talks nonsense is no better than a dead one, and is started again as one."""
+        if role not in self.distrusted:
+            return
+        said = self.dismiss(role)
+        self._record.event("failed", {**_name_role(role), "error": "WireError"})
+        self._turn_off_role(role, f"{said}; it is being started again")
+
     def _watch(self, role: str, now_ns: int) -> None:
+        self._heed_distrust(role)
         action = self._watches[role].judge(now_ns, running=self.children.runs(role))
         if not self.children.runs(role):
             self._turn_off_role(role, "the engine process died; it is being started again")
@@ -286,6 +313,8 @@ class Live(Session):
         if role == "capture" and self._plays:
             self._lose_capture()
             return
+        while role == "capture" and self.hear_picture(POLL_MS):
+            pass  # or its last counts would be taken for the next one's
         count = self._watches[role].restarts
         self._record.event("restarted", {**_name_role(role), "count": count})
         self._exam.measures.restart(role, now_ns)
@@ -298,8 +327,7 @@ class Live(Session):
         code = self.children.exit_code("capture")
         if not self.ended and code is not None:
             self.failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
-            self.captured[-1] = {"sampled": self.ledger.recorded}
-            self.ended = True
+            self.lose_capture()
 
     def _give_up(self, role: str) -> None:
         self._record.event("gave-up", {**_name_role(role), "count": MAX_RESTARTS})

@@ -89,8 +89,18 @@ class Record:
         """The id of the exam that runs."""
         return ""
 
+    def trouble(self) -> str | None:
+        """Return why what is shown now is not written down; empty where it is.
+
+        None where nothing is to be written down.
+        """
+        return None
+
     def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Take the picture that is shown now, and what is said of it, for clips and films."""
+
+    def turn(self, state: OverlayState, now_ns: int) -> None:
+        """The AI is not on any more, and no picture came to say so with: for films."""
 
     def recording(self) -> dict[str, Any] | None:
         """Return how the recording stands, or None where none is made."""

@@ -32,6 +32,8 @@ _EXAM_COLOURS = {
 }
 UNLIKE = "pictures unlike those it was trained on"
 """What stands below the AI's state instead of an answer; it fits on a line of the panel."""
+RECORD_OFF = "RECORD OFF"
+"""What stands in the place of the product's name while what is shown is not recorded."""
 _COUNTS = ("used", "sampled", "decoded", "dropped")
 
 
@@ -77,8 +79,8 @@ class Panel:
     def draw(self, state: OverlayState) -> None:
         """Draw the whole panel."""
         result = state.shown_result
-        if self._bares(self._inside.header, time := clock(state.pts_s)):
-            self._write(self._inside.header, time, 1.0, palette.TEXT, align=Align.RIGHT)
+        if self._bares(self._inside.header, shown := (clock(state.pts_s), bool(state.unrecorded))):
+            self._draw_header(*shown)
         self._draw_ai(state)
         self._draw_exam_state(None if result is None else result.exam.state)
         for place, row in enumerate(self._bars.rows(None if result is None else result.exam)):
@@ -87,6 +89,16 @@ class Panel:
         self._draw_counts(state)
         self._draw_shown(state)
         self._draw_heatmap(state)
+
+    def _draw_header(self, time: str, unrecorded: bool) -> None:
+        header, unit = self._inside.header, self._unit
+        if unrecorded:
+            Box(header.x, header.y, round(6.6 * unit), header.h).fill(
+                self._canvas, palette.VERMILLION_DEEP
+            )
+            words = Box(header.x + round(0.4 * unit), header.y, header.w, header.h)
+            self._write(words, RECORD_OFF, 0.95, palette.WHITE, BOLD)
+        self._write(header, time, 1.0, palette.TEXT, align=Align.RIGHT)
 
     def _bares(self, box: Box, shows: Hashable) -> bool:
         """Lay `box` bare, unless it `shows` this already; returns whether it did."""

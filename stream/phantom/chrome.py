@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.stream.phantom.flow_map import FlowMap
 from neurosono.stream.phantom.patient import random_stream
 from neurosono.stream.phantom.probe import Geometry
 from neurosono.stream.phantom.scanner import Scanner
@@ -16,9 +17,11 @@ Screen = NDArray[np.uint8]
 class Chrome:
     """Draws the screen of one exam. Nothing on it depends on the label."""
 
-    def __init__(self, scanner: Scanner, namespace: str, seed: int, patient: int) -> None:
+    def __init__(
+        self, scanner: Scanner, flow_map: FlowMap, namespace: str, seed: int, patient: int
+    ) -> None:
         rng = random_stream(namespace, seed, patient, "chrome")
-        self._scanner = scanner
+        self._scanner, self._flow_map = scanner, flow_map
         self._scale = min(scanner.width_px / 800, scanner.height_px / 600)
         self._name = f"PHANTOM {int(rng.integers(1, 9999)):04d}"
         self._id = f"ID SYN-{int(rng.integers(10000, 99999))}"
@@ -138,11 +141,7 @@ class Chrome:
         s = self._scanner
         x = round(s.width_px * (0.965 if s.bar_left else 0.015))
         top, tall = round(s.height_px * 0.45), round(s.height_px * 0.2)
-        v = np.linspace(1, -1, tall)[:, None]
-        red = np.clip(v, 0, 1) * [20, 120, 255]
-        blue = np.clip(-v, 0, 1) * [255, 120, 20]
         width = max(5, round(9 * self._scale))
-        bar = (red + blue).astype(np.uint8)[:, None, :]
-        screen[top : top + tall, x : x + width] = np.repeat(bar, width, axis=1)
+        screen[top : top + tall, x : x + width] = self._flow_map.bar(tall)
         self._write(screen, "+24", x - 4, top - 5, 0.32, _GREY)
         self._write(screen, "-24", x - 4, top + tall + 13, 0.32, _GREY)

@@ -10,6 +10,7 @@ from neurosono.stream.phantom.canvas import Canvas, Growth, Mark
 from neurosono.stream.phantom.chrome import Chrome
 from neurosono.stream.phantom.doppler import FlowBox, draw_spectrum
 from neurosono.stream.phantom.face import draw_face
+from neurosono.stream.phantom.flow_map import MAPS
 from neurosono.stream.phantom.head import draw_head, size_ventricles
 from neurosono.stream.phantom.notes import Notes
 from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
@@ -53,7 +54,9 @@ class Studio:
         )
         self._growth = Growth(random_stream(*key, "growth"))
         self._motion = Motion(*key, spec.seconds)
-        self._chrome = Chrome(self.scanner, *key)
+        maps = random_stream(*key, "flow-map")
+        self._flow_map = MAPS[int(maps.integers(len(MAPS)))]
+        self._chrome = Chrome(self.scanner, self._flow_map, *key)
         self._notes = Notes(spec.notes, random_stream(*key, "notes"), self.scanner.box)
         self._beam = Beamformer(
             self._patient, self.scanner.controls, random_stream(*key, "speckle")
@@ -193,7 +196,7 @@ class Studio:
         if self._box is None or self._box[0] != stretch.setting:
             spec = self._spec
             rng = random_stream(spec.namespace, spec.seed, spec.patient, f"flow-{stretch.setting}")
-            self._box = (stretch.setting, FlowBox(geometry, rng))
+            self._box = (stretch.setting, FlowBox(geometry, rng, self._flow_map))
         return self._box[1]
 
     def _tint(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,8 +1,10 @@
-"""Whether colour or power Doppler is laid over a picture.
+"""Which parts of a picture are coloured otherwise than the picture itself.
 
-Scanners tint grey pictures (sepia, steel blue), so colour alone says nothing: Doppler is what is
-coloured otherwise than the rest of the picture at the same brightness.
+Scanners tint grey pictures (sepia, steel blue), so colour alone says nothing: coloured is what
+differs from the rest of the picture at the same brightness.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,19 +18,34 @@ TINT_STEPS = 16
 """Steps of brightness for each of which the picture's tint is learnt."""
 TINT_REACH = 2
 """Steps to either side from which a tint is learnt too: tints change slowly."""
+FEWEST_OF_A_SHADE = 30
+"""Pixels of some brightness without which nothing is known of its tint."""
 COLOUR_LEVEL = 40
 """Levels by which two channels must differ from the tint. JPEG and H.264 chroma noise on grey
 pictures stayed below 25 on all clips measured."""
-BOTH_SHARE = 0.0006
-"""Of the lit pixels, warm and cold each: towards and away. On 600 grey phantom frames, 24 whole
-screens and a clip with coloured letters the lesser of the two reached 0.0003; on 200 Doppler
-pictures it was 0.0008 and more."""
-ONE_SHARE = 0.01
-"""Of the lit pixels, warm or cold alone: power Doppler, or flow one way. Coloured letters and
-cross-hairs reached 0.0035."""
-
 NEUTRAL_LEVEL = 8
 """Levels by which the channels of a grey picture may differ: no tint that an eye sees."""
+
+_SPAN = 256
+"""Of a difference of channels, either way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coloured:
+    """What of a picture is coloured, at every `step`-th pixel.
+
+    `few` is `(h, w, 3)` BGR uint8, `blue` and `red` how far these lie above green, beyond the
+    picture's tint, `grey` the brightness, all `(h, w)` int16; `mask` says what is coloured, `lit`
+    how many pixels are not black.
+    """
+
+    few: NDArray[np.uint8]
+    blue: NDArray[np.int16]
+    red: NDArray[np.int16]
+    grey: NDArray[np.int16]
+    mask: NDArray[np.bool_]
+    lit: int
+    step: int
 
 
 def drop_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -39,44 +56,35 @@ def drop_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         return pixels
     few = np.ascontiguousarray(pixels[::8, ::8])  # a tinted picture is told by these alone
-    return to_grey(pixels) if _is_neutral(few) and _is_neutral(pixels) else pixels
+    grey = _most_colour(few) <= NEUTRAL_LEVEL and _most_colour(pixels) <= NEUTRAL_LEVEL
+    return to_grey(pixels) if grey else pixels
 
 
-def _is_neutral(pixels: NDArray[np.uint8]) -> bool:
+def _most_colour(pixels: NDArray[np.uint8]) -> float:
+    """Return the levels by which green differs most from blue or red."""
     blue, green, red = cv2.split(pixels)
-    furthest = max(cv2.norm(blue, green, cv2.NORM_INF), cv2.norm(red, green, cv2.NORM_INF))
-    return furthest <= NEUTRAL_LEVEL
+    return max(cv2.norm(blue, green, cv2.NORM_INF), cv2.norm(red, green, cv2.NORM_INF))
 
 
-def has_doppler(pixels: NDArray[np.uint8]) -> bool:
-    """Whether `pixels`, `(h, w)` grey or `(h, w, 3)` BGR, carry flow colours; grey never does."""
+def find_coloured(pixels: NDArray[np.uint8]) -> Coloured | None:
+    """Return what is coloured on `(h, w)` grey or `(h, w, 3)` BGR, uint8; None where nothing is."""
     if pixels.ndim == 2:
-        return False
-    warm, cold = flow_shares(pixels)
-    return min(warm, cold) >= BOTH_SHARE or max(warm, cold) >= ONE_SHARE
-
-
-def flow_shares(pixels: NDArray[np.uint8]) -> tuple[float, float]:
-    """Return which shares of the lit pixels are coloured warm (red) and cold (blue), 0 to 1."""
+        return None
     step = max(1, round(max(pixels.shape[:2]) / LOOK_PX))
-    few = cv2.split(np.ascontiguousarray(pixels[::step, ::step]))
-    if max(cv2.norm(few[0], few[1], cv2.NORM_INF), cv2.norm(few[2], few[1], cv2.NORM_INF)) < (
-        COLOUR_LEVEL
-    ):
-        return 0.0, 0.0
-    blue, green, red = (channel.astype(np.int16) for channel in few)
-    blueness, redness = blue - green, red - green
+    few = np.ascontiguousarray(pixels[::step, ::step])
+    if _most_colour(few) < COLOUR_LEVEL:
+        return None
+    blue, green, red = (channel.astype(np.int16) for channel in cv2.split(few))
     grey = (blue + red + 2 * green) >> 2
-    lit = grey > 0
-    shade = grey // (256 // TINT_STEPS)
-    blueness = blueness - tint_of(blueness, shade, lit)[shade]
-    redness = redness - tint_of(redness, shade, lit)[shade]
-    strongest = np.maximum(np.abs(blueness), np.abs(redness))
-    coloured = lit & (np.maximum(strongest, np.abs(blueness - redness)) > COLOUR_LEVEL)
-    count = max(1, int(np.count_nonzero(lit)))
-    warm = int(np.count_nonzero(coloured & (redness > blueness + COLOUR_LEVEL // 2)))
-    cold = int(np.count_nonzero(coloured & (blueness > redness + COLOUR_LEVEL // 2)))
-    return warm / count, cold / count
+    blue, red = blue - green, red - green
+    lit, shade = grey > 0, grey // (256 // TINT_STEPS)
+    blue = blue - tint_of(blue, shade, lit)[shade]
+    red = red - tint_of(red, shade, lit)[shade]
+    strongest = np.maximum(np.maximum(np.abs(blue), np.abs(red)), np.abs(blue - red))
+    mask = lit & (strongest > COLOUR_LEVEL)
+    if not mask.any():
+        return None
+    return Coloured(few, blue, red, grey, mask, int(np.count_nonzero(lit)), step)
 
 
 def tint_of(
@@ -86,9 +94,14 @@ def tint_of(
 
     The median is over a few shades, so that flow, where it is all that is bright, is no tint.
     """
+    part = (slice(None, None, 2), slice(None, None, 2))
+    cell = shade[part][lit[part]].astype(np.int32) * (2 * _SPAN) + difference[part][lit[part]]
+    counts = np.bincount(cell + _SPAN, minlength=TINT_STEPS * 2 * _SPAN)
+    counts = counts.reshape(TINT_STEPS, 2 * _SPAN)
     tint = np.zeros(TINT_STEPS, dtype=np.int16)
     for level in range(TINT_STEPS):
-        same = difference[lit & (np.abs(shade - level) <= TINT_REACH)]
-        if same.size >= 30:
-            tint[level] = int(np.median(same))
+        near = counts[max(0, level - TINT_REACH) : level + TINT_REACH + 1].sum(axis=0)
+        total = int(near.sum())
+        if total >= FEWEST_OF_A_SHADE:
+            tint[level] = int(np.searchsorted(np.cumsum(near), (total + 1) // 2)) - _SPAN
     return tint

@@ -45,7 +45,10 @@ def run_child(
     killed parent leaves nothing behind. A foreseen error travels to the parent as the event
     `failed` and gives exit code 1 or 2.
     """
-    told = msgspec.json.decode(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:  # the parent went away before it had any use for us
+        return EXIT_ORPHANED
+    told = msgspec.json.decode(line)
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)

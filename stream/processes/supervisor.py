@@ -1,6 +1,8 @@
 """Starts the capture and the engine processes, watches them, and leaves nothing behind."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from types import TracebackType
@@ -37,6 +39,22 @@ class Supervisor:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._spares: dict[str, subprocess.Popen[bytes]] = {}
+        self._dying: list[subprocess.Popen[bytes]] = []
+
+    def prepare(self, role: str) -> None:
+        """Start a child that has loaded all it needs and waits to be told its options.
+
+        The next `start` of that role takes it: the loading is most of what a restart takes. Where
+        none can be started, the next start does without.
+        """
+        if role not in self._spares or self._spares[role].poll() is not None:
+            with contextlib.suppress(OSError):
+                self._spares[role] = _spawn(role)
+
+    def has_spare(self, role: str) -> bool:
+        """Whether a child waits to be told its options."""
+        return role in self._spares
 
     def start(self, role: str, options: object) -> None:
         """Start a child by its role and tell it `options`, a dataclass that it reads back.
@@ -44,29 +62,29 @@ class Supervisor:
         Raises `ProcessFailedError` if it cannot be started.
         """
         told = {"role": role, "endpoints": self._endpoints, "options": options}
+        line = msgspec.json.encode(told) + b"\n"
+        self._dying = [child for child in self._dying if child.poll() is None]
+        spare = self._spares.pop(role, None)
+        if spare is not None and _tell(spare, line):
+            self._children[role] = spare
+            return
         try:
-            child = subprocess.Popen(
-                # -P: what lies in the current folder is data, never code
-                [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]]],
-                stdin=subprocess.PIPE,
-                env=os.environ | HEAP,
-                # a group of its own: Ctrl-C reaches us alone, and we decide what it means
-                process_group=0,
-            )
-            self._children[role] = child
+            child = self._children[role] = _spawn(role)
             assert child.stdin is not None
-            child.stdin.write(msgspec.json.encode(told) + b"\n")
+            child.stdin.write(line)
             child.stdin.flush()
         except OSError as error:
             raise ProcessFailedError(f"the {role} process did not start: {error}") from error
 
     def exit_code(self, role: str) -> int | None:
         """Return how a child ended, or None while it runs."""
-        return self._children[role].poll()
+        child = self._children[role]
+        return -signal.SIGKILL if child in self._dying else child.poll()
 
     def runs(self, role: str) -> bool:
         """Return whether a child is there (a stopped one is)."""
-        return role in self._children and self._children[role].poll() is None
+        child = self._children.get(role)
+        return child is not None and child not in self._dying and child.poll() is None
 
     def pids(self) -> dict[str, int]:
         """Return the process ids of this process and of every child that runs, by role."""
@@ -74,12 +92,18 @@ class Supervisor:
         return {"display": os.getpid(), **running}
 
     def kill(self, role: str) -> None:
-        """End a child that no longer answers, at once, and wait until it is gone."""
+        """End a child that no longer answers, at once.
+
+        It is not waited for: a busy host took six seconds to clear a killed process away, and no
+        picture was shown meanwhile.
+        """
         child = self._children[role]
         child.kill()
-        child.wait()
         if child.stdin is not None:
-            child.stdin.close()
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+        if child.poll() is None:
+            self._dying.append(child)
 
     def __enter__(self) -> Self:
         return self
@@ -90,9 +114,12 @@ class Supervisor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for child in self._children.values():
+        for spare in self._spares.values():
+            spare.kill()
+        children = [*self._children.values(), *self._dying, *self._spares.values()]
+        for child in children:
             child.terminate()
-        for child in self._children.values():
+        for child in children:
             try:
                 child.wait(GRACE_S)
             except subprocess.TimeoutExpired:
@@ -100,6 +127,31 @@ class Supervisor:
                 child.wait()
             if child.stdin is not None:
                 child.stdin.close()
+
+
+def _spawn(role: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -P: what lies in the current folder is data, never code
+        [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]]],
+        stdin=subprocess.PIPE,
+        env=os.environ | HEAP,
+        # a group of its own: Ctrl-C reaches us alone, and we decide what it means
+        process_group=0,
+    )
+
+
+def _tell(child: subprocess.Popen[bytes], line: bytes) -> bool:
+    """Tell a child that waits its options; returns whether it lives to hear them."""
+    assert child.stdin is not None
+    try:
+        child.stdin.write(line)
+        child.stdin.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # what could not be written is still in it
+            child.stdin.close()
+        child.wait()
+        return False
+    return child.poll() is None
 
 
 def describe_exit(code: int) -> str:

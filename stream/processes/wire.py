@@ -58,7 +58,8 @@ _PICTURES = (Frame, DisplayFrame)
 
 
 NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "opened": {"rate_hz": (int, float)},
+    "opened": {"rate_hz": (int, float), "told": list},
+    "ready": {"backend": str, "precision": str, "members": int},
     "failed": {"role": str, "error": str, "message": str},
     "recorded": {"next_seq": int},
     "engine-off": {"next_seq": int, "answered": list},

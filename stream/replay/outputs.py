@@ -17,6 +17,7 @@ from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
+from neurosono.stream.replay.best import BestFrames
 from neurosono.stream.replay.files import (
     EXAM_NAME,
     OVERLAY_NAME,
@@ -56,6 +57,7 @@ class Outputs:
     ) -> None:
         self._out, self._manifest, self._wants_video = out, manifest, video
         self._readers = len(readers)
+        self._best = BestFrames()
         self._made = prepare_folder(out)
         self._lock: int | None = lock_folder(out)
         self._frames: FramesWriter | None = FramesWriter(out, manifest.labels, readers)
@@ -86,6 +88,7 @@ class Outputs:
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture and write it."""
+        self._best.see(state.readings)
         if self._wants_video:
             drawn = self.draw(picture, state)
             self._latencies.add(
@@ -121,6 +124,7 @@ class Outputs:
         if self._frames is not None:
             self._frames.close()
         self._video, self._frames = None, None
+        self._best.write(self._out)
         write_json(self._out / EXAM_NAME, record)
         return record
 

@@ -173,6 +173,8 @@ class LosslessSession(Session):
             self.viewer.hear(self._early.popleft())
 
     def _check_engine(self) -> None:
+        if "engine" in self.distrusted:
+            self._fail(EngineFailedError(self.dismiss("engine")))
         code = self.children.exit_code("engine")
         if code is None or self.viewer.off_reason is not None:
             return
@@ -181,6 +183,8 @@ class LosslessSession(Session):
             self._fail(EngineFailedError(f"the engine process died ({describe_exit(code)})"))
 
     def _check_reader(self, reader: Beside) -> None:
+        if reader.role in self.distrusted:
+            self._fail_reader(reader, f"failed: {self.dismiss(reader.role)}")
         code = self.children.exit_code(reader.role)
         if code is None or reader.standing.off_reason is not None:
             return
@@ -199,15 +203,16 @@ class LosslessSession(Session):
     def _check_capture(self) -> None:
         if time.monotonic_ns() - self._heard_ns > STUCK_S * 1e9 and not self.ended:
             self.children.kill("capture")
+        if "capture" in self.distrusted:
+            self.failure = ProcessFailedError(self.dismiss("capture"))
+            self.lose_capture()
         code = self.children.exit_code("capture")
         if code is None or self.ended:
             return
         self.hear_results(POLL_MS)
         if not self.hear_picture(POLL_MS):
             self.failure = ProcessFailedError(f"the capture process died ({describe_exit(code)})")
-            ledgers = (self.ledger, *(reader.ledger for reader in self.readers.values()))
-            reached = min(ledger.recorded for ledger in ledgers)
-            self.captured[-1], self.ended = {"sampled": reached}, True
+            self.lose_capture()
 
     def _fail(self, error: NeurosonoError) -> None:
         self.failure = error

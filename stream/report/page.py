@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.files import write_whole
-from neurosono.engine.kinds import RECALLED, kind_named
-from neurosono.engine.kinds.told import Told
+from neurosono.engine.kinds import tell_recorded
 from neurosono.engine.pages.render import inline_jpeg, render_page
 from neurosono.stream.pictures.picture import shrink
 from neurosono.stream.report.gather import Report, ReportPicture
@@ -18,10 +17,13 @@ from neurosono.stream.report.model import describe_model
 from neurosono.stream.report.plots import draw_bars, draw_curve, draw_timeline, name_clock
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.planes import CAUTION, SEEN_FRAMES, STANDARD
-from neurosono.stream.view.words import SILENT, STATE_SENTENCES, name_leaning, percentage
-
-TOLD = frozenset(RECALLED)
-"""Kinds whose exam a report can tell without their bundle."""
+from neurosono.stream.view.words import (
+    SILENT,
+    STATE_SENTENCES,
+    name_leaning,
+    percentage,
+    tell_unused,
+)
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LONGEST_PX = 640
@@ -68,6 +70,7 @@ def render_report(report: Report) -> str:
         report=report,
         head=_describe_exam(report),
         condition=CONDITIONS.get(report.exam.condition),
+        nothing_used=_tell_unused(report),
         state=_describe_state(report),
         silent=silent,
         bars=draw_bars(report),
@@ -93,11 +96,17 @@ def _describe_state(report: Report) -> str | None:
     return f"{str(last.state).capitalize()}: {STATE_SENTENCES[last.state]}{more}"
 
 
+def _tell_unused(report: Report) -> str | None:
+    """Return why nothing of the exam was judged, or None where something was."""
+    last = report.exam.last
+    return None if last is None else tell_unused(last.used, last.skipped)
+
+
 def _describe_readings(report: Report) -> dict[str, dict[str, Any]]:
     """Return of each bundle beside the first what it told, and on how many frames that rests."""
     found = {}
     for name, reading in report.readings.items():
-        told = kind_named(reading["kind"]).tell(reading) if reading["kind"] in TOLD else Told()
+        told = tell_recorded(reading["kind"], reading)
         bundle = reading["bundle"]
         found[name] = {"told": told, "frames": reading["frames"], "sha256": bundle["sha256"]}
     return found

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
 from neurosono.stream.processes.ledger import Ledger
@@ -42,17 +43,19 @@ class Beside:
         """The role of its process."""
         return f"reader:{self.name}"
 
-    def expect(self, seq: int, captured_ns: int) -> None:
-        """A frame is shown: its reading is due, unless it has come."""
-        if not self.ledger.has(seq):
-            self.standing.expect(seq, captured_ns)
+    def see(self, picture: DisplayFrame) -> None:
+        """A picture is shown: if it was sampled its reading is due, unless it has come."""
+        if picture.seq is None:
+            self.standing.outlast(picture.captured_ns)
+        elif not self.ledger.has(picture.seq):
+            self.standing.expect(picture.seq, picture.captured_ns)
 
     def hear(self, result: ReaderResult, own: NDArray[np.uint8] | None = None) -> object:
         """Add a reading to the exam; returns what the exam makes of it.
 
         `own` is the region of the frame that it is of, where that is remembered.
         """
-        self.standing.answer(result.seq)
+        self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         if result.used:
             self.latest, self.pixels = result, own
         return self.exam.update(result)
@@ -76,6 +79,7 @@ class Beside:
         """Begin another exam."""
         self.exam = self._kind.begin(self.bundle)
         self.latest = self.pixels = None
+        self.standing.forget()
 
     def turn_on(self, fields: Mapping[str, Any]) -> None:
         """Its engine is ready (again)."""

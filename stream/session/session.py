@@ -4,6 +4,7 @@ This is the display process: it starts the capture and the engine process, hears
 them. How pictures are shown, and what follows when a process fails, is for those who build on it.
 """
 
+import logging
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -16,7 +17,12 @@ import cv2
 import zmq
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import ERRORS_BY_NAME, NeurosonoError, RunError
+from neurosono.engine.contracts.errors import (
+    ERRORS_BY_NAME,
+    NeurosonoError,
+    RunError,
+    WireError,
+)
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
@@ -30,12 +36,20 @@ from neurosono.stream.processes.channel import (
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event, Message
+from neurosono.stream.session.accounts import Accounts
 from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.options import Judging
+from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.standing import Standing
 from neurosono.stream.view.viewer import Viewer
+
+log = logging.getLogger(__name__)
+
+NONSENSE = (LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
+DISMISSED_MS = 10
+"""How long we wait for what a killed child has still on its way."""
 
 SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
@@ -62,13 +76,16 @@ class Session(ABC):
         recent = Recent() if newest_wins else Recent(LOSSLESS_RECENT)
         self.viewer = Viewer(bundle.manifest.labels, newest_wins, recent=recent)
         self.ledger = Ledger()
+        self.distrusted: dict[str, str] = {}
+        """Which child talks nonsense, and how: it is not heard any more, and to be dismissed."""
         self.readers = {
             name: Beside(name, each, Standing(newest_wins)) for name, each in readers.items()
         }
+        roles = ("capture", "engine", *(reader.role for reader in self.readers.values()))
+        self.trust = Trust(bundle.manifest.labels, roles)
+        self.accounts = Accounts(self._ledgers())
         self.engine: dict[str, Any] = {}
         """What judges, as it says itself; empty until an engine is ready."""
-        self.captured: list[Mapping[str, Any]] = []
-        """What each capture process said last of its counts."""
         self.ended = False
         """Whether the capture process has said its last word."""
         self.opened: Mapping[str, Any] = {}
@@ -98,6 +115,7 @@ class Session(ABC):
 
     def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
+        self.trust.begin_engine()
         self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
 
     def start_reader(self, reader: Beside) -> None:
@@ -107,31 +125,33 @@ class Session(ABC):
     def start_capture(self) -> None:
         """Start a capture process, to go on where the one before it stopped."""
         decoded = self.viewer.decoded
-        ledgers = [self.ledger, *(reader.ledger for reader in self.readers.values())]
+        ledgers = self._ledgers()
         reached = max(ledger.next_seq for ledger in ledgers)
         first_seq = reached + (SEQ_MARGIN if decoded else 0)
         for ledger in ledgers:
             ledger.begin_at(first_seq)
-        self.captured.append({})
         readers = {name: reader.bundle for name, reader in self.readers.items()}
-        asked = self.asked.for_capture(self.bundle, first_seq, decoded, readers)
-        self.children.start("capture", asked)
+        options = self.asked.for_capture(self.bundle, first_seq, decoded, readers)
+        self.accounts.begin(first_seq, decoded)
+        self.trust.begin_capture(options.stream_id, first_seq, decoded)
+        self.children.start("capture", options)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
         """Take in all that engine processes said, waiting for the first word if asked to."""
-        while (received := self.results.receive(timeout_ms)) is not None:
+        while (
+            heard := self._listen(self.results, self.trust.check_engine, timeout_ms)
+        ) is not None:
             timeout_ms = 0
-            match received.message:
-                case ReaderResult(reader=name) as reading:
-                    self.note(self.readers[name].role)
-                    if self.readers[name].standing.off_reason is None:
-                        self._enter_reading(reading)
-                case Event() as event if event.fields.get("reader") in self.readers:
-                    reader = self.readers[event.fields["reader"]]
-                    self.note(reader.role)
-                    self._hear_reader(reader, event)
-                case message:
-                    self.note("engine")
+            role, message = heard
+            self.note(role)
+            reader = self.readers.get(role.removeprefix("reader:"))
+            match message:
+                case ReaderResult() if reader is not None:
+                    if reader.standing.off_reason is None:
+                        self._enter_reading(message)
+                case Event() if reader is not None:
+                    self._hear_reader(reader, message)
+                case _:
                     self._hear_engine(message)
 
     def _hear_reader(self, reader: Beside, event: Event) -> None:
@@ -163,13 +183,14 @@ class Session(ABC):
 
     def hear_picture(self, timeout_ms: int = 0) -> bool:
         """Take in the next thing that the capture process said; returns whether there was one."""
-        received = self.pictures.receive(timeout_ms)
-        if received is None:
+        heard = self._listen(self.pictures, self.trust.check_capture, timeout_ms)
+        if heard is None:
             return False
         self.note("capture")
-        match received.message:
+        match heard[1]:
             case DisplayFrame() as picture:
                 self.pictures.give_credit()
+                self.accounts.see(picture)
                 self._show(picture)
             case Frame() as unjudged:
                 self._enter(self._describe_unjudged(unjudged), judged=False)
@@ -186,15 +207,62 @@ class Session(ABC):
                 self.say(name, fields)
         return True
 
+    def _listen(
+        self, inlet: Inlet, check: Callable[[Message], None], timeout_ms: int
+    ) -> tuple[str, Message] | None:
+        """Return the next thing that a child said and that can be believed, and whose it is.
+
+        One that talks nonsense is `distrusted`, and whatever else it says passes unheard.
+        """
+        role = "capture" if inlet is self.pictures else "engine"
+        while True:
+            try:
+                received = inlet.receive(timeout_ms)
+                if received is None:
+                    return None
+                speaker = role if role == "capture" else self._name_speaker(received.message)
+                if self.trust.is_past(received.message):
+                    continue
+                if speaker not in self.distrusted:
+                    check(received.message)
+                    return speaker, received.message
+            except WireError as error:
+                self._distrust(role, str(error))
+
+    def _name_speaker(self, message: Message) -> str:
+        """Return whose word it is: the engine's, or that of a reader of this session."""
+        name: object = None
+        if isinstance(message, ReaderResult):
+            name = message.reader
+        elif isinstance(message, Event):
+            name = message.fields.get("reader")
+        known = isinstance(name, str) and name in self.readers
+        return f"reader:{name}" if known else "engine"
+
+    def _distrust(self, role: str, why: str) -> None:
+        if role not in self.distrusted:
+            log.warning("the %s process talks nonsense: %s", role, why)
+            self.distrusted[role] = why
+
+    def dismiss(self, role: str) -> str:
+        """End a child that talks nonsense, and hear nothing more of it; returns what to say."""
+        if self.children.runs(role):
+            self.children.kill(role)
+        if role == "capture":
+            while self._listen(self.pictures, self.trust.check_capture, DISMISSED_MS) is not None:
+                pass  # a distrusted child is not heard
+        else:
+            self.hear_results(DISMISSED_MS)
+        return f"the {role} process talked nonsense ({self.distrusted.pop(role)})"
+
     def _show(self, picture: DisplayFrame) -> None:
-        if picture.seq is not None:
-            for reader in self.readers.values():
-                reader.expect(picture.seq, picture.captured_ns)
+        for reader in self.readers.values():
+            reader.see(picture)
         self.show(picture)
 
     def _hear_counts(self, fields: Mapping[str, Any], *, ended: bool) -> None:
         """Take what capture counted; tell it what is on record, and so need not be remembered."""
-        self.captured[-1] = {**self.captured[-1], **fields}
+        self.accounts.hear(fields)
         self.ended = ended
         self.tell("recorded", {"next_seq": self.ledger.next_seq})
         for name, reader in self.readers.items():
@@ -250,13 +318,20 @@ class Session(ABC):
 
     def is_accounted_for(self) -> bool:
         """Whether capture has ended and every frame that it sampled is on record."""
-        sampled = self.sum_captured("sampled")
-        ledgers = (self.ledger, *(reader.ledger for reader in self.readers.values()))
-        return self.ended and all(ledger.recorded >= sampled for ledger in ledgers)
+        return self.ended and self.accounts.are_even()
 
-    def sum_captured(self, what: str) -> int:
-        """Return what all capture processes counted together."""
-        return sum(int(each.get(what, 0)) for each in self.captured)
+    def lose_capture(self) -> None:
+        """The capture process is gone for good: what came of it is all that it sampled."""
+        self.accounts.lose()
+        self.ended = True
+
+    @property
+    def captured(self) -> list[Mapping[str, Any]]:
+        """What each capture process said last of its counts."""
+        return self.accounts.told
+
+    def _ledgers(self) -> list[Ledger]:
+        return [self.ledger, *(reader.ledger for reader in self.readers.values())]
 
     @abstractmethod
     def show(self, picture: DisplayFrame) -> None:
@@ -288,12 +363,19 @@ class Session(ABC):
 
     def _enter(self, result: Result, *, judged: bool) -> None:
         if self.ledger.add(result.seq):
+            self.accounts.see_frame(result.seq)
             self.take(result, judged=judged)
+        elif judged and self.trust.repeats_too_often():
+            self._distrust("engine", "it answers the same frames again and again")
 
     def _enter_reading(self, result: ReaderResult) -> None:
         reader = self.readers[result.reader]
-        if reader.ledger.add(result.seq):
+        if not reader.ledger.add(result.seq):
+            return
+        try:
             self.take_reading(reader, result)
+        except NONSENSE as error:  # what a reader says has the form of its kind, if it is right
+            self._distrust(reader.role, f"{type(error).__name__} in a reading")
 
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})

@@ -5,10 +5,12 @@ Pure: the clock is handed in.
 
 from dataclasses import dataclass, field
 
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.stream.view.reading import AiState
+from neurosono.stream.view.state import LATE_MS
 
-LATE_MS = 500.0
-"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
+UNJUDGED = (SkipReason.SUPERSEDED, SkipReason.ENGINE_OFF)
+"""What was not looked at makes no older word any younger."""
 
 
 @dataclass
@@ -24,15 +26,41 @@ class Standing:
     off_reason: str | None = None
     _awaited: dict[int, int] = field(default_factory=dict)
     """When each frame was captured whose answer has not come yet."""
+    _current_ns: int | None = None
+    """Up to when the last answer is known to be the latest word."""
 
     def expect(self, seq: int, captured_ns: int) -> None:
         """A frame was sent to the engine."""
         if self.off_reason is None:
             self._awaited[seq] = captured_ns
 
-    def answer(self, seq: int) -> None:
+    def answer(self, seq: int, captured_ns: int, skip_reason: SkipReason | None) -> None:
         """An answer came; an engine answers in order, so for older frames none will any more."""
         self._awaited = {each: at_ns for each, at_ns in self._awaited.items() if each > seq}
+        if skip_reason not in UNJUDGED:
+            self._current_ns = max(captured_ns, self._current_ns or 0)
+
+    def outlast(self, captured_ns: int) -> None:
+        """A picture was shown that is not to be judged: the last answer is the latest word still.
+
+        Not where a frame waits for its answer, nor after a pause.
+        """
+        last_ns = self._current_ns
+        if last_ns is not None and not self._awaited and captured_ns - last_ns <= LATE_MS * 1e6:
+            self._current_ns = captured_ns
+
+    def forget(self) -> None:
+        """Another exam began: nothing was said of it yet."""
+        self._current_ns = None
+
+    def age_ms(self, now_ns: int) -> float:
+        """Return how old what it says is: since the picture that it is the latest word of.
+
+        0 before the first word. A lossless replay has no clock: each picture waits for its answer.
+        """
+        if self._current_ns is None or not self.realtime:
+            return 0.0
+        return max(0.0, (now_ns - self._current_ns) / 1e6)
 
     def turn_off(self, reason: str) -> None:
         """The engine is gone: nothing of it is shown any more."""
@@ -53,4 +81,6 @@ class Standing:
             late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
             if late_ms > LATE_MS:
                 return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
+        if (age_ms := self.age_ms(now_ns)) > LATE_MS:
+            return AiState.OFF, f"the last answer is {age_ms / 1000:.1f} s old"
         return AiState.ON, ""

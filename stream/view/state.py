@@ -12,6 +12,10 @@ from neurosono.stream.view.reading import AiState, ShownReading
 __all__ = ["AiState", "Heatmap", "OverlayState"]
 
 
+LATE_MS = 500.0
+"""An answer that is older than this is no answer: the AI is OFF (docs/architecture.md, rule 1)."""
+
+
 @dataclass(frozen=True)
 class OverlayState:
     """What to draw with one frame.
@@ -19,7 +23,9 @@ class OverlayState:
     `ai_reason` says why the AI is not on. `result` is the latest one, with the exam so far in it;
     it and `heatmap` are ignored unless the AI is on. `skip_reason` is that of the frame shown.
     The counts are frames of the exam so far, `pts_s` the shown frame's time in seconds, `engine`
-    what judges, such as "openvino int8 x3". `readings` are those of the bundles beside it.
+    what judges, such as "openvino int8 x3"; `unrecorded` why what is shown is not in the record,
+    empty where it is, or where none is kept; `opinion_age_ms` how old what the AI says is.
+    `readings` are those of the bundles beside it.
     """
 
     ai: AiState
@@ -33,6 +39,8 @@ class OverlayState:
     dropped: int = 0
     pts_s: float = 0.0
     engine: str = ""
+    unrecorded: str = ""
+    opinion_age_ms: float = 0.0
     readings: Mapping[str, ShownReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,8 +52,9 @@ class OverlayState:
 
     @property
     def shown_result(self) -> Result | None:
-        """The result as far as it may be shown: none unless the AI is on."""
-        return self.result if self.ai is AiState.ON else None
+        """The result as far as it may be shown: none unless the AI is on, and none too old."""
+        shown = self.ai is AiState.ON and self.opinion_age_ms <= LATE_MS
+        return self.result if shown else None
 
     @property
     def shown_frame_used(self) -> bool:
@@ -60,7 +69,7 @@ class OverlayState:
 
         One of a frame that has not been shown yet has none either.
         """
-        if self.ai is not AiState.ON or self.heatmap is None:
+        if self.ai is not AiState.ON or self.opinion_age_ms > LATE_MS or self.heatmap is None:
             return 0.0
         age_s = self.pts_s - self.heatmap.pts_s
         if age_s < -_SAME_FRAME_S or age_s > life_s - _SAME_FRAME_S:

@@ -6,7 +6,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.view.state import OverlayState
 from neurosono.stream.view.summary import describe_snapshot
-from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning
+from neurosono.stream.view.words import STATE_SENTENCES, has_figures, name_leaning, tell_unused
 
 
 def describe_status(
@@ -28,12 +28,14 @@ def describe_status(
         "pts_s": round(state.pts_s, 3),
         "ai": str(state.ai),
         "ai_reason": state.ai_reason,
+        "opinion_age_ms": round(state.opinion_age_ms, 1),
         "labels": list(labels),
         **{name: _listed(said.get(name)) for name in ("probabilities", "low", "high")},
         "prediction_set": said.get("set", []),
         "state": str(shown.state) if shown else None,
         "leaning": name_leaning(labels, shown) if shown else None,
         "state_sentence": STATE_SENTENCES[shown.state] if shown else "",
+        "nothing_used": tell_unused(shown.used, shown.skipped) if shown else None,
         "alarm": said.get("alarm", False),
         "carried_by": _describe_carried(shown),
         "effective_frames": round(shown.effective_frames, 1) if shown else 0.0,
@@ -42,6 +44,11 @@ def describe_status(
         "engine": state.engine,
         "notice": NOTICE,
     }
+
+
+def describe_record(unrecorded: str | None) -> dict[str, Any] | None:
+    """Return whether what is shown is recorded, and why not; None where no record is kept."""
+    return None if unrecorded is None else {"on": not unrecorded, "reason": unrecorded}
 
 
 def _describe_carried(exam: ExamSnapshot | None) -> dict[str, str] | None:

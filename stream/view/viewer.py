@@ -12,8 +12,8 @@ import numpy as np
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.view.recent import Recent
-from neurosono.stream.view.standing import LATE_MS, Standing
-from neurosono.stream.view.state import AiState, Heatmap, OverlayState
+from neurosono.stream.view.standing import Standing
+from neurosono.stream.view.state import LATE_MS, AiState, Heatmap, OverlayState
 
 __all__ = ["LATE_MS", "Viewer"]
 
@@ -33,6 +33,8 @@ class Viewer:
     no_signal: str | None = None
     source_said: str = ""
     """Why the last connection to a live source failed, where possible in the other side's words."""
+    unrecorded: str | None = None
+    """Why what is shown is not recorded; empty where it is, None where no record is kept."""
     decoded: int = 0
     displayed: int = 0
     sampled: int = 0
@@ -55,6 +57,7 @@ class Viewer:
         self.decoded = picture.index + 1
         self.recent.see(picture)
         if picture.seq is None:
+            self.standing.outlast(picture.captured_ns)
             return
         self.sampled = max(self.sampled, picture.seq + 1)
         off = self.off_reason is not None
@@ -66,7 +69,7 @@ class Viewer:
         """Take a result, and with it the heatmap of the very picture that it was computed from."""
         if "network" in result.stage_ms:  # a frame that was skipped before says nothing of a server
             self._is_unanswered = False
-        self.standing.answer(result.seq)
+        self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         heatmap = self.recent.hear(result)
         if self.result is not None and result.seq <= self.result.seq:
             return
@@ -105,10 +108,11 @@ class Viewer:
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""
         self.result, self.heatmap = None, None
+        self.standing.forget()
 
     def state(self, pts_s: float, now_ns: int) -> OverlayState:
         """Return what to show at `pts_s`; `now_ns` is the monotonic clock."""
-        ai, reason = self._judge_engine(now_ns)
+        ai, reason = self.judge_engine(now_ns)
         used = 0 if self.result is None else self.result.exam.used
         return OverlayState(
             ai=ai,
@@ -122,6 +126,8 @@ class Viewer:
             dropped=self.decoded - self.displayed,
             pts_s=pts_s,
             engine=self.standing.engine,
+            unrecorded=self.unrecorded or "",
+            opinion_age_ms=self.standing.age_ms(now_ns),
         )
 
     def _refused_by_engine(self) -> SkipReason | None:
@@ -132,7 +138,8 @@ class Viewer:
         of_engine = self.result.gate is not None or reason is SkipReason.UNFAMILIAR_TO_MODEL
         return reason if of_engine else None
 
-    def _judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+    def judge_engine(self, now_ns: int) -> tuple[AiState, str]:
+        """Return whether the AI is on, and why it is not."""
         if self.no_signal is not None:
             said = f": {self.source_said}" if self.source_said else ""
             return AiState.NO_SIGNAL, self.no_signal + said

@@ -65,7 +65,8 @@ def tell_unused(used: int, skipped: Mapping[str, int]) -> str | None:
     if used or not total:
         return None
     reasons = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
-    said = ", ".join(f"{count} {SKIP_WORDS[SkipReason(name)]}" for name, count in reasons if count)
+    words = {str(reason): word for reason, word in SKIP_WORDS.items()}
+    said = ", ".join(f"{count} {words.get(name, name)}" for name, count in reasons if count)
     return f"Nothing was judged: of {total} sampled frames none could be used ({said})."
 
 

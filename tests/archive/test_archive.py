@@ -18,7 +18,7 @@ import neurosono
 from neurosono.archive.book import NAME, Book, Exam, Outcome
 from neurosono.archive.options import ArchiveOptions, Asked
 from neurosono.archive.pool import Died, LocalPool
-from neurosono.archive.run import _judge_on, run_archive
+from neurosono.archive.run import Progress, _Counted, _judge_on, run_archive
 from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
@@ -176,7 +176,7 @@ def test_a_dead_worker_costs_its_own_exam_at_most(
     book = Book(options.out)
     book.take(_list(options))
     with _Deadly(asked, 2, victim=2, times=times) as pool:
-        _judge_on(pool, book, options, lambda: None)
+        _judge_on(pool, book, options, _Counted(book, lambda _: None))
         assert pool.left == 0
         assert pool.beside[1:] == [0] * (times - 1), "done again alone, so none is blamed wrongly"
     outcomes = [outcome for outcome, _ in book.read()]
@@ -201,7 +201,10 @@ def test_failed_exams_are_done_again_where_asked(
     with pytest.raises(RunError, match="1 of 4 exams failed"):
         run_archive(options, asked)
     again = ArchiveOptions((str(archive),), tmp_path / "out", jobs=1, again=True)
-    assert run_archive(again, asked)["exams"] == {"listed": 4, "done": 4, "failed": 0}
+    told: list[Progress] = []
+    summary = run_archive(again, asked, told.append)
+    assert summary["exams"] == {"listed": 4, "done": 4, "failed": 0}
+    assert told == [Progress(4, 4, 1), Progress(4, 4, 0)]
     assert [row["complete"] for row in read_rows(tmp_path / "out")] == ["true"] * 4
 
 

@@ -77,6 +77,31 @@ def test_without_a_living_ai_there_is_no_bar_and_no_word_of_normal(screen, tmp_p
     screen.shoot(tmp_path, ai.lower().replace(" ", "-"))
 
 
+def test_an_old_opinion_is_dark_however_fresh_the_word(screen):
+    screen.open()
+    assert screen.visible(".fill")
+    screen.publisher.changes = {"opinion_age_ms": 501.0}
+    screen.await_words("#ai", "AI OFF")
+    assert "0.5 s old" in screen.words("#reason")
+    for opinion in (".fill", ".value", ".tag", "#state-lit", "#evidence-cells"):
+        assert not screen.visible(opinion), opinion
+    assert not screen.visible("#well canvas")
+    screen.publisher.changes = {"opinion_age_ms": 60.0}
+    screen.await_words("#ai", "AI ON")
+    assert screen.visible(".fill")
+
+
+def test_what_is_shown_and_not_recorded_is_said_over_the_picture(screen, tmp_path):
+    screen.open()
+    assert not screen.visible("#record-off")
+    screen.publisher.changes = {"record": {"on": False, "reason": "put it back"}}
+    screen.await_words("#record-off", "RECORD OFF")
+    assert "put it back" in screen.words("#record-off")
+    screen.shoot(tmp_path, "record-off")
+    screen.publisher.changes = {"record": {"on": True, "reason": ""}}
+    screen.await_true("document.getElementById('record-off').hidden")
+
+
 BLANKED = """() => new Promise((done) => {
   const begun = performance.now();
   const look = () => {

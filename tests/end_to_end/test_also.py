@@ -47,6 +47,9 @@ def test_two_replays_read_alike_and_every_frame_is_accounted_for(
         lines.append(without_times(read_lines(tmp_path / name)))
     assert lines[0] == lines[1]
     assert records[0]["readings"] == records[1]["readings"]
+    kept = [sorted((tmp_path / name / "planes").iterdir()) for name in ("one", "two")]
+    assert [path.name for path in kept[0]] == ["structures-trans-ventricular.png"]
+    assert kept[0][0].read_bytes() == kept[1][0].read_bytes()
     frames = assert_readings_add_up(records[0])
     assert frames["used"] > 20
     said = records[0]["readings"]["structures"]

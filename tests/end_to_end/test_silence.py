@@ -87,7 +87,7 @@ def test_the_demo(watched: Watched, tmp_path: Path) -> None:
     watched.run("demo", "--out", tmp_path / "out")
 
 
-def test_replay_live_bench_and_doctor(watched: Watched, bundle_root: Path, tmp_path: Path) -> None:
+def test_replay_and_live(watched: Watched, bundle_root: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", pictures=12)
     watched.run("replay", clip, "--bundle", bundle_root, "--out", tmp_path / "out")
     assert sum(line.startswith("began") for line in watched.lines()) >= 3, "children are heard too"
@@ -95,6 +95,10 @@ def test_replay_live_bench_and_doctor(watched: Watched, bundle_root: Path, tmp_p
         words = ("live", f"loop:{clip}", page, "--seconds", "4", "--bundle", bundle_root)
         # a host that is too busy to show a picture in that time says so, and ends with 1
         watched.run(*words, "--journal", tmp_path / "j.db", ends=(0, 1))
+
+
+def test_bench_doctor_and_sources(watched: Watched, bundle_root: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", pictures=12)
     watched.run("bench", clip, "--floor", "--rounds", "1", "--bundle", bundle_root)
     watched.run("doctor", "--bundle", bundle_root)
     watched.run("sources")

@@ -1,6 +1,8 @@
 """A bundle has a kind: it is opened as what it is, and refused where another is asked for."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -73,6 +75,17 @@ def test_every_kind_is_a_file_that_opens_and_begins(structures: Path, bundle_roo
         with pytest.raises(InputError, match="saved state"):
             again.take_up({})
         assert kind.open(each, 1).describe()["backend"] == "openvino"
+
+
+def test_who_keeps_an_exam_loads_no_network(structures: Path, bundle_root: Path) -> None:
+    script = (
+        "import sys; from neurosono.engine.bundle import Bundle; "
+        "from neurosono.engine.kinds import find_kind; "
+        "[find_kind(b).begin(b) for b in (Bundle.load(p, kind=None) for p in sys.argv[1:])]; "
+        "assert 'openvino' not in sys.modules and 'torch' not in sys.modules"
+    )
+    told = [sys.executable, "-c", script, str(structures), str(bundle_root)]
+    subprocess.run(told, check=True, timeout=120)
 
 
 def test_one_picture_is_read_in_its_own_pixels(structures: Path) -> None:

@@ -73,3 +73,11 @@ def test_systemd_gone_ends_nothing(systemd: socket.socket) -> None:
     notifier = Notifier(Clock())
     systemd.close()
     notifier.beat("AI ON")
+
+
+def test_a_systemd_that_does_not_listen_holds_nothing_up(systemd: socket.socket) -> None:
+    notifier = Notifier(Clock())
+    for number in range(2000):  # many more than a socket holds
+        notifier.beat(f"AI {number}")
+    assert hear(systemd)[0] == "STATUS=AI 0"
+    systemd.close()

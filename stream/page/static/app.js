@@ -148,7 +148,7 @@ class Page {
     this.panel.showFrames(standing.lost ? null : this.status);
     this.bars.show(standing.lit ? this.status : null);
     if (standing.over && standing.lit) this.fuse.hold();
-    else if (standing.lit) this.fuse.relight(Math.max(1, this.lateMs - silentMs), nowMs);
+    else if (standing.lit) this.fuse.relight(Math.max(1, standing.leftMs), nowMs);
     else this.fuse.cut();
     this.heatmap.allow(standing.heat);
     this.heatmap.refresh(nowMs);

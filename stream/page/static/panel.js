@@ -38,7 +38,8 @@ export class Panel {
 
   showExam(status, standing) {
     const known = standing.lit && status.state;
-    const words = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
+    const stated = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
+    const words = known && status.nothing_used ? status.nothing_used : stated;
     this.write("state-none", known ? "" : standing.hidden ? "hidden" : "no result");
     this.write("state-name", known ? status.state : "");
     this.write("state-words", known ? words : "");
@@ -47,6 +48,7 @@ export class Panel {
     this.showCarrier(standing.lit ? status.carried_by : null);
     this.showPlanes(standing.lit ? status.planes : null);
     this.showRecording(standing.lost ? null : status?.recording);
+    this.showRecord(standing.lost ? null : status?.record);
     this.write("exam-words", status?.ended ? "Exam ended" : `Exam ${status?.exam ?? "so far"}`);
     if (status && !standing.lost) this.write("clock", clockTime(status.pts_s ?? 0));
   }
@@ -90,6 +92,12 @@ export class Panel {
     chip.classList.toggle("alarm", !told.on);
     const left = told.dropped ? `, ${told.dropped} left out` : "";
     this.write("recording", told.on ? `● recording ${told.film}${left}` : `✕ ${told.reason}`);
+  }
+
+  // What is shown and not recorded is said over the picture itself.
+  showRecord(told) {
+    this.byId("record-off").hidden = !told || told.on;
+    this.write("record-why", told?.reason ?? "");
   }
 
   showFrames(status) {

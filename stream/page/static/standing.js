@@ -7,18 +7,21 @@ export function judge(status, sinceMs, lateMs, choice) {
   if (sinceMs > lateMs) {
     return { ...dark("AI OFF", "connection lost"), lost: true };
   }
-  const on = status.ai === "AI ON";
+  const ageMs = (status.opinion_age_ms ?? 0) + sinceMs;
+  const old = status.ai === "AI ON" && ageMs > lateMs; // the session may say so a moment later
+  const on = status.ai === "AI ON" && !old;
   const blind = status.mode === "second-read" && !status.ended;
   const hidden = blind || choice.aiHidden;
   return {
-    ai: status.ai,
-    reason: on ? status.engine ?? "" : status.ai_reason ?? "",
+    ai: old ? "AI OFF" : status.ai,
+    reason: old ? `the last answer is ${(ageMs / 1000).toFixed(1)} s old` : on ? status.engine ?? "" : status.ai_reason ?? "",
     lost: false,
     noSignal: status.ai === "NO SIGNAL",
     blind,
     hidden,
     lit: on && !hidden, // only then is any opinion on the screen
     heat: on && !hidden && !choice.heatmapHidden,
+    leftMs: lateMs - ageMs, // for so long what is said stays true by itself
   };
 }
 

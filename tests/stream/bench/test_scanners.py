@@ -75,12 +75,14 @@ def test_frames_add_up_or_it_is_said() -> None:
 
 
 def test_fairness_and_what_is_added() -> None:
-    one, other = make_seen([], [1, 2, 3]), make_seen([], [1])
+    since = [(100, *OFF), (200, *ON)]
+    one, other = make_seen(since, [231, 232, 233]), make_seen(since, [229, 231])
     phase = describe_phase([one, other])
     assert phase["answers"] == [3, 1]
     assert phase["fairness"] == pytest.approx(16 / (2 * 10))
     assert (phase["answer_ms"] or {})["p50"] == pytest.approx(30.0)
-    assert describe_added(other, [one])["p50"] == pytest.approx(1.0)
+    assert describe_added(other, [one]) == {"p50": 0.0, "p99": 0.98}
+    assert describe_added(make_seen([], [231]), [one]) is None, "its AI was never on"
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from neurosono.engine.preprocess import preprocess
 from neurosono.stream.intake.evidence import SAME_CONTENT_FRAMES, EvidenceGate
 from neurosono.stream.intake.trace import has_trace
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
-from neurosono.stream.pictures.colour import flow_shares, has_doppler
+from neurosono.stream.phantom.flow_map import MAPS, FlowMap
+from neurosono.stream.pictures.colour import find_coloured
+from neurosono.stream.pictures.flow import has_doppler
 from neurosono.stream.screen.aside import LATER
 from neurosono.stream.screen.find import find_region
 from tests.stream.screen.drawn_screens import as_pictures, draw_screen, sector_mask, speckle
@@ -84,26 +86,28 @@ def test_copy_of_the_last_used_is_found_behind_another_kind_of_picture() -> None
     assert judge(gate, tissue(1)) is SkipReason.NEAR_DUPLICATE
 
 
-def with_flow(pixels: Pixels, *colours: tuple[int, int, int]) -> Pixels:
+def with_flow(pixels: Pixels, colours: FlowMap, *ways: int) -> Pixels:
+    """Lay vessels over a picture, each with its flow towards the probe (1) or away (-1)."""
     flown = pixels.copy()
-    for k, colour in enumerate(colours):
-        cv2.ellipse(flown, (200 + 60 * k, 200), (24, 12), 30, 0, 360, colour, -1)
+    y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    for k, way in enumerate(ways):
+        speed = 1.1 - ((x - 200 - 60 * k) / 28) ** 2 - ((y - 200) / 16) ** 2
+        moving = speed > 0.15
+        flown[moving] = colours.paint((way * np.clip(speed, 0, 1)).astype(np.float32))[moving]
     return flown
 
 
-RED, BLUE, ORANGE = (20, 30, 230), (220, 60, 20), (20, 130, 250)
-
-
-@pytest.mark.parametrize("colours", [(RED, BLUE), (RED, RED, BLUE), (ORANGE,) * 4, (BLUE,) * 4])
+@pytest.mark.parametrize("ways", [(1, -1), (1, 1, -1), (1,) * 4, (-1,) * 4])
+@pytest.mark.parametrize("colours", MAPS[1:])
 @pytest.mark.parametrize("quality", [0, 60])
-def test_flow_is_doppler(colours: tuple[tuple[int, int, int], ...], quality: int) -> None:
-    flown = with_flow(tissue(), *colours)
+def test_flow_is_doppler(ways: tuple[int, ...], colours: FlowMap, quality: int) -> None:
+    flown = with_flow(tissue(), colours, *ways)
     assert content(compressed(flown, quality) if quality else flown) is SkipReason.DOPPLER
 
 
 def test_held_doppler_is_still_called_doppler() -> None:
     gate = EvidenceGate()
-    flown = with_flow(tissue(), RED, BLUE)
+    flown = with_flow(tissue(), MAPS[1], 1, -1)
     assert [judge(gate, flown) for _ in range(2)] == [SkipReason.DOPPLER] * 2
 
 
@@ -125,7 +129,7 @@ def test_coloured_letters_and_crosses_are_not_doppler() -> None:
 
 def test_grey_pictures_have_no_flow() -> None:
     assert not has_doppler(speckle(SHAPE, 0))
-    assert flow_shares(tissue()) == (0.0, 0.0)
+    assert find_coloured(tissue()) is None
 
 
 def test_trace_is_a_spectrum() -> None:

@@ -120,12 +120,23 @@ def test_a_full_disk_loses_nothing_that_fits_the_notebook(path: Path) -> None:
         assert verify_exam(journal, exam.exam_id).equal
 
 
-def test_what_the_notebook_has_no_room_for_is_told_in_the_record(journal: Journal) -> None:
+def test_a_key_frame_larger_than_the_ring_is_kept(journal: Journal) -> None:
     exam = journal.begin(ABOUT)
     huge = np.zeros((RING_BYTES // 4096 + 1, 4096), np.uint8)
-    assert exam.keep(1, huge, "key", stream_id=STREAM) is None
+    assert exam.keep(1, huge, "key", stream_id=STREAM) is not None
+    assert journal.flush(60.0)
+    assert journal.tally(exam.exam_id).key_frames == 1
+
+
+def test_what_there_is_no_room_for_is_told_in_the_record(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = journal.begin(ABOUT)
+    monkeypatch.setattr("neurosono.stream.journal.notebook.WAITING_BYTES", 4096)
+    assert exam.keep(1, np.zeros((64, 128), np.uint8), "key", stream_id=STREAM) is None
     assert journal.status.lost == 1
     assert not journal.status.healthy
+    assert journal.status.trouble == "1 entries of this session are lost"
     exam.event("damage")
     assert events(journal, exam) == [("journal-lost", {"entries": 1}), ("damage", {})]
 

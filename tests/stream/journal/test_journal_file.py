@@ -9,7 +9,8 @@ import pytest
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.journal.journal import Journal
-from neurosono.stream.journal.notebook import HEADER, Notebook, is_alive
+from neurosono.stream.journal.notebook import Notebook, is_alive
+from neurosono.stream.journal.ring import HEADER, PREFACE, read_ring
 from neurosono.stream.journal.schema import SCHEMA_VERSION, default_path, prepare
 from tests.support.records import ABOUT, make_exam, make_results
 
@@ -109,33 +110,42 @@ def test_a_database_whose_maker_was_killed_is_made(tmp_path: Path) -> None:
         assert reader.exams()[0].sampled == 3
 
 
+def list_left(path: Path, start: int = 0) -> list[bytes]:
+    return [payload for payload, _ in read_ring(path.read_bytes(), start).entries]
+
+
 def test_entries_go_round_the_ring(tmp_path: Path) -> None:
-    notebook = Notebook.create(tmp_path / "a.ring", 4096)
+    path = tmp_path / "a.ring"
+    notebook = Notebook.create(path, 4096)
     for turn in range(200):
         payload = bytes([turn]) * (turn % 90 + 1)
         assert notebook.append(payload[:1], payload[1:])
-        found = notebook.read(notebook.head)
-        assert found is not None
-        assert found[0] == payload
-        assert notebook.read(found[1]) is None
-        notebook.forget(found[1])
-    assert notebook.head > 3 * 4096
-    notebook.close(remove=False)
-    assert set((tmp_path / "a.ring").read_bytes()) == {0}, "what was read in is blanked"
+        assert list_left(path, notebook.position) == [payload]
+        notes = notebook.take(4096)
+        assert [b"".join(note.parts) for note in notes] == [payload]
+        notebook.forget(notes)
+        assert notebook.take(4096) == []
+    assert notebook.position > 3 * 4096
+    assert set(path.read_bytes()[PREFACE:]) == {0}, "what was read in is blanked"
+    notebook.close()
+    assert not path.exists()
 
 
-def test_a_full_ring_takes_nothing_and_overwrites_nothing(tmp_path: Path) -> None:
-    notebook = Notebook.create(tmp_path / "a.ring", 4096)
+def test_a_full_ring_overwrites_nothing_and_what_comes_waits_beyond_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.ring"
+    notebook = Notebook.create(path, 4096)
     room = (4096 - 2 * HEADER.size) // 2
-    assert notebook.append(b"a" * room)
-    assert notebook.append(b"b" * room)
-    assert not notebook.append(b"")
-    first = notebook.read(0)
-    assert first is not None
-    assert first[0] == b"a" * room
-    notebook.forget(first[1])
-    assert notebook.append(b"c" * room)
-    notebook.close(remove=True)
+    said = [letter * room for letter in (b"a", b"b", b"c", b"d")]
+    assert all(notebook.append(payload) for payload in said)
+    assert list_left(path) == said[:2]
+    first = notebook.take(1)
+    assert [note.parts for note in first] == [(said[0],)]
+    notebook.forget(first)
+    assert list_left(path, notebook.position) == said[1:3], "moved in where there is room"
+    assert notebook.close() == 0
+    rest = path.with_name("a~.ring")
+    assert list_left(path, notebook.position) == said[1:3]
+    assert list_left(rest) == said[3:], "for the next opening"
 
 
 def test_a_half_written_entry_is_not_believed(tmp_path: Path) -> None:
@@ -145,7 +155,7 @@ def test_a_half_written_entry_is_not_believed(tmp_path: Path) -> None:
     assert Notebook.take_over(path, 0) is None, "its writer lives"
     for payload in (b"one", b"two", b"three"):
         notebook.append(payload)
-    notebook.close(remove=False)
+    notebook.close()
     assert not is_alive(path)
     data = bytearray(path.read_bytes())
     at = data.index(b"three")
@@ -153,12 +163,8 @@ def test_a_half_written_entry_is_not_believed(tmp_path: Path) -> None:
     path.write_bytes(data)
     left = Notebook.take_over(path, 0)
     assert left is not None
-    found, position = [], 0
-    while (entry := left.read(position)) is not None:
-        found.append(entry[0])
-        position = entry[1]
-    left.close(remove=True)
-    assert found == [b"one", b"two"]
+    assert [note.parts for note in left.take(4096)] == [(b"one",), (b"two",)]
+    left.close()
 
 
 def test_what_another_release_left_is_put_aside(tmp_path: Path) -> None:
@@ -166,7 +172,7 @@ def test_what_another_release_left_is_put_aside(tmp_path: Path) -> None:
     make_journal(path)
     notebook = Notebook.create(tmp_path / "journal.sqlite-notes-0123.ring", 4096)
     notebook.append(b"of another release, unreadable")
-    notebook.close(remove=False)
+    notebook.close()
     with Journal.open(path) as journal:
         (left,) = journal.unread
         assert left.read_bytes() == b"of another release, unreadable"

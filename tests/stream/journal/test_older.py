@@ -137,6 +137,6 @@ def test_an_older_journal_is_not_taken_from_its_writer(tmp_path: Path) -> None:
     writing = Notebook.create(tmp_path / "journal.sqlite-notes-0123.ring", 4096)
     with pytest.raises(InputError, match="an older release is writing to it"):
         Journal.open(path)
-    writing.close(remove=True)
+    writing.close()
     with Journal.open(path) as journal, journal.read() as reader:
         assert reader.exam(EXAM).sampled == 9

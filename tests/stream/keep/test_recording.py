@@ -106,6 +106,20 @@ def test_a_power_cut_costs_at_most_two_seconds(
     assert decode(left)[-1][0] > cut_s - 2.0
 
 
+def test_an_exam_that_is_taken_up_again_gets_a_second_film(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    with Recorder(tmp_path, Film.CLEAN, manifest) as recorder:
+        film(recorder, [draw(0)])
+    first = (tmp_path / EXAM / "0001-clean.mp4").read_bytes()
+    with Recorder(tmp_path, Film.CLEAN, manifest) as recorder:
+        film(recorder, [draw(1), draw(2, 90, 120)])
+    assert (tmp_path / EXAM / "0001-clean.mp4").read_bytes() == first
+    names = ["0001-clean.mp4", "0002-clean.mp4", "0003-clean.mp4"]
+    assert recorder.describe()["files"] == names
+    assert sorted(each.name for each in (tmp_path / EXAM).iterdir()) == names
+
+
 def test_another_size_and_another_exam_begin_another_file(
     tmp_path: Path, manifest: Manifest
 ) -> None:

@@ -2,17 +2,23 @@
 
 import ast
 import string
+from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.stream.journal import describe
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.words import EVENTS
+from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.report.events import _WORDS
 from neurosono.stream.report.gather import describe_report
+from neurosono.stream.view.state import AiState, OverlayState
 from tests.support.records import make_exam, make_results
 
 CONNECTED = {"codec": "h264", "width_px": 800, "height_px": 600, "rate_hz": 30.0, "kind": "udp"}
@@ -45,6 +51,32 @@ def test_what_the_source_and_the_screen_tell_stands_in_the_report(
         "the ultrasound moved on the scanner's screen",
         "text inside the region was masked",
     ]
+
+
+def test_a_film_says_that_the_ai_is_off_though_no_picture_comes(
+    tmp_path: Path, bundle_root: Path
+) -> None:
+    bundle = Bundle.load(bundle_root)
+    picture = DisplayFrame("s", 0, 1_000_000_000, 0.0, np.full((240, 320), 90, np.uint8), 0)
+    (result,) = make_results(make_exam(), 1)
+    on = OverlayState(AiState.ON, result=result, engine="openvino f32 x2")
+    with (
+        Journal.open(tmp_path / "exams.sqlite") as journal,
+        Recorder(tmp_path / "films", Film.OVERLAY, bundle.manifest) as recorder,
+    ):
+        record = LiveRecord(journal, bundle, recorder=recorder)
+        record.record(result)
+        record.see(picture, on)
+        record.turn(replace(on, ai=AiState.OFF, ai_reason="the last answer is old"), 1_500_000_000)
+        record.end({"decoded": 1})
+    (film,) = (tmp_path / "films").rglob("*.mp4")
+    with av.open(str(film)) as container:
+        shown = [
+            (float(each.time or 0), each.to_ndarray(format="bgr24").astype(int))
+            for each in container.decode(video=0)
+        ]
+    assert [round(at_s, 2) for at_s, _ in shown] == [0.0, 0.5]
+    assert np.abs(shown[1][1] - shown[0][1]).max() > 60, "the panel says AI OFF"
 
 
 @pytest.mark.parametrize("name", sorted(_WORDS))

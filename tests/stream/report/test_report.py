@@ -240,6 +240,16 @@ def test_an_exam_without_evidence_has_no_result(journal: Journal) -> None:
     assert "normal" not in words.partition("The model")[0]
 
 
+def test_an_exam_of_which_nothing_was_used_says_why_first(report: Report) -> None:
+    assert report.exam.last is not None
+    last = structs.replace(report.exam.last, used=0, skipped={"doppler": 268, "frozen": 2})
+    page = Page(render_report(replace(report, exam=replace(report.exam, last=last))))
+    result = " ".join(page.words.split()).partition("Result")[2]
+    assert result.strip().startswith("No result. Nothing was judged: of 270 sampled frames")
+    assert "268 Doppler, 2 frozen" in result
+    assert "Prediction set" not in result
+
+
 def test_counts_that_only_the_end_knows_are_not_known(journal: Journal, clock: Time) -> None:
     fill(journal.begin(ABOUT), clock)
     running = describe(journal, "last")

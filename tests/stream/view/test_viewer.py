@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
-from neurosono.stream.view.state import AiState
+from neurosono.stream.view.state import AiState, OverlayState
 from neurosono.stream.view.viewer import Viewer
 from neurosono.stream.view.words import tell_unused
 
@@ -15,7 +15,7 @@ MS = 1_000_000
 
 
 def make_picture(index: int, seq: int | None) -> DisplayFrame:
-    pixels = np.full((4, 4), index, dtype=np.uint8)
+    pixels = np.full((4, 4), index % 256, dtype=np.uint8)
     return DisplayFrame("s", index, index * 40 * MS, index / 25, pixels, seq)
 
 
@@ -61,6 +61,8 @@ def test_an_answer_later_than_500_ms_turns_the_ai_off_and_back_on(viewer: Viewer
     assert "late" in late.ai_reason
     assert late.shown_result is None
     viewer.hear(make_result(0))
+    assert viewer.state(0.6, 600 * MS).ai is AiState.OFF, "it came, too late"
+    viewer.hear(make_result(12))
     assert viewer.state(0.6, 600 * MS).ai is AiState.ON
 
 
@@ -82,7 +84,50 @@ def test_a_frame_that_no_engine_saw_does_not_make_the_next_engine_late(viewer: V
     viewer.see(make_picture(0, 0))
     viewer.see(make_picture(1, 1))
     viewer.hear(make_result(1))
-    assert viewer.state(0.9, 900 * MS).ai is AiState.ON
+    assert viewer.state(0.54, 540 * MS).ai is AiState.ON
+
+
+def test_an_opinion_older_than_500_ms_is_none_whoever_is_to_blame(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.hear(make_result(0))
+    assert viewer.state(0.5, 500 * MS).shown_result is not None
+    old = viewer.state(0.5, 501 * MS)
+    assert (old.ai, old.ai_reason) == (AiState.OFF, "the last answer is 0.5 s old")
+    assert old.shown_result is None
+    viewer.no_signal = "no picture comes"
+    viewer.see(make_picture(425, 1))
+    viewer.no_signal = None
+    again = viewer.state(17.0, 17_000 * MS)
+    assert (again.ai, again.shown_result) == (AiState.OFF, None), "a result that is 17 s old"
+    viewer.hear(make_result(425))
+    assert viewer.state(17.0, 17_001 * MS).ai is AiState.ON
+
+
+def test_what_was_passed_over_makes_no_opinion_younger(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.hear(make_result(0))
+    late = make_result(10, cam=False)
+    viewer.hear(replace(late, skip_reason=SkipReason.SUPERSEDED, probabilities=None))
+    assert viewer.state(0.6, 600 * MS).ai is AiState.OFF
+    viewer.hear(replace(make_result(11, cam=False), skip_reason=SkipReason.FROZEN))
+    assert viewer.state(0.6, 600 * MS).ai is AiState.ON
+
+
+def test_a_pause_ends_the_life_of_a_sparse_sampling_too(viewer: Viewer) -> None:
+    viewer.see(make_picture(0, 0))
+    viewer.hear(make_result(0))
+    for index in range(1, 30):
+        viewer.see(make_picture(index, None))
+    assert viewer.state(1.16, 1600 * MS).ai is AiState.ON
+    assert viewer.state(1.16, 1661 * MS).ai is AiState.OFF
+    viewer.see(make_picture(50, None))
+    assert viewer.state(2.0, 2000 * MS).ai is AiState.OFF, "the pictures went on without a word"
+
+
+def test_a_state_shows_no_result_that_is_too_old() -> None:
+    result = make_result(0)
+    assert OverlayState(AiState.ON, result=result, opinion_age_ms=500.0).shown_result is result
+    assert OverlayState(AiState.ON, result=result, opinion_age_ms=501.0).shown_result is None
 
 
 def test_a_sparse_sampling_is_not_late(viewer: Viewer) -> None:

@@ -54,3 +54,15 @@ def test_an_unfamiliar_exam_says_so_and_nothing_else() -> None:
     assert record["intervals_95"] is None
     assert (record["prediction_set"], record["alarm"]) == ([], False)
     assert record["state_sentence"] == said["state_sentence"]
+
+
+def test_a_live_exam_of_which_nothing_was_used_says_why() -> None:
+    nothing = np.full(2, np.nan)
+    skipped = {"doppler": 270, "of another release": 2}
+    exam = ExamSnapshot(
+        nothing, nothing, nothing, (), ExamState.COLLECTING, 0, 0.0, skipped=skipped
+    )
+    told = str(tell(exam)["nothing_used"])
+    assert "Nothing was judged" in told
+    assert "270 Doppler, 2 of another release" in told
+    assert tell(make_exam(ExamState.STABLE))["nothing_used"] is None

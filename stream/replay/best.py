@@ -1,0 +1,59 @@
+"""The best frame of each plane, kept as a picture: what a checklist points at."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from neurosono.engine.contracts.errors import OutputError
+from neurosono.stream.view.reading import ShownReading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOLDER = "planes"
+
+
+class BestFrames:
+    """Holds of each reader and plane the region of its best frame so far."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[int, NDArray[np.uint8]]] = {}
+        self._readers: set[str] = set()
+
+    def see(self, readings: Mapping[str, ShownReading]) -> None:
+        """Take what is shown of each reader; keep the frames that its exam calls the best."""
+        self._readers |= set(readings)
+        for reader, shown in readings.items():
+            latest, pixels = shown.latest, shown.pixels
+            if latest is None or pixels is None or shown.exam is None:
+                continue
+            for plane, mark in shown.exam.get("planes", {}).items():
+                best, name = mark["best"], f"{reader}-{plane}"
+                if best is None:
+                    continue
+                if best["seq"] == latest.seq:
+                    self._held[name] = latest.seq, pixels
+                elif name in self._held and self._held[name][0] != best["seq"]:
+                    del self._held[name]  # in real time a frame may be passed over: no other for it
+
+    def write(self, out: Path) -> None:
+        """Write `planes/READER-PLANE.png` into `out`, each whole; raises `OutputError`."""
+        if not self._held:
+            return
+        folder = out / FOLDER
+        try:
+            folder.mkdir(exist_ok=True)
+            for reader in self._readers:
+                for old in folder.glob(f"{reader}-*.png"):
+                    old.unlink()  # of the replay before this one
+            for name, (_, pixels) in self._held.items():
+                aside = folder / f".{name}.png"
+                aside.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                aside.replace(folder / f"{name}.png")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {folder}: {error.strerror}; free some space or choose another --out"
+            ) from error

@@ -1,0 +1,133 @@
+"""What may befall a session: each fault is made, lasts, and is taken back where it can be."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import psutil
+
+from tests.chaos.scene import CAPTURE, ENGINE, Scene, overwrite, pause
+from tests.chaos.watching import Viewer
+
+Fault = Callable[[Scene, Viewer, random.Random], None]
+
+
+def kill_engine(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    scene.child(ENGINE).kill()
+
+
+def stop_engine(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    hold(scene.child(ENGINE), rng.uniform(0.7, 4.0))
+
+
+def kill_capture(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    scene.child(CAPTURE).kill()
+
+
+def stop_capture(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    hold(scene.child(CAPTURE), rng.uniform(0.3, 4.0))
+
+
+def stop_display(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    assert scene.live is not None
+    hold(psutil.Process(scene.live.pid), rng.uniform(0.3, 3.0))
+
+
+def pause_sender(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    assert scene.sender is not None
+    hold(psutil.Process(scene.sender.pid), rng.uniform(0.3, 3.0))
+
+
+def restart_sender(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    """Begin the scanner anew: its clock jumps back to nothing."""
+    scene.send()
+
+
+def lose_datagrams(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    scene.send("--drop-every", str(rng.randint(20, 200)))
+    pause(3.0)
+    scene.send()
+
+
+def lock_journal(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    with closing(sqlite3.connect(scene.journal, isolation_level=None, timeout=5)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        pause(rng.uniform(0.2, 4.0))
+        holder.execute("ROLLBACK")
+
+
+def move_journal(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    elsewhere = scene.journal.with_name("elsewhere")
+    scene.journal.rename(elsewhere)
+    pause(rng.uniform(0.3, 3.0))
+    elsewhere.rename(scene.journal)
+
+
+def unmount_journal(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    folder = scene.journal.parent
+    folder.rename(folder.with_name("away"))
+    pause(rng.uniform(0.3, 3.0))
+    folder.with_name("away").rename(folder)
+
+
+def delete_log(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    scene.journal.with_name(f"{scene.journal.name}-wal").unlink(missing_ok=True)
+
+
+def fuzz_ring(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    for ring in scene.journal.parent.glob("*.ring"):
+        overwrite(ring, rng.randrange(1 << 20), 1 << 16)
+
+
+def cut_ring(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    for ring in scene.journal.parent.glob("*.ring"):
+        os.truncate(ring, rng.choice([0, 7, 5000, 1 << 20]))
+
+
+def delete_ring(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    for ring in scene.journal.parent.glob("*.ring"):
+        ring.unlink()
+
+
+def drop_viewer(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    viewer.drop()
+
+
+def doze_viewer(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    viewer.asleep = True
+    pause(rng.uniform(1.0, 4.0))
+    viewer.asleep = False
+    viewer.drop()
+
+
+def babble(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    for _ in range(20):
+        viewer.send("".join(chr(rng.randrange(32, 1000)) for _ in range(rng.randrange(1, 200))))
+
+
+def new_exam(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    viewer.send('{"command": "new-exam", "fields": {}}')
+
+
+def hold(process: psutil.Process, seconds: float) -> None:
+    """Stop a process for a while."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGSTOP)
+        pause(seconds)
+        process.send_signal(signal.SIGCONT)
+
+
+FAULTS: dict[str, Fault] = {
+    each.__name__.replace("_", " "): each
+    for each in (
+        *(kill_engine, stop_engine, kill_capture, stop_capture, stop_display),
+        *(pause_sender, restart_sender, lose_datagrams),
+        *(lock_journal, move_journal, unmount_journal, delete_log),
+        *(fuzz_ring, cut_ring, delete_ring),
+        *(drop_viewer, doze_viewer, babble, new_exam),
+    )
+}

@@ -1,0 +1,31 @@
+"""The short form of the harness and of the fuzzers: `python -m tests.chaos` is the long one."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.fuzz import fuzz_bundles, fuzz_files, fuzz_wire
+from tests.chaos.run import run
+
+
+@pytest.mark.slow
+def test_faults_lose_nothing_and_leave_nothing(bundle_root: Path) -> None:
+    import tempfile
+
+    names = ["kill engine", "kill capture", "lock journal", "pause sender", "fuzz ring", "babble"]
+    with tempfile.TemporaryDirectory(
+        prefix="ns-", dir="/tmp"
+    ) as folder:  # sockets' paths are short
+        report = run(names, 1, Path(folder), str(bundle_root))
+    assert [seen.fault for seen in report.seen if seen.recovery_ms is None] == []
+    assert (report.shown - report.recorded, report.left, report.tracebacks) == (0, [], 0)
+    assert max(seen.opinion_ms for seen in report.seen) <= 550, "500, and its way to the viewer"
+    assert set(report.exits) <= {0}
+
+
+@pytest.mark.parametrize(
+    ("fuzz", "count"), [(fuzz_wire, 2000), (fuzz_files, 18), (fuzz_bundles, 8)]
+)
+def test_what_is_made_wrong_is_refused(fuzz, count: int, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert fuzz(count, random.Random(7), tmp_path / "finds") == 0

@@ -1,0 +1,79 @@
+"""Children: started, kept ready, ended, and none left behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from neurosono.stream.processes import supervisor
+from neurosono.stream.processes.channel import Endpoints
+from neurosono.stream.processes.supervisor import Supervisor
+from tests.support.commands import wait_until
+
+ECHO = """
+import os, sys
+line = sys.stdin.buffer.readline()
+open(sys.argv[1], "ab").write(b"%d " % os.getpid() + line)
+sys.stdin.buffer.read()
+"""
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file in which each child writes its number and what it was told."""
+    path = tmp_path / "heard"
+
+    def spawn(role: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", ECHO, path], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr(supervisor, "_spawn", spawn)
+    return path
+
+
+def read(path: Path, lines: int) -> list[list[str]]:
+    def there() -> list[list[str]] | None:
+        found = path.read_text().splitlines() if path.exists() else []
+        return [line.split(" ", 1) for line in found] if len(found) == lines else None
+
+    return list(wait_until(there))
+
+
+def test_a_child_that_was_kept_ready_is_the_next_one(tmp_path: Path, heard: Path) -> None:
+    with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+        children.start("capture", {"first": 1})
+        read(heard, 1)
+        children.prepare("capture")
+        assert children.has_spare("capture")
+        ready = [each.pid for each in psutil.Process().children()][-1]
+        children.kill("capture")
+        assert not children.runs("capture")
+        assert children.exit_code("capture") == -9
+        children.start("capture", {"second": 2})
+        assert children.runs("capture")
+        assert children.pids()["capture"] == ready
+        assert not children.has_spare("capture")
+        second = next(line for line in read(heard, 2) if "second" in line[1])
+        assert second[0] == str(ready)
+        children.prepare("capture")
+        left = psutil.Process().children()
+    assert not any(each.is_running() for each in left)
+
+
+def test_a_spare_that_died_is_not_relied_on(tmp_path: Path, heard: Path) -> None:
+    with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+        children.prepare("capture")
+        (spare,) = psutil.Process().children()
+        spare.kill()
+        wait_until(lambda: spare.status() == psutil.STATUS_ZOMBIE)
+        children.start("capture", {})
+        assert children.runs("capture")
+        assert children.pids()["capture"] != spare.pid
+        read(heard, 1)
+
+
+def test_a_child_whose_parent_goes_before_it_is_told_ends_without_a_word() -> None:
+    command = [sys.executable, "-m", "neurosono.stream.capture.process"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (3, b"")
