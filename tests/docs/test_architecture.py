@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +131,14 @@ def test_the_tree_of_errors_is_the_front_doors() -> None:
         if isinstance(each, type) and issubclass(each, errors.NeurosonoError)
     }
     assert raised <= set(neurosono.__all__)
+
+
+def test_the_floors_are_those_that_the_checks_hold() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(each["layers"] for each in contracts["contracts"] if "floors" in each["name"])
+    page = (ROOT / "CONTRIBUTING.md").read_text().split("| floor of `stream` | rooms |")[1]
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \| `", line)]
+    told = [re.sub(r"\([^)]*\)", "", row.split("|")[2]) for row in rows]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in told] == [
+        set(layer.split(" | ")) for layer in layers
+    ]
