@@ -132,7 +132,7 @@ def live(
         student=None if student is None else str(student),
         also=tuple(str(each) for each in also),
     )
-    loaded = Bundle.load(options.bundle)
+    loaded = options.load_bundle()
     options.check(loaded)
     return LiveResults(options, loaded)
 
@@ -220,11 +220,13 @@ class _Door(Record):
         state = viewer.state(0.0, time.monotonic_ns())
         # late is what waits for an answer: with this one it is there
         is_on = viewer.off_reason is None and viewer.no_signal is None
-        if result is not None:
-            is_on &= time.monotonic_ns() - result.captured_ns <= LATE_MS * 1e6
+        age_ms = 0.0 if result is None else (time.monotonic_ns() - result.captured_ns) / 1e6
         readings = self._live.describe_readings(time.monotonic_ns())
         if result is not None and is_on and result.skip_reason is not SkipReason.ENGINE_OFF:
             told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result), readings)
+            if age_ms > LATE_MS:
+                reason = f"the engine's last answer is {age_ms / 1000:.1f} s old"
+                told = Moment(AiState.OFF, reason, picture, None, readings)
         else:
             told = Moment(state.ai, state.ai_reason, picture, None, readings)
         self._said = told.ai

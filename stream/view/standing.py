@@ -82,5 +82,5 @@ class Standing:
             if late_ms > LATE_MS:
                 return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
         if (age_ms := self.age_ms(now_ns)) > LATE_MS:
-            return AiState.OFF, f"the last answer is {age_ms / 1000:.1f} s old"
+            return AiState.OFF, f"the engine's last answer is {age_ms / 1000:.1f} s old"
         return AiState.ON, ""

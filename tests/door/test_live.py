@@ -32,7 +32,7 @@ def next_result(moments: neurosono.LiveResults) -> neurosono.Moment:
 def test_results_come_with_the_frames_that_they_are_of(bundle_root: Path) -> None:
     with neurosono.live(SOURCE, bundle_root, cam_hz=1000) as moments:
         seen = list(itertools.islice((each for each in moments if each.result), 20))
-        assert len(children()) == 2
+        assert len(children()) in (2, 3), "capture and engine, and a spare of the one"
     assert not children()
     painted = 0
     for moment in seen:

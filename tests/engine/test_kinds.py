@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,11 +12,19 @@ import pytest
 
 import neurosono
 from neurosono.engine.bundle import SHIPPED, Bundle
+from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.exam.exam import Exam
 from neurosono.engine.kinds import KINDS, find_kind
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.ellipse import Ellipse
 from tests.support.structures import make_structures_bundle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neurosono.engine.exam.accumulator import Accumulator
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +134,16 @@ def test_what_cannot_be_is_refused(structures: Path) -> None:
 def test_a_name_that_does_not_ship_yet_says_so() -> None:
     with pytest.raises(BundleError, match=r"no bundle `structures` ships .*train structures ship"):
         neurosono.open_bundle("structures")
+
+
+def test_the_classifiers_own_exam_adds_up_by_the_same_protocol() -> None:
+    rng = np.random.default_rng(2)
+    exam: Accumulator[NDArray[np.float32]] = Exam(DEFAULT_LABELS, Calibration())
+    again: Accumulator[NDArray[np.float32]] = Exam(DEFAULT_LABELS, Calibration())
+    for _ in range(20):
+        exam.update(rng.dirichlet(np.ones(5), 2).astype(np.float32))
+    again.take_up(json.loads(json.dumps(exam.to_json())))
+    more = rng.dirichlet(np.ones(5), 2).astype(np.float32)
+    exam.update(more)
+    again.update(more)
+    assert np.array_equal(exam.snapshot().probabilities, again.snapshot().probabilities)

@@ -92,7 +92,7 @@ def test_an_opinion_older_than_500_ms_is_none_whoever_is_to_blame(viewer: Viewer
     viewer.hear(make_result(0))
     assert viewer.state(0.5, 500 * MS).shown_result is not None
     old = viewer.state(0.5, 501 * MS)
-    assert (old.ai, old.ai_reason) == (AiState.OFF, "the last answer is 0.5 s old")
+    assert (old.ai, old.ai_reason) == (AiState.OFF, "the engine's last answer is 0.5 s old")
     assert old.shown_result is None
     viewer.no_signal = "no picture comes"
     viewer.see(make_picture(425, 1))
