@@ -16,6 +16,7 @@ from neurosono.engine.contracts.manifest import (
     Manifest,
 )
 from neurosono.engine.files import write_whole
+from neurosono.engine.signature import read_trusted_keys, verify
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
@@ -29,6 +30,9 @@ _ADVICE = {
     CLASSIFIER: "to have it read beside one, name it with --also",
     STRUCTURES: f"name one, or `{STRUCTURES_NAME}`",
 }
+
+LARGEST_MANIFEST_BYTES = 16_000_000
+"""A card with every clip's digest has some hundred kB."""
 
 PRECISIONS_BY_PREFERENCE = ("int8", "bf16", "f16", "fp16", "f32")
 """Fastest first: an engine is only in a bundle if it passed the parity limits of its precision."""
@@ -52,6 +56,8 @@ class Bundle:
     root: Path
     manifest: Manifest
     calibration: Calibration
+    signer: str | None = None
+    """Whose trusted key signed it, None where nobody asked."""
 
     @classmethod
     def load(
@@ -60,14 +66,16 @@ class Bundle:
         labels: Sequence[str] | None = None,
         *,
         kind: str | None = CLASSIFIER,
+        trusted: Path | None = None,
     ) -> "Bundle":
         """Open a bundle, or a shipped one by its name, and check every file in it.
 
         Raises `BundleError` on a missing folder or file, a wrong hash, another schema, another
-        `kind` than the one asked for (None: any), or labels other than `labels` where given.
+        `kind` than the one asked for (None: any), labels other than `labels` where given, or no
+        signature by one of the keys in the file `trusted`, where that is given.
         """
         root = SHIPPED.get(str(where), Path(where))
-        manifest = _read_manifest(root)
+        manifest, signer = _read_manifest(root, trusted)
         if kind not in (None, manifest.kind):
             raise BundleError(
                 f"bundle {root} is of the kind {manifest.kind}, where a {kind} is asked for: "
@@ -80,7 +88,7 @@ class Bundle:
             )
         for file in manifest.files:
             _check_file(root, file)
-        return cls(root, manifest, _read_calibration(root, manifest))
+        return cls(root, manifest, _read_calibration(root, manifest), signer)
 
     def engine(self, backend: str, precision: str | None, members: int | None) -> EngineEntry:
         """Choose the fastest of `engines`."""
@@ -127,7 +135,14 @@ def _preference(precision: str) -> int:
     return known.index(precision) if precision in known else len(known)
 
 
-def _read_manifest(root: Path) -> Manifest:
+def read_manifest_bytes(root: Path) -> bytes:
+    """Return the bytes of a bundle's manifest, which a signature is over; raises `OSError`."""
+    with (root / MANIFEST_NAME).open("rb") as file:
+        return file.read(LARGEST_MANIFEST_BYTES)
+
+
+def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | None]:
+    """Return the manifest, and who signed the bytes that it was read from."""
     path = root / MANIFEST_NAME
     if root == SHIPPED[STRUCTURES_NAME] and not root.is_dir():
         raise BundleError(
@@ -137,7 +152,9 @@ def _read_manifest(root: Path) -> Manifest:
     if not root.is_dir():
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")
     try:
-        return Manifest.from_json(json.loads(path.read_bytes()))
+        data = read_manifest_bytes(root)
+        signer = None if trusted is None else verify(root, data, read_trusted_keys(trusted)).name
+        return Manifest.from_json(json.loads(data)), signer
     except FileNotFoundError as error:
         raise BundleError(f"{root} is no bundle: it has no {MANIFEST_NAME}") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -165,13 +182,13 @@ def _read_calibration(root: Path, manifest: Manifest) -> Calibration:
     path = root / manifest.calibration.path
     try:
         return Calibration.from_json(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError, InputError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, InputError) as error:
         raise BundleError(f"{path} cannot be read: {error}; run `neurosono calibrate`") from error
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object, *, mode: int = 0o644) -> None:
     """Write JSON aside, then rename: the file is whole or absent. Raises `OutputError`."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n", mode=mode)
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

@@ -16,6 +16,7 @@ from neurosono.engine.contracts.errors import BundleError, EngineUnavailableErro
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.gpu import find_gpu
+from neurosono.engine.kept import drop_altered, note
 from neurosono.engine.parity import LIMITS
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
@@ -133,7 +134,11 @@ def _open_openvino(
     cache = find_cache(entry) if entry.precision == "int8" else None
     threads, streams = cores
     path = bundle.root / graph.path
+    if cache is not None:
+        drop_altered(cache)
     backend = OpenVinoBackend(path, entry.precision, cut, threads, cache, streams)
+    if cache is not None:
+        note(cache)
     labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
     if (backend.classes, backend.size_px) != (len(labels), spec.size_px):
         raise BundleError(
@@ -169,7 +174,11 @@ def _open_serialized(
     if rtx:
         cache = find_cache(entry)
         kept = None if cache is None else cache / "runtime.cache"
+        if cache is not None:
+            drop_altered(cache)
         backend = TensorRtRtxBackend(engines, entry.precision, kept)
+        if cache is not None:
+            note(cache)
     else:
         backend = TensorRtBackend(engines[0], entry.precision, entry.target)
     check_probe(backend.infer, probe, entry.precision)

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.arrays import read_arrays
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 
@@ -110,10 +111,9 @@ class Familiarity:
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; raises `BundleError` on anything else."""
         try:
-            with np.load(path, allow_pickle=False) as found:
-                names = ("centre", "scale", "plane", "typical", "limits")
-                return cls(*(found[name].astype(np.float64) for name in names))
-        except (OSError, ValueError, KeyError, IndexError, InputError) as error:
+            found = read_arrays(path, ("centre", "scale", "plane", "typical", "limits"))
+            return cls(*(each.astype(np.float64) for each in found))
+        except (ValueError, TypeError, IndexError, InputError) as error:
             raise BundleError(
                 f"{path} holds no statistics of familiarity ({error}): run `neurosono calibrate` "
                 "again"

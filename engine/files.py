@@ -6,6 +6,20 @@ from pathlib import Path
 
 from neurosono.engine.contracts.errors import OutputError
 
+PRIVATE = 0o600
+"""What is of a patient may be read by its user alone, whatever the umask."""
+
+
+def create_private(path: Path) -> int:
+    """Make a new, empty file of the user's own in the place of what stands there.
+
+    Returns its descriptor, to be written through: in a folder of somebody else's a name may lead
+    elsewhere a moment later. A link is taken away, never followed. Raises `OSError`.
+    """
+    path.unlink(missing_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, PRIVATE)
+
 
 def write_whole(
     path: Path,

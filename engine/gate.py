@@ -11,6 +11,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from neurosono.engine.arrays import read_arrays
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 from neurosono.engine.contracts.frame import SkipReason
@@ -69,10 +70,9 @@ class Familiarity:
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; raises `BundleError` on anything else."""
         try:
-            with np.load(path, allow_pickle=False) as found:
-                names = ("whitening", "means", "distances", "shares")
-                return cls(*(found[name].astype(np.float64) for name in names))
-        except (OSError, ValueError, KeyError, IndexError, InputError) as error:
+            found = read_arrays(path, ("whitening", "means", "distances", "shares"))
+            return cls(*(each.astype(np.float64) for each in found))
+        except (ValueError, TypeError, IndexError, InputError) as error:
             raise BundleError(
                 f"{path} holds no statistics of a gate ({error}): add the gate again with "
                 "`neurosono train gate add`"

@@ -1,5 +1,6 @@
 """A bundle's members as torch modules; needs torch and safetensors."""
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from neurosono.engine.bundle import Bundle
@@ -18,7 +19,7 @@ def load_member(bundle: Bundle, member: Member) -> ResNet34:
     network = ResNet34(len(bundle.manifest.labels), member.width)
     try:
         network.load_state_dict(load_file(bundle.root / member.file.path))
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(
             f"{member.file.path} does not fit a ResNet34 of width {member.width}: {reason}"

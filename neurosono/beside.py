@@ -132,7 +132,7 @@ def live(
         student=None if student is None else str(student),
         also=tuple(str(each) for each in also),
     )
-    loaded = Bundle.load(options.bundle)
+    loaded = options.load_bundle()
     options.check(loaded)
     return LiveResults(options, loaded)
 

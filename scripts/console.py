@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import PRIVATE, write_whole
 
 console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""
@@ -33,8 +34,11 @@ def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
         if str(where) == "-":
             print(text, end="", flush=True)  # noqa: T201
             return
-        where.parent.mkdir(parents=True, exist_ok=True)
-        where.write_text(text)
+        where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if where.exists() and not where.is_file():
+            where.write_text(text)  # a pipe or a terminal, which is not to be replaced
+        else:
+            write_whole(where, text, mode=PRIVATE, advice="choose another --json")
     except OSError as error:
         raise OutputError(
             f"cannot write {where}: {error.strerror}; choose another --json"

@@ -17,6 +17,8 @@ def live(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     bundle: options.Bundle = "demo",
     student: options.Student = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     also: options.Also = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0: a free one.")
@@ -28,11 +30,20 @@ def live(
             help="NAME[:PORT] by which a forward or proxy reaches the page; may be repeated."
         ),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Let whoever reaches the page watch and steer it: each user of this machine.",
+        ),
+    ] = False,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
     mm_per_px: options.MmPerPx = None,
     show_screen: options.ShowScreen = False,
+    max_megapixels: options.MaxMegapixels = 33.2,
+    max_megabytes: options.MaxMegabytes = 768,
     cam_hz: options.CamHz = 5.0,
     engine: options.Engine = "auto",
     precision: options.Precision = None,
@@ -100,6 +111,7 @@ def live(
         host=host,
         port=port,
         page=page,
+        no_token=no_token,
         seconds=seconds,
         certfile=cert,
         keyfile=key,

@@ -49,7 +49,7 @@ class LiveView:
     port: int
     page: bool
     seconds: float
-    token: str | None = None
+    no_token: bool = False
     certfile: Path | None = None
     keyfile: Path | None = None
     allow_hosts: tuple[str, ...] = ()
@@ -137,7 +137,10 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
     allowed = [parse_allowed(name) for name in view.allow_hosts]
     monitor = Monitor(scene.metrics.render, view.metrics_token)
     server = WebServer(
-        hub, view.host, view.port, view.token, *tls, labels, allowed=allowed, monitor=monitor
+        *(hub, view.host, view.port, None, *tls, labels),
+        no_token=view.no_token,
+        allowed=allowed,
+        monitor=monitor,
     )
     server.start()
     try:
@@ -180,6 +183,8 @@ class _Doorkeeper:
             console.print(
                 "The page travels unencrypted: give --cert and --key, or stay on 127.0.0.1."
             )
+        if self._view.no_token:
+            console.print("Whoever reaches the page may watch and steer it (--no-token).")
         console.print(f"open {url}   (Ctrl-C ends the exam)", soft_wrap=True)
 
         def tell(words: str) -> None:

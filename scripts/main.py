@@ -17,6 +17,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.scripts.archive import archive
 from neurosono.scripts.bench import bench
 from neurosono.scripts.build import build
+from neurosono.scripts.bundle import bundle_app
 from neurosono.scripts.calibrate import calibrate
 from neurosono.scripts.demo_command import demo
 from neurosono.scripts.doctor import doctor
@@ -63,6 +64,7 @@ app.add_typer(train_app, name="train")
 app.command()(calibrate)
 app.command()(build)
 app.add_typer(export_app, name="export")
+app.add_typer(bundle_app, name="bundle")
 app.command()(doctor)
 
 

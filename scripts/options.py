@@ -26,6 +26,12 @@ ShowScreen = Annotated[
     bool, typer.Option("--show-screen", help="Show what lies outside the region (patient text!).")
 ]
 CamHz = Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")]
+MaxMegapixels = Annotated[
+    float, typer.Option(help="The largest picture that a file may hold, in million pixels.")
+]
+MaxMegabytes = Annotated[
+    int, typer.Option(help="The memory that decoding one file's pictures may take, in MB.")
+]
 Engine = Annotated[
     str, typer.Option(help="auto, openvino, torch, tensorrt, tensorrt-rtx, torch-cuda or remote.")
 ]
@@ -43,6 +49,17 @@ Fallback = Annotated[
 ]
 Precision = Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")]
 Members = Annotated[int | None, typer.Option(help="Use the first N members.")]
+RequireSigned = Annotated[
+    bool,
+    typer.Option("--require-signed", help="Use no bundle that no trusted key has signed."),
+]
+TrustedKeys = Annotated[
+    str | None,
+    typer.Option(
+        help="The site's list of keys, `NAME KEY` a line; asks for signatures. "
+        "[default: the user's config folder]"
+    ),
+]
 Student = Annotated[
     str | None,
     typer.Option(
@@ -68,7 +85,15 @@ JUDGING = (
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
+    from neurosono.stream.sources.limits import MediaLimits
+
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
+    picked["trusted_keys"] = given["trusted_keys"]
+    if given["require_signed"] and given["trusted_keys"] is None:
+        from neurosono.engine.signature import find_trusted_keys
+
+        picked["trusted_keys"] = str(find_trusted_keys())
+    picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
     picked["also"] = tuple(given["also"] or ())
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 

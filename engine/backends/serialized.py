@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.arrays import read_arrays
 from neurosono.engine.backends import OUTPUTS, Inference, check_pictures
 from neurosono.engine.contracts.errors import (
     BundleError,
@@ -138,9 +139,8 @@ def check_probe(
     `EngineUnavailableError` where it is over its limits, `BundleError` where the probe is broken.
     """
     try:
-        with np.load(path, allow_pickle=False) as probe:
-            frames, answers = probe["frames"], probe["answers"]
-    except (OSError, KeyError, ValueError) as error:
+        frames, answers = (np.asarray(each) for each in read_arrays(path, ("frames", "answers")))
+    except ValueError as error:
         raise BundleError(
             f"{path} does not hold the engine's check frames: build it again with `neurosono build`"
         ) from error

@@ -75,22 +75,13 @@ def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
     return ov.Model(results, first.get_parameters(), "ensemble")
 
 
-def quantise(
-    model: ov.Model,
-    squares: NDArray[np.uint8],
-    *,
-    quickly: bool = False,
-    correct: bool = True,
-    exact: str | None = None,
-) -> ov.Model:
+def quantise(model: ov.Model, squares: NDArray[np.uint8], *, quickly: bool = False) -> ov.Model:
     """Return a graph in int8; `squares` (N, S, S) uint8 set the ranges.
 
     The mixed preset: weights symmetric, activations asymmetric where they have a sign. Ranges hold
     the smallest and largest value seen, and biases are corrected layer by layer, all at once if
     `quickly`: on the demo bundle the mean change of probability is 0.002 so, and 0.005 with NNCF's
-    defaults, which clip outliers and correct all biases at once. Not to `correct` them is for a
-    graph whose int8 answers something is yet to be fitted to. What is named by the pattern `exact`
-    stays in float32.
+    defaults, which clip outliers and correct all biases at once.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
@@ -106,8 +97,6 @@ def quantise(
         subset_size=len(pictures),
         fast_bias_correction=quickly,
         advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
-            disable_bias_correction=not correct,
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
         ),
-        ignored_scope=nncf.IgnoredScope(patterns=[] if exact is None else [exact]),
     )

@@ -17,6 +17,12 @@ FIRST_SCHEMA = "neurosono-calibration/1"
 
 FIRST_FIELDS = frozenset({"temperature", "conformal_threshold", "alpha", "exams"})
 
+LARGEST_LOG = 100.0
+"""Of what is added to a logarithm or multiplies it; real fits are within 10."""
+
+MOST_FRAMES = 1e9
+"""Of what counts frames or exams."""
+
 Numbers = NDArray[np.floating[Any]] | NDArray[np.int64] | float
 
 SMALLEST = 1e-12
@@ -54,7 +60,8 @@ class ExamCalibration:
 
     def __post_init__(self) -> None:
         self._check_bounds()
-        _check_finite("exam calibration", (self.intercept, self.slope, self.pairs, *self.biases))
+        _check_small("exam calibration", (self.intercept, self.slope, *self.biases), LARGEST_LOG)
+        _check_small("exam calibration", (self.pairs, self.most, float(self.exams)), MOST_FRAMES)
         if self.slope < 0 or not 1 <= self.most < math.inf:
             raise InputError(
                 "exam calibration needs a slope of 0 or more, and 1 frame or more at most, found "
@@ -68,6 +75,8 @@ class ExamCalibration:
 
     def _check_bounds(self) -> None:
         table = np.array(self.bounds, dtype=np.float64).reshape(-1, 3)
+        if type(self.exams) is not int:
+            raise InputError(f"exam calibration needs a whole number of exams, found {self.exams}")
         ascending = bool((np.diff(table, axis=0) >= 0).all()) and len(table) != 1
         inside = bool(
             (table >= 0).all() and (table <= 1).all() and (table[:, 1] <= table[:, 2]).all()
@@ -203,7 +212,7 @@ class Calibration:
                 raise InputError(f"conformal threshold must be in 0 to 1, found {threshold}")
         if not 0 < self.alpha < 1:
             raise InputError(f"alpha must be between 0 and 1, found {self.alpha}")
-        _check_finite("vector scaling", (*self.weights, *self.biases))
+        _check_small("vector scaling", (*self.weights, *self.biases), LARGEST_LOG)
         if len(self.weights) != len(self.biases) or min(self.weights, default=1.0) <= 0:
             raise InputError("vector scaling needs a positive weight and a bias for each class")
 
@@ -270,6 +279,7 @@ def _soften(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _check_finite(what: str, values: tuple[float, ...]) -> None:
-    if not all(math.isfinite(value) for value in values):
-        raise InputError(f"{what} must be finite numbers, found {list(values)}")
+def _check_small(what: str, values: tuple[float, ...], most: float) -> None:
+    """A number that is finite and absurd makes infinities, and their difference is no number."""
+    if not all(abs(value) <= most for value in values):
+        raise InputError(f"{what} must be of numbers within {most:g}, found {list(values)}")

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.files import BundleFile
 from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.contracts.labels import check_names
 
 GATE_FOLDER = "gate"
 GRAPH_NAME, WEIGHTS_NAME, STATISTICS_NAME = "gate.xml", "gate.bin", "statistics.npz"
@@ -42,6 +43,10 @@ class GateEntry:
                 "a gate's thresholds must be between 0 and 1, found "
                 f"{self.threshold} and {self.unfamiliar}"
             )
+        try:
+            check_names("a gate's planes", self.planes)
+        except InputError as error:
+            raise BundleError(str(error)) from error
         if len(self.planes) < 2 or len(set(self.planes)) != len(self.planes):
             raise BundleError(f"a gate's planes must be two or more, found {list(self.planes)}")
         if len(self.plane_limits) != len(self.planes) or not all(x > 0 for x in self.plane_limits):

@@ -19,6 +19,9 @@ from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 
 SCHEMA = "neurosono-bundle/1"
 
+MOST_LETTERS = 120
+"""Of a bundle's, a member's or an engine's name."""
+
 CLASSIFIER, STRUCTURES = "classifier", "structures"
 """Kinds of bundles: what tells classes of an exam apart, and what finds planes and structures."""
 
@@ -69,6 +72,13 @@ class Manifest:
     def __post_init__(self) -> None:
         if not self.members:
             raise BundleError("a bundle needs at least one member")
+        engines = (word for each in self.engines for word in (each.backend, each.precision))
+        for word in (self.name, self.kind, *(each.name for each in self.members), *engines):
+            if not (0 < len(word) <= MOST_LETTERS and word.isprintable()):
+                raise BundleError(
+                    f"a bundle's names must be 1 to {MOST_LETTERS} letters that can be printed, "
+                    f"found {ascii(word)[:80]}: give another"
+                )
 
     @property
     def files(self) -> tuple[BundleFile, ...]:

@@ -60,6 +60,11 @@ class Exam:
         """
         mean = average_members(member_probabilities, len(self.labels))
         calibrated = self._calibration.calibrate(mean)
+        if not np.isfinite(calibrated).all():
+            raise EngineFailedError(
+                f"the calibration made {calibrated.tolist()} of {mean.tolist()}, which are no "
+                "probabilities: run `neurosono calibrate` again"
+            )
         if self._used:
             self._sum_of_products += self._last * calibrated
         else:

@@ -1,6 +1,6 @@
 """What the network says of one picture, as plain arrays, and the grid that it says it of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,8 @@ class Answer:
 
     `classes` (N, C) and `centreness` (N,) are 0 to 1; `sides` (N, 4) left, top, right and bottom
     in strides, 0 or more, in the box's own frame; `turns` (N, 2) cosine and sine of twice the
-    angle; `planes` (P,) sum to 1; `head` (h, w) is over 0 inside the head.
+    angle; `planes` (P,) sum to 1; `head` (h, w) is over 0 inside the head. `back` (2, 3) leads
+    from the network's pixels to those of the square, `square_px` wide, that its input was cut from.
     """
 
     grid: Grid
@@ -68,8 +69,12 @@ class Answer:
     turns: Array
     planes: Array
     head: Array
+    back: NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
+    square_px: int = 0
+    """0: its input was the square itself."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "square_px", self.square_px or self.grid.size_px)
         n, cells = sum(self.grid.counts), self.grid.size_px // MAP_STRIDE_PX
         expected = {
             "classes": (n, len(STRUCTURES)),
@@ -78,6 +83,7 @@ class Answer:
             "turns": (n, 2),
             "planes": (len(PLANES),),
             "head": (cells, cells),
+            "back": (2, 3),
         }
         for name, shape in expected.items():
             found = getattr(self, name)

@@ -11,8 +11,10 @@ import numpy as np
 
 from neurosono.engine.structures.answer import Answer, Array
 from neurosono.engine.structures.boxes import Found, RotatedBox, suppress
-from neurosono.engine.structures.names import STRUCTURES
+from neurosono.engine.structures.names import LV, PLEXUS, STRUCTURES
 
+PAIRED = {LV: 2, PLEXUS: 2}
+"""How many a picture can show of what it does not show once."""
 _SMALLEST_PX = 1.0
 """A box that is thinner than a pixel of the input is none."""
 
@@ -25,8 +27,8 @@ class Limits:
     most_overlap: float = 0.5
     candidates: int = 40
     """Of each label, before heaps are thinned: a structure's own locations are some dozens."""
-    kept: int = 4
-    """Of each label: there are two ventricles, and one of the rest."""
+    kept: int | None = None
+    """Of each label; None keeps as many as a brain has of it."""
 
 
 def turn_of(turns: Array) -> Array:
@@ -66,5 +68,6 @@ def find_structures(answer: Answer, limits: Limits | None = None) -> list[Found]
             for at, box in zip(sure, boxes, strict=True)
             if min(box[2], box[3]) >= _SMALLEST_PX
         ]
-        kept.extend(suppress(heap, limits.most_overlap)[: limits.kept])
+        most = limits.kept or PAIRED.get(label, 1)
+        kept.extend(suppress(heap, limits.most_overlap)[:most])
     return sorted(kept, key=lambda each: -each.score)

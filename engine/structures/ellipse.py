@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.answer import MAP_STRIDE_PX
 
 Points = NDArray[np.float64]
 
@@ -91,14 +92,18 @@ def fit_ellipse(points: Points) -> Ellipse | None:
 
 
 def ellipse_of_map(
-    logits: NDArray[np.float32], inner: tuple[int, int, int, int], stride_px: int, grown: int = 4
+    logits: NDArray[np.float32],
+    back: NDArray[np.float64],
+    size_px: tuple[int, int],
+    stride_px: int = MAP_STRIDE_PX,
+    grown: int = 4,
 ) -> Ellipse | None:
-    """Return the head's ellipse of a map of its inside, in pixels of the network's input.
+    """Return the head's ellipse of a map of its inside, in pixels of a picture.
 
-    `logits` (h, w) are over 0 inside the head; cell (i, j) speaks of pixel (i, j) * `stride_px`,
-    about which its convolutions look. `inner` is x, y, w, h of the picture inside the input. The
-    map is grown `grown` times, so that the outline lies between cells; outline on the picture's
-    edge is where the head is cut off, and is left out.
+    `logits` (h, w) are over 0 inside the head; cell (i, j) speaks of pixel (i, j) * `stride_px` of
+    the network's input, about which its convolutions look. `back` (2, 3) leads from there to the
+    picture, `size_px` wide and high. The map is grown `grown` times, so that the outline lies
+    between cells; outline on the picture's edge is where the head is cut off, and is left out.
     """
     size = (logits.shape[1] * grown, logits.shape[0] * grown)
     fine = cv2.resize(logits, size, interpolation=cv2.INTER_CUBIC)
@@ -112,8 +117,10 @@ def ellipse_of_map(
     away = outline - middle
     outline = outline + 0.5 * away / np.maximum(np.hypot(*away.T), 1e-6)[:, None]
     points = ((outline + 0.5) / grown - 0.5) * stride_px
-    x, y, w, h = inner
-    rim = stride_px / 2
-    free = (points[:, 0] > x + rim) & (points[:, 0] < x + w - 1 - rim)
-    free &= (points[:, 1] > y + rim) & (points[:, 1] < y + h - 1 - rim)
+    edge = (np.array(logits.shape[::-1]) - 1) * stride_px - stride_px / 2
+    free = ((points > stride_px / 2) & (points < edge)).all(1)
+    points = points @ back[:, :2].T + back[:, 2]
+    rim = stride_px / 2 * math.sqrt(abs(float(np.linalg.det(back[:, :2]))))
+    last = np.array(size_px) - 1
+    free &= ((points > rim) & (points < last - rim)).all(1)
     return fit_ellipse(points[free])

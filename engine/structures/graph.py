@@ -10,9 +10,12 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
 from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
+from neurosono.engine.structures.looks import look
 from neurosono.engine.structures.reading import Reading, read_answer
 
 INPUT = "grey"
+SQUARE_PLACE = ["neurosono", "square_px"]
+"""Where a graph says how large a square its looks are cut from."""
 
 
 LEVEL_MEAN, LEVEL_STD = 40.0, 50.0
@@ -24,6 +27,13 @@ def preprocessing_of(size_px: int) -> PreprocessingSpec:
     """Return how a region becomes the network's square: letterboxed, whatever its shape."""
     mean, std = LEVEL_MEAN / 255, LEVEL_STD / 255
     return PreprocessingSpec(size_px, resize_px=size_px, mean=(mean,) * 3, std=(std,) * 3)
+
+
+def square_of(model: ov.Model) -> int:
+    """Return the side of the square that a graph's looks are cut from: its input's, by default."""
+    if model.has_rt_info(SQUARE_PLACE):
+        return int(model.get_rt_info(SQUARE_PLACE).astype(int))
+    return int(model.input(INPUT).partial_shape[3].get_length())
 
 
 class StructuresGraph:
@@ -43,20 +53,26 @@ class StructuresGraph:
                 "NUM_STREAMS": "1",
                 "INFERENCE_NUM_THREADS": threads,
             }
+            self.spec = preprocessing_of(square_of(model))
             self._request = core.compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} finds no structures: {reason}") from error
-        self.spec = preprocessing_of(self.grid.size_px)
 
     def infer(self, square: NDArray[np.uint8]) -> Answer:
-        """Return the answer of an (S, S) uint8 square; raises `InputError`, `EngineFailedError`."""
-        side = self.grid.size_px
+        """Return the answer of an (S, S) uint8 square; raises `InputError`, `EngineFailedError`.
+
+        Where the network's input is smaller than the square, it looks twice.
+        """
+        side = self.spec.size_px
         if square.shape != (side, side) or square.dtype != np.uint8:
             raise InputError(
                 f"the structures' network takes ({side}, {side}) uint8, "
                 f"found {square.shape} {square.dtype}"
             )
+        return look(square, self.grid.size_px, self._ask)
+
+    def _ask(self, square: NDArray[np.uint8]) -> Answer:
         self._request.infer({INPUT: np.ascontiguousarray(square)[None, None]})
         found = {name: np.array(self._request.get_tensor(name).data)[0] for name in OUTPUTS}
         return Answer(self.grid, **found)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.preprocess import letterbox_box
-from neurosono.engine.structures.answer import MAP_STRIDE_PX, Answer
+from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.biometry import (
     FetalAge,
     HeadSize,
@@ -28,10 +28,10 @@ from neurosono.engine.structures.names import (
     TRANSVENTRICULAR,
 )
 
+HEADLESS_FROM = 0.5
+"""From this share of "no head" or "spine" on no head is measured."""
 PLANE_AT_LEAST = 0.5
 """Below this no plane is named: the next one may be as likely."""
-_HEADLESS_FROM = 0.5
-"""From this share of "no head" or "spine" on no head is measured."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,12 @@ def to_picture(height_px: int, width_px: int, size_px: int) -> NDArray[np.float6
     return np.array([[sx, 0, (0.5 - x) * sx - 0.5], [0, sy, (0.5 - y) * sy - 0.5]])
 
 
+def _after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the affine (2, 3) that does `first`, then `second`."""
+    both: NDArray[np.float64] = second @ np.vstack([first, [0, 0, 1]])
+    return both
+
+
 def read_answer(
     answer: Answer,
     height_px: int,
@@ -134,16 +140,13 @@ def read_answer(
 
     Raises `InputError` for a scale that is none.
     """
-    size_px = answer.grid.size_px
-    back = to_picture(height_px, width_px, size_px)
+    back = _after(to_picture(height_px, width_px, answer.square_px), answer.back)
     planes = {name: float(p) for name, p in zip(PLANES, answer.planes, strict=True)}
     likeliest = max(planes, key=lambda name: planes[name])
     plane = likeliest if planes[likeliest] >= PLANE_AT_LEAST else None
     head = None
-    if planes[NO_HEAD] + planes[SPINE] < _HEADLESS_FROM:
-        inner = letterbox_box(height_px, width_px, size_px)
-        found = ellipse_of_map(answer.head, inner, MAP_STRIDE_PX)
-        head = found.mapped(back) if found else None
+    if planes[NO_HEAD] + planes[SPINE] < HEADLESS_FROM:
+        head = ellipse_of_map(answer.head, back, (width_px, height_px))
     boxes = tuple(
         Found(each.label, each.score, each.box.mapped(back))
         for each in find_structures(answer, limits)

@@ -1,28 +1,24 @@
 """`neurosono train gate`: the network that asks whether a frame is a fetal head or spine at all."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurosono.scripts.train.prepare import JsonOption
-from neurosono.training.gate.recipe import GateRecipe
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from neurosono.training.gate.data import GateData
 
 gate_app = typer.Typer(
     no_args_is_help=True,
-    help="Make a gate: `prepare` data, `look` at them, `run`, `add` it to a bundle, `evaluate`.",
+    help="Make a gate: `prepare` its data, `run` its training, `add` it to a bundle, `evaluate`.",
 )
 
 CacheArgument = Annotated[Path, typer.Argument(help="What `train gate prepare` made.")]
-LooksArgument = Annotated[Path, typer.Argument(help="What `train gate look` made of it.")]
-FreedomOption = Annotated[
-    float, typer.Option(min=1e-6, help="How far our data may move SonoNet's opinion.")
-]
-UNLIKE_SEED = 1
-"""Of the made pictures to learn from; those to measure by have another."""
 
 
 @gate_app.command()
@@ -32,7 +28,7 @@ def prepare(
     sources: Annotated[
         str, typer.Option(help="A TOML file that says what the files show, or a shipped one.")
     ] = "shared",
-    phantoms: Annotated[int, typer.Option(min=0, help="Generated exams to add.")] = 120,
+    phantoms: Annotated[int, typer.Option(min=0, help="Generated exams to add.")] = 220,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated exams.")] = 7100,
     json: JsonOption = None,
 ) -> None:
@@ -61,52 +57,28 @@ def prepare(
 
 
 @gate_app.command()
-def look(
-    cache: CacheArgument,
-    out: Annotated[Path, typer.Option(help="What is seen of it: a new folder.")],
-    trunk: Annotated[Path, typer.Option(help="SonoNet16.npz, of its authors (Apache-2.0).")],
-    views: Annotated[int, typer.Option(min=1, help="Of each frame; all but one are varied.")] = 1,
-    unlike: Annotated[int, typer.Option(min=0, help="Made pictures that are no ultrasound.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
-) -> None:
-    """Build SonoNet's convolutions in int8 and let them see every frame, once."""
-    from rich.progress import Progress
-
-    from neurosono.calibration.unlike import draw_unlike
-    from neurosono.scripts.console import console
-    from neurosono.training.gate.data import GateData
-    from neurosono.training.gate.looks import count_looks, draw_looks
-    from neurosono.training.gate.trunk import Trunk
-
-    data, weights = GateData.load(cache), Trunk.load(trunk)
-    made = draw_unlike(unlike, data.frames.shape[1], seed=UNLIKE_SEED)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("looking", total=count_looks(data, unlike, views))
-        found = draw_looks(out, data, weights, made, views, seed, lambda: bar.advance(task))
-    console.print(f"{len(found.rows)} looks: {out}", soft_wrap=True)
-
-
-@gate_app.command()
 def run(
     cache: CacheArgument,
-    looks: LooksArgument,
     out: Annotated[Path, typer.Option(help="The gate: a new folder.")],
     folds: Annotated[int, typer.Option(min=2, help="Patient-disjoint folds to measure by.")] = 5,
-    freedom: FreedomOption = GateRecipe.freedom,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of 64 a round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     json: JsonOption = None,
 ) -> None:
-    """Measure on what is left out, fit on everything, and build the gate."""
+    """Cross-validate, train on everything, and build the int8 gate. Killed? Run it again."""
+    from rich.progress import Progress
+
     from neurosono.scripts.console import console, write_json_report
     from neurosono.training.gate.data import GateData
-    from neurosono.training.gate.looks import Looks
     from neurosono.training.gate.run import GateRun
+    from neurosono.training.gate.train import GateRecipe
 
-    data = GateData.load(cache)
-    seen = Looks.load(looks, data)
-    card = GateRun(data, seen, out, GateRecipe(freedom=freedom), folds).make()
-    for by, found in card["left_out"].items():
-        _print_left_out(found, f"without each {by}")
-    _print_figures(card["held_out"], "held-out patients, same sources")
+    recipe = GateRecipe(batches=batches, rounds=rounds, seed=seed)
+    job = GateRun(GateData.load(cache), out, recipe, folds)
+    with Progress(console=console) as bar:
+        card = job.make(_watch(bar))
+    _print_figures(card["held_out"], "held-out patients")
     console.print(f"gate: {out}", soft_wrap=True)
     write_json_report(json, card)
 
@@ -114,55 +86,46 @@ def run(
 @gate_app.command("leave-out")
 def leave_out_command(
     cache: CacheArgument,
-    looks: LooksArgument,
+    work: Annotated[Path, typer.Option(help="Keeps finished networks, so that it can go on.")],
     by: Annotated[str, typer.Option(help="What is left out: source or machine.")] = "source",
-    freedom: FreedomOption = GateRecipe.freedom,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of 64 a round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     json: JsonOption = None,
 ) -> None:
-    """Measure on each database or scanner a gate that never saw it."""
-    from neurosono.scripts.console import write_json_report
-    from neurosono.training.gate.data import GateData
-    from neurosono.training.gate.leave_out import describe_left_out, leave_out
-    from neurosono.training.gate.looks import Looks
+    """Measure on each database or scanner a gate that never saw it. Killed? Run it again."""
+    from rich.progress import Progress
 
-    data = GateData.load(cache)
-    seen = Looks.load(looks, data)
-    found = describe_left_out(data, leave_out(data, seen, GateRecipe(freedom=freedom), by), by)
-    _print_left_out(found, f"without each {by}")
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.gate.data import GateData
+    from neurosono.training.gate.leave_out import leave_out
+    from neurosono.training.gate.run import GateRun
+    from neurosono.training.gate.train import GateRecipe
+
+    recipe = GateRecipe(batches=batches, rounds=rounds, seed=seed)
+    job = GateRun(GateData.load(cache), work, recipe)
+    with Progress(console=console) as bar:
+        found = leave_out(job, by, _watch(bar))
+    for name, figures in {"all": found["pooled"], **found["groups"]}.items():
+        heads, others = figures["heads_and_spines_refused"], figures["others_refused"]
+        auroc = figures["auroc_by_patient"]
+        console.print(
+            f"{name} left out: AUROC by patient {'-' if auroc is None else f'{auroc:.4f}'}, "
+            f"refused {heads['refused']} of {heads['frames']} heads and spines, "
+            f"{others['refused']} of {others['frames']} others"
+        )
     write_json_report(json, found)
 
 
-def _print_left_out(found: dict[str, Any], title: str) -> None:
-    from rich.table import Table
+def _watch(bar: "Progress") -> Callable[[str, int, int, float], None]:
+    tasks: dict[str, Any] = {}
 
-    from neurosono.scripts.console import console
+    def watch(name: str, done: int, total: int, loss: float) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=total)
+        bar.update(tasks[name], completed=done, description=f"{name} loss {loss:.3f}")
 
-    table = Table(
-        *("left out", "AUROC by patient", "heads and spines refused", "others refused"),
-        title=f"{title}: 95 % intervals by patient",
-        title_justify="left",
-    )
-    for name, figures in {"all": found["pooled"], **found["groups"]}.items():
-        intervals = figures["intervals_95_by_patient"]
-        auroc = _in_words(figures["auroc_by_patient"])
-        if auroc != "-":
-            auroc += _tell_interval(intervals["auroc"], ".4f")
-        cells = [
-            f"{share['refused']} of {share['frames']}, {share['share']:.1%}"
-            + _tell_interval(intervals[key], ".1%")
-            if share["frames"]
-            else "-"
-            for key in ("heads_and_spines_refused", "others_refused")
-            for share in (figures[key],)
-        ]
-        table.add_row(name, auroc, *cells)
-    console.print(table)
-    for name, each in found["pooled"]["by_source"].items():
-        console.print(f"{name}: {each['refused']} of {each['frames']} refused")
-
-
-def _tell_interval(bounds: list[float] | None, form: str) -> str:
-    return "" if bounds is None else f" ({bounds[0]:{form}} to {bounds[1]:{form}})"
+    return watch
 
 
 @gate_app.command()
@@ -182,21 +145,15 @@ def add(
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="A bundle with a gate, or demo.")],
     cache: CacheArgument,
-    unlike: Annotated[int, typer.Option(min=0, help="Made pictures, none of them learnt.")] = 600,
     json: JsonOption = None,
 ) -> None:
     """Measure a bundle's gate, as it runs, on data of patients that did not train it."""
-    from neurosono.calibration.unlike import draw_unlike
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import write_json_report
     from neurosono.training.gate.data import GateData
-    from neurosono.training.gate.evaluate import count_refused, evaluate_gate
+    from neurosono.training.gate.evaluate import evaluate_gate
 
-    data = GateData.load(cache)
-    figures = evaluate_gate(bundle, data)
+    figures = evaluate_gate(bundle, GateData.load(cache))
     _print_figures(figures, "as it runs")
-    made = draw_unlike(unlike, data.frames.shape[1], seed=UNLIKE_SEED + 1)
-    figures["unlike"] = {"pictures": unlike, "refused": count_refused(bundle, made)}
-    console.print(f"made pictures that are no ultrasound: {figures['unlike']}")
     write_json_report(json, figures)
 
 

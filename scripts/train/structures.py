@@ -71,7 +71,9 @@ def run(
     batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
+    ] = 1,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     workers: Annotated[
         int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
@@ -90,7 +92,7 @@ def run(
     from neurosono.training.detect.recipe import DetectRecipe
     from neurosono.training.detect.run import open_run, train
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # two that meet in every layer wait for each other on a busy machine
     recipe = DetectRecipe(
         pictures=pictures,
         batch=batch,
@@ -98,7 +100,7 @@ def run(
         held_out=None if fold < 0 else fold,
         seed=seed,
     )
-    trainer = open_run(DetectData.load(cache), recipe, out, device, workers)
+    trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads)
     _print_shares(trainer)
     with Progress(console=console) as bar:
         task = bar.add_task("training", total=recipe.steps, completed=trainer.done)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.stream.sources.limits import MediaLimits
 
 
 class Pace(StrEnum):
@@ -28,9 +29,9 @@ class CaptureOptions:
     """What the capture process is told.
 
     `sources` are recordings, played one after the other, or live the one link. A capture process
-    that takes the place of another goes on at its `first_seq` and `first_index`. `strict` and
-    `mixed` are as in `open_source`. `readers` are the bundles beside the first, and how each would
-    have its pictures.
+    that takes the place of another goes on at its `first_seq` and `first_index`. `strict`, `mixed`
+    and `limits` are as in `open_source`. `readers` are the bundles beside the first, and how each
+    would have its pictures.
     """
 
     sources: tuple[str, ...]
@@ -42,6 +43,7 @@ class CaptureOptions:
     mixed: bool = False
     region: str | None = None
     mm_per_px: float | None = None
+    limits: MediaLimits = field(default_factory=MediaLimits)
     show_screen: bool = False
     first_seq: int = 0
     first_index: int = 0

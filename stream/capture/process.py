@@ -83,6 +83,8 @@ def capture(
             Outlet(stack.enter_context(open_socket(context, endpoint, bind=True)), hear)
             for endpoint in (endpoints.frames, endpoints.display)
         )
+        if options.pace is not Pace.LIVE:
+            stack.enter_context(options.limits.hold_memory())
         readers = {
             name: Outlet(
                 stack.enter_context(open_socket(context, endpoints.of_reader(name), bind=True)),
@@ -110,6 +112,7 @@ def _open_recording(options: CaptureOptions, sender: Capture) -> ExamSource:
         frame_threads=options.pace is Pace.LOSSLESS,
         strict=options.strict,
         mixed=options.mixed,
+        limits=options.limits,
     )
     opened = {
         "source": recording.description,

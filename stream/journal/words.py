@@ -16,7 +16,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import ERRORS_BY_NAME, InputError
 from neurosono.engine.contracts.frame import SkipReason
-from neurosono.engine.contracts.labels import validate_labels
+from neurosono.engine.contracts.labels import NAME, validate_labels
 from neurosono.engine.contracts.manifest import SHA256
 
 FieldKind = type[int] | type[float] | type[bool] | frozenset[str] | re.Pattern[str]
@@ -29,7 +29,7 @@ def _words(text: str) -> frozenset[str]:
 
 PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """The name that a bundle or an engine was given by those who made it; no spaces."""
-LABEL = re.compile(r"[A-Za-z0-9 ._-]{1,40}")
+LABEL = NAME
 EXAM_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 """Made by us of the hour and chance, so that nobody names an exam after its patient."""
 STREAM_ID = re.compile(r"[0-9a-f]{32}")
@@ -65,6 +65,7 @@ EVENTS: dict[str, dict[str, FieldKind]] = {
     "reconnecting": {"attempt": int, "delay_s": float},
     "timeout": {"after_s": float},
     "stream-restart": {"step_s": float},
+    "second-sender": {"ignored": int},
     "damage": {},
     "recovered": {},
     "stuck": {"threads": int},

@@ -24,6 +24,8 @@ class EngineOptions:
     student: str | None = None
     """A bundle that judges every frame; `bundle` then judges as many as time allows. `engine`,
     `precision` and `members` are said of `bundle`: the student takes the best that it has."""
+    trusted_keys: str | None = None
+    """The list of keys of which one must have signed each bundle; None: nobody asks."""
     server: Server | None = None
     """Who judges where `engine` is `remote`."""
 
@@ -35,3 +37,5 @@ class ReaderOptions:
     name: str
     bundle: str
     newest_wins: bool = False
+    trusted_keys: str | None = None
+    """As in `EngineOptions`."""

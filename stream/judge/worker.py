@@ -211,8 +211,11 @@ def work(
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        bundle = Bundle.load(Path(options.bundle))
-        student = None if options.student is None else Bundle.load(Path(options.student))
+        trusted = None if options.trusted_keys is None else Path(options.trusted_keys)
+        bundle = Bundle.load(options.bundle, trusted=trusted)
+        student = None
+        if options.student is not None:
+            student = Bundle.load(options.student, trusted=trusted)
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
         streams = 1 if options.newest_wins or options.threads == 1 else STREAMS

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import create_private
 from neurosono.stream.keep.ring import Ring, Still
 
 log = logging.getLogger(__name__)
@@ -93,8 +95,10 @@ def write_clip(stills: list[Still], path: Path) -> None:
     aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside.touch(mode=0o600)
-        with av.open(str(aside.absolute()), "w", format="mp4") as container:
+        with (
+            FileIO(create_private(aside), "wb") as file,
+            av.open(file, "w", format="mp4") as container,
+        ):
             stream = container.add_stream("mjpeg", rate=30)
             stream.width, stream.height = stills[0].width_px, stills[0].height_px
             stream.pix_fmt, stream.time_base = "yuvj420p", TIME_BASE

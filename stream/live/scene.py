@@ -113,7 +113,7 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
 
     Raises `InputError` where source, bundle, engine or a place to write cannot be used.
     """
-    bundle = Bundle.load(options.bundle)
+    bundle = options.load_bundle()
     student = options.load_student(bundle)
     readers = options.load_readers()
     options.check(bundle)

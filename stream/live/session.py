@@ -144,7 +144,7 @@ class Live(Session):
         has_news = self._exam.has_news or self._exam.has_turned(now_ns)
         if has_news or now_ns - self._said_ns >= STATUS_EVERY_NS:
             self._said_ns = now_ns
-            self._exam.source = self.captured[-1]
+            self._exam.source = self.captured[-1] if self.captured else {}
             self._exam.say(now_ns)
         if self.engine:
             self._exam.measures.look(self.children.pids(), now_ns)
@@ -207,9 +207,22 @@ class Live(Session):
             "unaccounted": counted["sampled"] - recorded,
         }
 
-    def _start(self, role: str) -> None:
+    def _start(self, role: str) -> bool:
+        """Start a process; where the system refuses, say so, and try again in a second."""
         self._started_ns = time.monotonic_ns()
         self._watches[role].start(self._started_ns)
+        try:
+            self._start_child(role)
+        except ProcessFailedError as error:
+            self._watches[role].postpone(time.monotonic_ns())
+            self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
+            words = "the system refused to start the engine process; it is tried each second"
+            # in the place of "is being started again"
+            self._turn_off_role(role, words, final=True)
+            return False
+        return True
+
+    def _start_child(self, role: str) -> None:
         if role == "capture":
             self.start_capture()
             return
@@ -310,15 +323,15 @@ class Live(Session):
         self.children.kill(role)
         self.hear_results()  # what it said before it ended counts
         self._turn_off_role(role, "the engine process is being started again")
-        if role == "capture" and self._plays:
+        if role == "capture" and self._plays and not self._watches[role].refused:
             self._lose_capture()
             return
         while role == "capture" and self.hear_picture(POLL_MS):
             pass  # or its last counts would be taken for the next one's
-        count = self._watches[role].restarts
-        self._record.event("restarted", {**_name_role(role), "count": count})
-        self._exam.measures.restart(role, now_ns)
-        self._start(role)
+        if self._start(role):
+            count = self._watches[role].restarts
+            self._record.event("restarted", {**_name_role(role), "count": count})
+            self._exam.measures.restart(role, now_ns)
 
     def _lose_capture(self) -> None:
         """End with what came of a recording: another capture process would play it anew."""

@@ -6,6 +6,7 @@ Written aside and renamed once whole, so that a file of that name is always a wh
 import contextlib
 import math
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.files import create_private
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -61,10 +63,15 @@ class VideoWriter:
         self._last_tick = -1
         self._aside = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._container: OutputContainer | None = None
+        self._file: FileIO | None = None
         try:
-            self._aside.open("wb").close()
+            # by its descriptor: the name may lead elsewhere a moment later
+            self._file = FileIO(create_private(self._aside), "rb+")
             self._container = av.open(
-                str(self._aside.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
+                f"/proc/self/fd/{self._file.fileno()}",
+                "w",
+                format="mp4",
+                options={"movflags": "+faststart"},
             )
             self._stream = add_video_stream(self._container, canvas_px, nominal_rate_hz)
             self._container.start_encoding()
@@ -113,6 +120,7 @@ class VideoWriter:
             self._container.close()
             self._container = None
             self._aside.replace(self.path)
+            self._let_go()
         except _FAILURES as error:
             raise self._failed(error) from error
 
@@ -124,6 +132,12 @@ class VideoWriter:
                 container.close()
         with contextlib.suppress(OSError):  # where it could not even be made, none is to be removed
             self._aside.unlink()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
         assert self._container is not None

@@ -1,15 +1,18 @@
-"""Who may look: the page's own origin only, and off this machine only with the token.
+"""Who may look: the page's own origin only, and only with the token.
 
 A page elsewhere in the browser must not open our socket (cross-site WebSocket), nor a foreign name
-that was made to point at this machine (DNS rebinding).
+that was made to point at this machine (DNS rebinding), nor another user of this machine, to whom
+loopback is open as well.
 """
 
+import hashlib
 import ipaddress
 import re
 import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 
 from neurosono.engine.contracts.errors import InputError
 
@@ -79,13 +82,37 @@ class Access:
         return split_host(host)[0] in dict(self.allowed) and origin == f"https://{host}"
 
     def admits_token(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        """Whether the token is right, from the URL or as a bearer; in constant time."""
-        if self.token is None:
-            return True
+        """Whether the token is right: from the URL, as a bearer, or as our cookie."""
         given = query.get("token", "")
         if not given and headers.get("authorization", "").startswith("Bearer "):
             given = headers["authorization"].removeprefix("Bearer ")
-        return secrets.compare_digest(given.encode(), self.token.encode())
+        return self._is_token(given or _read_cookie(headers, self.cookie_name))
+
+    @property
+    def cookie_name(self) -> str:
+        """The cookie's name, one a token: a browser keeps one jar for all ports of a host."""
+        return "neurosono-" + hashlib.sha256((self.token or "").encode()).hexdigest()[:12]
+
+    def make_cookie(self) -> str:
+        """Return the header that leaves the token with the browser, so that its URL can be clean.
+
+        It ends with the browser, no script reads it, and another site's page does not send it.
+        """
+        secure = "; Secure" if self.scheme == "https" else ""
+        return f"{self.cookie_name}={self.token}; Path=/; HttpOnly; SameSite=Lax{secure}"
+
+    def _is_token(self, given: str) -> bool:
+        if self.token is None:
+            return True
+        return secrets.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+
+
+def _read_cookie(headers: Mapping[str, str], name: str) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
 
 
 def parse_allowed(value: str) -> tuple[str, int | None]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.stream.page.allowance import Allowance
 from neurosono.stream.page.drafts import URGENCY, Draft, DraftKey, drop_oldest, encode
 from neurosono.stream.page.mailbox import Answer, Mailbox, Parcel
 from neurosono.stream.page.protocol import (
@@ -42,6 +43,16 @@ MAX_AGES = 4096
 
 MAX_VIEWERS = 16
 """A ward has fewer screens; each costs a connection and its share of the network."""
+
+GIVES_WAY_NS = 2_000_000_000
+"""A page answers within milliseconds. Where all places are taken, one that has owed an answer for
+so long gives its own up; a tablet that only slept comes back by itself."""
+
+COMMANDS_HZ, COMMANDS_BURST = 10.0, MAX_COMMANDS
+"""All screens together. A person presses a key a few times a second at most."""
+
+NEW_EXAMS_HZ, NEW_EXAMS_BURST = 0.1, 3
+"""No patient is scanned in ten seconds; three at once are a person who corrects herself."""
 
 
 @dataclass
@@ -79,6 +90,8 @@ class Hub:
     _stopping: bool = False
     _encoder: threading.Thread | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _allowed: Allowance = field(default_factory=lambda: Allowance(COMMANDS_HZ, COMMANDS_BURST))
+    _exams: Allowance = field(default_factory=lambda: Allowance(NEW_EXAMS_HZ, NEW_EXAMS_BURST))
 
     def publish(self, pixels: NDArray[np.uint8], status: Mapping[str, Any]) -> None:
         """Show the newest picture, `(H, W)` grey or `(H, W, 3)` BGR uint8, and how things stand."""
@@ -166,26 +179,41 @@ class Hub:
         """Return how many screens watch."""
         return len(self._viewers)
 
-    def ask(self, command: Command) -> None:
-        """Take a command from a viewer; one too many is refused and counted."""
+    def ask(self, command: Command) -> bool:
+        """Take a command from a viewer; returns whether it was taken.
+
+        One too many is refused and counted: more wait than the session takes, or they come faster
+        than people press keys.
+        """
+        now_ns = self.clock_ns()
         with self._changed:
-            if len(self._commands) >= MAX_COMMANDS:
+            room = len(self._commands) < MAX_COMMANDS and self._allowed.take(now_ns)
+            if not room or (command.name == "new-exam" and not self._exams.take(now_ns)):
                 self.counts.commands_refused += 1
-                return
+                return False
             self.counts.commands += 1
             self._commands.append(command)
+            return True
 
     def attach(self, wake: Callable[[], None]) -> Mailbox:
-        """Begin to watch; raises `RunError` where too many do already."""
+        """Begin to watch; raises `RunError` where too many do already, and all of them answer."""
         with self._changed:
             if len(self._viewers) >= MAX_VIEWERS:
-                raise RunError(f"{MAX_VIEWERS} screens watch already; close one of them")
+                self._make_room()
             self.counts.viewers_seen += 1
             mailbox = Mailbox(self.counts.viewers_seen, wake, last_answer_ns=self.clock_ns())
             self._viewers[mailbox.number] = mailbox
             self._drafts |= self._lasting
             self._changed.notify_all()
             return mailbox
+
+    def _make_room(self) -> None:
+        now_ns = self.clock_ns()
+        mutest = max(self._viewers.values(), key=lambda box: box.silent_ns(now_ns))
+        if mutest.silent_ns(now_ns) < GIVES_WAY_NS:
+            raise RunError(f"{MAX_VIEWERS} screens watch already; close one of them")
+        del self._viewers[mutest.number]
+        mutest.close()
 
     def detach(self, mailbox: Mailbox) -> None:
         """End watching."""

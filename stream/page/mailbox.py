@@ -66,6 +66,8 @@ class Mailbox:
     sent: int = 0
     replaced: int = 0
     last_answer_ns: int = 0
+    closed: bool = False
+    """Whether its place was given to another viewer."""
     _waiting: dict[tuple[MessageKind, Hashable], Parcel] = field(default_factory=dict)
     _underway: dict[int, _Sent] = field(default_factory=dict)
     _next: int = 1
@@ -80,6 +82,11 @@ class Mailbox:
             if self._waiting.pop(key, None) is not None and parcel.kind is MessageKind.PICTURE:
                 self.replaced += 1
             self._waiting[key] = parcel
+        self.wake()
+
+    def close(self) -> None:
+        """Give the place up: what is on its way is the last."""
+        self.closed = True
         self.wake()
 
     def forget(self, kind: MessageKind) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,10 +65,11 @@ def make_app(
     labels: Sequence[str],
     *,
     read_only: bool,
+    admit: Callable[[Any], None],
     monitor: Monitor = NOTHING,
 ) -> ASGIApp:
-    """Return the application."""
-    site = _Site(hub, access, labels, read_only=read_only, monitor=monitor)
+    """Return the application; `admit` hears the address of each connection that is a viewer's."""
+    site = _Site(hub, access, labels, read_only=read_only, admit=admit, monitor=monitor)
     routes = [
         Route("/", site.page),
         Route("/page/{name}", site.file),
@@ -90,11 +91,12 @@ class _Site:
         labels: Sequence[str],
         *,
         read_only: bool,
+        admit: Callable[[Any], None],
         monitor: Monitor,
     ) -> None:
         self._monitor = monitor
         self._hub, self._access, self._labels = hub, access, tuple(labels)
-        self._read_only = read_only
+        self._read_only, self._admit = read_only, admit
         self._files = _read_page()
         self._greeting = {
             "labels": list(labels),
@@ -107,11 +109,17 @@ class _Site:
         }
 
     async def page(self, request: Request) -> Response:
-        if not self._access.admits_token(request.headers, request.query_params):
+        if not self._admits(request):
             return PlainTextResponse("open the address that neurosono printed\n", 403)
+        if "token" in request.query_params and self._access.token is not None:
+            # relative, as a proxy may put the page into a folder; from here on the URL is clean
+            clean = {"location": "./", "set-cookie": self._access.make_cookie()}
+            return Response(status_code=303, headers=clean)
         return Response(self._files["index.html"], media_type=_TYPES["html"])
 
     async def file(self, request: Request) -> Response:
+        if not self._admits(request):
+            return PlainTextResponse("a token is needed\n", 403)
         name = request.path_params["name"]
         if name not in self._files:
             return PlainTextResponse("no such file\n", 404)
@@ -134,16 +142,12 @@ class _Site:
         return Response(body, 200 if ready else 503, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        admitted = self._access.admits_token(request.headers, request.query_params)
-        if not (admitted or self._monitor.admits(request.headers)):
+        if not (self._admits(request) or self._monitor.admits(request.headers)):
             return PlainTextResponse("a token is needed\n", 403)
         return Response(self._monitor.render(), media_type=METRICS_TYPE)
 
     async def watch(self, socket: WebSocket) -> None:
-        admitted = self._access.admits_origin(socket.headers) and self._access.admits_token(
-            socket.headers, socket.query_params
-        )
-        if not admitted:
+        if not (self._access.admits_origin(socket.headers) and self._admits(socket)):
             await socket.close(POLICY_VIOLATION)
             return
         await socket.accept()
@@ -155,12 +159,16 @@ class _Site:
         except RunError as error:
             await socket.close(TRY_AGAIN_LATER, str(error))
             return
+        self._admit(socket.client)
         try:
             await viewing.run(mailbox)
         except WebSocketDisconnect:
             pass  # it went while we greeted it
         finally:
             self._hub.detach(mailbox)
+
+    def _admits(self, asked: HTTPConnection) -> bool:
+        return self._access.admits_token(asked.headers, asked.query_params)
 
 
 class _Guard:

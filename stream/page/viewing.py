@@ -9,6 +9,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from neurosono.engine.contracts.errors import WireError
+from neurosono.stream.page.allowance import Allowance
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.mailbox import Mailbox
 from neurosono.stream.page.protocol import (
@@ -27,6 +28,9 @@ TICK_S = 0.05
 
 MAX_REFUSED = 16
 """A page of ours sends nothing that is refused; after so much nonsense we hang up."""
+
+WORDS_HZ, WORDS_BURST = 500.0, 2000
+"""A page acknowledges each message: some hundred a second at 60 Hz, more after a hiccup."""
 
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
@@ -49,6 +53,7 @@ class Viewing:
         self._filled = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._refused = 0
+        self._words = Allowance(WORDS_HZ, WORDS_BURST)
 
     async def run(self, mailbox: Mailbox) -> None:
         """Serve until either end hangs up."""
@@ -82,7 +87,7 @@ class Viewing:
                         await self._socket.send_bytes(message)
                 except TimeoutError:
                     return
-            if mailbox.silent_ns(time.monotonic_ns()) > SILENT_S * 1e9:
+            if mailbox.closed or mailbox.silent_ns(time.monotonic_ns()) > SILENT_S * 1e9:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
@@ -92,6 +97,10 @@ class Viewing:
         while self._refused < MAX_REFUSED:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
+                return
+            if not self._words.take(time.monotonic_ns()):
+                self._refused = MAX_REFUSED
+                self._hub.counts.commands_refused += 1
                 return
             try:
                 self._hear(mailbox, message.get("text") or "")
@@ -105,7 +114,7 @@ class Viewing:
             command = parse_command(answer, self._labels, mailbox.number)
             if self._read_only:
                 raise WireError("this screen may watch only")
-            self._hub.ask(command)
+            self._refused += not self._hub.ask(command)
             return
         number, client_ms = answer["ack"], answer.get("t_ms")
         if type(number) is not int or not isinstance(client_ms, int | float):

@@ -11,7 +11,8 @@ import uvicorn
 
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.stream.page.access import Access, is_loopback, make_token
+from neurosono.stream.page.access import Access, make_token
+from neurosono.stream.page.door import Door
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import MAX_ANSWER_BYTES
 from neurosono.stream.page.routes import NOTHING, Monitor, make_app
@@ -26,8 +27,24 @@ LINGER_S = 1
 """How long a viewer may take to hang up when we end, before we do it."""
 
 
+TICKS_A_SWEEP = 10
+"""uvicorn ticks ten times a second; the door is looked at once."""
+
+
 class _Server(uvicorn.Server):
-    """uvicorn, but a viewer that reads nothing cannot keep its connection past the end."""
+    """uvicorn, but nobody stands at the door for ever.
+
+    Nor can a viewer that reads nothing keep its connection past the end.
+    """
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_SWEEP == 0:
+            self._door.sweep()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -40,11 +57,11 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves the page and its socket for one hub.
 
-    On a loopback `host` no token is needed; on any other one is made unless `token` is given, and
-    `url` carries it. `certfile` and `keyfile` (PEM) turn on TLS. `port` 0 takes a free one.
-    `allowed` are other names (and ports) by which a forward or a proxy reaches it; for one that is
-    not this machine's a token is made. `read_only` viewers watch and ask for nothing. `monitor` is
-    what `/metrics` gives. Raises `InputError` for TLS files that do not fit together.
+    A token is made unless `token` is given, and `url` carries it; with `no_token` whoever reaches
+    the page is let in, on loopback every user of this machine. `certfile` and `keyfile` (PEM) turn
+    on TLS. `port` 0 takes a free one. `allowed` are other names (and ports) by which a forward or a
+    proxy reaches it. `read_only` viewers watch and ask for nothing. `monitor` is what `/metrics`
+    gives. Raises `InputError` for TLS files that do not fit together.
     """
 
     def __init__(
@@ -57,6 +74,7 @@ class WebServer:
         keyfile: Path | None = None,
         labels: Sequence[str] = DEFAULT_LABELS,
         *,
+        no_token: bool = False,
         read_only: bool = False,
         allowed: Sequence[tuple[str, int | None]] = (),
         monitor: Monitor = NOTHING,
@@ -64,8 +82,8 @@ class WebServer:
         self._hub, self._host, self._port, self._labels = hub, host, port, tuple(labels)
         self._certfile, self._keyfile, self._read_only = certfile, keyfile, read_only
         self._allowed, self._monitor = tuple(allowed), monitor
-        private = is_loopback(host) and all(is_loopback(name) for name, _ in self._allowed)
-        self._token = token if token or private else make_token()
+        self._token = None if no_token else token or make_token()
+        self._door: Door | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._check_tls()
@@ -77,19 +95,29 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The address to open, with the token where one is needed."""
+        """The address to open, with the token unless none is asked for."""
         host = socket.gethostname() if self._host in ("", "0.0.0.0", "::") else self._host  # noqa: S104
         shown = f"[{host}]" if ":" in host else host
         query = f"?token={self._token}" if self._token else ""
         return f"{self._scheme}://{shown}:{self._port}/{query}"
 
+    @property
+    def turned_away(self) -> int:
+        """How many connections were hung up on at the door."""
+        return 0 if self._door is None else self._door.turned_away
+
     def start(self) -> None:
         """Listen, and serve on a thread; raises `InputError` where the address cannot be had."""
-        listener = self._bind()
+        listener = self._door = self._bind()
         self._port = listener.getsockname()[1]
         access = Access(self._host, self._port, self._scheme, self._token, self._allowed)
         app = make_app(
-            self._hub, access, self._labels, read_only=self._read_only, monitor=self._monitor
+            self._hub,
+            access,
+            self._labels,
+            read_only=self._read_only,
+            admit=listener.admit,
+            monitor=self._monitor,
         )
         config = uvicorn.Config(
             app,
@@ -108,7 +136,7 @@ class WebServer:
             ssl_certfile=self._certfile,
             ssl_keyfile=None if self._keyfile is None else str(self._keyfile),
         )
-        self._server = _Server(config)
+        self._server = _Server(config, listener)
         self._hub.start()
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="web-server", daemon=True
@@ -142,13 +170,13 @@ class WebServer:
                 f"the TLS files cannot be used ({error}); expected a certificate and its key in PEM"
             ) from error
 
-    def _bind(self) -> socket.socket:
+    def _bind(self) -> Door:
         try:
             found = socket.getaddrinfo(
                 self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             family, _, _, _, address = found[0]
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener = Door(family, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(address)

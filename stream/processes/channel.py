@@ -37,6 +37,8 @@ POLL_MS = 50
 
 FOLDER_PREFIX = "neurosono-"
 
+LOCAL = "ipc://"
+
 
 @dataclass(frozen=True)
 class Endpoints:
@@ -46,10 +48,15 @@ class Endpoints:
     display: str
     results: str
 
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return Path(self.frames.removeprefix(LOCAL)).parent
+
     @classmethod
     def in_folder(cls, folder: Path) -> "Endpoints":
         """Return `ipc://` endpoints in `folder`, which only this user may enter."""
-        return cls(*(f"ipc://{folder / name}" for name in ("frames", "display", "results")))
+        return cls(*(f"{LOCAL}{folder / name}" for name in ("frames", "display", "results")))
 
     def of_reader(self, name: str) -> str:
         """Return where a reader gets its frames; short whatever its name, as a socket's path is."""
@@ -94,6 +101,13 @@ def remove_socket_folder(folder: Path) -> None:
         os.close(lock)
 
 
+def sweep_orphaned(folder: Path) -> None:
+    """Remove a session's folder if the process that made it is gone: its children see to that."""
+    if folder.name.startswith(FOLDER_PREFIX) and (lock := _lock(folder)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
 def _lock(folder: Path) -> int | None:
     """Return a descriptor of the folder that holds its lock; None where somebody else does."""
     try:
@@ -111,7 +125,13 @@ def _lock(folder: Path) -> int | None:
 def open_socket(
     context: zmq.Context[zmq.Socket[bytes]], endpoint: str, *, bind: bool
 ) -> zmq.Socket[bytes]:
-    """Open one end of a channel: a DEALER, for credits flow the other way."""
+    """Open one end of a channel: a DEALER, for credits flow the other way.
+
+    Raises `WireError` for an endpoint that is not a file of this machine: on a network a message
+    would have to say who sent it, and nothing needs one there (docs/decisions.md).
+    """
+    if not endpoint.startswith(LOCAL):
+        raise WireError(f"an endpoint must be {LOCAL}PATH, found {endpoint!r}: give another")
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)
     socket.setsockopt(zmq.LINGER, 1000)

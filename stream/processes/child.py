@@ -11,7 +11,7 @@ import msgspec
 import zmq
 
 from neurosono.engine.contracts.errors import NeurosonoError
-from neurosono.stream.processes.channel import Endpoints, open_socket
+from neurosono.stream.processes.channel import Endpoints, open_socket, sweep_orphaned
 from neurosono.stream.processes.wire import Event, pack
 
 Options = TypeVar("Options")
@@ -53,7 +53,7 @@ def run_child(
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(endpoints,), daemon=True).start()
     with zmq.Context() as context:
         try:
             work(msgspec.convert(told["options"], options), endpoints, context, stop)
@@ -63,10 +63,11 @@ def run_child(
     return 0
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(endpoints: Endpoints) -> None:
     # os.read, not sys.stdin: the buffered reader's lock would stand in the way of a clean exit.
     while os.read(0, 4096):
         pass
+    sweep_orphaned(endpoints.folder)
     os._exit(EXIT_ORPHANED)
 
 

@@ -74,6 +74,7 @@ class Supervisor:
             child.stdin.write(line)
             child.stdin.flush()
         except OSError as error:
+            self.kill(role)
             raise ProcessFailedError(f"the {role} process did not start: {error}") from error
 
     def exit_code(self, role: str) -> int | None:
@@ -97,7 +98,9 @@ class Supervisor:
         It is not waited for: a busy host took six seconds to clear a killed process away, and no
         picture was shown meanwhile.
         """
-        child = self._children[role]
+        child = self._children.get(role)
+        if child is None:
+            return  # the system refused to start it
         child.kill()
         if child.stdin is not None:
             with contextlib.suppress(OSError):

@@ -31,6 +31,9 @@ class Patience:
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Pause before each restart within a minute; the first comes at once."""
 
+RETRY_S = 1.0
+"""Pause after a start that the system refused: memory or descriptors come back with time."""
+
 MAX_RESTARTS = 5
 WINDOW_S = 60.0
 
@@ -43,12 +46,18 @@ class Watch:
     _started_ns: int = 0
     _heard_ns: int | None = None
     _died_ns: int | None = None
+    _refused_ns: int | None = None
     _restarts: deque[int] = field(default_factory=deque)
     given_up: bool = False
 
     def start(self, now_ns: int) -> None:
         """The process was started (again)."""
         self._started_ns, self._heard_ns, self._died_ns = now_ns, None, None
+        self._refused_ns = None
+
+    def postpone(self, now_ns: int) -> None:
+        """The system refused to start it: it is tried again until it does, and none is counted."""
+        self._refused_ns = now_ns
 
     def hear(self, now_ns: int) -> None:
         """The process said something."""
@@ -68,6 +77,9 @@ class Watch:
         """Say what to do now; `running` is whether the process exists."""
         if self.given_up:
             return Action.NONE
+        if self._refused_ns is not None:
+            waited = now_ns - self._refused_ns >= RETRY_S * NS
+            return Action.RESTART if waited else Action.NONE
         limit_s = self.patience.start_s if self._heard_ns is None else self.patience.quiet_s
         if running and self.silent_s(now_ns) <= limit_s:
             return Action.NONE
@@ -82,6 +94,11 @@ class Watch:
             return Action.NONE
         self._restarts.append(now_ns)
         return Action.RESTART
+
+    @property
+    def refused(self) -> bool:
+        """Whether the system refused the last start, so that nothing runs and nothing died."""
+        return self._refused_ns is not None
 
     @property
     def restarts(self) -> int:

@@ -1,5 +1,6 @@
 """The best frame of each plane, kept as a picture: what a checklist points at."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import create_private
 from neurosono.stream.view.reading import ShownReading
 
 if TYPE_CHECKING:
@@ -45,13 +47,16 @@ class BestFrames:
             return
         folder = out / FOLDER
         try:
-            folder.mkdir(exist_ok=True)
+            if folder.is_symlink():
+                folder.unlink()  # it would lead elsewhere
+            folder.mkdir(mode=0o700, exist_ok=True)
             for reader in self._readers:
                 for old in folder.glob(f"{reader}-*.png"):
                     old.unlink()  # of the replay before this one
             for name, (_, pixels) in self._held.items():
                 aside = folder / f".{name}.png"
-                aside.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                with os.fdopen(create_private(aside), "wb") as file:
+                    file.write(cv2.imencode(".png", pixels)[1].tobytes())
                 aside.replace(folder / f"{name}.png")
         except OSError as error:
             raise OutputError(

@@ -14,6 +14,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
+from neurosono.engine.files import create_private
 from neurosono.stream.view.summary import describe_result, name_values
 
 OUTPUT_NAMES = (
@@ -48,9 +49,9 @@ def prepare_folder(out: Path) -> bool:
     remedy = "choose another --out, or free the place"
     try:
         made = not out.exists()
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = out / f".neurosono-{os.getpid()}"
-        probe.touch()
+        os.close(create_private(probe))
         probe.unlink()
     except OSError as error:
         raise OutputError(f"cannot write to {out}: {error.strerror}; {remedy}") from error
@@ -122,7 +123,7 @@ class FramesWriter:
         self._next_seq = 0
         self.gate = GateTally()
         try:
-            self._file: IO[str] = self._partial.open("w", encoding="utf-8")
+            self._file: IO[str] = os.fdopen(create_private(self._partial), "w", encoding="utf-8")
         except OSError as error:
             raise _cannot_write(self._partial, error) from error
 

@@ -15,6 +15,7 @@ from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
+from neurosono.engine.files import PRIVATE
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import VideoWriter
 from neurosono.stream.replay.best import BestFrames
@@ -125,7 +126,7 @@ class Outputs:
             self._frames.close()
         self._video, self._frames = None, None
         self._best.write(self._out)
-        write_json(self._out / EXAM_NAME, record)
+        write_json(self._out / EXAM_NAME, record, mode=PRIVATE)
         return record
 
     def abort(self) -> None:

@@ -30,7 +30,7 @@ def replay(
     what was done up to there is then in `options.out`, with `complete` false in `exam.json`.
     """
     options.check_sources()
-    bundle = Bundle.load(options.bundle)
+    bundle = options.load_bundle()
     student = options.load_student(bundle)
     readers = options.load_readers()
     outputs = open_sink(options, bundle)

@@ -147,6 +147,7 @@ _WORDS = {
     "lost": "the connection to the source was lost",
     "reconnected": "the source was connected again",
     "clock-jump": "the source's clock jumped by {step_s} s",
+    "second-sender": "a second sender used the source's port; what it sent was not followed",
     "size-change": "the picture's size changed to {width_px} x {height_px}",
     "layout-change": "the ultrasound moved on the scanner's screen",
     "text-masked": "text inside the region was masked",

@@ -3,7 +3,8 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from neurosono.engine.structures.biometry import check_scale
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions, ReaderOptions
+from neurosono.stream.sources.limits import MediaLimits
 
 LOSSLESS_ANSWER_S = 30.0
 """How long a replay waits for a server's answer to one frame."""
@@ -24,8 +26,9 @@ LOSSLESS_ANSWER_S = 30.0
 class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
-    `strict` and `mixed` are as in `open_source`. `also` are bundles of any kind that read the same
-    frames beside `bundle`.
+    `also` are bundles of any kind that read the same frames beside `bundle`. `trusted_keys` is the
+    list of keys of which one must have signed each bundle, None where nobody asks. `strict`,
+    `mixed` and `limits` are as in `open_source`.
 
     Which sources are played, and at what `pace`, is for those to say who build on this.
     """
@@ -45,6 +48,8 @@ class Judging(ABC):
     also: tuple[str, ...] = ()
     strict: bool = False
     mixed: bool = False
+    limits: MediaLimits = field(default_factory=MediaLimits)
+    trusted_keys: str | None = None
     server: Server | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +72,14 @@ class Judging(ABC):
     def pace(self) -> Pace:
         """How they are played."""
 
+    def load_bundle(self) -> Bundle:
+        """Return the bundle that carries the exam; raises `BundleError`."""
+        return Bundle.load(self.bundle, trusted=self._trusted)
+
+    @property
+    def _trusted(self) -> Path | None:
+        return None if self.trusted_keys is None else Path(self.trusted_keys)
+
     def load_student(self, bundle: Bundle) -> Bundle | None:
         """Return the bundle that judges every frame before `bundle` does, if one was named.
 
@@ -74,7 +87,7 @@ class Judging(ABC):
         """
         if self.student is None:
             return None
-        student = Bundle.load(self.student)
+        student = Bundle.load(self.student, trusted=self._trusted)
         check_pair(bundle, student)
         return student
 
@@ -83,11 +96,13 @@ class Judging(ABC):
 
         Raises `BundleError` where one is none, or two are of one name.
         """
-        return name_readers([Bundle.load(each, kind=None) for each in self.also])
+        return name_readers(
+            [Bundle.load(each, kind=None, trusted=self._trusted) for each in self.also]
+        )
 
     def for_reader(self, name: str, bundle: Bundle) -> ReaderOptions:
         """Return what a reader's process is told."""
-        return ReaderOptions(name, str(bundle.root), self.pace.newest_wins)
+        return ReaderOptions(name, str(bundle.root), self.pace.newest_wins, self.trusted_keys)
 
     def for_capture(
         self,
@@ -103,6 +118,7 @@ class Judging(ABC):
             pace=self.pace,
             strict=self.strict,
             mixed=self.mixed,
+            limits=self.limits,
             every=self.every,
             rate_hz=self.rate_hz,
             region=self.region,
@@ -131,6 +147,7 @@ class Judging(ABC):
             exam=exam,
             avoid=tuple(avoid),
             student=self.student,
+            trusted_keys=self.trusted_keys,
             server=None if self.server is None else self._hurry(self.server, exam is not None),
         )
 

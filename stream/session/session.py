@@ -128,13 +128,13 @@ class Session(ABC):
         ledgers = self._ledgers()
         reached = max(ledger.next_seq for ledger in ledgers)
         first_seq = reached + (SEQ_MARGIN if decoded else 0)
-        for ledger in ledgers:
-            ledger.begin_at(first_seq)
         readers = {name: reader.bundle for name, reader in self.readers.items()}
         options = self.asked.for_capture(self.bundle, first_seq, decoded, readers)
+        self.children.start("capture", options)  # where the system refuses, nothing has begun
+        for ledger in ledgers:
+            ledger.begin_at(first_seq)
         self.accounts.begin(first_seq, decoded)
         self.trust.begin_capture(options.stream_id, first_seq, decoded)
-        self.children.start("capture", options)
 
     def hear_results(self, timeout_ms: int = 0) -> None:
         """Take in all that engine processes said, waiting for the first word if asked to."""

@@ -13,6 +13,7 @@ from neurosono.stream.sources.files.folder import list_media
 from neurosono.stream.sources.files.kinds import FileKind, find_demuxer, find_kind, is_there
 from neurosono.stream.sources.identity import Identity, refuse_mixture
 from neurosono.stream.sources.left_out import NAMED, LeftOut, Reason, tell_left_out
+from neurosono.stream.sources.limits import DEFAULT, MediaLimits
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
 _NOUN_ORDER = ("clip", "DICOM", "still", "phantom")
@@ -109,6 +110,7 @@ def open_source(
     frame_threads: bool = True,
     strict: bool = False,
     mixed: bool = False,
+    limits: MediaLimits = DEFAULT,
 ) -> ExamSource:
     """Open everything that was given as one exam, and decode the first picture of each part.
 
@@ -116,9 +118,10 @@ def open_source(
     `phantom:LABEL?seed=7&seconds=20`. `frame_threads` lets clips of single pictures (as MJPEG) be
     decoded several at once, which is faster and later: right for a replay. Raises `SourceError`,
     before anything is begun, if any part cannot be used, naming all of them; if anything is left
-    out, where `strict`; if DICOM headers name several patients or studies, unless `mixed`.
+    out, where `strict`; if DICOM headers name several patients or studies, unless `mixed`; if a
+    picture is larger than `limits`.
     """
-    opened = _Opened(frame_threads)
+    opened = _Opened(frame_threads, limits)
     for argument in arguments:
         if argument.startswith(PREFIX):
             opened.clips.append(open_phantom(argument))
@@ -147,8 +150,8 @@ def open_source(
 class _Opened:
     """What was opened so far, what was left out, and what cannot be used."""
 
-    def __init__(self, frame_threads: bool) -> None:
-        self._frame_threads = frame_threads
+    def __init__(self, frame_threads: bool, limits: MediaLimits) -> None:
+        self._frame_threads, self._limits = frame_threads, limits
         self.clips: list[Clip] = []
         self.left_out: list[LeftOut] = []
         self._bad: list[SourceError] = []
@@ -174,7 +177,7 @@ class _Opened:
 
     def take_file(self, path: Path, name: str) -> None:
         """Open one file; raises `SourceError` if it cannot be used."""
-        clip = _open_file(path, self._frame_threads)
+        clip = _open_file(path, self._frame_threads, self._limits)
         self.clips.append(clip)
         self.left_out.extend(LeftOut(name, reason) for reason in clip.left_out)
 
@@ -191,21 +194,22 @@ class _Opened:
             )
 
 
-def _open_file(path: Path, frame_threads: bool) -> Clip:
+def _open_file(path: Path, frame_threads: bool, limits: MediaLimits) -> Clip:
     try:
         kind = find_kind(path)
         if kind is FileKind.DICOM:
             # Only an exam with DICOM in it pays for the import of its readers.
             from neurosono.stream.sources.dicom.clip import open_dicom
 
-            return open_dicom(path)
+            return open_dicom(path, limits)
         if kind is FileKind.STILL:
             from neurosono.stream.sources.files.still import open_still
 
-            return open_still(path)
+            return open_still(path, limits)
         from neurosono.stream.sources.files.video import open_video
 
-        return open_video(path, frame_threads=frame_threads, demuxer=find_demuxer(path))
+        demuxer = find_demuxer(path)
+        return open_video(path, frame_threads=frame_threads, demuxer=demuxer, limits=limits)
     except OSError as error:
         raise SourceError(
             f"cannot read {str(path)!r}: {error.strerror or error}; expected a file that may be "

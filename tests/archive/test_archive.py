@@ -16,12 +16,13 @@ import pytest
 
 import neurosono
 from neurosono.archive.book import NAME, Book, Exam, Outcome
+from neurosono.archive.cluster import judge_remotely
 from neurosono.archive.options import ArchiveOptions, Asked
 from neurosono.archive.pool import Died, LocalPool
 from neurosono.archive.run import Progress, _Counted, _judge_on, run_archive
 from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.contracts.errors import BundleError, InputError, OutputError, RunError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from tests.support.clips import write_clip
 from tests.support.commands import run, start, wait_until
@@ -247,6 +248,20 @@ def test_a_bundle_that_cannot_be_opened_is_told_before_any_exam(
     with pytest.raises(InputError):
         run_archive(ArchiveOptions((str(archive),), tmp_path / "out", jobs=1), other)
     assert not (tmp_path / "out" / "results.csv").exists()
+
+
+def test_a_node_judges_as_we_do_and_refuses_another_release(tmp_path: Path) -> None:
+    digest = Bundle.load("demo").manifest.digest
+    asked = Asked("demo", digest, every=3)
+    exam = Exam(7, (str(write_clip(tmp_path / "a.mp4", pictures=15)),))
+    outcome = judge_remotely(exam, asked, neurosono.__version__)
+    assert (outcome.number, outcome.failure, outcome.row["sampled"]) == (7, None, 5)
+    *_, (_, last) = neurosono.judge(exam.sources[0], "demo", every=3)
+    assert outcome.row["used"] == last.exam.used
+    with pytest.raises(InputError, match=r"neurosono .*, but 0\.0 was expected"):
+        judge_remotely(exam, asked, "0.0")
+    with pytest.raises(BundleError, match="every machine of an archive needs the same one"):
+        judge_remotely(exam, Asked("demo", "0" * 64), neurosono.__version__)
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 Screenshots of every state lie in the test's temporary folder, at both sizes, for a person to see.
 """
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from neurosono.stream.page.web import WebServer
@@ -131,7 +133,9 @@ def test_a_dead_server_blanks_the_page_and_a_new_one_is_found(screen):
     screen.server.stop()
     screen.await_words("#curtain-title", "CONNECTION LOST")
     assert screen.words("#ai") == "AI OFF"
-    again = WebServer(screen.hub, port=int(screen.url.rsplit(":", 1)[1].strip("/")))
+    address = urlsplit(screen.url)
+    token = address.query.removeprefix("token=")
+    again = WebServer(screen.hub, port=address.port or 0, token=token)
     again.start()
     try:
         screen.await_words("#ai", "AI ON")

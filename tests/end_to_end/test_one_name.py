@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHELL = ("build-demo", "check", "demo", "install", "install-triton", "test")
+SHELL = (
+    *("build-demo", "check", "constraints", "demo", "install", "install-triton"),
+    *("papers.py", "release", "test"),
+)
 FOLDERS = ("archive", "engine", "stream", "training", "calibration", "scripts")
 
 
@@ -46,11 +49,8 @@ def test_a_wheel_holds_one_name_and_all_that_the_checkout_has(wheel: Path) -> No
         for path in listed.stdout.split()
         if (ROOT / path).is_file()
     }
-    shell = {
-        f"neurosono/scripts/{name}"
-        for name in ("build-demo", "check", "demo", "install", "install-triton", "test")
-    }
-    assert wanted - set(names) == shell, "the developers' shell scripts stay behind"
+    shell = {f"neurosono/scripts/{name}" for name in SHELL}
+    assert wanted - set(names) == shell, "the developers' own scripts stay behind"
 
 
 def test_it_works_beside_packages_of_the_same_names(wheel: Path, tmp_path: Path) -> None:

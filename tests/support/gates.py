@@ -7,45 +7,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from neurosono.engine.builders.openvino import quantise
 from neurosono.engine.contracts.gate import STATISTICS_NAME
 from neurosono.engine.gate import Familiarity
 from neurosono.engine.gate_folder import write_entry
 from neurosono.training.gate.build import judge_built, write_graph
-from neurosono.training.gate.heads import PLANES, Heads
-from neurosono.training.gate.trunk import (
-    CLOSING,
-    FRONT,
-    LOOKS,
-    PARAMETERS,
-    STAGES,
-    Trunk,
-    build_trunk,
-)
-
-
-def write_trunk(path: Path, seed: int = 0) -> Path:
-    """Write random weights as SonoNet's authors wrote theirs."""
-    rng = np.random.default_rng(seed)
-    arrays, before = [], 1
-    kernels = [(c, 3) for stage in STAGES for c in stage] + [(c, 1) for c in CLOSING]
-    for channels, kernel in kernels:
-        spread = (2 / (before * kernel**2)) ** 0.5
-        arrays.append(rng.normal(0, spread, (channels, before, kernel, kernel)))
-        arrays += [np.zeros(channels), np.ones(channels), np.zeros(channels), np.ones(channels)]
-        before = channels
-    # The first layer takes levels of hundreds, as the real one does.
-    arrays[PARAMETERS - 1] = np.full(STAGES[0][0], 1 / 255)
-    np.savez(path, *(each.astype(np.float32) for each in arrays))
-    return path
-
-
-def draw_heads(seed: int = 0) -> Heads:
-    """Return random answers over looks."""
-    rng = np.random.default_rng(seed)
-    score, planes = rng.normal(0, 0.02, LOOKS), rng.normal(0, 0.02, (len(PLANES), LOOKS))
-    return Heads(np.zeros(LOOKS), np.ones(LOOKS), score, 0.1, 0.0, planes, np.zeros(len(PLANES)))
+from neurosono.training.gate.network import GateNetwork
+from neurosono.training.gate.train import PLANES
 
 
 def make_gate(folder: Path, size_px: int = 64, **changes: object) -> Path:
@@ -66,10 +35,13 @@ def _build(size_px: int) -> Path:
     keep = tempfile.TemporaryDirectory()
     _KEPT.append(keep)
     folder = Path(keep.name) / "gate"
+    torch.manual_seed(0)
+    network = GateNetwork(len(PLANES)).train()
     noise = np.random.default_rng(0).integers(0, 256, (32, size_px, size_px), dtype=np.uint8)
-    trunk = Trunk.load(write_trunk(Path(keep.name) / "trunk.npz"))
-    graph = quantise(build_trunk(trunk, size_px), noise[:4], exact=f"{FRONT}/.*")
-    write_graph(folder, graph, draw_heads())
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(noise).unsqueeze(1))
+    write_graph(folder, network.eval(), noise[:4])
     features = judge_built(folder, noise).features
     scale = features.std(0) + 1e-3
     whitening, means = np.diag(1 / scale), (features.mean(0) / scale)[None]

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.structures.ellipse import Ellipse
+from neurosono.engine.structures.looks import closer_affine, glance_affine
 from neurosono.engine.structures.names import STRUCTURES
 from neurosono.training.detect.rows import Row
 
@@ -28,20 +30,39 @@ class Strength:
     gamma: float = 0.3
     noise: float = 0.06
     hide: float = 0.3
+    about: float = 0.1
+    """Share of views that stand on their heads."""
+
+    def closer(self) -> "Strength":
+        """Return how far a closer look may differ: as far as a glance errs about a head."""
+        return replace(self, turn_deg=12.0, scale=0.08, shift=0.03, about=0.0)
 
 
 def augment(
-    square: Square, row: Row, rng: np.random.Generator, strength: Strength
+    square: Square,
+    row: Row,
+    rng: np.random.Generator,
+    strength: Strength,
+    look_px: int | None = None,
+    head: Ellipse | None = None,
 ) -> tuple[Square, Row]:
-    """Return a view (S, S) uint8 and its row; structures that fall off it are left out."""
-    side = square.shape[0]
-    matrix = _draw_affine(side, rng, strength)
+    """Return a view (L, L) uint8 and its row; structures that fall off it are left out.
+
+    `look_px` is the view's side, the square's own by default; with `head` it is a closer look at
+    that head, which is then turned and moved little.
+    """
+    side = look_px or square.shape[0]
+    base = glance_affine(square.shape[0], side) if head is None else closer_affine(head, side)
+    change = _draw_affine(side, rng, strength if head is None else strength.closer())
+    matrix = change @ np.vstack([base, [0, 0, 1]])
     view = cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR)
     return _alter(np.asarray(view, np.uint8), rng, strength), _clip(row.mapped(matrix), side)
 
 
 def _draw_affine(side: int, rng: np.random.Generator, strength: Strength) -> NDArray[np.float64]:
-    turn = np.radians(rng.normal(0, strength.turn_deg / 2)) + np.pi * (rng.random() < 0.1)
+    turn = np.radians(rng.normal(0, strength.turn_deg / 2)) + np.pi * (
+        rng.random() < strength.about
+    )
     scale = np.exp(rng.uniform(-strength.scale, strength.scale))
     squeeze = np.exp(rng.uniform(-strength.squeeze, strength.squeeze))
     flip = np.array([1 if rng.random() > strength.mirror else -1 for _ in range(2)])

@@ -18,6 +18,7 @@ from neurosono.training.detect.export import (
     QUANTISED_ON,
     check,
     compare,
+    cut_looks,
     describe_graph,
     graph_path,
     read_by_torch,
@@ -47,17 +48,19 @@ def build(
         raise InputError(f"no patient is in fold {recipe.held_out}: a graph cannot be compared")
     checked = np.sort(rng.permutation(unseen)[:COMPARED_ON])
     network = trainer.averaged()
-    exact = read_by_torch(network, np.array(data.frames[checked]))
-    model = export(network, data.size_px, OUTPUTS)
+    look_px = recipe.look_px
+    exact = read_by_torch(network, np.array(data.frames[checked]), look_px)
+    model = export(network, look_px, OUTPUTS)
     graphs: dict[str, Any] = {}
     refused: RunError | None = None
     for precision in precisions:
         if precision == "int8":
             draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
-            model = quantise(model, np.array(data.frames[draw]), quickly=True)
+            looks = cut_looks(network, np.array(data.frames[draw]), look_px)
+            model = quantise(model, looks, quickly=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
             path = graph_path(Path(aside), precision)
-            write_graph(model, path)
+            write_graph(model, path, data.size_px)
             found = [each.reading for each in judge_rows(path, data, checked)]
             parity = compare(exact, found)
             graphs[precision] = {**describe_graph(path), "parity": parity.to_json()}

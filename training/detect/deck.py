@@ -35,11 +35,22 @@ class Deck:
     """Deals rows of `data` among `rows`."""
 
     def __init__(self, data: DetectData, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
         kinds = np.array([kind_of(data.rows[row]) for row in rows])
         self._kinds = {name: rows[kinds == name] for name in SHARES if (kinds == name).any()}
         self._weights = {name: _weigh(data, found) for name, found in self._kinds.items()}
         total = sum(SHARES[name] for name in self._kinds)
         self.shares = {name: SHARES[name] / total for name in self._kinds}
+
+    def count_planes(self, data: DetectData) -> dict[str, float]:
+        """Return which share of what is dealt is a real picture of each plane."""
+        found: dict[str, float] = {}
+        for kind, rows in self._kinds.items():
+            for row, weight in zip(rows, self._weights[kind], strict=True):
+                each = data.rows[row]
+                if each.plane and each.source != PHANTOM:
+                    found[each.plane] = found.get(each.plane, 0) + self.shares[kind] * weight
+        return found
 
     def deal(self, rng: np.random.Generator) -> int:
         """Return a row."""

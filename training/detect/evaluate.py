@@ -21,9 +21,9 @@ def judge_rows(
     Raises `InputError` where graph and data are of another size.
     """
     engine = StructuresGraph(graph)
-    if engine.grid.size_px != data.size_px:
+    if engine.spec.size_px != data.size_px:
         raise InputError(
-            f"{graph} takes {engine.grid.size_px} px pictures, these data have {data.size_px} px: "
+            f"{graph} takes {engine.spec.size_px} px pictures, these data have {data.size_px} px: "
             "prepare data of that size"
         )
     found = []

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-import torch
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import RunError
-from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
+from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.boxes import overlap
+from neurosono.engine.structures.graph import SQUARE_PLACE
+from neurosono.engine.structures.looks import look
 from neurosono.engine.structures.reading import Reading, read_answer
+from neurosono.training.detect.heads import ask
 from neurosono.training.detect.network import Detector
 
 QUANTISED_ON = 300
@@ -63,17 +65,26 @@ class Parity:
         return {name: round(float(value), 6) for name, value in asdict(self).items()}
 
 
-@torch.inference_mode()
-def read_by_torch(network: Detector, squares: Squares, batch: int = 16) -> list[Reading]:
+def read_by_torch(network: Detector, squares: Squares, look_px: int) -> list[Reading]:
     """Return the readings of squares (N, S, S) by the float32 network itself, in their pixels."""
-    grid, readings = Grid(squares.shape[1]), []
-    for at in range(0, len(squares), batch):
-        some = torch.from_numpy(np.array(squares[at : at + batch])).unsqueeze(1)
-        answers = [each.numpy() for each in network.eval()(some)]
-        for one in zip(*answers, strict=True):
-            found = dict(zip(OUTPUTS, one, strict=True))
-            readings.append(read_answer(Answer(grid, **found), grid.size_px, grid.size_px))
-    return readings
+    network.eval()
+    side = squares.shape[1]
+    answers = (look(square, look_px, lambda each: ask(network, each)) for square in squares)
+    return [read_answer(answer, side, side) for answer in answers]
+
+
+def cut_looks(network: Detector, squares: Squares, look_px: int) -> Squares:
+    """Return every look (M, L, L) that the network takes at squares (N, S, S), in turn."""
+    looks: list[Squares] = []
+
+    def keep(each: Squares) -> Answer:
+        looks.append(each)
+        return ask(network, each)
+
+    network.eval()
+    for square in squares:
+        look(square, look_px, keep)
+    return np.stack(looks)
 
 
 def compare(exact: Sequence[Reading], found: Sequence[Reading]) -> Parity:
@@ -124,8 +135,9 @@ def check(parity: Parity, size_bytes: int, precision: str) -> None:
         )
 
 
-def write_graph(model: ov.Model, path: Path) -> None:
-    """Write a graph and its weights."""
+def write_graph(model: ov.Model, path: Path, square_px: int) -> None:
+    """Write a graph and its weights; it says of which squares its looks are cut."""
+    model.set_rt_info(square_px, SQUARE_PLACE)
     path.parent.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, path, compress_to_fp16=False)
 

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.structures.answer import Grid
+from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
+from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.targets import Targets, aim
 
 View = tuple[NDArray[np.uint8], Targets]
@@ -25,28 +27,41 @@ class Feed:
     """Draws batches in order; with `workers` threads, one batch ahead."""
 
     def __init__(
-        self, data: DetectData, deck: Deck, batch: int, seed: int, pool: ThreadPoolExecutor | None
+        self,
+        data: DetectData,
+        deck: Deck,
+        recipe: DetectRecipe,
+        heads: dict[int, Ellipse],
+        pool: ThreadPoolExecutor | None,
     ) -> None:
-        self._data, self._deck, self._batch, self._seed = data, deck, batch, seed
-        self._grid, self._pool = Grid(data.size_px), pool
+        self._data, self._deck, self._recipe, self._pool = data, deck, recipe, pool
+        self._heads = heads
         self._ahead: dict[int, list[Future[View]]] = {}
 
     @classmethod
     @contextmanager
     def opened(
-        cls, data: DetectData, deck: Deck, batch: int, seed: int, workers: int
+        cls,
+        data: DetectData,
+        deck: Deck,
+        recipe: DetectRecipe,
+        workers: int,
+        heads: dict[int, Ellipse] | None = None,
     ) -> Iterator[Self]:
-        """Give a feed whose threads end with it; without workers it draws when it is asked."""
+        """Give a feed whose threads end with it; without workers it draws when it is asked.
+
+        `heads` are those that may be looked at more closely, by their pictures' rows.
+        """
         if not workers:
-            yield cls(data, deck, batch, seed, None)
+            yield cls(data, deck, recipe, heads or {}, None)
             return
         with ThreadPoolExecutor(workers) as pool:
-            yield cls(data, deck, batch, seed, pool)
+            yield cls(data, deck, recipe, heads or {}, pool)
 
     def take(self, step: int) -> tuple[NDArray[np.uint8], list[Targets]]:
         """Return the views (B, S, S) uint8 of a step and what is asked of each."""
         if self._pool is None:
-            views = [self._draw(step, place) for place in range(self._batch)]
+            views = [self._draw(step, place) for place in range(self._recipe.batch)]
         else:
             self._begin(step)
             self._begin(step + 1)
@@ -56,12 +71,16 @@ class Feed:
     def _begin(self, step: int) -> None:
         assert self._pool is not None
         if step not in self._ahead:
-            places = range(self._batch)
+            places = range(self._recipe.batch)
             self._ahead[step] = [self._pool.submit(self._draw, step, k) for k in places]
 
     def _draw(self, step: int, place: int) -> View:
-        rng = np.random.default_rng([self._seed, 31, step, place])
+        rng = np.random.default_rng([self._recipe.seed, 31, step, place])
         number = self._deck.deal(rng)
         square = np.array(self._data.frames[number])
-        view, row = augment(square, self._data.rows[number], rng, Strength())
-        return view, aim(row, self._grid)
+        head = None
+        if step >= self._recipe.closer_from and rng.random() < self._recipe.closer:
+            head = self._heads.get(number)
+        side = self._recipe.look_px
+        view, row = augment(square, self._data.rows[number], rng, Strength(), side, head)
+        return view, aim(row, Grid(side))

@@ -19,7 +19,7 @@ WEIGHTS = {
     "sides": 1.0,
     "centreness": 0.5,
     "turns": 0.5,
-    "planes": 1.0,
+    "planes": 2.0,
     "head": 2.0,
 }
 """Chosen so that each is about as large as the others after some hundred steps."""

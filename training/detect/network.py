@@ -50,6 +50,21 @@ def _conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential
     )
 
 
+class SeededDropout(nn.Module):
+    """Dropout that draws from a generator of its own, so that threads do not mix theirs."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.generator = share, torch.Generator()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, ...) with a share of its numbers at 0 while learning, the others grown."""
+        if not self.training:
+            return x
+        drawn = torch.rand(x.shape, generator=self.generator).to(x.device)
+        return x * (drawn >= self.share) / (1 - self.share)
+
+
 class Detector(nn.Module):
     """Finds structures, names the plane and outlines the head of grey squares."""
 
@@ -75,9 +90,15 @@ class Detector(nn.Module):
         self.coarse = nn.Conv2d(PYRAMID, HEAD_MAP, 1)
         self.head = nn.Sequential(_conv(HEAD_MAP, HEAD_MAP), nn.Conv2d(HEAD_MAP, 1, 3, 1, 1))
         self.planes = nn.Sequential(
-            nn.Dropout(0.2), nn.Conv2d(CHANNELS[-1] + PYRAMID, len(PLANES), 1)
+            SeededDropout(0.2), nn.Conv2d(CHANNELS[-1] + PYRAMID, len(PLANES), 1)
         )
         self._initialise()
+
+    def seed(self, seed: int) -> None:
+        """Make what is left out while learning follow from `seed`."""
+        for module in self.modules():
+            if isinstance(module, SeededDropout):
+                module.generator.manual_seed(seed)
 
     def _initialise(self) -> None:
         for module in self.modules():

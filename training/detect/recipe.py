@@ -1,14 +1,19 @@
 """How the detector is trained; help, validation and default at once."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.answer import Grid
 
 
 @dataclass(frozen=True)
 class DetectRecipe:
     """AdamW with one warm-up and one cosine; weights are averaged over the last steps.
+
+    Views are `look_px` a side. The first share `glance` of the steps sees whole pictures; from then
+    on a share `closer` of the views are closer looks at a head, where one is known or was found.
 
     `pictures` are how many views are seen in all; `held_out` is the fold whose patients are only
     judged, None to train on everyone.
@@ -19,7 +24,10 @@ class DetectRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: float = 0.03
-    average: float = 0.998
+    average: float = 0.995
+    look_px: int = 192
+    glance: float = 0.3
+    closer: float = 0.75
     clip_norm: float = 10.0
     held_out: int | None = 0
     seed: int = 0
@@ -32,11 +40,19 @@ class DetectRecipe:
             )
         if not 0 < self.warmup < 1 or not 0 <= self.average < 1 or self.learning_rate <= 0:
             raise InputError("warmup and average are shares under 1, the learning rate is over 0")
+        if not 0 <= self.glance <= 1 or not 0 <= self.closer <= 1:
+            raise InputError("glance and closer are shares from 0 to 1")
+        Grid(self.look_px)
 
     @property
     def steps(self) -> int:
         """Return the number of batches."""
         return self.pictures // self.batch
+
+    @property
+    def closer_from(self) -> int:
+        """Return the first step that sees closer looks."""
+        return math.ceil(self.glance * self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """Return every setting."""

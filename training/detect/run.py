@@ -21,14 +21,19 @@ CHECKPOINT_STEPS = 50
 
 
 def open_run(
-    data: DetectData, recipe: DetectRecipe, out: Path, device: str = "cpu", workers: int = 0
+    data: DetectData,
+    recipe: DetectRecipe,
+    out: Path,
+    device: str = "cpu",
+    workers: int = 0,
+    parts: int = 1,
 ) -> DetectTrainer:
     """Begin a run in `out`, or go on with the one that is there.
 
     Raises `InputError` where that one has another recipe or other data, `OutputError` where `out`
     cannot be written.
     """
-    trainer = DetectTrainer(data, recipe, device, workers)
+    trainer = DetectTrainer(data, recipe, device, workers, parts)
     if (out / STATE_NAME).is_file():
         trainer.resume(out / STATE_NAME)
         return trainer

@@ -2,19 +2,26 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.ellipse import Ellipse
+from neurosono.engine.structures.names import HEAD_PLANES, PLANES
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.feed import Feed
+from neurosono.training.detect.heads import find_heads
 from neurosono.training.detect.losses import measure_losses, weigh
 from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
@@ -33,15 +40,34 @@ class History:
     lines: list[dict[str, float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a part of a batch teaches: the slope of each parameter, and each loss."""
+
+    slopes: tuple[Tensor, ...]
+    losses: dict[str, float]
+
+
 class DetectTrainer:
-    """One training; deterministic for a thread count.
+    """One training; deterministic for a number of parts.
 
     Every view follows from the recipe's seed and the step, so a checkpoint needs no random state.
+    A batch is learnt from in `parts` side by side, a thread each: they meet once a step, where
+    threads that share a layer wait for each other in every layer on a busy machine.
     """
 
     def __init__(
-        self, data: DetectData, recipe: DetectRecipe, device: str = "cpu", workers: int = 0
+        self,
+        data: DetectData,
+        recipe: DetectRecipe,
+        device: str = "cpu",
+        workers: int = 0,
+        parts: int = 1,
     ) -> None:
+        if recipe.look_px > data.size_px:
+            raise InputError(
+                f"looks of {recipe.look_px} px are larger than the data's squares of {data.size_px}"
+            )
         self.data, self.recipe = data, recipe
         self._workers = workers
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
@@ -49,7 +75,10 @@ class DetectTrainer:
         torch.manual_seed(recipe.seed)
         self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
         self.average = Average(self.network, recipe.average)
+        self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
+        self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
         self.history = History()
+        self.heads: dict[int, Ellipse] = {}
         self.done = 0
         self._optimiser = make_optimiser(self.network, recipe.learning_rate, recipe.weight_decay)
 
@@ -57,8 +86,14 @@ class DetectTrainer:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
         self.network.train()
         recipe, end = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        with Feed.opened(self.data, self.deck, recipe.batch, recipe.seed, self._workers) as feed:
-            self._fit(feed, end, watch)
+        while self.done < end:
+            closer = self.done >= recipe.closer_from
+            if closer and not self.heads:
+                self.heads = find_heads(self.averaged(), self.data, self.deck.rows, recipe.look_px)
+            stop = end if closer else min(end, recipe.closer_from)
+            feeding = Feed.opened(self.data, self.deck, recipe, self._workers, self.heads)
+            with feeding as feed:
+                self._fit(feed, stop, watch)
 
     def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
         for at in range(self.done, end):
@@ -77,7 +112,23 @@ class DetectTrainer:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
         network = Detector()
         network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
+        last = network.planes[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        assert last.bias is not None
+        with torch.no_grad():
+            last.bias.add_(self._balance())
         return network.eval()
+
+    def _balance(self) -> Tensor:
+        """Return what to add to each plane's logit so that head planes count alike.
+
+        Trans-ventricular pictures are those that carry marks, so they are dealt more often.
+        """
+        dealt = self.deck.count_planes(self.data)
+        shares = {name: dealt[name] for name in HEAD_PLANES if dealt.get(name)}
+        mean = sum(shares.values()) / max(len(shares), 1)
+        added = [math.log(mean / shares[name]) if name in shares else 0.0 for name in PLANES]
+        return torch.tensor(added)
 
     def _rate(self, at: int) -> float:
         part, warm = (at + 1) / self.recipe.steps, self.recipe.warmup
@@ -86,19 +137,37 @@ class DetectTrainer:
         left = 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
         return self.recipe.learning_rate * max(left, 0.01)
 
-    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
-        torch.manual_seed(self.recipe.seed * 1_000_003 + at)  # dropout, too, follows from the step
+    def _look(
+        self, network: Detector, at: int, views: NDArray[np.uint8], targets: list[Targets]
+    ) -> Lesson:
+        network.seed(self.recipe.seed * 1_000_003 + at)  # what is left out follows from the step
         grey = torch.from_numpy(views).unsqueeze(1).to(self._device).float()
         grey = grey.contiguous(memory_format=torch.channels_last)
-        half = torch.autocast(self._device.type, torch.bfloat16)
+        # The cache of narrowed weights is one for all threads, each of which empties it at its end.
+        half = torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False)
         with half if _has_bfloat16(self._device) else nullcontext():
-            raw = self.network.look(grey)
+            raw = network.look(grey)
         losses = measure_losses(raw, targets)
-        self._optimiser.zero_grad(set_to_none=True)
-        weigh(losses).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        slopes = torch.autograd.grad(weigh(losses), list(network.parameters()))
+        return Lesson(slopes, {name: float(loss.detach()) for name, loss in losses.items()})
+
+    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
+        """Learn from a batch, its parts side by side; each normalises by its own pictures."""
+        cuts = np.linspace(0, len(targets), len(self._copies) + 1).astype(int)
+        parts = [slice(first, last) for first, last in pairwise(cuts)]
+
+        def look(network: Detector, part: slice) -> Lesson:
+            return self._look(network, at, views[part], targets[part])
+
+        side_by_side = self._pool.map if len(parts) > 1 else map
+        lessons = list(side_by_side(look, self._copies, parts))
+        parameters = list(self.network.parameters())
+        for parameter, *slopes in zip(parameters, *(each.slopes for each in lessons), strict=True):
+            parameter.grad = torch.stack(slopes).mean(0)
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self._optimiser.step()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        losses = [each.losses for each in lessons]
+        return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
     def save(self, path: Path) -> None:
         """Write the whole state aside, then rename it."""
@@ -110,6 +179,7 @@ class DetectTrainer:
             "average": self.average.weights,
             "optimiser": self._optimiser.state_dict(),
             "history": self.history.lines,
+            "heads": {row: list(asdict(head).values()) for row, head in self.heads.items()},
         }
         aside = path.with_suffix(".part")
         torch.save(state, aside)
@@ -133,7 +203,16 @@ class DetectTrainer:
         self.average.weights = state["average"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.history.lines = state["history"]
+        self.heads = {row: Ellipse(*values) for row, values in state["heads"].items()}
         self.done = int(state["done"])
+
+
+def _share(network: Detector) -> Detector:
+    """Return a network of the same parameters whose batch statistics are its own."""
+    copy = deepcopy(network)
+    for ours, theirs in zip(network.modules(), copy.modules(), strict=True):
+        theirs._parameters = ours._parameters
+    return copy
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -33,8 +33,6 @@ class Strength:
     worn: float = 0.3
     written: float = 0.25
     lifted: float = 0.2
-    gained: float = 0.4
-    mapped: float = 0.3
 
 
 def augment(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
@@ -42,10 +40,6 @@ def augment(square: Square, rng: np.random.Generator, strength: Strength) -> Squ
     view = _warp(square, rng, strength)
     if rng.random() < strength.cut:
         view = _cut(view, rng)
-    if rng.random() < strength.gained:
-        view = _change_gain(view, rng)
-    if rng.random() < strength.mapped:
-        view = _map_greys(view, rng)
     view = _change_tone(view, rng, strength.lifted)
     view = _wear(view, rng, strength.worn)
     if rng.random() < strength.written:
@@ -114,24 +108,6 @@ def _change_tone(view: Square, rng: np.random.Generator, lifted: float) -> Squar
     return np.asarray(cv2.LUT(view, table), dtype=np.uint8)
 
 
-def _change_gain(view: Square, rng: np.random.Generator) -> Square:
-    """Move the sliders that brighten one depth more than another, and one side of the probe."""
-    side = view.shape[0]
-    spread = (rng.uniform(0, 0.4), rng.uniform(0, 0.15))
-    down, across = (
-        np.interp(np.arange(side), np.linspace(0, side, 6), rng.normal(0, each, 6))
-        for each in spread
-    )
-    return np.clip(view * np.exp(down[:, None] + across[None]), 0, 255).astype(np.uint8)
-
-
-def _map_greys(view: Square, rng: np.random.Generator) -> Square:
-    """Give it another maker's grey map: any curve that rises, black staying black."""
-    rises = np.cumsum(rng.gamma(1.5, 1.0, 8))
-    curve = np.interp(np.arange(256), np.linspace(0, 255, 9), np.r_[0, rises / rises[-1] * 255])
-    return np.asarray(cv2.LUT(view, curve.astype(np.uint8)), dtype=np.uint8)
-
-
 def _wear(view: Square, rng: np.random.Generator, chance: float) -> Square:
     """Lose detail as codecs, scalers and noise do."""
     side = view.shape[0]
@@ -192,3 +168,18 @@ def _shuffle_tiles(square: Square, count: int, rng: np.random.Generator) -> Squa
         flip = int(rng.integers(-1, 2))
         shuffled[top : top + tile_h, left : left + tile_w] = cv2.flip(tile, flip)
     return shuffled
+
+
+def invent(side: int, rng: np.random.Generator) -> Square:
+    """Return what no scanner shows: noise of some grain, flat grey, or a ramp."""
+    kind = rng.integers(3)
+    if kind == 0:
+        grain = int(rng.integers(4, side))
+        noise = rng.integers(0, 256, (grain, grain)).astype(np.uint8)
+        return np.asarray(cv2.resize(noise, (side, side)), dtype=np.uint8)
+    if kind == 1:
+        return np.full((side, side), int(rng.integers(0, 256)), dtype=np.uint8)
+    low, high = rng.uniform(0, 255, 2).tolist()
+    ramp = np.linspace(low, high, side)
+    picture = np.broadcast_to(ramp, (side, side)).astype(np.uint8)
+    return np.ascontiguousarray(picture if rng.random() < 0.5 else picture.T)

@@ -1,4 +1,4 @@
-"""From a trunk and its heads to a gate's graph, and what that graph says."""
+"""From a trained network to a gate's three files: an int8 graph, and its features' statistics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,22 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.files import BundleFile
 from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, WEIGHTS_NAME, GateEntry
-from neurosono.engine.gate import Familiarity, Gate
-from neurosono.training.gate.heads import PLANES, Heads, Judged, attach
-from neurosono.training.gate.trunk import FAMILIAR
+from neurosono.engine.gate import OUTPUTS, Familiarity, Gate
+from neurosono.training.gate.network import CHANNELS, GateNetwork
+from neurosono.training.gate.train import PLANES, Judged
+
+FRAMES = 400
+"""Frames that set the ranges of activations."""
 
 
-def write_graph(folder: Path, trunk: ov.Model, heads: Heads) -> None:
-    """Write `gate.xml` and `gate.bin` into `folder`: the int8 trunk with its heads on it."""
+def write_graph(folder: Path, network: GateNetwork, frames: NDArray[np.uint8]) -> None:
+    """Write `gate.xml` and `gate.bin` into `folder`, quantised on `frames`."""
     folder.mkdir(parents=True, exist_ok=True)
-    ov.save_model(attach(trunk, heads), folder / GRAPH_NAME, compress_to_fp16=False)
+    model = quantise(export(network, frames.shape[1], OUTPUTS), frames)
+    ov.save_model(model, folder / GRAPH_NAME, compress_to_fp16=False)
 
 
 def judge_built(folder: Path, frames: NDArray[np.uint8]) -> Judged:
@@ -25,8 +30,9 @@ def judge_built(folder: Path, frames: NDArray[np.uint8]) -> Judged:
     names = (GRAPH_NAME, WEIGHTS_NAME, STATISTICS_NAME)
     nothing = tuple(BundleFile(name, "0" * 64) for name in names)
     entry = GateEntry(nothing, 0.5, 1.0, PLANES, (1.0,) * len(PLANES))
+    width = sum(CHANNELS)
     anything = np.array([0.0, 1.0])
-    unfitted = Familiarity(np.eye(FAMILIAR), np.zeros((1, FAMILIAR)), anything, anything)
+    unfitted = Familiarity(np.eye(width), np.zeros((1, width)), anything, anything)
     gate = Gate(folder / GRAPH_NAME, unfitted, entry)
     return Judged.join([_as_judged(gate.infer(np.asarray(frame))) for frame in frames])
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.training.gate.data import GateData
-from neurosono.training.gate.heads import PLANES, UNTOLD, plane_index
-from neurosono.training.metrics.resampling import RESAMPLES, wilson_interval
+from neurosono.training.gate.train import PLANES, UNTOLD, plane_index
+from neurosono.training.metrics.resampling import wilson_interval
 
 PLANE_PRECISION = 0.9
 """Of the frames that are named a plane on held-out phantoms; what is less sure stays unnamed."""
@@ -50,18 +50,14 @@ def describe_kind(
     data: GateData,
     answers: Answers,
     chosen: NDArray[np.bool_],
-    threshold: float | NDArray[np.float64],
+    threshold: float,
     unfamiliar: float,
 ) -> dict[str, Any]:
-    """Return AUROC and what is refused of the `chosen` (N,) answers, all together and by source.
-
-    `threshold` is one, or one an answer (N,).
-    """
+    """Return AUROC and what is refused of the `chosen` (N,) answers, all together and by source."""
     rows, scores = answers.rows[chosen], answers.scores[chosen]
-    limit = np.broadcast_to(threshold, chosen.shape)[chosen]
     positive = data.positive[rows]
-    strange = (answers.unfamiliarity[chosen] > unfamiliar) & (scores >= limit)
-    refused = (scores < limit) | strange
+    strange = (answers.unfamiliarity[chosen] > unfamiliar) & (scores >= threshold)
+    refused = (scores < threshold) | strange
     sources = {
         f"{source}/{label}": _share(refused, strange, [
             (data.rows[row].source, data.rows[row].label) == (source, label) for row in rows
@@ -71,7 +67,6 @@ def describe_kind(
     return {
         "auroc_by_patient": _auroc(*_by_patient(data, rows, scores)),
         "auroc_by_frame": _auroc(positive, scores),
-        "intervals_95_by_patient": draw_intervals(data, rows, scores, refused),
         "heads_and_spines_refused": _share(refused, strange, positive.tolist()),
         "others_refused": _share(refused, strange, (~positive).tolist()),
         "by_source": sources,
@@ -102,46 +97,6 @@ def _by_patient(
         groups.setdefault((found.patient, found.label != "other"), []).append(float(score))
     truth = np.array([positive for _, positive in groups])
     return truth, np.array([float(np.mean(each)) for each in groups.values()])
-
-
-def draw_intervals(
-    data: GateData, rows: NDArray[np.int64], scores: NDArray[np.float64], refused: NDArray[np.bool_]
-) -> dict[str, list[float] | None]:
-    """Return 95 % intervals of AUROC by patient and of both shares refused, patients drawn anew."""
-    names, patient = np.unique([data.rows[row].patient for row in rows], return_inverse=True)
-    count = len(names)
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    positive = data.positive[rows]
-    found: dict[str, list[float] | None] = {"auroc": _draw_auroc(patient, positive, scores, drawn)}
-    for name, side in (("heads_and_spines_refused", positive), ("others_refused", ~positive)):
-        total = drawn @ np.bincount(patient[side], minlength=count)
-        hit = drawn @ np.bincount(patient[side & refused], minlength=count)
-        found[name] = _bound(hit[total > 0] / total[total > 0])
-    return found
-
-
-def _draw_auroc(
-    patient: NDArray[np.int64],
-    positive: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    drawn: NDArray[np.int64],
-) -> list[float] | None:
-    units, unit = np.unique(patient * 2 + positive, return_inverse=True)
-    means = np.bincount(unit, scores) / np.bincount(unit)
-    _, level = np.unique(means, return_inverse=True)
-    right, owner = units % 2 == 1, units // 2
-    values = []
-    for times in drawn[:, owner].astype(np.float64):
-        heads = np.bincount(level, times * right)
-        others = np.bincount(level, times * ~right)
-        pairs = heads.sum() * others.sum()
-        if pairs:
-            values.append(float(heads @ (np.cumsum(others) - others / 2) / pairs))
-    return _bound(np.array(values))
-
-
-def _bound(values: NDArray[np.float64]) -> list[float] | None:
-    return [float(each) for each in np.quantile(values, (0.025, 0.975))] if len(values) else None
 
 
 def _auroc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:

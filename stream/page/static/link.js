@@ -23,8 +23,6 @@ export class Link {
   connect() {
     const address = new URL("ws", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const token = new URLSearchParams(location.search).get("token");
-    address.search = token ? new URLSearchParams({ token }).toString() : "";
     const socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event) => this.socket === socket && this.take(event.data);

@@ -33,11 +33,13 @@ from neurosono.stream.sources.dicom.header import (
     read_header,
 )
 from neurosono.stream.sources.dicom.jpeg import check_jpeg, decode_baseline
+from neurosono.stream.sources.dicom.size import check_codestream
 from neurosono.stream.sources.dicom.square import square_regions
 from neurosono.stream.sources.dicom.tone import Toner, align_samples, make_toner
 from neurosono.stream.sources.files.upright import make_square
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
+from neurosono.stream.sources.limits import DEFAULT, MediaLimits
 
 _JPEGS = (JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1)
 
@@ -106,14 +108,14 @@ class DicomClip:
         return make_square(self.toner.tone(samples, photometric), self.header.aspect)
 
 
-def open_dicom(path: Path) -> Clip:
+def open_dicom(path: Path, limits: MediaLimits = DEFAULT) -> Clip:
     """Read a header and decode the first picture; raises `SourceError` if either fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = read_header(path)
+            header = read_header(path, limits)
             if is_film(header.syntax):
-                return open_film(path, header)
+                return open_film(path, header, limits)
             samples, photometric = next(_iterate_samples(path, header), (None, ""))
             if samples is None:
                 raise SourceError("none of its pictures is there as a whole")
@@ -174,6 +176,8 @@ def _iterate_compressed(path: Path, header: DicomHeader) -> Iterator[tuple[NDArr
             data = read_fragments(file, group)
             if header.syntax in _JPEGS:
                 check_jpeg(data, header.image)
+            elif header.syntax != RLELossless:
+                check_codestream(data, header.image)
             if header.syntax == JPEGBaseline8Bit:
                 yield decode_baseline(data, header.image)
                 continue
@@ -191,5 +195,7 @@ def _explain(error: Exception) -> str:
     """Return the first sentence of why, on one line; the library's messages go on for pages."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, MemoryError):
+        return "decoding it takes more memory than --max-megabytes allows"
     words = " ".join(str(error).split()) or type(error).__name__
     return words.split(": ")[-1][:200].rstrip(".")

@@ -12,6 +12,7 @@ from neurosono.stream.sources.dicom.square import square_regions
 from neurosono.stream.sources.files.video import VideoClip, open_part
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
+from neurosono.stream.sources.limits import MediaLimits
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class DicomFilm:
         return len(self.header.times_s) > 1
 
 
-def open_film(path: Path, header: DicomHeader) -> DicomFilm:
+def open_film(path: Path, header: DicomHeader, limits: MediaLimits) -> DicomFilm:
     """Decode the first picture; raises `SourceError` with the bare reason if that fails."""
     with path.open("rb") as file:
         _, fragments = list_fragments(file, header.pixels_at or 0)
     slices = tuple((each.at, each.length) for each in fragments)
-    return DicomFilm(open_part(path, slices, aspect=header.aspect), header)
+    return DicomFilm(open_part(path, slices, aspect=header.aspect, limits=limits), header)

@@ -16,6 +16,8 @@ UNDEFINED = 0xFFFFFFFF
 """A length that the file does not say (DICOM PS3.5, 7.1)."""
 _JPEG_END = b"\xff\xd9"
 _PADDING = b"\0"
+MOST_ITEMS = 1_000_000
+"""More fragments, or offsets of pictures, than any cine has: an empty one is eight bytes long."""
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 """How a JPEG, a JPEG-LS, a JPEG 2000 and a JPEG XL picture begin."""
 
@@ -42,12 +44,14 @@ def list_fragments(file: BinaryIO, pixels_at: int) -> tuple[list[int], list[Frag
         group, element, length = struct.unpack("<HHI", file.read(8))
         if group << 16 | element != _ITEM or length == UNDEFINED:
             break
+        if len(items) > MOST_ITEMS:
+            raise ValueError(f"its pixel data are in more than {MOST_ITEMS} pieces")
         items.append(Fragment(at=at + 8, length=length, whole=at + 8 + length <= size))
         at += 8 + length
     if not items:
         return [], []
     file.seek(items[0].at)
-    table = file.read(items[0].length)
+    table = file.read(min(items[0].length, 4 * MOST_ITEMS))
     return list(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4])), items[1:]
 
 

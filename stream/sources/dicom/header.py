@@ -28,8 +28,10 @@ from neurosono.stream.sources.dicom.geometry import (
     find_scale,
     read_numbers,
 )
+from neurosono.stream.sources.dicom.size import check_deflated, check_size
 from neurosono.stream.sources.files.upright import square_size
 from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
+from neurosono.stream.sources.limits import MediaLimits
 
 PIXEL_TAGS = [
     "SamplesPerPixel",
@@ -77,6 +79,7 @@ READ_FAILURES = (
     BytesLengthException,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
@@ -116,7 +119,7 @@ class DicomHeader:
     scale: Scaled
 
 
-def read_header(path: Path) -> DicomHeader:
+def read_header(path: Path, limits: MediaLimits) -> DicomHeader:
     """Read the header of a DICOM file; raises `SourceError` with the bare reason.
 
     `NoPicturesError` where it is a whole DICOM object of another kind.
@@ -125,6 +128,7 @@ def read_header(path: Path) -> DicomHeader:
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # pydicom's warnings quote values and name the file
         try:
+            check_deflated(path, limits)
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, force=True, specific_tags=list(tags)
             )
@@ -138,7 +142,7 @@ def read_header(path: Path) -> DicomHeader:
                 if "SOPClassUID" in dataset and "Rows" not in dataset:
                     raise NoPicturesError("it has no pixel data")
                 raise SourceError("it has no pixel data")
-            return _digest(dataset, syntax, *pixels, file)
+            return _digest(dataset, syntax, *pixels, file, limits)
         except READ_FAILURES as error:
             # Their messages quote values, which can be a patient's.
             raise SourceError("its header cannot be read as DICOM") from error
@@ -161,7 +165,12 @@ def read_deflated(path: Path) -> Dataset:
 
 
 def _digest(
-    dataset: Dataset, syntax: UID, pixels_at: int | None, length: int | None, file: BinaryIO
+    dataset: Dataset,
+    syntax: UID,
+    pixels_at: int | None,
+    length: int | None,
+    file: BinaryIO,
+    limits: MediaLimits,
 ) -> DicomHeader:
     declared = int(dataset.get("NumberOfFrames") or 1)
     if declared < 1 or not dataset.get("Rows") or not dataset.get("Columns"):
@@ -171,6 +180,7 @@ def _digest(
     for keyword in PIXEL_TAGS:
         if keyword in dataset:
             image[keyword] = dataset[keyword]
+    check_size(image, frame_bytes(image), declared, limits)
     if syntax.is_encapsulated:
         length = None
         found = 0 if is_film(syntax) else count_pictures(file, pixels_at or 0, syntax)

@@ -21,10 +21,12 @@ from neurosono.stream.sources.files.jpeg import (
     find_jpeg_end,
 )
 from neurosono.stream.sources.files.kinds import looks_like_media
+from neurosono.stream.sources.files.size import find_size
 from neurosono.stream.sources.files.tiff import TIFF_MAGICS, Directory, list_directories
 from neurosono.stream.sources.files.upright import make_square
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
+from neurosono.stream.sources.limits import DEFAULT, MediaLimits
 
 # Grey stays grey, alpha is dropped, 16 bits are kept for us to scale, EXIF orientation is applied.
 READ_FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -46,6 +48,7 @@ class StillClip:
 
     path: Path
     format_name: str
+    limits: MediaLimits = DEFAULT
     interval_s: float = STILL_S
     noun: str = "still"
     us_regions: tuple[Region, ...] = ()
@@ -59,9 +62,9 @@ class StillClip:
         """
         began_s = time.perf_counter()
         try:
-            pages = _decode(self.path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise SourceBrokenError(str(error), frame=0) from error
+            pages = _decode(self.path.read_bytes(), self.limits)
+        except (OSError, ValueError, MemoryError) as error:
+            raise SourceBrokenError(_explain(error), frame=0) from error
         decode_ms = (time.perf_counter() - began_s) * 1e3 / len(pages.shown)
         for index, pixels in enumerate(pages.shown):
             yield ClipPicture(index * STILL_S, pixels, decode_ms)
@@ -78,20 +81,26 @@ class _Pages:
     unread: str | None = None
 
 
-def open_still(path: Path) -> StillClip:
+def open_still(path: Path, limits: MediaLimits = DEFAULT) -> StillClip:
     """Decode a still once to know that it can be; raises `SourceError` if not."""
     try:
         data = path.read_bytes()
-        pages = _decode(data)
-    except (OSError, ValueError) as error:
+        pages = _decode(data, limits)
+    except (OSError, ValueError, MemoryError) as error:
         raise SourceError(
-            f"cannot use {str(path)!r} as a still: {getattr(error, 'strerror', None) or error}; "
+            f"cannot use {str(path)!r} as a still: {_explain(error)}; "
             "expected a whole PNG, JPEG, BMP, TIFF or WebP, so export it again or leave it out"
         ) from error
-    return StillClip(path, _NAMES.get(data[:2], "webp"), left_out=pages.left_out)
+    return StillClip(path, _NAMES.get(data[:2], "webp"), limits, left_out=pages.left_out)
 
 
-def _decode(data: bytes) -> _Pages:
+def _explain(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "decoding it takes more memory than --max-megabytes allows"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _decode(data: bytes, limits: MediaLimits) -> _Pages:
     """Return the pages of a still, mostly one; raises `ValueError` with the reason."""
     if not data:
         raise ValueError("it is empty (0 bytes)")
@@ -102,10 +111,10 @@ def _decode(data: bytes) -> _Pages:
     if data[4:8] == b"ftyp":
         raise ValueError(HEIF_REASON)
     if data.startswith(TIFF_MAGICS):
-        return _decode_tiff(data)
+        return _decode_tiff(data, limits)
     if data.startswith(JPEG_MAGIC):
-        return _decode_jpegs(data)
-    page = _decode_one(data)
+        return _decode_jpegs(data, limits)
+    page = _decode_one(data, limits)
     return _Pages([page], *_judge_rest(data[_find_end(data) :]))
 
 
@@ -118,7 +127,11 @@ def _find_end(data: bytes) -> int:
     return int.from_bytes(data[2:6], "little") or len(data) if data.startswith(b"BM") else len(data)
 
 
-def _decode_one(data: bytes) -> NDArray[np.uint8]:
+def _decode_one(data: bytes, limits: MediaLimits) -> NDArray[np.uint8]:
+    size_px = find_size(data)
+    if size_px is None:  # OpenCV knows other kinds, of which nobody looked how large they become
+        raise ValueError("it does not say how large it is")
+    limits.check_picture(*size_px)
     try:
         page = cv2.imdecode(np.frombuffer(data, np.uint8), READ_FLAGS)
     except cv2.error as error:
@@ -128,7 +141,7 @@ def _decode_one(data: bytes) -> NDArray[np.uint8]:
     return make_square(_to_eight_bits(np.asarray(page)), find_aspect(data))
 
 
-def _decode_jpegs(data: bytes) -> _Pages:
+def _decode_jpegs(data: bytes, limits: MediaLimits) -> _Pages:
     """Return the pictures of a JPEG, several of a multi-picture file; smaller ones are copies."""
     shown: list[NDArray[np.uint8]] = []
     smaller = start = 0
@@ -137,7 +150,8 @@ def _decode_jpegs(data: bytes) -> _Pages:
         end = find_jpeg_end(data, start)
         if end is None:
             raise ValueError("its end is missing" if not shown else "one of its pictures is cut")
-        page = _decode_one(data[start:end])
+        page = _decode_one(data[start:end], limits)
+        limits.check_bytes(page.nbytes + sum(each.nbytes for each in shown))
         if shown and page.size < shown[0].size:
             smaller += 1
         else:
@@ -162,12 +176,16 @@ def _judge_rest(rest: bytes) -> tuple[tuple[Reason, ...], str | None]:
 _FILM_INSIDE = re.compile(rb"\0\0\0[\x0c-\x40]ftyp[a-zA-Z0-9]{3}")
 
 
-def _decode_tiff(data: bytes) -> _Pages:
+def _decode_tiff(data: bytes, limits: MediaLimits) -> _Pages:
+    directories = list_directories(data)
+    for directory in directories:
+        limits.check_picture(*directory.size_px)
+        limits.check_picture(*directory.tile_px)
+    limits.check_bytes(sum(each.bytes for each in directories))
     try:
         _, found = cv2.imdecodemulti(np.frombuffer(data, np.uint8), READ_FLAGS)
     except cv2.error as error:
         raise ValueError(f"OpenCV cannot decode it ({error.err or 'unknown error'})") from error
-    directories = list_directories(data)
     if not found:
         raise ValueError("OpenCV cannot decode it")
     if len(found) != len(directories):

@@ -10,14 +10,19 @@ from fractions import Fraction
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 262, 274
+_BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 258, 277, 322, 323
 _X_RESOLUTION, _Y_RESOLUTION, _SUB_DIRECTORIES = 282, 283, 330
 _READ = frozenset(
     {_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION}
-    | {_SUB_DIRECTORIES}
+    | {_SUB_DIRECTORIES, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT}
 )
 _TYPES = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}
 """Field types that are read, as `struct` has them: 5 is a fraction, 13, 16 and 18 are offsets."""
-_MOST_DIRECTORIES = 100_000
+_MOST_DIRECTORIES = 10_000
+_MOST_ENTRIES = 1_000
+"""Of one directory; TIFF 6.0 knows 74 tags, EXIF as many again."""
+_MOST_VALUES = 4_096
+"""Of one tag that is read: the largest number is that of the images within a page."""
 _TRANSPOSED_FROM = 5
 
 
@@ -34,9 +39,26 @@ class Directory:
         return bool(self.tags.get(_SUBFILE, (0,))[0] & 1)
 
     @property
+    def size_px(self) -> tuple[int, int]:
+        """Its width and height."""
+        return self.tags.get(_WIDTH, (0,))[0], self.tags.get(_HEIGHT, (0,))[0]
+
+    @property
+    def tile_px(self) -> tuple[int, int]:
+        """Width and height of its tiles, zeroes where it has none."""
+        return self.tags.get(_TILE_WIDTH, (0,))[0], self.tags.get(_TILE_HEIGHT, (0,))[0]
+
+    @property
     def pixels(self) -> int:
         """How many pixels it has."""
-        return self.tags.get(_WIDTH, (0,))[0] * self.tags.get(_HEIGHT, (0,))[0]
+        width_px, height_px = self.size_px
+        return width_px * height_px
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes it takes as OpenCV decodes it: 8 or 16 bits, one to four samples."""
+        bits, samples = max(self.tags.get(_BITS, (1,))), self.tags.get(_SAMPLES, (1,))[0]
+        return self.pixels * max(1, min(samples, 4)) * (1 if bits <= 8 else max(2, bits // 8))
 
     @property
     def is_white_zero(self) -> bool:
@@ -88,10 +110,14 @@ def _read(data: bytes, at: int, order: str, big: bool, depth: int = 0) -> Direct
     count = _unpack(data, at, order, "Q" if big else "H")[0]
     size, field, room = (20, "HHQ", 8) if big else (12, "HHI", 4)
     tags: dict[int, tuple[int, ...]] = {}
+    if count > _MOST_ENTRIES:
+        raise ValueError(f"a directory has {count} entries, of which {_MOST_ENTRIES} is the most")
     for begin in range(at + (8 if big else 2), at + (8 if big else 2) + size * count, size):
         tag, kind, length = _unpack(data, begin, order, field)
         if tag not in _READ or kind not in _TYPES:
             continue
+        if length > _MOST_VALUES:
+            raise ValueError(f"a tag has {length} values, of which {_MOST_VALUES} is the most")
         form = _TYPES[kind] * length
         value_at = begin + size - room
         if struct.calcsize(order + form) > room:

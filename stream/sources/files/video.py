@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +19,12 @@ from neurosono.stream.sources.files.clip_end import ClipEnd
 from neurosono.stream.sources.files.frame_decoding import decode_frames, explain
 from neurosono.stream.sources.files.kinds import looks_like_media
 from neurosono.stream.sources.files.parts import find_parts, find_rest
+from neurosono.stream.sources.files.size import find_size
 from neurosono.stream.sources.files.slices import Slice, SliceFile
 from neurosono.stream.sources.files.upright import FrameConverter
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
+from neurosono.stream.sources.limits import DEFAULT, MediaLimits
 
 DEMUXERS = (
     "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,gif,asf,flv,ogg,mjpeg,ivf,yuv4mpegpipe,"
@@ -40,6 +42,9 @@ Elsewhere one thread decodes. Measured with damaged H.264: frame threads report 
 thread reported it in every run; and on two cores one thread is as fast (2.5 ms a picture of
 1920 x 1080 against 3.5 ms by frame threads).
 """
+
+_HEAD_BYTES = 1 << 16
+"""A JPEG says its size behind what a camera put before it, which is mostly shorter."""
 
 SLOWEST_HZ, FASTEST_HZ = 0.05, 1000.0
 """A rate outside is a damaged header: no scanner's recorder is so slow, or so fast."""
@@ -70,6 +75,7 @@ class VideoClip:
     parts: tuple[tuple[Slice, ...], ...] = ()
     demuxer: str | None = None
     aspect: Fraction | None = None
+    limits: MediaLimits = DEFAULT
     noun: str = "clip"
     us_regions: tuple[Region, ...] = ()
     left_out: tuple[Reason, ...] = ()
@@ -106,12 +112,14 @@ class VideoClip:
         converter = FrameConverter()
         with contextlib.ExitStack() as stack:
             try:
-                opened = stack.enter_context(open_container(self.path, part, self.demuxer))
+                where = self.path, part, self.demuxer
+                opened = stack.enter_context(open_container(*where, limits=self.limits))
                 video = find_video(opened)
             except (SourceError, OSError, ValueError, av.FFmpegError) as error:
                 raise SourceBrokenError(explain(error), frame=0) from error
             file = stack.enter_context(_open_file(self.path, part))
             _set_threads(video, frame_threads=self.frame_threads)
+            bound(video, self.limits)
             frames = stack.enter_context(
                 contextlib.closing(decode_frames(opened, video, ClipEnd(opened, video, file)))
             )
@@ -123,7 +131,9 @@ class VideoClip:
                 began_s = time.perf_counter()
 
 
-def open_video(path: Path, *, frame_threads: bool, demuxer: str | None = None) -> VideoClip:
+def open_video(
+    path: Path, *, frame_threads: bool, demuxer: str | None = None, limits: MediaLimits = DEFAULT
+) -> VideoClip:
     """Open a clip and decode its first picture; raises `SourceError` if either fails.
 
     Where clips were joined, each of them is opened.
@@ -131,9 +141,9 @@ def open_video(path: Path, *, frame_threads: bool, demuxer: str | None = None) -
     try:
         found = find_parts(path)
         parts = tuple((each,) for each in found) if len(found) > 1 else ()
-        clip = _open_first(path, (), demuxer) if not parts else None
+        clip = _open_first(path, (), demuxer, limits) if not parts else None
         for part in reversed(parts):
-            clip = _open_first(path, part, demuxer)
+            clip = _open_first(path, part, demuxer, limits)
         assert clip is not None
         rest = find_rest(path)
         unread = looks_like_media(rest)
@@ -148,21 +158,34 @@ def open_video(path: Path, *, frame_threads: bool, demuxer: str | None = None) -
         ) from error
 
 
-def open_part(path: Path, part: tuple[Slice, ...], *, aspect: Fraction | None) -> VideoClip:
+def open_part(
+    path: Path, part: tuple[Slice, ...], *, aspect: Fraction | None, limits: MediaLimits = DEFAULT
+) -> VideoClip:
     """Open the clip that lies in slices of a file; raises `SourceError` with the bare reason."""
     try:
-        return replace(_open_first(path, part, None), parts=(part,), aspect=aspect)
+        return replace(_open_first(path, part, None, limits), parts=(part,), aspect=aspect)
     except (SourceBrokenError, OSError, ValueError, av.FFmpegError) as error:
         raise SourceError(explain(error)) from error
 
 
-def _open_first(path: Path, part: tuple[Slice, ...], demuxer: str | None) -> VideoClip:
-    with open_container(path, part, demuxer) as container, _open_file(path, part) as file:
+def _open_first(
+    path: Path, part: tuple[Slice, ...], demuxer: str | None, limits: MediaLimits
+) -> VideoClip:
+    _check_head(path, part, limits)
+    with (
+        open_container(path, part, demuxer, limits=limits) as container,
+        _open_file(path, part) as file,
+    ):
         video = find_video(container)
+        limits.check_picture(video.width, video.height)
         _set_threads(video, frame_threads=False)  # they would decode on beyond the one picture
-        with contextlib.closing(
-            decode_frames(container, video, ClipEnd(container, video, file))
-        ) as frames:
+        bound(video, limits)
+        with (
+            _suspect_size(video, limits),
+            contextlib.closing(
+                decode_frames(container, video, ClipEnd(container, video, file))
+            ) as frames,
+        ):
             first = next(frames, None)
         if first is None:
             raise SourceError("no picture in it can be decoded")
@@ -174,8 +197,42 @@ def _open_first(path: Path, part: tuple[Slice, ...], demuxer: str | None) -> Vid
             interval_s=1 / _find_rate_hz(video),
             frame_threads=False,
             demuxer=demuxer,
+            limits=limits,
             left_out=(Reason.SECOND_STREAM,) * others,
         )
+
+
+def _check_head(path: Path, part: tuple[Slice, ...], limits: MediaLimits) -> None:
+    """Raise `ValueError` where a file that begins as a still does says that it is too large."""
+    with _open_file(path, part) as file:
+        size_px = find_size(file.read(_HEAD_BYTES))
+    if size_px is not None:
+        limits.check_picture(*size_px)
+
+
+@contextlib.contextmanager
+def _suspect_size(video: VideoStream, limits: MediaLimits) -> Iterator[None]:
+    """Say more than FFmpeg, which forgets a size that it refuses, and calls it an invalid one."""
+    unknown = not (video.width and video.height)
+    try:
+        yield
+    except (SourceBrokenError, av.FFmpegError) as error:
+        if not unknown:
+            raise
+        raise SourceError(
+            f"{explain(error)} (it says no size, or one of more than the {limits.megapixels:g} "
+            "million pixels of --max-megapixels)"
+        ) from error
+
+
+def bound(video: VideoStream, limits: MediaLimits) -> None:
+    """Let FFmpeg refuse larger pictures of a stream, wherever in it they come."""
+    video.codec_context.options = {**video.codec_context.options, **bound_pixels(limits)}
+
+
+def bound_pixels(limits: MediaLimits) -> dict[str, str]:
+    """Return what tells FFmpeg how large a picture may be, where it opens a container."""
+    return {"max_pixels": str(limits.pixels)}
 
 
 def find_video(container: InputContainer) -> VideoStream:
@@ -205,13 +262,18 @@ def _list_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def open_container(
-    path: Path, part: tuple[Slice, ...] = (), demuxer: str | None = None
+    path: Path,
+    part: tuple[Slice, ...] = (),
+    demuxer: str | None = None,
+    *,
+    limits: MediaLimits = DEFAULT,
 ) -> InputContainer:
     """Open a file, or slices of it, as FFmpeg may see it."""
     # An absolute path: FFmpeg takes what stands before a colon for a protocol. Metadata are
     # nobody's business here, least of all when they are not in UTF-8.
     where = SliceFile(path, part) if part else str(path.resolve())
     options = dict(OPEN_OPTIONS) if not part else {"format_whitelist": DEMUXERS}
+    options |= bound_pixels(limits)
     return av.open(where, mode="r", format=demuxer, options=options, metadata_errors="ignore")
 
 

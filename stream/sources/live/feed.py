@@ -17,7 +17,8 @@ from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.picture import UNSCALED, Chroma
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ
 from neurosono.stream.sources.files.upright import FrameConverter
-from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, find_video
+from neurosono.stream.sources.files.video import FASTEST_HZ, SLOWEST_HZ, bound_pixels, find_video
+from neurosono.stream.sources.limits import DEFAULT
 from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge, device_age_ms
 from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
 from neurosono.stream.sources.live.devices import read_card
@@ -69,6 +70,8 @@ class Tally:
     late: int = 0
     broken: int = 0
     lost_bytes: int = 0
+    strangers: int = 0
+    """Datagrams of another sender than the one that is followed."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class StreamFeed:
         self._backlog = Backlog()
         self._interrupted = False
         self._is_damaged = False
-        self._lost_bytes = 0
+        self._lost_bytes = self._strangers = 0
         self.progress_ns = time.monotonic_ns()
 
     def open(self) -> FeedInfo:
@@ -209,6 +212,7 @@ class StreamFeed:
             read_timeout_s=timeouts[1],
             parse=parse,
         )
+        options |= bound_pixels(DEFAULT)
         own = self._receiver is not None or self._link.kind is LinkKind.SRT
         return av.open(
             self._link.argument if self._receiver is None else self._receiver,
@@ -245,6 +249,9 @@ class StreamFeed:
         if self._receiver is not None and self._receiver.lost_bytes > self._lost_bytes:
             self._tally.lost_bytes += self._receiver.lost_bytes - self._lost_bytes
             self._lost_bytes = self._receiver.lost_bytes
+        if self._receiver is not None and self._receiver.strangers > self._strangers:
+            self._tally.strangers += self._receiver.strangers - self._strangers
+            self._strangers = self._receiver.strangers
         return verdict
 
     def _stands_alone(self, packet: "Packet[VideoStream]") -> bool:

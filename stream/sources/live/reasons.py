@@ -16,6 +16,8 @@ def tell_reason(error: Exception, link: Link) -> str:
     """Return why a connection gave no picture; never the address, which may hold a password."""
     said = explain(error)
     code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return f"port {link.port} of this machine is taken by another program, so end that first"
     if link.kind is LinkKind.RTSP and code == errno.EPROTONOSUPPORT:
         # FFmpeg's word for the sender's answer; by UDP pictures would come damaged and late.
         return "the sender refuses RTP inside the RTSP connection (461 Unsupported Transport)"

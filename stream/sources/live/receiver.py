@@ -25,6 +25,10 @@ MOST_MARKS = 65536
 """Moments of arrival that are remembered until their bytes have become a picture: over ten times
 as many as there are datagrams in a second of 50 Mbit/s."""
 
+SENDER_GONE_S = 1.0
+"""A datagram's sender that was silent for so long may be replaced by another: as when a scanner's
+encoder was started again and sends from another port."""
+
 _POLL_S = 0.2
 """How often the receiving thread looks whether it is to end."""
 
@@ -34,7 +38,8 @@ class Receiver:
 
     `waiting_bytes` have come and were not read. `timeout_s` is how long a read waits, and may be
     changed. `error` is why the stream ended, None if its sender ended it. `lost_bytes` counts what
-    was dropped because nobody read it.
+    was dropped because nobody read it. Datagrams are taken of one sender at a time: two would mix
+    into one picture, and one exam; `strangers` counts those of others.
     """
 
     def __init__(self, connected: socket.socket, *, timeout_s: float) -> None:
@@ -48,6 +53,9 @@ class Receiver:
         self.error: OSError | None = None
         self._has_ended = False
         self.lost_bytes = 0
+        self.strangers = 0
+        self._sender: object = None
+        self._heard_s = 0.0
         self._thread = threading.Thread(target=self._receive, name="live-receiver")
         self._thread.start()
 
@@ -105,15 +113,26 @@ class Receiver:
         self._socket.settimeout(_POLL_S)
         while not self._has_ended:
             try:
-                chunk = self._socket.recv(LARGEST_DATAGRAM_BYTES)
+                chunk, sender = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
             except TimeoutError:
                 continue
             except OSError as error:
                 return self._finish(error)
             if not chunk and self._socket.type == socket.SOCK_STREAM:
                 return self._finish(None)
+            if self._is_stranger(sender):
+                self.strangers += 1
+                continue
             self._keep(time.monotonic_ns(), chunk)
         return None
+
+    def _is_stranger(self, sender: object) -> bool:
+        """Whether a datagram is of another sender than those before it; TCP names none."""
+        now_s = time.monotonic()
+        if sender != self._sender and now_s - self._heard_s < SENDER_GONE_S:
+            return self._sender is not None
+        self._sender, self._heard_s = sender, now_s
+        return False
 
     def _keep(self, arrived_ns: int, chunk: bytes) -> None:
         with self._changed:

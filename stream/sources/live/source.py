@@ -42,7 +42,7 @@ _REACHED = frozenset(LinkKind) - {LinkKind.UDP, LinkKind.LOOP}
 class LiveOptions:
     """How to open a live source, and whom to tell what happens to it.
 
-    `on_event` hears `connected`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
+    `on_event` hears `connected`, `second-sender`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
     `size-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
     that is played once, `played`, in the thread that takes pictures. The wish is for capture cards
     alone.
@@ -66,7 +66,8 @@ class LiveCounts:
 
     `overrun` were overwritten by newer ones before they were taken. Never in `received`: `late`
     packets, too old to show when we came to them; `broken` ones, which gave no picture. `damaged`
-    of the received pictures were marked so. `lost_bytes` came when nobody read at all.
+    of the received pictures were marked so. `lost_bytes` came when nobody read at all,
+    `strangers` are datagrams of another sender than the one that was followed.
     """
 
     received: int
@@ -77,6 +78,7 @@ class LiveCounts:
     broken: int
     damaged: int
     lost_bytes: int
+    strangers: int
     connections: int
     events_lost: int
 
@@ -108,6 +110,7 @@ class LiveSource:
         self._first_raw_s: float | None = None
         self._last_shape: tuple[int, ...] | None = None
         self._was_damaged = False
+        self._strangers: int | None = 0
         self._info: FeedInfo | None = None
         self._is_closed = False
         self._keeper = Keeper(
@@ -217,6 +220,7 @@ class LiveSource:
         self._connections += 1
         self._first_raw_s = None
         self._was_damaged = False
+        self._strangers = self._tally.strangers
         fields = {**asdict(info), "kind": self._link.kind.value, "clip": self._clip}
         self._tell("connected", fields)
 
@@ -227,6 +231,7 @@ class LiveSource:
         elif self._first_raw_s is None:
             self._first_raw_s = shot.raw_s
         self._note_shape(shot, pts_s)
+        self._note_strangers()
         if shot.damaged != self._was_damaged:
             self._was_damaged = shot.damaged
             self._tell("damage" if shot.damaged else "recovered", {"pts_s": pts_s})
@@ -266,6 +271,12 @@ class LiveSource:
             return
         self._clip += 1
         self._tell("size-change", {"width_px": shape[1], "height_px": shape[0], "pts_s": pts_s})
+
+    def _note_strangers(self) -> None:
+        """Tell once a connection that another sender uses the port as well."""
+        if self._strangers is not None and self._tally.strangers > self._strangers:
+            self._tell("second-sender", {"ignored": self._tally.strangers - self._strangers})
+            self._strangers = None
 
     def _tell(self, name: str, fields: dict[str, Any]) -> None:
         if len(self._events) == MOST_EVENTS:

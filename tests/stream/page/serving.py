@@ -16,9 +16,13 @@ from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import MessageKind, unpack_message
 from neurosono.stream.page.web import WebServer
 
+TOKEN = "a-token-of-the-test"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
 
 @contextmanager
 def serving(**options: Any):
+    options.setdefault("token", TOKEN)
     hub = Hub()
     server = WebServer(hub, **options)
     before = set(threading.enumerate())
@@ -39,15 +43,23 @@ def port_of(server: WebServer) -> int:
 
 
 def get(server: WebServer, path: str, **options: Any) -> httpx.Response:
+    """Ask with the token."""
+    headers = BEARER | options.pop("headers", {})
+    return ask(server, path, headers=headers, **options)
+
+
+def ask(server: WebServer, path: str, **options: Any) -> httpx.Response:
+    """Ask without a token."""
     return httpx.get(f"http://127.0.0.1:{port_of(server)}{path}", trust_env=False, **options)
 
 
 @contextmanager
 def watch(server: WebServer, query: str = "", *, read_only: bool = False, **options: Any):
-    """Open a viewer's socket; the greeting is read, so from here on the hub knows it."""
+    """Open a viewer's socket, with the token; the greeting is read, so the hub knows it by then."""
     port = port_of(server)
     scheme = urlsplit(server.url).scheme
     options.setdefault("origin", f"{scheme}://127.0.0.1:{port}")
+    options.setdefault("additional_headers", {} if query else BEARER)
     address = f"{scheme.replace('http', 'ws')}://127.0.0.1:{port}/ws{query}"
     with connect(address, compression=None, proxy=None, max_size=None, **options) as client:
         message = client.recv(timeout=60)

@@ -16,9 +16,7 @@ from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.protocol import MessageKind
 from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import make_status
-from tests.stream.page.serving import get, port_of, receive, serving, watch
-
-TOKEN = "a-token-of-the-test"
+from tests.stream.page.serving import BEARER, TOKEN, ask, get, port_of, receive, serving, watch
 
 
 @pytest.mark.parametrize(
@@ -38,8 +36,9 @@ def test_a_foreign_name_for_this_machine_is_refused(host):
         named = host.format(port=port_of(server))
         for path in ("/", "/healthz", "/metrics", "/page/app.js"):
             assert get(server, path, headers={"host": named}).status_code == 421
+        told = BEARER | {"Host": named}
         with pytest.raises(InvalidStatus):
-            watch(server, additional_headers={"Host": named}, origin=f"http://{named}").__enter__()
+            watch(server, additional_headers=told, origin=f"http://{named}").__enter__()
 
 
 def test_localhost_is_another_name_of_loopback():
@@ -48,18 +47,20 @@ def test_localhost_is_another_name_of_loopback():
         assert get(server, "/", headers={"host": named}).status_code == 200
 
 
-def test_off_this_machine_a_token_is_made_and_asked_for():
-    with serving(host="0.0.0.0") as (hub, server):
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_token_is_made_and_asked_for_on_loopback_too(host):
+    with serving(host=host, token=None) as (hub, server):
         token = urlsplit(server.url).query.removeprefix("token=")
         assert len(token) >= 32
-        assert get(server, "/").status_code == 403
-        assert get(server, "/?token=" + token[:-1] + "!").status_code == 403
-        assert get(server, "/?token=%C3%A9").status_code == 403
-        assert get(server, "/metrics").status_code == 403
-        assert get(server, f"/?token={token}").status_code == 200
+        for path in ("/", "/page/app.js", "/metrics", f"/?token={token[:-1]}!", "/?token=%C3%A9"):
+            assert ask(server, path).status_code == 403, path
+        assert ask(server, "/healthz").status_code == 503  # says only that nothing was said
         bearer = {"authorization": f"Bearer {token}"}
-        assert get(server, "/metrics", headers=bearer).status_code == 200
-        for query in ("", "?token=wrong"):
+        assert ask(server, "/metrics", headers=bearer).status_code == 200
+        for headers in ({}, {"cookie": f"neurosono={token}"}, {"cookie": '"[=;;=x'}):
+            with pytest.raises(InvalidStatus):
+                watch(server, additional_headers=headers).__enter__()
+        for query in ("?token=", "?token=wrong"):
             with pytest.raises(InvalidStatus):
                 watch(server, query).__enter__()
         with watch(server, f"?token={token}") as client:
@@ -67,10 +68,29 @@ def test_off_this_machine_a_token_is_made_and_asked_for():
             assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
 
 
-def test_a_token_is_asked_for_on_loopback_too_where_one_is_given():
-    with serving(token=TOKEN) as (_, server):
-        assert get(server, "/").status_code == 403
-        assert get(server, f"/?token={TOKEN}").status_code == 200
+def test_the_token_becomes_a_cookie_and_the_url_is_clean():
+    with serving() as (_, server), httpx.Client(trust_env=False) as browser:
+        page = browser.get(server.url, follow_redirects=True)
+        assert (page.status_code, page.url.query) == (200, b"")
+        (cookie,) = browser.cookies.jar
+        assert cookie.value == TOKEN
+        assert (cookie.path, cookie.expires) == ("/", None)
+        assert cookie.has_nonstandard_attr("HttpOnly")
+        assert browser.get(f"http://127.0.0.1:{port_of(server)}/page/app.js").status_code == 200
+        carried = {"cookie": f"other=1; {cookie.name}={cookie.value}"}
+        with watch(server, additional_headers=carried):
+            pass
+        with serving(token="another") as (_, second):  # same host, another port: the same jar
+            assert ask(second, "/", headers=carried).status_code == 403
+            assert cookie.name not in ask(second, "/?token=another").headers["set-cookie"]
+
+
+def test_without_a_token_only_where_that_is_asked_for():
+    with serving(token=None, no_token=True) as (_, server):
+        assert urlsplit(server.url).query == ""
+        assert ask(server, "/").status_code == 200
+        with watch(server, additional_headers={}):
+            pass
 
 
 def test_tls_files_that_cannot_be_used_are_said_in_a_sentence(tmp_path):
@@ -87,9 +107,9 @@ def test_page_and_socket_travel_under_tls(tmp_path):
     trust = ssl.create_default_context(cafile=certificate)
     with serving(certfile=certificate, keyfile=key) as (hub, server):
         port = port_of(server)
-        assert server.url == f"https://127.0.0.1:{port}/"
+        assert server.url == f"https://127.0.0.1:{port}/?token={TOKEN}"
         page = httpx.get(server.url, verify=trust, trust_env=False)
-        assert page.status_code == 200
+        assert "; Secure" in page.headers["set-cookie"]
         with watch(server, ssl=trust) as client:
             hub.publish_status(make_status(0))
             assert receive(client, MessageKind.STATUS)[0]["about"]["ai"] == "AI ON"
@@ -139,18 +159,17 @@ def test_behind_a_forward_it_answers_to_the_names_that_were_allowed():
             ("scan.example:8443", 200),
             ("other.example", 421),
         ):
-            token = urlsplit(server.url).query
-            assert get(server, f"/?{token}", headers={"host": host}).status_code == status
-        assert get(server, "/", headers={"host": "scan.example"}).status_code == 403
+            assert get(server, "/", headers={"host": host}).status_code == status
+        assert ask(server, "/", headers={"host": "scan.example"}).status_code == 403
 
 
-def test_a_forward_on_this_machine_needs_no_token():
+def test_through_a_forward_the_page_is_still_our_own():
     with serving(allowed=(("localhost", 9000),)) as (_, server):
-        assert urlsplit(server.url).query == ""
 
         def knock(origin):
             ours = socket.create_connection(("127.0.0.1", port_of(server)))
-            return connect("ws://localhost:9000/ws", sock=ours, origin=origin, proxy=None)
+            address, told = "ws://localhost:9000/ws", BEARER
+            return connect(address, sock=ours, origin=origin, proxy=None, additional_headers=told)
 
         with knock("http://localhost:9000"):
             pass

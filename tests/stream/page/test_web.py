@@ -15,7 +15,7 @@ from neurosono.stream.page.viewing import MAX_REFUSED
 from neurosono.stream.page.web import WebServer
 from neurosono.stream.view import palette
 from tests.browser.publisher import make_status
-from tests.stream.page.serving import get, port_of, receive, serving, watch
+from tests.stream.page.serving import BEARER, get, port_of, receive, serving, watch
 
 GREY = np.full((300, 400), 90, dtype=np.uint8)
 
@@ -117,6 +117,7 @@ def open_deaf_viewer(port: int) -> socket.socket:
     lines = (
         "GET /ws HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
+        f"Authorization: {BEARER['authorization']}",
         f"Origin: http://127.0.0.1:{port}",
         "Upgrade: websocket",
         "Connection: Upgrade",

@@ -170,3 +170,10 @@ def test_frames_for_an_engine_that_died_do_not_reach_the_next(folder: Path) -> N
             inlet = Inlet(receiver, window=1)
             outlet.flush(lambda: False)
             assert name_of(inlet) == "new-exam"
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:5555", "inproc://frames", "pgm://a;b", ""])
+@pytest.mark.parametrize("bind", [True, False])
+def test_a_channel_that_leaves_the_machine_is_refused(endpoint: str, bind: bool) -> None:
+    with zmq.Context() as context, pytest.raises(WireError, match="ipc://PATH"):
+        open_socket(context, endpoint, bind=bind)

@@ -73,3 +73,15 @@ def test_a_minute_of_peace_forgives() -> None:
         now_ns += 61 * NS
         watch.hear(now_ns)
     assert not watch.given_up
+
+
+def test_a_start_that_the_system_refused_is_tried_again_and_never_given_up() -> None:
+    watch = make_watch()
+    for second in range(0, 5 * MAX_RESTARTS, 2):
+        watch.start(second * NS)
+        watch.postpone(second * NS)
+        assert watch.judge(second * NS + NS // 2, running=False) is Action.NONE
+        assert watch.judge(second * NS + NS, running=False) is Action.RESTART
+    assert watch.restarts == 0
+    watch.start(100 * NS)
+    assert watch.judge(101 * NS, running=True) is Action.NONE

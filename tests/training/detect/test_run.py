@@ -34,7 +34,9 @@ from tests.training.detect.pictures import SIZE_PX, write_drawn_data
 
 pytestmark = pytest.mark.timeout(900)  # half a minute of training, on a busy machine much more
 
-RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9)
+LOOK = {"look_px": SIZE_PX, "closer": 0.0}
+"""The network sees the square itself: one look."""
+RECIPE = DetectRecipe(pictures=1280, batch=16, learning_rate=3e-3, average=0.9, **LOOK)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_the_report_names_every_figure_and_loads_nothing(
 
 def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = DetectRecipe(pictures=96, batch=16)
+    recipe = DetectRecipe(pictures=96, batch=16, **LOOK)
     whole = DetectTrainer(data, recipe)
     whole.fit()
     first = DetectTrainer(data, recipe)
@@ -148,7 +150,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
     assert second.done == whole.done == 6
     for name, value in whole.average.weights.items():
         assert torch.equal(value, second.average.weights[name]), name
-    other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1))
+    other = DetectTrainer(data, DetectRecipe(pictures=96, batch=16, seed=1, **LOOK))
     with pytest.raises(InputError, match="by another recipe"):
         other.resume(tmp_path / STATE_NAME)
     (tmp_path / "bad.pt").write_bytes(b"nothing")
@@ -158,7 +160,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
 
 def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = DetectRecipe(pictures=2000, batch=2)
+    recipe = DetectRecipe(pictures=2000, batch=2, **LOOK)
     trainer = open_run(data, recipe, tmp_path / "run")
     ticks = iter([0.0, 61.0])
     train(trainer, tmp_path / "run", 1.0, lambda *_: None, clock=lambda: next(ticks))
@@ -167,21 +169,23 @@ def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> 
     assert len(trainer.history.lines) == 1
 
 
-def test_views_take_their_marks_along(data: DetectData) -> None:
+@pytest.mark.parametrize("side", [SIZE_PX, 2 * SIZE_PX])
+def test_views_take_their_marks_along(data: DetectData, side: int) -> None:
     """Of a view, the ventricle's place is dark and the skull's bright, as in the square itself."""
     rng = np.random.default_rng(0)
     calm = Strength(noise=0, hide=0, gain=0, gamma=0)
     dark, bright = [], []
     for number in range(0, 60, 3):
         square = np.array(data.frames[number])
-        view, row = augment(square, data.rows[number], rng, calm)
+        view, row = augment(square, data.rows[number], rng, calm, side)
         for each in row.boxes:
             x, y = round(each.box.cx), round(each.box.cy)
-            if 4 < x < SIZE_PX - 4 and 4 < y < SIZE_PX - 4:
+            if 4 < x < side - 4 and 4 < y < side - 4:
                 dark.append(view[y - 1 : y + 2, x - 1 : x + 2].mean())
         assert row.head is not None
+        assert view.shape == (side, side)
         on = np.rint(row.head.points()).astype(int)
-        inside = ((on >= 0) & (on < SIZE_PX)).all(1)
+        inside = ((on >= 0) & (on < side)).all(1)
         bright.append(view[on[inside, 1], on[inside, 0]].mean())
     assert np.mean(dark) < 25
     assert np.mean(bright) > 170
@@ -207,7 +211,8 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
 
 def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
     deck = Deck(data, np.arange(len(data.rows)))
-    with Feed.opened(data, deck, 4, 5, 0) as alone, Feed.opened(data, deck, 4, 5, 3) as helped:
+    recipe = DetectRecipe(pictures=40, batch=4, seed=5, look_px=64, glance=0.5, closer=1.0)
+    with Feed.opened(data, deck, recipe, 0) as alone, Feed.opened(data, deck, recipe, 3) as helped:
         for step in (0, 1, 2, 7):
             for one, other in zip(alone.take(step), helped.take(step), strict=True):
                 if isinstance(one, np.ndarray):
@@ -216,10 +221,58 @@ def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> 
                     assert [each.labels.tolist() for each in one] == [
                         each.labels.tolist() for each in other
                     ]
-    with Feed.opened(data, deck, 4, 5, 0) as again:
+    with Feed.opened(data, deck, recipe, 0) as again:
         first = again.take(7)[0]
-    with Feed.opened(data, deck, 4, 5, 2) as later:
+    with Feed.opened(data, deck, recipe, 2) as later:
         np.testing.assert_array_equal(later.take(7)[0], first)
+
+
+def test_parts_side_by_side_learn_as_one_does(data: DetectData) -> None:
+    """The slopes of two halves average to the whole's but for what each normalises by."""
+    recipe = DetectRecipe(pictures=320, batch=16, **LOOK)
+    trainers = [DetectTrainer(data, recipe, parts=parts) for parts in (1, 2, 2)]
+    slopes = []
+    for trainer in trainers:
+        trainer.fit(1)
+        grads = [each.grad for each in trainer.network.parameters() if each.grad is not None]
+        slopes.append(torch.cat([each.flatten() for each in grads]))
+        trainer.fit(12)
+    assert float(torch.cosine_similarity(slopes[0], slopes[1], dim=0)) > 0.9
+    halves, again = (trainer.averaged().state_dict() for trainer in trainers[1:])
+    for name, value in halves.items():
+        assert torch.equal(value, again[name])
+
+
+def test_closer_looks_come_after_the_glances(data: DetectData) -> None:
+    """From half-way on heads lie level, at one size; what has no head there is seen whole."""
+    deck = Deck(data, np.arange(len(data.rows)))
+    recipe = DetectRecipe(pictures=80, batch=8, look_px=64, glance=0.5, closer=1.0)
+    heads = {k: row.head for k, row in enumerate(data.rows) if row.head}
+    with Feed.opened(data, deck, recipe, 0, heads) as feed:
+        shares = [
+            [float((each.head > 0.5).mean()) for each in feed.take(step)[1] if each.head.any()]
+            for step in range(10)
+        ]
+    spread = [np.std(np.concatenate(some)) for some in (shares[:5], shares[5:])]
+    assert spread[1] < 0.6 * spread[0]
+    with pytest.raises(InputError, match="closer"):
+        DetectRecipe(closer=1.5)
+    with pytest.raises(InputError, match="larger"):
+        DetectTrainer(data, DetectRecipe(look_px=SIZE_PX + 32))
+
+
+def test_heads_that_nobody_marked_are_looked_for(data: DetectData, tmp_path: Path) -> None:
+    recipe = DetectRecipe(pictures=48, batch=8, look_px=64, glance=0.5, closer=1.0)
+    trainer = DetectTrainer(data, recipe)
+    trainer.fit(3)
+    assert not trainer.heads
+    trainer.fit(5)
+    marked = {int(k) for k in trainer.deck.rows if data.rows[k].head}
+    assert marked <= set(trainer.heads)
+    trainer.save(tmp_path / STATE_NAME)
+    again = DetectTrainer(data, recipe)
+    again.resume(tmp_path / STATE_NAME)
+    assert again.heads == trainer.heads
 
 
 def test_held_out_patients_are_never_dealt(data: DetectData) -> None:

@@ -1,5 +1,8 @@
 """The detector's targets and decoding, held against torchvision's FCOS."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,11 +16,14 @@ from neurosono.engine.structures.answer import MAP_STRIDE_PX, STRIDES_PX, Answer
 from neurosono.engine.structures.boxes import RotatedBox, overlap
 from neurosono.engine.structures.decode import Limits, find_structures, place_boxes
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
+from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import PLANES, STRUCTURES
+from neurosono.training.detect.export import write_graph
 from neurosono.training.detect.losses import measure_losses
 from neurosono.training.detect.network import Raw
 from neurosono.training.detect.rows import Labelled, Row
 from neurosono.training.detect.targets import aim, assign, centreness_of, draw_head
+from tests.support.structures import make_graph
 
 SIZE_PX = 256
 GRID = Grid(SIZE_PX)
@@ -218,8 +224,21 @@ def test_a_heads_map_gives_its_ellipse_back(head: Ellipse) -> None:
     drawn = draw_head(head, SIZE_PX)
     share = np.clip(drawn, 0.01, 0.99)
     logits = np.log(share / (1 - share)).astype(np.float32)
-    found = ellipse_of_map(logits, (0, 0, SIZE_PX, SIZE_PX), MAP_STRIDE_PX)
+    found = ellipse_of_map(logits, np.eye(2, 3), (SIZE_PX, SIZE_PX))
     assert found is not None
     assert found.perimeter == pytest.approx(head.perimeter, rel=0.01)
     assert (found.cx, found.cy) == pytest.approx((head.cx, head.cy), abs=1.0)
     assert (found.a, found.b) == pytest.approx((head.a, head.b), rel=0.02)
+
+
+def test_a_graph_says_of_which_squares_its_looks_are_cut(tmp_path: Path) -> None:
+    square = np.zeros((160, 160), np.uint8)
+    head = Ellipse(80, 84, 44, 33, 30)
+    cv2.fillPoly(square, [np.rint(head.points()).astype(np.int32)], (160,))
+    write_graph(make_graph(96), tmp_path / "graph.xml", 160)
+    graph = StructuresGraph(tmp_path / "graph.xml", 1)
+    assert (graph.spec.size_px, graph.grid.size_px) == (160, 96)
+    found = graph.read(np.asarray(cv2.resize(square, (640, 640)), np.uint8)).head
+    assert found is not None
+    assert (found.cx, found.cy) == pytest.approx((321.5, 337.5), abs=4)
+    assert (found.a, found.b) == pytest.approx((176, 132), rel=0.04)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.training.gate.augmentation import Strength, augment, find_box, scramble
+from neurosono.training.gate.augmentation import Strength, augment, find_box, invent, scramble
 from neurosono.training.gate.data import GateData, GateRow, write_gate_data
 from neurosono.training.gate.sources import SourceRule, find_files, load_rules
 from neurosono.training.gate.splits import deal_folds, find_copies, group_patients
+from neurosono.training.gate.train import halve
 from tests.training.gate.gate_pictures import SIDE_PX, draw, draw_all
 
 
@@ -109,10 +110,15 @@ def test_scrambled_tiles_keep_the_texture_and_lose_the_anatomy() -> None:
         found = scramble(picture, np.random.default_rng(seed))
         assert found.shape == picture.shape
         assert not np.array_equal(found, picture)
+    assert {invent(SIDE_PX, np.random.default_rng(seed)).shape for seed in range(9)} == {
+        (SIDE_PX, SIDE_PX)
+    }
 
 
-def test_the_lit_box() -> None:
+def test_the_lit_box_and_the_halving() -> None:
     picture = np.zeros((8, 8), dtype=np.uint8)
     assert find_box(picture) == (0, 0, 8, 8)
     picture[2:5, 3:7] = 100
     assert find_box(picture) == (3, 2, 4, 3)
+    assert halve(picture)[1, 2] == 100
+    assert halve(picture)[1, 1] == 50

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,25 +15,15 @@ from neurosono.engine.gate_folder import add_gate, read_entry
 from neurosono.training.gate.data import GateData, write_gate_data
 from neurosono.training.gate.evaluate import evaluate_gate
 from neurosono.training.gate.familiarity import fit_ranks, fit_whitening, measure
-from neurosono.training.gate.heads import PLANES, fit_heads
-from neurosono.training.gate.leave_out import LeftOut, describe_left_out, leave_out, name_groups
-from neurosono.training.gate.looks import Looks, draw_looks
-from neurosono.training.gate.metrics import (
-    NEVER,
-    Answers,
-    choose_plane_limits,
-    describe_gate,
-    draw_intervals,
-)
-from neurosono.training.gate.recipe import GateRecipe
+from neurosono.training.gate.leave_out import leave_out, name_groups
+from neurosono.training.gate.metrics import NEVER, Answers, choose_plane_limits, describe_gate
 from neurosono.training.gate.run import GateRun
-from neurosono.training.gate.trunk import Trunk
+from neurosono.training.gate.train import PLANES, GateRecipe
 from neurosono.training.squares import PHANTOM
 from tests.support.bundles import make_bundle
-from tests.support.gates import write_trunk
 from tests.training.gate.gate_pictures import draw, draw_all
 
-RECIPE = GateRecipe(freedom=0.1)
+RECIPE = GateRecipe(batches=25, rounds=1, batch=16, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +32,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> GateData:
 
 
 @pytest.fixture(scope="module")
-def looks(data: GateData, tmp_path_factory: pytest.TempPathFactory) -> Looks:
-    folder = tmp_path_factory.mktemp("looks")
-    made = np.random.default_rng(3).integers(0, 256, (8, 64, 64), dtype=np.uint8)
-    return draw_looks(folder / "looks", data, Trunk.load(write_trunk(folder / "t.npz")), made)
-
-
-@pytest.fixture(scope="module")
-def gate(data: GateData, looks: Looks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gate(data: GateData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "gate"
-    GateRun(data, looks, out, RECIPE, folds=2).make()
+    GateRun(data, out, RECIPE, folds=2).make(lambda *_: None)
     return out
 
 
@@ -66,10 +48,7 @@ def test_a_gate_learns_what_it_is_shown_and_says_how_well(
     assert held_out["real"]["auroc_by_patient"] > 0.9
     assert held_out["real"]["heads_and_spines_refused"]["frames"] == 12
     assert held_out["phantom"]["planes"]["frames"] == 12
-    owed = entry.card["attribution"]
-    assert owed[0] == "a clinic"
-    assert "Baumgartner" in owed[1]
-    assert entry.card["built"]["largest_score_change"] < 1e-4, "the graph says what was fitted"
+    assert entry.card["attribution"] == ["a clinic"]
     assert "not for diagnosis" in entry.card["limits"][0]
     assert not any("clinic:" in text for text in json.dumps(entry.card).split('"'))
     root = make_bundle(tmp_path / "bundle", members=1)
@@ -83,28 +62,30 @@ def test_a_gate_learns_what_it_is_shown_and_says_how_well(
     assert figures["real"]["others_refused"]["frames"] == 12  # type: ignore[index]
 
 
-def test_looks_are_of_their_data_and_drawn_once(
-    data: GateData, looks: Looks, tmp_path: Path
-) -> None:
-    root = looks.trunk.parent
-    assert len(looks.plain) == len(data.rows)
-    assert (Looks.load(root, data).values == looks.values).all()
-    with pytest.raises(InputError, match="looks of other data"):
-        Looks.load(root, replace(data, digest="0"))
-    with pytest.raises(InputError, match="holds no looks"):
-        Looks.load(tmp_path, data)
+def test_a_killed_run_goes_on_with_the_networks_it_had(data: GateData, tmp_path: Path) -> None:
+    trained: list[str] = []
+
+    class KilledError(Exception):
+        pass
+
+    def die(name: str, *_: object) -> None:
+        trained.append(name)
+        if name == "fold-1-0":
+            raise KilledError
+
+    job = GateRun(data, tmp_path / "gate", GateRecipe(batches=1, rounds=1, batch=8), folds=2)
+    with pytest.raises(KilledError):
+        job.make(die)
+    job.make(lambda name, *_: trained.append(name))
+    assert trained == ["fold-0-0", "fold-1-0", "fold-1-0", "all-0"]
+    assert not (tmp_path / "gate.parts").exists()
     with pytest.raises(OutputError, match="is there already"):
-        draw_looks(root, data, Trunk((), ""), np.zeros((0, 64, 64), np.uint8))
+        job.make(die)
 
 
-def test_what_is_there_is_not_written_over(data: GateData, looks: Looks, gate: Path) -> None:
-    with pytest.raises(OutputError, match="is there already"):
-        GateRun(data, looks, gate, RECIPE, folds=2).make()
-
-
-def test_more_folds_than_patients_are_refused(data: GateData, looks: Looks, tmp_path: Path) -> None:
+def test_more_folds_than_patients_are_refused(data: GateData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="6 patients cannot be dealt into 7 folds"):
-        GateRun(data, looks, tmp_path / "gate", RECIPE, folds=7).make()
+        GateRun(data, tmp_path / "gate", RECIPE, folds=7).make(lambda *_: None)
 
 
 def test_a_bundle_without_a_gate_cannot_be_measured(bundle_root: Path, data: GateData) -> None:
@@ -160,7 +141,7 @@ def test_distances_grow_away_from_every_group_and_rank_by_the_stricter_kind() ->
 
 
 def test_each_source_or_machine_is_left_out_with_its_patients(
-    data: GateData, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    data: GateData, tmp_path: Path
 ) -> None:
     rows = [
         replace(row, patient=f"{'east' if number % 3 else 'west'}:{row.path}", machine="")
@@ -175,45 +156,16 @@ def test_each_source_or_machine_is_left_out_with_its_patients(
         name_groups(known, "machine")
     with pytest.raises(InputError, match="--by must be one of"):
         name_groups(known, "hospital")
-    fitted: list[set[str]] = []
-
-    def remember(of: GateData, *rest: Any) -> Any:
-        fitted.append({of.rows[row].patient for row in rest[1]})
-        return fit_heads(of, *rest)
-
-    monkeypatch.setattr("neurosono.training.gate.leave_out.fit_heads", remember)
-    left_out = leave_out(known, looks, RECIPE, "source")
-    for group, patients in zip(("east", "west"), fitted, strict=True):
-        assert not {each for each in patients if each.startswith(group)}
-        assert any(each.startswith(PHANTOM) for each in patients)
-    found = describe_left_out(known, left_out, "source")
+    trained: list[str] = []
+    job = GateRun(known, tmp_path / "work", replace(RECIPE, batches=8))
+    found = leave_out(job, "source", lambda name, *_: trained.append(name))
     assert set(found["groups"]) == {"east", "west"}
+    assert {name.rpartition("-")[0] for name in trained} == {
+        *("without-source-east", "without-source-west")
+    }
     pooled = found["pooled"]
     frames = pooled["heads_and_spines_refused"]["frames"], pooled["others_refused"]["frames"]
     assert frames == (12, 12), "each real frame once, and no phantom"
-
-
-def test_the_operating_point_of_a_source_is_chosen_on_the_others(data: GateData) -> None:
-    rows = np.flatnonzero(data.real)
-    heads = data.positive[rows]
-    groups = np.where(np.arange(len(rows)) % 2, "a", "b")
-    scores = np.where(heads, np.where(groups == "a", 0.9, 0.3), 0.1)
-    nothing = np.zeros(len(rows))
-    answers = Answers(rows, scores, nothing, np.zeros((len(rows), len(PLANES))))
-    found = describe_left_out(data, LeftOut(answers, groups), "source")
-    assert found["thresholds"] == {"a": 0.3, "b": 0.9}
-    assert found["groups"]["a"]["heads_and_spines_refused"]["refused"] == 0
-    assert found["groups"]["b"]["heads_and_spines_refused"]["share"] == 1.0
-    assert found["pooled"]["intervals_95_by_patient"]["auroc"] == [1.0, 1.0]
-
-
-def test_intervals_draw_patients_and_not_frames(data: GateData) -> None:
-    rows = np.flatnonzero(data.real)
-    names = sorted({data.rows[row].patient for row in rows})
-    refused = np.array([data.rows[row].patient == names[0] for row in rows])
-    found = draw_intervals(data, rows, np.linspace(0, 1, len(rows)), refused)
-    low, high = found["heads_and_spines_refused"] or (0.0, 0.0)
-    assert low == 0.0, "she may not be drawn at all"
-    assert high == pytest.approx(0.5, abs=0.01), "and three times of six, with all her frames"
-    low, high = found["auroc"] or (0.0, 0.0)
-    assert 0 <= low < high <= 1
+    trained.clear()
+    assert leave_out(job, "source", lambda name, *_: trained.append(name)) == found
+    assert not trained, "finished networks are taken up"

@@ -1,0 +1,79 @@
+"""Two looks at one picture: a glance at all of it, then a closer look at the head that it showed.
+
+In the closer look the head lies level and has always the same length, so that what is left to tell
+apart is anatomy. Both looks are of one network, and are cut from the same square.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosono.engine.structures.answer import Answer
+from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
+
+HEAD_SHARE = 0.78
+"""Of the look's side, the head's long axis: there is room for what lies just outside of it."""
+
+Square = NDArray[np.uint8]
+Affine = NDArray[np.float64]
+
+
+def glance_affine(square_px: int, look_px: int) -> Affine:
+    """Return the affine (2, 3) from a square's pixels to those of a look at all of it."""
+    scale = look_px / square_px
+    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+
+
+def closer_affine(head: Ellipse, look_px: int) -> Affine:
+    """Return the affine (2, 3) that brings a head to the middle of a look, level and at its size.
+
+    The head is turned by a right angle at the most, so that up stays up.
+    """
+    angle = math.radians(head.angle_deg if head.angle_deg <= 90 else head.angle_deg - 180)
+    scale = HEAD_SHARE * look_px / (2 * head.a)
+    c, s = scale * math.cos(angle), scale * math.sin(angle)
+    middle = (look_px - 1) / 2
+    return np.array(
+        [
+            [c, s, middle - c * head.cx - s * head.cy],
+            [-s, c, middle + s * head.cx - c * head.cy],
+        ]
+    )
+
+
+def cut(square: Square, affine: Affine, look_px: int) -> Square:
+    """Return the look (L, L) uint8 that an affine (2, 3) cuts from a square (S, S) uint8."""
+    found = cv2.warpAffine(square, affine, (look_px, look_px), flags=cv2.INTER_LINEAR)
+    return np.asarray(found, np.uint8)
+
+
+def placed(answer: Answer, affine: Affine, square_px: int) -> Answer:
+    """Return a look's answer with the way back to the square that an affine (2, 3) cut it from."""
+    return replace(answer, back=np.asarray(cv2.invertAffineTransform(affine)), square_px=square_px)
+
+
+def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answer:
+    """Return what `ask` says of a square (S, S) uint8: of the head where the glance shows one.
+
+    Whether it is one is left to the closer look: a small head seen from afar looks like none.
+    """
+    side = square.shape[0]
+    if side == look_px:
+        return ask(square)
+    affine = glance_affine(side, look_px)
+    glance = placed(ask(cut(square, affine, look_px)), affine, side)
+    head = find_head(glance)
+    if head is None:
+        return glance
+    affine = closer_affine(head, look_px)
+    return placed(ask(cut(square, affine, look_px)), affine, side)
+
+
+def find_head(answer: Answer) -> Ellipse | None:
+    """Return the head's ellipse in pixels of the square, None where none can be trusted."""
+    side = answer.square_px
+    return ellipse_of_map(answer.head, answer.back, (side, side))

@@ -1,0 +1,93 @@
+"""Small files that would take gigabytes: refused in a sentence, before any of it is taken."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.stream.sources import open_source
+from neurosono.stream.sources.limits import MediaLimits
+from tests.support.bombs import BOMBS, TOO_LARGE
+
+MOST_BYTES = 1_000_000_000
+MOST_MORE_KB = 500_000
+SMALL_BYTES = 3_000_000
+
+
+TOGETHER = ("grey.png", "pages.tif", "canvas.gif", "baseline.jpg", "rows.dcm", "frames.dcm")
+"""Of each reader one or two: a replay waits a minute for its files to be opened."""
+
+
+def peak_kb() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_takes_memory(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    BOMBS[name](path)
+    assert path.stat().st_size < SMALL_BYTES
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on (proc(5))
+    before_kb = peak_kb()
+    with pytest.raises(SourceError) as refused:
+        open_source([str(path)])
+    assert peak_kb() - before_kb < MOST_MORE_KB
+    words = str(refused.value)
+    assert "\n" not in words
+    assert len(words) < 500
+    if name in TOO_LARGE:
+        assert "more than" in words or "is the most" in words, words
+
+
+def test_all_of_them_at_once_are_one_sentence_and_exit_2(tmp_path: Path) -> None:
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    for name in TOGETHER:
+        BOMBS[name](folder / name)
+    command = [sys.executable, "-P", "-m", "neurosono", "replay", str(folder)]
+    with (tmp_path / "said").open("wb") as said:
+        child = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    words = (tmp_path / "said").read_text()
+    assert child.returncode == 2, words
+    assert "Traceback" not in words
+    assert "\n" not in words.strip(), words
+    assert f"{len(TOGETHER)} files cannot be used" in words
+    assert usage.ru_maxrss * 1024 < MOST_BYTES  # of it, and of its children
+
+
+def test_what_is_not_seen_beforehand_is_refused_by_the_system(tmp_path: Path) -> None:
+    ask = (
+        "from neurosono.stream.sources.limits import MediaLimits\n"
+        "import numpy as np\n"
+        "with MediaLimits(megabytes=100).hold_memory():\n"
+        "    np.ones(50_000_000, np.uint8)\n"
+        "    try: np.ones(150_000_000, np.uint8)\n"
+        "    except MemoryError: print('refused')\n"
+        "np.ones(150_000_000, np.uint8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("refused\n", 0), done.stderr
+
+
+def test_who_has_larger_pictures_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(path), np.zeros((300, 400), np.uint8))
+    with pytest.raises(SourceError, match=r"400 x 300 pixels, more than the 0\.1 million"):
+        open_source([str(path)], limits=MediaLimits(megapixels=0.1))
+    (picture,) = open_source([str(path)], limits=MediaLimits(megapixels=0.12)).pictures()
+    assert picture.pixels.shape[:2] == (300, 400)
+
+
+@pytest.mark.parametrize("given", [{"megapixels": 0}, {"megabytes": 0}, {"megapixels": 1e9}])
+def test_limits_that_nothing_fits_into_are_refused(given: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="must be above 0"):
+        MediaLimits(**given)  # type: ignore[arg-type]
