@@ -85,7 +85,7 @@ def test_a_run_is_built_within_its_limits_and_says_what_it_is(data: DetectData, 
     assert sum(each["of_batch"] for each in card["shares"].values()) == pytest.approx(1)
     assert "not for diagnosis" in card["intended_use"]
     rows = data.choose(0, held_out=True)[:12]
-    exact = read_by_torch(reopen_run(data, run).averaged(), np.array(data.frames[rows]))
+    exact = read_by_torch(reopen_run(data, run).averaged(), np.array(data.frames[rows]), SIZE_PX)
     graph = [each.reading for each in judge_rows(graph_path(run, "f32"), data, rows)]
     for one, other in zip(exact, graph, strict=True):
         for plane in PLANES:
