@@ -192,6 +192,7 @@ def test_of_two_senders_on_one_port_one_is_followed(
 ) -> None:
     listening, address = receiver
     with socket.socket(type=socket.SOCK_DGRAM) as first, socket.socket(type=2) as second:
+        second.bind(("127.0.0.2", 0))  # another machine, as far as loopback has one
         first.sendto(b"first", address)
         assert listening.read(100) == b"first"
         for _ in range(5):
@@ -206,6 +207,7 @@ def test_a_sender_that_was_started_again_takes_the_place_of_its_old_self(
 ) -> None:
     listening, address = receiver
     with socket.socket(type=socket.SOCK_DGRAM) as old, socket.socket(type=2) as new:
+        new.bind(("127.0.0.2", 0))
         old.sendto(b"old", address)
         assert listening.read(100) == b"old"
         listening._heard_s -= SENDER_GONE_S

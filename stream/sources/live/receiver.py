@@ -26,8 +26,7 @@ MOST_MARKS = 65536
 as many as there are datagrams in a second of 50 Mbit/s."""
 
 SENDER_GONE_S = 1.0
-"""A datagram's sender that was silent for so long may be replaced by another: as when a scanner's
-encoder was started again and sends from another port."""
+"""A machine that sent nothing for so long may be replaced by another."""
 
 _POLL_S = 0.2
 """How often the receiving thread looks whether it is to end."""
@@ -126,9 +125,13 @@ class Receiver:
             self._keep(time.monotonic_ns(), chunk)
         return None
 
-    def _is_stranger(self, sender: object) -> bool:
-        """Whether a datagram is of another sender than those before it; TCP names none."""
-        now_s = time.monotonic()
+    def _is_stranger(self, address: tuple[object, ...] | None) -> bool:
+        """Whether a datagram is of another machine than those before it; TCP names none.
+
+        By machine, not by port: an encoder that was started again sends from another port, and its
+        first packets say that the stream begins anew.
+        """
+        now_s, sender = time.monotonic(), None if address is None else address[0]
         if sender != self._sender and now_s - self._heard_s < SENDER_GONE_S:
             return self._sender is not None
         self._sender, self._heard_s = sender, now_s
