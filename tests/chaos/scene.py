@@ -35,6 +35,7 @@ class Scene:
     said: list[str] = field(default_factory=list)
     seen: list[psutil.Process] = field(default_factory=list)
     _port: int = field(default_factory=free_udp_port)
+    _sessions: list[tuple[subprocess.Popen[str], threading.Thread]] = field(default_factory=list)
 
     @property
     def journal(self) -> Path:
@@ -72,7 +73,9 @@ class Scene:
         env = {"XDG_RUNTIME_DIR": str(self.sockets), "COLUMNS": "400"}
         self.live = start("live", f"udp://{HOST}:{self._port}", *told, *more, env=env)
         self.said = []
-        threading.Thread(target=self._hear, args=(self.live,), daemon=True).start()
+        ear = threading.Thread(target=self._hear, args=(self.live,), daemon=True)
+        ear.start()
+        self._sessions.append((self.live, ear))
 
         def find_page() -> re.Match[str] | None:
             return re.search(r"open (http://\S+)", " ".join(self.said))
@@ -128,11 +131,15 @@ class Scene:
         ]
 
     def close(self) -> None:
-        """End whatever runs."""
-        for process in (self.live, self.sender):
-            if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
+        """End whatever runs, and hear it out."""
+        self.end_sender()
+        for process, ear in self._sessions:
+            process.kill()
+            process.wait()
+            ear.join(PATIENCE_S)
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None and not ear.is_alive():
+                    pipe.close()
 
 
 def pause(seconds: float) -> None:
