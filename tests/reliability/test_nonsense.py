@@ -10,6 +10,7 @@ from tests.reliability.test_live import Session, assert_nothing_stale
 from tests.support.commands import wait_until
 from tests.support.nonsense import OF_CAPTURE, OF_ENGINE
 
+ROOT = Path(__file__).parents[2]
 QUICK = {"engine:repeated", "engine:far", "engine:deep", "capture:far", "capture:counts"}
 CASES = [
     pytest.param(case, marks=[] if case in QUICK else [pytest.mark.slow])
@@ -24,6 +25,8 @@ def test_a_child_that_talks_nonsense_is_started_again(
 ) -> None:
     role = case.split(":")[0]
     monkeypatch.setitem(supervisor.MODULES, role, "tests.support.nonsense")
+    # `-P` keeps the current folder from a child: there it would not find our own module.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NONSENSE", case)
     monkeypatch.setenv("NONSENSE_ONCE", str(tmp_path / "talked"))
     begun = time.monotonic()
