@@ -63,7 +63,7 @@ class Supervisor:
         """
         told = {"role": role, "endpoints": self._endpoints, "options": options}
         line = msgspec.json.encode(told) + b"\n"
-        self._dying = [child for child in self._dying if child.poll() is None]
+        self._reap()
         spare = self._spares.pop(role, None)
         if spare is not None and _tell(spare, line):
             self._children[role] = spare
@@ -79,11 +79,13 @@ class Supervisor:
 
     def exit_code(self, role: str) -> int | None:
         """Return how a child ended, or None while it runs."""
+        self._reap()
         child = self._children[role]
         return -signal.SIGKILL if child in self._dying else child.poll()
 
     def runs(self, role: str) -> bool:
         """Return whether a child is there (a stopped one is)."""
+        self._reap()
         child = self._children.get(role)
         return child is not None and child not in self._dying and child.poll() is None
 
@@ -107,6 +109,10 @@ class Supervisor:
                 child.stdin.close()
         if child.poll() is None:
             self._dying.append(child)
+
+    def _reap(self) -> None:
+        """Clear away whoever was killed and has died since."""
+        self._dying = [child for child in self._dying if child.poll() is None]
 
     def __enter__(self) -> Self:
         return self
