@@ -16,7 +16,7 @@ from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.routes import Monitor
 from tests.browser.publisher import make_status
-from tests.stream.page.serving import get, serving
+from tests.stream.page.serving import ask, get, serving
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -95,13 +95,13 @@ def test_a_monitors_token_reads_the_metrics_and_nothing_else() -> None:
     monitor = Monitor(lambda: b"neurosono_info 1\n", "a-token-of-its-own")
     bearer = {"authorization": "Bearer a-token-of-its-own"}
     with serving(host="0.0.0.0", monitor=monitor) as (_, server):
-        assert get(server, "/metrics").status_code == 403
-        assert get(server, "/metrics", headers=bearer).text == "neurosono_info 1\n"
-        assert get(server, "/", headers=bearer).status_code == 403
-        assert get(server, "/healthz").status_code == 503, "open to all, and not well yet"
+        assert ask(server, "/metrics").status_code == 403
+        assert ask(server, "/metrics", headers=bearer).text == "neurosono_info 1\n"
+        assert ask(server, "/", headers=bearer).status_code == 403
+        assert ask(server, "/healthz").status_code == 503, "open to all, and not well yet"
         for wrong in ("Bearer None", "Bearer a-token", "a-token-of-its-own", "Bearer \xe9"):
             headers = {"authorization": wrong.encode("latin-1")}
-            assert get(server, "/metrics", headers=headers).status_code == 403  # type: ignore[arg-type]
+            assert ask(server, "/metrics", headers=headers).status_code == 403  # type: ignore[arg-type]
 
 
 def test_a_line_of_json_an_event_and_no_free_text(tmp_path: Path) -> None:
