@@ -16,7 +16,7 @@ from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.routes import Monitor
 from tests.browser.publisher import make_status
-from tests.stream.page.serving import ask, get, serving
+from tests.stream.page.serving import ask, serving
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
