@@ -32,6 +32,7 @@ def exam(journal: Journal, bundle: Bundle) -> ExamJournal:
     """An exam that still runs."""
     begun = journal.begin(describe_bundle(bundle) | {"mode": "live", "release": "1.2.3"})
     fill(begun, Time())
+    assert journal.flush()  # another program reads the file
     return begun
 
 
