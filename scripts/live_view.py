@@ -195,7 +195,7 @@ class _Doorkeeper:
 
 def _tabulate(hub: Hub) -> Table:
     last = hub.last_status()
-    status: dict[str, Any] = {} if last is None else _judge_age(dict(last[0]), last[1])
+    status = {} if last is None else _judge_age(withhold_opinion(last[0]), last[1])
     table = Table(title=f"{status.get('ai', 'AI STARTING')} {status.get('ai_reason', '')}")
     table.caption = NOTICE
     table.add_column("class")
