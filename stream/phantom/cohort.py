@@ -23,6 +23,8 @@ from neurosono.stream.phantom.exam import (
     exam_site,
     gestational_weeks,
 )
+from neurosono.stream.phantom.fetus import find_fetus
+from neurosono.stream.phantom.findings import suits_finding
 from neurosono.stream.phantom.head import widest_ventricle_mm
 from neurosono.stream.phantom.patient import draw_patient, random_stream
 
@@ -61,6 +63,7 @@ def write_cohort(
     counts: Mapping[str, int] | None = None,
     structures: bool = False,
     ventricle_mm: tuple[float, float] | None = None,
+    findings: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CohortExam]:
     """Write exams as `out/LABEL/PATIENT/clip_01.mp4` and `out/cohort.csv`; return its rows.
@@ -68,14 +71,19 @@ def write_cohort(
     Labels are dealt in equal turn, or by `counts`, whose sum is then the number of exams. Every
     exam is another patient. With `structures` the truth of every picture goes beside its clip, as
     `clip_01.structures.json`; with `ventricle_mm` each patient's lateral ventricles are drawn
-    between these widths, as far as her head has room for them. The folder is made aside and renamed
-    when it is whole. `progress` is called with (done, total) before the first and after each exam.
+    between these widths, as far as her head has room for them. With `findings` every exam is normal
+    but for one of these, dealt in equal turn over patients of an age for them. The folder is made
+    aside and renamed when it is whole. `progress` is called with (done, total) before the first and
+    after each exam.
 
     Raises `InputError` for a label that no phantom has or numbers that make no cohort, and
     `OutputError` where `out` is not empty or cannot be written.
     """
-    dealt = _deal_labels(exams, labels, counts)
-    specs = [_spec_of(k, label, seed, seconds, fps) for k, label in enumerate(dealt)]
+    if findings is not None:
+        specs = deal_findings(exams, findings, seed, seconds, fps)
+    else:
+        dealt = _deal_labels(exams, labels, counts)
+        specs = [_spec_of(k, label, seed, seconds, fps) for k, label in enumerate(dealt)]
     if ventricle_mm is not None:
         specs = [_widen(spec, ventricle_mm) for spec in specs]
     _refuse_occupied(out)
@@ -134,6 +142,29 @@ def _spec_of(number: int, label: str, seed: int, seconds: float, fps: float) -> 
         patient=number,
         namespace="cohort",
     )
+
+
+def deal_findings(
+    exams: int, findings: Sequence[str], seed: int, seconds: float, fps: float
+) -> list[PhantomSpec]:
+    """Return `exams` specifications, one a patient, findings in equal turn.
+
+    Patients of no age for findings are passed over, whatever the finding. Raises `InputError` for
+    a finding that is none, or that stands twice.
+    """
+    if not findings or len(set(findings)) != len(findings) or exams < 1:
+        raise InputError(
+            f"a cohort needs an exam and distinct findings, found {exams} and {list(findings)}"
+        )
+    specs: list[PhantomSpec] = []
+    number = 0
+    while len(specs) < exams:
+        spec = _spec_of(number, "normal", seed, seconds, fps)
+        spec = replace(spec, finding=findings[len(specs) % len(findings)])
+        if suits_finding(draw_patient(spec.namespace, spec.seed, number)):
+            specs.append(spec)
+        number += 1
+    return specs
 
 
 def _refuse_occupied(out: Path) -> None:
@@ -196,7 +227,8 @@ def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str
         "width_px": spec.width_px,
         "height_px": spec.height_px,
         "gestational_weeks": round(gestational_weeks(spec), 2),
-        "ventricle_mm": spec.ventricle_mm,
+        "ventricle_mm": find_fetus(spec).ventricle_mm,
+        "finding": spec.finding,
         "frames": list(frames),
     }
     path.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
