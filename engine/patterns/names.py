@@ -4,8 +4,6 @@ Ours, after what Lin et al. 2022 (Ultrasound Obstet Gynecol, PAICS) publish of t
 something that a picture shows, and no diagnosis.
 """
 
-from neurosono.engine.contracts.errors import InputError
-
 NO_CSP = "non-visualised-csp"
 MILD_WIDTH = "mild-ventriculomegaly"
 SEVERE_WIDTH = "severe-ventriculomegaly"
@@ -36,10 +34,3 @@ def name_width(width_mm: float) -> str | None:
     if width_mm < WIDE_FROM_MM:
         return None
     return MILD_WIDTH if width_mm < SEVERE_FROM_MM else SEVERE_WIDTH
-
-
-def check_finding(name: str) -> str:
-    """Return `name`; raise `InputError` if it is no finding."""
-    if name not in FINDINGS:
-        raise InputError(f"a finding is one of {', '.join(FINDINGS)}; found {name!r}")
-    return name

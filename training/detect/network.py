@@ -66,10 +66,14 @@ class SeededDropout(nn.Module):
 
 
 class Detector(nn.Module):
-    """Finds structures, names the plane and outlines the head of grey squares."""
+    """Finds structures, names the plane and outlines the head of grey squares.
 
-    def __init__(self) -> None:
+    `labels` are what its boxes are of.
+    """
+
+    def __init__(self, labels: tuple[str, ...] = STRUCTURES) -> None:
         super().__init__()
+        self.labels = labels
         self.stem = _conv(1, STEM, 2)
         stages, before = [], STEM
         for channels, blocks in zip(CHANNELS, BLOCKS, strict=True):
@@ -82,7 +86,7 @@ class Detector(nn.Module):
         self.smooth = nn.ModuleList(_conv(PYRAMID, PYRAMID) for _ in CHANNELS[1:])
         self.class_tower = nn.Sequential(_conv(PYRAMID, PYRAMID), _conv(PYRAMID, PYRAMID))
         self.box_tower = nn.Sequential(_conv(PYRAMID, PYRAMID), _conv(PYRAMID, PYRAMID))
-        self.classes = nn.Conv2d(PYRAMID, len(STRUCTURES), 3, 1, 1)
+        self.classes = nn.Conv2d(PYRAMID, len(labels), 3, 1, 1)
         self.centreness = nn.Conv2d(PYRAMID, 1, 3, 1, 1)
         self.sides = nn.Conv2d(PYRAMID, 4, 3, 1, 1)
         self.turns = nn.Conv2d(PYRAMID, 2, 3, 1, 1)

@@ -73,7 +73,7 @@ class DetectTrainer:
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
+        self.network = Detector(data.labels).to(self._device).to(memory_format=torch.channels_last)
         self.average = Average(self.network, recipe.average)
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
@@ -110,7 +110,7 @@ class DetectTrainer:
 
     def averaged(self) -> Detector:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
-        network = Detector()
+        network = Detector(self.data.labels)
         network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
         last = network.planes[-1]
         assert isinstance(last, torch.nn.Conv2d)
