@@ -105,7 +105,7 @@ def run(
         learning_rate=learning_rate,
         held_out=None if fold < 0 else fold,
         seed=seed,
-        **({"glance": 0.0} if earlier else {}),  # it knows what a head looks like from afar
+        glance=0.0 if earlier else DetectRecipe.glance,  # it knows heads from afar already
     )
     trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads, earlier)
     _print_shares(trainer)

@@ -106,9 +106,7 @@ class Detector(nn.Module):
         self.planes = nn.Sequential(
             SeededDropout(0.2), nn.Conv2d(CHANNELS[-1] + PYRAMID, len(PLANES), 1)
         )
-        self.shapes = nn.Sequential(
-            _conv(PYRAMID, PLANE_MAP, 2), _conv(PLANE_MAP, PLANE_MAP, 2)
-        )
+        self.shapes = nn.Sequential(_conv(PYRAMID, PLANE_MAP, 2), _conv(PLANE_MAP, PLANE_MAP, 2))
         self.depths = nn.Sequential(
             nn.Conv2d(CHANNELS[-1], PLANE_MAP, 1, bias=False), nn.BatchNorm2d(PLANE_MAP), nn.ReLU()
         )
@@ -140,9 +138,12 @@ class Detector(nn.Module):
             self.classes.bias.fill_(rare)
             # Two strides each way: about what is asked for, so that no ReLU starts dead.
             self.sides.bias.fill_(2.0)
-            found = _split(self.finest[-1].bias[None, :, None, None])
-            found[0].fill_(rare)
-            found[2].fill_(2.0)
+            end = self.finest[-1]
+            assert isinstance(end, nn.Conv2d)
+            assert end.bias is not None
+            classes, _, sides, _ = _split(end.bias[None, :, None, None])
+            classes.fill_(rare)
+            sides.fill_(2.0)
 
     def _ends(self) -> list[nn.Conv2d]:
         ends = (self.head, self.planes, self.layout, self.finest)
@@ -205,7 +206,7 @@ def _grow(level: Tensor) -> Tensor:
 
 def _split(found: Tensor) -> tuple[Tensor, ...]:
     """(B, K, h, w) -> classes, centre-ness, sides and turns, as parts of the same memory."""
-    return found.split((len(STRUCTURES), 1, SIDES, TURNS), 1)
+    return torch.split(found, [len(STRUCTURES), 1, SIDES, TURNS], 1)
 
 
 def _rows(levels: Sequence[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.earlier import Earlier
-from neurosono.training.detect.evaluate import judge_rows
+from neurosono.training.detect.evaluate import EVERY, judge_rows
 from neurosono.training.detect.export import LIMITS, graph_path
 from neurosono.training.detect.figures import measure
 from neurosono.training.detect.recipe import DetectRecipe
@@ -122,7 +122,7 @@ def judge_runs(
         if not graph.is_file():
             raise InputError(f"{graph} is missing: make it with `neurosono train structures build`")
         rows = np.arange(len(data.rows)) if everyone else data.choose(fold, held_out=True)
-        judged.extend(judge_rows(graph, data, rows, watch))
+        judged.extend(judge_rows(graph, data, rows, watch, EVERY))
     if not judged:
         raise InputError(f"no patient of these data is in folds {folds}: evaluate other data")
     return {

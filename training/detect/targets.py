@@ -21,8 +21,10 @@ from neurosono.training.detect.rows import Row
 CENTRE_RADIUS = 1.5
 """In strides, about a box's middle: torchvision's."""
 LEVEL_REACH = (4.0, 8.0)
-"""In strides, the longest side that a level answers for; the first and last level are open. No level
-answers for a box thinner than its stride, which might lie between its locations: a finer one does.
+"""In strides, the longest side that a level answers for; the first and last level are open.
+
+No level answers for a box thinner than its stride, which might lie between its locations: a finer
+one does.
 """
 
 Array = NDArray[np.float32]

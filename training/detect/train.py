@@ -74,7 +74,9 @@ class DetectTrainer:
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = Detector(recipe.look_px).to(self._device).to(memory_format=torch.channels_last)
+        self.network = (
+            Detector(recipe.look_px).to(self._device).to(memory_format=torch.channels_last)
+        )
         self.average = Average(self.network, recipe.average)
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
@@ -174,7 +176,8 @@ class DetectTrainer:
         """Take over an earlier run's averaged weights, where they fit, and the heads it found."""
         ours = self.network.state_dict()
         fitting = {
-            name: value for name, value in earlier.weights.items()
+            name: value
+            for name, value in earlier.weights.items()
             if name in ours and ours[name].shape == value.shape
         }
         self.network.load_state_dict({**ours, **fitting})
