@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import EngineFailedError, InputError
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
-STRIDES_PX = (8, 16, 32)
-"""Of the pyramid's levels."""
+STRIDES_PX = (4, 8, 16)
+"""Of the pyramid's levels: a septal cavity is some nine pixels high, so it needs the finest."""
+COARSEST_PX = 32
+"""Of the network's last stage, which its side must be a multiple of."""
 MAP_STRIDE_PX = 4
 """Of the map of the head's inside."""
 
@@ -26,9 +28,9 @@ class Grid:
     size_px: int
 
     def __post_init__(self) -> None:
-        if self.size_px < 64 or self.size_px % STRIDES_PX[-1]:
+        if self.size_px < 64 or self.size_px % COARSEST_PX:
             raise InputError(
-                f"the network's side must be a multiple of {STRIDES_PX[-1]} from 64, "
+                f"the network's side must be a multiple of {COARSEST_PX} from 64, "
                 f"found {self.size_px}"
             )
 

@@ -10,8 +10,8 @@ import numpy as np
 from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.structures.answer import OUTPUTS
-from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS, PLANES, STRUCTURES
-from neurosono.training.detect.deck import SHARES, kind_of
+from neurosono.engine.structures.names import PLANES
+from neurosono.training.detect.deck import kind_of
 from neurosono.training.detect.evaluate import judge_rows
 from neurosono.training.detect.export import (
     COMPARED_ON,
@@ -27,7 +27,6 @@ from neurosono.training.detect.export import (
 from neurosono.training.detect.train import DetectTrainer
 
 CARD_NAME = "structures.json"
-SCHEMA = "neurosono-structures/1"
 PRECISIONS = ("f32", "int8")
 
 
@@ -84,10 +83,10 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
     data, seen = trainer.data, trainer.data.choose(trainer.recipe.held_out, held_out=False)
     kinds = [kind_of(data.rows[row]) for row in seen]
     return {
-        "schema": SCHEMA,
+        "schema": data.subject.schema,
         "planes": list(PLANES),
-        "structures": list(STRUCTURES),
-        "unproven": sorted(LEARNT_ON_PHANTOMS),
+        "structures": list(data.labels),
+        "unproven": sorted(data.subject.unproven),
         "size_px": data.size_px,
         "recipe": trainer.recipe.to_json(),
         "steps_done": trainer.done,
@@ -97,9 +96,7 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         "shares": {
             name: {"of_batch": share, "pictures": kinds.count(name)}
             for name, share in trainer.deck.shares.items()
-            if name in SHARES
         },
         "graphs": graphs,
-        "intended_use": "Investigational: not for diagnosis. Planes, structures and head size of a "
-        "screening cohort; cerebellum, cisterna magna and thalami were learnt on phantoms alone.",
+        "intended_use": data.subject.intended_use,
     }

@@ -21,7 +21,11 @@ from neurosono.training.detect.rows import Row
 CENTRE_RADIUS = 1.5
 """In strides, about a box's middle: torchvision's."""
 LEVEL_REACH = (4.0, 8.0)
-"""In strides, the longest side that a level answers for; the first and last level are open."""
+"""In strides, the longest side that a level answers for; the first and last level are open.
+
+No level answers for a box thinner than its stride, which might lie between its locations: a finer
+one does.
+"""
 
 Array = NDArray[np.float32]
 
@@ -78,7 +82,10 @@ def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[NDArray[np.int64], 
         away = np.abs(_in_frame(points, box)).max(1)
         longest = found.max(1)
         mine = (away < CENTRE_RADIUS * strides) & (found.min(1) > 0)
-        mine &= (longest > lower) & (longest < upper) & (box.w * box.h < smallest)
+        coarsest = max(strides.min(), strides[strides <= box.h].max(initial=0))
+        reach = np.where(strides == coarsest, np.inf, upper)
+        mine &= (longest > lower) & (longest < reach) & (strides <= coarsest)
+        mine &= box.w * box.h < smallest
         matched[mine], smallest[mine], sides[mine] = number, box.w * box.h, found[mine]
     return matched, sides / strides[:, None]
 

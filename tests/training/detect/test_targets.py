@@ -146,6 +146,17 @@ def test_what_is_aimed_at_is_what_is_decoded(angle_deg: float) -> None:
     assert ((near > 0) & (near <= 1)).all()
 
 
+@pytest.mark.parametrize("away_px", range(8))
+@pytest.mark.parametrize(("w", "h"), [(20.0, 8.5), (134.0, 5.0), (70.0, 10.0), (150.0, 18.0)])
+def test_a_thin_box_is_answered_for_wherever_it_lies(w: float, h: float, away_px: int) -> None:
+    box = RotatedBox(126.3, 120.0 + away_px, w, h, 4.0)
+    matched, sides = assign(GRID, [box])
+    _, strides = GRID.locations()
+    assert (matched == 0).sum() >= 3
+    assert (strides[matched == 0] <= h).all()
+    assert (sides[matched == 0] > 0).all()
+
+
 def test_the_losses_are_torchvisions_where_everything_is_known_and_upright() -> None:
     corners = _draw_boxes(3)
     labels = [STRUCTURES[k % len(STRUCTURES)] for k in range(len(corners))]
