@@ -74,6 +74,8 @@ class Answer:
     back: NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
     square_px: int = 0
     """0: its input was the square itself."""
+    square: NDArray[np.uint8] | None = None
+    """The square itself, where the head's outline may be drawn to the edge that it shows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "square_px", self.square_px or self.grid.size_px)

@@ -12,11 +12,11 @@ from neurosono.training.squares import PHANTOM
 
 SHARES = {
     "real, marked": 0.20,
-    "real, upright marks": 0.04,
-    "real, plane told": 0.36,
+    "real, upright marks": 0.03,
+    "real, plane told": 0.44,
     "real, head's ellipse": 0.12,
-    "real, no head": 0.08,
-    "phantom": 0.20,
+    "real, no head": 0.06,
+    "phantom": 0.15,
 }
 """Of each batch. Real pictures carry the goals; phantoms the structures that nobody marked. Upright
 marks tell what stands somewhere, not its shape, and are of few pictures."""
