@@ -76,6 +76,8 @@ class Answer:
     """0: its input was the square itself."""
     labels: tuple[str, ...] = STRUCTURES
     """What the columns of `classes` are of."""
+    square: NDArray[np.uint8] | None = None
+    """The square itself, where the head's outline may be drawn to the edge that it shows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "square_px", self.square_px or self.grid.size_px)

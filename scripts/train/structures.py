@@ -34,7 +34,7 @@ def prepare(
     from rich.progress import Progress
 
     from neurosono.scripts.console import console, write_json_report
-    from neurosono.scripts.train.structures_prepare import take_phantoms
+    from neurosono.scripts.train.structures_prepare import find_scale, take_phantoms
     from neurosono.training.detect.data import open_real, write_detect_data
     from neurosono.training.detect.tables import ATTRIBUTION, read_tables
 
@@ -45,7 +45,7 @@ def prepare(
         def watch() -> None:
             bar.advance(task)
 
-        real = (_watched(open_real(each), watch) for each in pictures)
+        real = (_watched(open_real(each, read_scale=find_scale), watch) for each in pictures)
         made = write_detect_data(
             out, chain(real, take_phantoms(phantoms, seed, watch)), ATTRIBUTION
         )

@@ -53,7 +53,7 @@ class Trace:
     shown: list[Shown] = field(default_factory=list)
     judged: dict[int, Judged] = field(default_factory=dict)
     read: dict[int, dict[str, float]] = field(default_factory=dict)
-    """Of each frame's `seq`, the milliseconds of what reads beside the first, as `READER: stage`."""
+    """Of each frame's `seq`, the milliseconds of what reads beside the first: `READER: stage`."""
     refreshed: list[tuple[int, int]] = field(default_factory=list)
     """The newest result's `seq` that each word between two pictures knew, and when it came."""
     readings: list[Reading] = field(default_factory=list)

@@ -40,11 +40,11 @@ STRUCTURES_SUBJECT = Subject(
     unproven=LEARNT_ON_PHANTOMS,
     shares={
         "real, marked": 0.20,
-        "real, upright marks": 0.04,
-        "real, plane told": 0.36,
+        "real, upright marks": 0.03,
+        "real, plane told": 0.44,
         "real, head's ellipse": 0.12,
-        "real, no head": 0.08,
-        "phantom": 0.20,
+        "real, no head": 0.06,
+        "phantom": 0.15,
     },
     shelf=Shelf(
         schema="neurosono-structures-data/1",
