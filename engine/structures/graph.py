@@ -40,9 +40,7 @@ def square_of(model: ov.Model) -> int:
 class StructuresGraph:
     """A compiled graph; raises `BundleError` where the file is none of ours, or of other labels."""
 
-    def __init__(
-        self, path: Path, threads: int = 2, labels: tuple[str, ...] = STRUCTURES
-    ) -> None:
+    def __init__(self, path: Path, threads: int = 2, labels: tuple[str, ...] = STRUCTURES) -> None:
         core = ov.Core()
         try:
             model = core.read_model(path)

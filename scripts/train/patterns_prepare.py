@@ -52,15 +52,21 @@ def take_findings(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[
     younger or older than those of the findings shows must not be taken for one.
     """
     others = exams // _EVERY_AGE
-    specs = deal_findings(exams - others, [NO_FINDING, *FINDINGS], seed, SECONDS, 1.0)
-    for spec in specs:
-        yield from take_phantom(spec, tell_findings)
+    for spec in deal_findings(exams - others, [NO_FINDING, *FINDINGS], seed, SECONDS, 1.0):
+        yield from _take_heads(spec)
         watch()
     for number in range(others):
         label = _HOLOPROSENCEPHALY if number % 3 == 0 else "normal"
         spec = PhantomSpec(label, seed, SECONDS, 1.0, patient=number, namespace="single")
-        yield from take_phantom(spec, tell_findings)
+        yield from _take_heads(spec)
         watch()
+
+
+def _take_heads(spec: PhantomSpec) -> Iterator[tuple[Square, Row]]:
+    """Yield an exam's pictures of the head, and one in three of the others."""
+    for place, (square, row) in enumerate(take_phantom(spec, tell_findings)):
+        if row.head is not None or place % 3 == 0:
+            yield square, row
 
 
 def tell_findings(
@@ -78,9 +84,7 @@ def tell_findings(
     unsure |= _unsure_by_age(spec)
     replaced = {LV} if shown & set(_WIDTHS) else set()  # a wide one is not a normal one
     boxes = tuple(
-        Labelled(each.label, box_of(each))
-        for each in seen
-        if each.label not in unsure | replaced
+        Labelled(each.label, box_of(each)) for each in seen if each.label not in unsure | replaced
     )
     return boxes, tuple(name for name in LABELS if name not in unsure)
 

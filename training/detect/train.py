@@ -172,22 +172,22 @@ class DetectTrainer:
         return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
     def begin_with(self, earlier: Earlier) -> None:
-        """Take over an earlier run's averaged weights, where they fit, and the heads it found."""
+        """Take over an earlier run's averaged weights, where they fit.
+
+        Of the same data, the heads that it found, too.
+        """
         ours = self.network.state_dict()
-        fitting = {
-            name: value
-            for name, value in earlier.weights.items()
-            if name in ours and ours[name].shape == value.shape
-        }
+        fitting = earlier.weights_for(ours, self.data.labels)
         self.network.load_state_dict({**ours, **fitting})
         self.average = Average(self.network, self.recipe.average)
-        self.heads = earlier.heads
+        self.heads = earlier.heads if earlier.data == self.data.digest else {}
 
     def save(self, path: Path) -> None:
         """Write the whole state aside, then rename it."""
         state = {
             "recipe": self.recipe.to_json(),
             "data": self.data.digest,
+            "labels": list(self.data.labels),
             "done": self.done,
             "network": self.network.state_dict(),
             "average": self.average.weights,
