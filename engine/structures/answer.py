@@ -1,6 +1,7 @@
 """What the network says of one picture, as plain arrays, and the grid that it says it of."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class Grid:
         """Return how many locations each level has."""
         return tuple((self.size_px // stride) ** 2 for stride in STRIDES_PX)
 
+    @cache  # noqa: B019 - a handful of sizes in a process's life
     def locations(self) -> tuple[Array, Array]:
         """Return x, y (N, 2) and stride (N,) of every location, in pixels.
 
@@ -51,7 +53,10 @@ class Grid:
             y, x = np.meshgrid(along, along, indexing="ij")
             points.append(np.stack([x.ravel(), y.ravel()], axis=1))
             strides.append(np.full(x.size, stride, np.float32))
-        return np.concatenate(points), np.concatenate(strides)
+        found = np.concatenate(points), np.concatenate(strides)
+        for each in found:
+            each.flags.writeable = False
+        return found
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ What is said of both is averaged, place by place: errors that follow from one wa
 """
 
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -57,6 +58,7 @@ def average(answer: Answer, mirrored: Answer) -> Answer:
     )
 
 
+@cache
 def _partners(grid: Grid) -> NDArray[np.int64]:
     """Return of each location the one that looks about the same place when mirrored, -1: none."""
     found, first = [], 0

@@ -19,7 +19,7 @@ Box = tuple[int, int, int, int]
 
 NORMALS = 72
 ROUNDS = 2
-REWEIGHTINGS = 4
+REWEIGHTINGS = 3
 
 
 @dataclass(frozen=True)

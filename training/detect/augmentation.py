@@ -27,9 +27,9 @@ class Strength:
     shift: float = 0.08
     mirror: float = 0.5
     gain: float = 0.25
-    gamma: float = 0.4
-    contrast: float = 0.6
-    floor: float = 0.06
+    gamma: float = 0.35
+    contrast: float = 0.4
+    floor: float = 0.03
     depth: float = 0.35
     """Of a natural logarithm, from the middle of the view to its end."""
     coarser: float = 0.25

@@ -106,4 +106,5 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         },
         "graphs": graphs,
         "intended_use": data.subject.intended_use,
+        "limits": list(data.subject.limits),
     }

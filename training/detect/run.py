@@ -38,7 +38,7 @@ def open_run(
     whom it would hold out, `OutputError` where `out` cannot be written.
     """
     if earlier is not None:
-        earlier.check(recipe.held_out, data)
+        earlier.check(recipe.held_out)
         recipe = replace(recipe, begun_from=earlier.digest)
     trainer = DetectTrainer(data, recipe, device, workers, parts)
     if earlier is not None:

@@ -22,6 +22,8 @@ class Subject:
     shares: Mapping[str, float]
     shelf: Shelf
     intended_use: str
+    limits: tuple[str, ...]
+    """What its bundles cannot say, for whoever reads their card."""
 
     @property
     def schema(self) -> str:
@@ -55,7 +57,13 @@ STRUCTURES_SUBJECT = Subject(
         command="neurosono train structures prepare",
     ),
     intended_use="Investigational: not for diagnosis. Planes, structures and head size of a "
-    "screening cohort; cerebellum, cisterna magna and thalami were learnt on phantoms alone.",
+    "screening cohort.",
+    limits=(
+        "Cerebellum, cisterna magna and thalami were learnt on phantoms alone: unproven.",
+        "Of falx and choroid plexus real pictures told where they stand, phantoms how they lie.",
+        "Ventricles were marked 2 to 3 mm narrower than textbooks have them: a width is a ranking.",
+        "No real spine and no diagnosed anomaly was among what it learnt from.",
+    ),
 )
 """Real pictures carry the goals; phantoms the structures that nobody marked. Upright marks tell
 what stands somewhere, not its shape, and are of few pictures."""

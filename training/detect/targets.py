@@ -35,8 +35,9 @@ class Targets:
     """Of one picture: N locations, C structures, P planes, a map of (h, w).
 
     `labels` (N,) the structure's number, -1 for none; `sides` (N, 4) in strides; `turns` (N, 2);
-    `shaped` (N,) whether the box's sides and angle are known; `known` (C,); `planes` (P,) those
-    that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and `head_known`.
+    `shaped` (N,) whether the box's sides and angle are known; `known` and `seen` (C,); `planes`
+    (P,) those that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and
+    `head_known`.
     """
 
     labels: NDArray[np.int64]
@@ -44,6 +45,7 @@ class Targets:
     turns: Array
     shaped: NDArray[np.bool_]
     known: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
     planes: NDArray[np.bool_]
     head: Array
     head_known: bool
@@ -132,6 +134,7 @@ def aim(row: Row, grid: Grid, labels: tuple[str, ...] = STRUCTURES) -> Targets:
         turns=turns[matched],
         shaped=shaped[matched],
         known=np.array([name in row.known for name in labels]),
+        seen=np.array([name in row.seen for name in labels]),
         planes=np.array([name in row.planes for name in PLANES]),
         head=draw_head(row.head, grid.size_px),
         head_known=row.head_known,

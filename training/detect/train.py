@@ -180,7 +180,8 @@ class DetectTrainer:
         fitting = earlier.weights_for(ours, self.data.labels)
         self.network.load_state_dict({**ours, **fitting})
         self.average = Average(self.network, self.recipe.average)
-        self.heads = earlier.heads if earlier.data == self.data.digest else {}
+        if earlier.data == self.data.digest:
+            self.heads = earlier.heads
 
     def save(self, path: Path) -> None:
         """Write the whole state aside, then rename it."""

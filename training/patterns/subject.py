@@ -27,8 +27,16 @@ PATTERNS_SUBJECT = Subject(
         learner="detector of patterns",
         command="neurosono train patterns prepare",
     ),
-    intended_use="Investigational: not for diagnosis. Finding patterns were learnt on phantoms "
-    "alone, with real pictures of a screening cohort as what shows none: on real heads nothing is "
-    "known of what it would find, only how seldom it says something of a normal one.",
+    intended_use="Investigational: not for diagnosis. Finding patterns of phantoms, and none of "
+    "the normal heads of a screening cohort.",
+    limits=(
+        "Every finding was learnt on phantoms alone. On real heads nothing is known of what it "
+        "would find, only how seldom it says something of a normal one.",
+        "Real pictures showed it no finding and phantoms did: that it is quiet on real ones may "
+        "only mean that it tells the two apart.",
+        "Wide ventricles and cisterns are told by their look in heads of 18 to 26 weeks, without "
+        "millimetres.",
+        "A finding is no diagnosis, and none found is no proof of a normal head.",
+    ),
 )
 """Findings come from phantoms; real pictures keep the detector quiet where there are none."""

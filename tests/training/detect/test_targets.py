@@ -222,6 +222,28 @@ def test_what_nobody_marked_teaches_nothing() -> None:
     )
 
 
+def test_what_was_seen_and_not_marked_is_asked_of_its_surest_places_alone() -> None:
+    n, cells, csp = sum(GRID.counts), SIZE_PX // MAP_STRIDE_PX, STRUCTURES.index("csp")
+    logits = torch.full((1, n, len(STRUCTURES)), -4.0)
+    logits[0, [7, 40, 90, 300], csp] = 0.0
+    logits.requires_grad_()
+    raw = Raw(
+        classes=logits,
+        centreness=torch.zeros(1, n),
+        sides=torch.ones(1, n, 4),
+        turns=torch.ones(1, n, 2),
+        planes=torch.zeros(1, len(PLANES)),
+        head=torch.zeros(1, cells, cells),
+    )
+    loss = measure_losses(raw, [aim(Row("a", "b", "c", seen=("csp",)), GRID)])["seen"]
+    assert float(loss.detach()) == pytest.approx(np.log(2), abs=1e-5)
+    loss.backward()
+    places = logits.grad.nonzero()
+    assert places[:, 1].tolist() == [7, 40, 90, 300]
+    assert (places[:, 2] == csp).all()
+    assert (logits.grad[0, [7, 40, 90, 300], csp] < 0).all()  # they are to be surer
+
+
 @pytest.mark.parametrize(
     "head",
     [
