@@ -146,7 +146,7 @@ class PatternsExam:
                     each.looks,
                     each.since_s,
                     each.current,
-                    each.scores,
+                    list(each.scores),
                     each.best_score,
                     each.best,
                 ]

@@ -11,7 +11,6 @@ from torch import Tensor
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import STRUCTURES
-from neurosono.training.detect.data import DetectData
 from neurosono.training.fit.checkpoint import UNREADABLE
 
 
