@@ -158,3 +158,21 @@ def ship(
     digest = bundle.manifest.digest
     console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
     write_json_report(json, {"out": str(out), "sha256": digest})
+
+
+@patterns_app.command()
+def gallery(
+    bundle: Annotated[str, typer.Argument(help="A bundle of patterns: a folder, or `patterns`.")],
+    folder: Annotated[Path, typer.Argument(help="Pictures: ultrasound regions, not screens.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("patterns-gallery.html"),
+) -> None:
+    """Lay pictures out with what a bundle says of each: to look at, without any rate."""
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console
+    from neurosono.scripts.train.patterns_gallery import write_gallery
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        count = write_gallery(bundle, folder, out, lambda: bar.advance(task))
+    console.print(f"{count} pictures: {out}", soft_wrap=True)
