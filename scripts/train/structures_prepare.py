@@ -111,10 +111,12 @@ def _row_of(
     truth = frame.truth
     assert truth is not None
     boxes, known = tell(spec, truth)
+    # one number is another fetus in each namespace
+    who = f"{PHANTOM}-{spec.seed}-{spec.patient}" + ("" if spec.namespace == "cohort" else "s")
     row = Row(
         path=f"{spec.finding or spec.label}/{spec.seed}-{spec.patient}/{frame.index}",
         source=PHANTOM,
-        patient=f"{PHANTOM}-{spec.seed}-{spec.patient}",
+        patient=who,
         machine=PHANTOM,
         planes=(truth.plane,),
         known=known,
