@@ -15,7 +15,6 @@ import numpy as np
 import openvino as ov
 import pytest
 
-import neurosono.engine.backends.remote as backend
 from neurosono.engine.backends import OUTPUTS
 from neurosono.engine.backends.remote import RemoteBackend, name_model
 from neurosono.engine.bundle import Bundle
@@ -83,16 +82,15 @@ def test_what_comes_at_once_is_answered_without_another_question(
 
 
 def test_a_question_that_waited_too_long_is_refused_and_tells_the_clock(
-    served: tuple[str, "subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    served: tuple[str, "subprocess.Popen[bytes]"],
 ) -> None:
     remote = open_remote(served)
     grey = np.zeros((1, remote.size_px, remote.size_px), np.uint8)
-    with monkeypatch.context() as patch:
-        patch.setattr(backend, "PATIENCE_NS", -1_000_000_000)
-        for _ in range(2):
-            with pytest.raises(ServerAwayError, match="HTTP 500"):
-                remote.infer(grey)
-    monkeypatch.setattr(backend, "PATIENCE_NS", 60_000_000_000)
+    patient_ns, remote._patience_ns = remote._patience_ns, -(10**9)
+    for _ in range(2):
+        with pytest.raises(ServerAwayError, match="HTTP 500"):
+            remote.infer(grey)
+    remote._patience_ns = patient_ns
     remote._ahead_ns = -(10**15)  # of a server that was started anew meanwhile: all seems late
     with pytest.raises(ServerAwayError, match="HTTP 500"):
         remote.infer(grey)
