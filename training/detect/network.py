@@ -189,6 +189,7 @@ class Detector(nn.Module):
         """(B, 160, S/32) and (B, 64, S/8) -> (B, P): what there is, and where it is."""
         pooled = torch.cat([deep.mean((2, 3), keepdim=True), level.mean((2, 3), keepdim=True)], 1)
         places = torch.cat([self.depths(deep), self.shapes(level)], 1)
+        places = places / places.shape[-1] ** 2  # a mean over places, too: one step moves it as far
         found: Tensor = self.planes(pooled) + self.layout(places)
         return found.flatten(1)
 
