@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.scripts.main import app
-from neurosono.scripts.phantom import parse_range_mm
+from neurosono.scripts.phantom import VENTRICLES, parse_range
 
 
 def test_structures_lie_beside_each_clip(tmp_path: Path) -> None:
@@ -25,9 +25,9 @@ def test_structures_lie_beside_each_clip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["wide", "5:", "5:6:7", ""])
 def test_a_width_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="as 12 or 5:20"):
-        parse_range_mm(text)
+        parse_range(text, VENTRICLES)
 
 
 def test_a_range_or_one_width() -> None:
-    assert parse_range_mm("5:20") == (5, 20)
-    assert parse_range_mm("12") == (12, 12)
+    assert parse_range("5:20", VENTRICLES) == (5, 20)
+    assert parse_range("12", VENTRICLES) == (12, 12)

@@ -130,6 +130,11 @@ def test_the_page_says_what_the_json_says(given: Given) -> None:
         assert published in given.page
 
 
+def test_each_picture_shows_what_the_networks_see_most_of_too(given: Given) -> None:
+    shown = sum(len(exam["frames"]) for exam in given.report["worst"])
+    assert given.page.count('alt="Eigen-CAM"') == shown > 0
+
+
 def test_what_comes_from_outside_is_escaped(given: Given) -> None:
     assert "A &amp; B" in given.page
     assert "&lt;b&gt;only tests" in given.page
