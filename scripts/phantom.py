@@ -46,6 +46,13 @@ def phantom(
         typer.Option(help="Hold a plane instead of a sweep: transventricular, transthalamic ..."),
     ] = None,
     fps: Annotated[float, typer.Option(min=1, help="Pictures a second.")] = 25.0,
+    finding: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw finding patterns in normal heads of 18 to 26 weeks, as all, or some of them "
+            "by name, separated by commas, none among them being a control."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Also list the exams there; - for stdout.")
     ] = None,
@@ -61,6 +68,11 @@ def phantom(
 
     if counts is not None and exams is not None:
         raise InputError("give --counts or --exams, one of the two: --counts says how many exams")
+    if finding is not None and (counts is not None or ventricle_mm is not None):
+        raise InputError(
+            "give --finding alone: --counts deals classes, and findings bring ventricles of their "
+            "own width"
+        )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("exams", total=None)
         rows = write_cohort(
@@ -76,6 +88,7 @@ def phantom(
             weeks=WEEKS_RANGE if weeks is None else parse_range(weeks, WEEKS),
             plane=plane,
             fps=fps,
+            findings=None if finding is None else parse_findings(finding),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(f"{len(rows)} exams in {out}", soft_wrap=True)
@@ -97,6 +110,16 @@ def parse_range(text: str, expected: str) -> tuple[float, float]:
     if len(found) not in (1, 2):
         raise InputError(f"{expected}; found {text!r}")
     return found[0], found[-1]
+
+
+def parse_findings(text: str) -> list[str]:
+    """Return the findings of a list with commas; `all` is every one, and a control."""
+    from neurosono.engine.patterns.names import FINDINGS
+    from neurosono.stream.phantom.spec import NO_FINDING
+
+    if text.strip() == "all":
+        return [NO_FINDING, *FINDINGS]
+    return [name.strip() for name in text.split(",")]
 
 
 def parse_counts(text: str) -> dict[str, int]:

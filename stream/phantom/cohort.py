@@ -23,6 +23,8 @@ from neurosono.stream.phantom.exam import (
     exam_site,
     gestational_weeks,
 )
+from neurosono.stream.phantom.fetus import find_fetus
+from neurosono.stream.phantom.findings import suits_finding
 from neurosono.stream.phantom.head import widest_ventricle_mm
 from neurosono.stream.phantom.patient import WEEKS_RANGE, draw_patient, draw_weeks, random_stream
 
@@ -69,6 +71,7 @@ def write_cohort(
     cut_mm: float | None = None,
     weeks: tuple[float, float] = WEEKS_RANGE,
     plane: str | None = None,
+    findings: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CohortExam]:
     """Write exams as `out/LABEL/PATIENT/clip_01.mp4` and `out/cohort.csv`; return its rows.
@@ -78,22 +81,25 @@ def write_cohort(
     `clip_01.structures.json`; with `ventricle_mm` each patient's lateral ventricles are drawn
     between these widths, as far as her head has room for them, and with `cut_mm` those of this
     width and over stand under `VENTRICULOMEGALY` instead of `normal`. Patients are of gestational
-    `weeks`; `plane` is held from end to end instead of a sweep. The folder is made aside and
-    renamed when it is whole. `progress` is called with (done, total) before the first and after
-    each exam.
+    `weeks`; `plane` is held from end to end instead of a sweep. With `findings` every exam is
+    normal but for one of these, dealt in equal turn over patients of an age for them. The folder is
+    made aside and renamed when it is whole. `progress` is called with (done, total) before the
+    first and after each exam.
 
     Raises `InputError` for a label that no phantom has or numbers that make no cohort, and
     `OutputError` where `out` is not empty or cannot be written.
     """
-    dealt = _deal_labels(exams, labels, counts)
-    numbers = _find_patients(seed, len(dealt), weeks)
-    specs = [
-        replace(_spec_of(number, label, seed, seconds, fps), plane=plane)
-        for number, label in zip(numbers, dealt, strict=True)
-    ]
+    _check_cut(ventricle_mm, cut_mm, labels if counts is None else tuple(counts))
+    if findings is not None:
+        specs = deal_findings(exams, findings, seed, seconds, fps)
+    else:
+        dealt = _deal_labels(exams, labels, counts)
+        numbers = _find_patients(seed, len(dealt), weeks)
+        pairs = zip(numbers, dealt, strict=True)
+        specs = [_spec_of(number, label, seed, seconds, fps) for number, label in pairs]
+    specs = [replace(spec, plane=plane) for spec in specs]
     if ventricle_mm is not None:
         specs = [_widen(spec, ventricle_mm) for spec in specs]
-    _check_cut(dealt, ventricle_mm, cut_mm)
     _refuse_occupied(out)
     aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
@@ -155,7 +161,7 @@ def _find_patients(seed: int, count: int, weeks: tuple[float, float]) -> list[in
 
 
 def _check_cut(
-    labels: Sequence[str], ventricle_mm: tuple[float, float] | None, cut_mm: float | None
+    ventricle_mm: tuple[float, float] | None, cut_mm: float | None, labels: Sequence[str]
 ) -> None:
     if cut_mm is not None and (ventricle_mm is None or set(labels) != {NORMAL_LABEL}):
         raise InputError(
@@ -178,6 +184,29 @@ def _spec_of(number: int, label: str, seed: int, seconds: float, fps: float) -> 
         patient=number,
         namespace="cohort",
     )
+
+
+def deal_findings(
+    exams: int, findings: Sequence[str], seed: int, seconds: float, fps: float
+) -> list[PhantomSpec]:
+    """Return `exams` specifications, one a patient, findings in equal turn.
+
+    Patients of no age for findings are passed over, whatever the finding. Raises `InputError` for
+    a finding that is none, or that stands twice.
+    """
+    if not findings or len(set(findings)) != len(findings) or exams < 1:
+        raise InputError(
+            f"a cohort needs an exam and distinct findings, found {exams} and {list(findings)}"
+        )
+    specs: list[PhantomSpec] = []
+    number = 0
+    while len(specs) < exams:
+        spec = _spec_of(number, "normal", seed, seconds, fps)
+        spec = replace(spec, finding=findings[len(specs) % len(findings)])
+        if suits_finding(draw_patient(spec.namespace, spec.seed, number)):
+            specs.append(spec)
+        number += 1
+    return specs
 
 
 def _refuse_occupied(out: Path) -> None:
@@ -244,7 +273,8 @@ def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str
         "width_px": spec.width_px,
         "height_px": spec.height_px,
         "gestational_weeks": round(gestational_weeks(spec), 2),
-        "ventricle_mm": spec.ventricle_mm,
+        "ventricle_mm": find_fetus(spec).ventricle_mm,
+        "finding": spec.finding,
         "frames": list(frames),
     }
     path.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")

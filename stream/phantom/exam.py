@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from neurosono.stream.phantom.head import size_ventricles
+from neurosono.stream.phantom.fetus import find_fetus
 from neurosono.stream.phantom.patient import draw_patient, draw_weeks
 from neurosono.stream.phantom.scanner import draw_scanner
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
@@ -26,8 +26,8 @@ def gestational_weeks(spec: PhantomSpec) -> float:
 
 
 def check_fetus(spec: PhantomSpec) -> None:
-    """Raise `InputError` where the fetus has no room for what is asked for."""
-    size_ventricles(draw_patient(spec.namespace, spec.seed, spec.patient), spec.ventricle_mm)
+    """Raise `InputError` where the fetus cannot have what is asked for."""
+    find_fetus(spec)
 
 
 def exam_site(spec: PhantomSpec) -> str:

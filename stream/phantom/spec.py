@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.stream.phantom.truth import FrameTruth
 
 NAMESPACES = ("single", "cohort")
@@ -20,6 +21,9 @@ PLANE_LEVELS = {
 
 _SMALLEST_PX = (320, 240)
 MOST_NOTES = 40
+
+NO_FINDING = "none"
+"""A control: a head of the ages of findings, with ventricles as wide as they should be."""
 
 VENTRICLE_RANGE_MM = (5.0, 20.0)
 """From a narrow normal atrium to a gravely wide one: over 10 mm is wide, over 15 mm is severe."""
@@ -50,6 +54,8 @@ class PhantomSpec:
     """Width of both lateral ventricles; None leaves it to chance."""
     plane: str | None = None
     """The axial standard plane that the exam holds from end to end; None sweeps as an exam does."""
+    finding: str | None = None
+    """A finding of a head that is otherwise normal, or `NO_FINDING`: a control of their ages."""
 
     def __post_init__(self) -> None:
         if self.label not in DEFAULT_LABELS:
@@ -64,7 +70,22 @@ class PhantomSpec:
             raise InputError(
                 f"phantom plane {self.plane!r} is unknown: choose one of {', '.join(PLANE_LEVELS)}"
             )
+        self._check_finding()
         self._check_numbers()
+
+    def _check_finding(self) -> None:
+        if self.finding is None:
+            return
+        if self.finding not in (NO_FINDING, *FINDINGS):
+            raise InputError(
+                f"phantom finding {self.finding!r} is unknown: choose one of "
+                f"{', '.join((NO_FINDING, *FINDINGS))}"
+            )
+        if self.label != "normal" or self.ventricle_mm is not None:
+            raise InputError(
+                "a finding is drawn in a head that is otherwise normal, with ventricles of its own "
+                f"width: ask for no class beside it, and for no ventricles; found {self.label!r}"
+            )
 
     def _check_numbers(self) -> None:
         low, high = VENTRICLE_RANGE_MM
