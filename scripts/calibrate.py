@@ -75,7 +75,7 @@ def calibrate(
     if held_out is None and (int8 or unlike is not None):
         asked = "--int8" if int8 else "--unlike"
         raise InputError(f"{asked} needs frames of held-out patients: name their --cache")
-    others = None if unlike is None else _read_unlike(unlike, like_plane, loaded)
+    others = None if unlike is None else read_unlike(unlike, like_plane, loaded)
     with console.status("judging and fitting"):
         if held_out is None:
             frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
@@ -118,7 +118,7 @@ def _compare_engines(
     return found
 
 
-def _read_unlike(where: Path, like_plane: str | None, bundle: "Bundle") -> "Pictures":
+def read_unlike(where: Path, like_plane: str | None, bundle: "Bundle") -> "Pictures":
     """Read pictures of another kind, averaged down to the bundle's size.
 
     Left out are generated ones of `like_plane`, which may be of the bundle's kind.

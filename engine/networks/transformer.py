@@ -136,7 +136,7 @@ class VisionTransformer(Network):
 
         Raises `InputError` where a picture is not a whole number of patches.
         """
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return self.cells
         if x.shape[-1] % PATCH_PX:
             raise InputError(f"pictures must be a multiple of {PATCH_PX} px, found {x.shape[-1]}")
@@ -171,13 +171,14 @@ class VisionTransformer(Network):
 
 def _as_map(tokens: Tensor, cells: int) -> Tensor:
     """(B, 1 + N, D) -> (B, D, cells, cells)."""
-    return tokens[:, 1:].transpose(1, 2).unflatten(2, (cells, cells))
+    rows = tokens[:, 1:].transpose(1, 2)
+    return rows.reshape(rows.shape[0], rows.shape[1], cells, cells)
 
 
 def stretch_positions(positions: Tensor, cells: int) -> Tensor:
     """(1, 1 + n * n, D) -> (1, 1 + cells * cells, D): a grid of places for another size."""
     grid = math.isqrt(positions.shape[1] - 1)
-    places = positions[:, 1:].transpose(1, 2).unflatten(2, (grid, grid))
+    places = positions[:, 1:].transpose(1, 2).reshape(1, -1, grid, grid)
     places = nn.functional.interpolate(
         places, size=(cells, cells), mode="bicubic", align_corners=False, antialias=cells < grid
     )

@@ -43,9 +43,8 @@ def read_start(recipe: Recipe, size_px: int = 224) -> Start:
     found = _fetch_imagenet() if recipe.weights == IMAGENET_WEIGHTS else _read(recipe.weights)
     with torch.device("meta"):
         member = make_network(recipe.architecture, 2, recipe.width, size_px)
-    dropped = (f"{member.head_name}.",)
-    if recipe.architecture in TRANSFORMERS:
-        dropped = (*dropped, *DECODER)
+    decoder = DECODER if recipe.architecture in TRANSFORMERS else ()
+    dropped = (f"{member.head_name}.", *decoder)
     found = {name: value for name, value in found.items() if not name.startswith(dropped)}
     expected = {n: v.shape for n, v in member.state_dict().items() if not n.startswith(dropped)}
     _fit_places(found, expected)

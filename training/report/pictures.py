@@ -118,7 +118,8 @@ class _Opened:
                 network = self._load(member)
                 x = Ensemble([network], spec).normalise(torch.from_numpy(grey)[None, None])
                 found.append(eigen_cam(network.feature_maps(x)[0].numpy(), own[label]))
-        return combine_cams(np.stack(found)[:, None])[0]
+        combined: NDArray[np.float32] = combine_cams(np.stack(found)[:, None])[0]
+        return combined
 
     def _load(self, member: Member) -> "Network":
         from neurosono.engine.members import load_member
