@@ -15,7 +15,8 @@ from neurosono.engine.builders.onnx import export_onnx
 from neurosono.engine.builders.openvino import convert
 from neurosono.engine.cam import eigen_cam, normalise_cam
 from neurosono.engine.contracts.architecture import ARCHITECTURES, count_features
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import BundleError, InputError
+from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.network import Ensemble
 from neurosono.engine.networks import Network, make_network
@@ -130,6 +131,26 @@ def test_an_unknown_architecture_is_one_sentence() -> None:
         make_network("vit-xl", 3, 1.0, 64)
     with pytest.raises(InputError, match="of one architecture"):
         Ensemble([narrow("vit-ti"), narrow("resnet34")], PreprocessingSpec(size_px=64))
+
+
+def manifest(*architectures: str) -> Manifest:
+    members = tuple(
+        Member(f"{at}", 0.5, architecture=each) for at, each in enumerate(architectures)
+    )
+    return Manifest("m", ("a", "b"), PreprocessingSpec(), members)
+
+
+def test_a_manifest_says_which_network_but_of_a_resnet34_nothing() -> None:
+    said = manifest("resnet34").to_json()
+    assert said["members"] == [{"name": "0", "width": 0.5, "file": None}], "older digests stay"
+    assert Manifest.from_json(said).architecture == "resnet34"
+    said = manifest("vit-s", "vit-s").to_json()
+    assert Manifest.from_json(said).architecture == "vit-s"
+    said["members"][0]["architecture"] = "vit-xl"
+    with pytest.raises(BundleError, match=r"of one architecture|must be one of"):
+        Manifest.from_json(said)
+    with pytest.raises(BundleError, match="of one architecture"):
+        manifest("vit-s", "resnet34")
 
 
 PICTURES = np.random.default_rng(2).integers(0, 256, (2, 32, 32), dtype=np.uint8)
