@@ -161,7 +161,7 @@ def test_patients_appear_as_pseudonyms_only(given: Given) -> None:
 def test_worst_exams_come_with_frames_and_the_maps_of_who_judged_them(given: Given) -> None:
     shown = sum(len(exam["frames"]) for exam in given.report["worst"])
     assert shown == 12
-    assert given.page.count('src="data:image/jpeg') == 3 * shown
+    assert given.page.count('src="data:image/jpeg') == 4 * shown
     assert "trained on this patient" not in given.page
 
 
