@@ -26,7 +26,7 @@ from neurosono.scripts.export import export_app
 from neurosono.scripts.live import live
 from neurosono.scripts.phantom import phantom
 from neurosono.scripts.replay import replay
-from neurosono.scripts.report import report
+from neurosono.scripts.report import report_app
 from neurosono.scripts.simulate import simulate
 from neurosono.scripts.sources import sources
 from neurosono.scripts.study import study
@@ -56,7 +56,7 @@ app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
-app.command()(report)
+app.add_typer(report_app, name="report")
 app.command()(study)
 app.command()(bench)
 app.command()(phantom)
