@@ -39,6 +39,7 @@ EXTRA_OF = {
     "safetensors": "train",
     "highdicom": "study",
     "pynetdicom": "study",
+    "reportlab": "study",
 }
 """What the base install does without, and the extra that brings it."""
 

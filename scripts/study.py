@@ -22,6 +22,9 @@ def study(
     codes: Annotated[
         str, typer.Option(help="Codes of the classes: snomed, or umls where SNOMED CT may not be.")
     ] = "snomed",
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also the report as a PDF, to read and to print.")
+    ] = False,
     ae_title: Annotated[str, typer.Option(help="How we call ourselves.")] = "NEUROSONO",
     journal: Annotated[
         Path | None,
@@ -55,7 +58,7 @@ def study(
     loaded = None if bundle is None else Bundle.load(bundle)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
-    objects = make_study(found, identity, Scheme(codes))
+    objects = make_study(found, identity, Scheme(codes), page=pdf)
     told = f"{len(objects)} objects of exam {found.exam.exam_id}"
     if out is not None:
         write_files(objects, out)

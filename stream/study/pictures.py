@@ -46,6 +46,9 @@ class Pictures:
 
     dataset: Dataset
     shown: tuple[Shown, ...]
+    identity: Identity
+    sources: tuple[Dataset, ...] = ()
+    """The headers of the cines that were replayed, where they were."""
 
 
 def draw_pictures(report: Report, identity: Identity, revision: str) -> Pictures:
@@ -68,13 +71,14 @@ def draw_pictures(report: Report, identity: Identity, revision: str) -> Pictures
             drawn.append(_fit(_paint(each, spec), size)[0])
             labels.append(f"{each.key.key_frame_id[:4]} heatmap")
     dataset = _make_dataset(report, identity, revision, np.stack(drawn), labels)
-    return Pictures(dataset, tuple(shown))
+    return Pictures(dataset, tuple(shown), identity)
 
 
-def _begin_object(report: Report, identity: Identity, revision: str) -> Dataset:
+def begin_object(
+    report: Report, identity: Identity, revision: str, what: str, sop_class: str
+) -> Dataset:
     """Return an object with patient, study and series, and who made it when."""
-    exam_id, what = report.exam.exam_id, "pictures"
-    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    exam_id = report.exam.exam_id
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -103,7 +107,8 @@ def _make_dataset(
     frames: NDArray[np.uint8],
     labels: list[str],
 ) -> Dataset:
-    dataset = _begin_object(report, identity, revision)
+    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    dataset = begin_object(report, identity, revision, "pictures", sop_class)
     dataset.Modality = "OT"
     dataset.ConversionType = "WSD"
     dataset.SeriesNumber = 8101

@@ -7,14 +7,19 @@ from pydicom.dataset import Dataset
 
 from neurosono.engine import __version__
 from neurosono.stream.report.gather import Report
+from neurosono.stream.study.biometry import describe_biometry
 from neurosono.stream.study.codes import Scheme
-from neurosono.stream.study.documents import describe_exam, describe_regions
+from neurosono.stream.study.findings import describe_exam, describe_regions
 from neurosono.stream.study.identity import Identity
 from neurosono.stream.study.pictures import draw_pictures
 
 
-def make_study(report: Report, identity: Identity, scheme: Scheme = Scheme.SNOMED) -> list[Dataset]:
+def make_study(
+    report: Report, identity: Identity, scheme: Scheme = Scheme.SNOMED, *, page: bool = False
+) -> list[Dataset]:
     """Return the objects, pictures first: what refers to others comes after them.
+
+    With `page` the last one is the report as a PDF, to read and to print.
 
     The same record makes the same objects with the same UIDs, so that one that was sent twice is
     kept once; a review that came later makes other ones.
@@ -23,7 +28,13 @@ def make_study(report: Report, identity: Identity, scheme: Scheme = Scheme.SNOME
     pictures = draw_pictures(report, identity, revision)
     objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]
     regions = describe_regions(report, pictures, scheme, revision)
-    return objects if regions is None else [*objects, regions]
+    biometry = describe_biometry(report, pictures, revision)
+    objects += [each for each in (regions, biometry) if each is not None]
+    if page:
+        from neurosono.stream.study.paper import wrap_page  # what draws it is loaded for it alone
+
+        objects.append(wrap_page(report, pictures, revision))
+    return objects
 
 
 def _name_revision(report: Report, identity: Identity, scheme: Scheme) -> str:
