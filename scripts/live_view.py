@@ -86,6 +86,8 @@ def run_live_view(
         notifier.ready()
         scene.run(stopped)
         notifier.stopping()
+        if scene.register is not None and (said := scene.register.settle()):
+            console.print(said, markup=False, soft_wrap=True)
     exam = scene.describe()
     console.print(describe(exam))
     for line in tell_readings(exam):

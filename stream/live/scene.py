@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
@@ -22,6 +22,9 @@ from neurosono.stream.live.stage import Ended, Watcher
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.view.summary import describe_exam, describe_models
 
+if TYPE_CHECKING:  # a session without a worklist reads no DICOM here
+    from neurosono.stream.live.register import Register, Registering
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
@@ -30,6 +33,7 @@ class Keeping:
     `journal` is the exam record (None: in the user's data folder), `resume` an exam in it to go on
     with. `keep_clips` writes a clip of what was seen before each kept frame, `record` films the
     exam, into the folder `record_to` (None: beside the journal). `log_json` gets a line an event.
+    `registering` asks the worklist whose each exam is, and sends what ended.
     """
 
     journal: Path | None = None
@@ -38,6 +42,7 @@ class Keeping:
     record: Film | None = None
     record_to: Path | None = None
     log_json: Path | None = None
+    registering: "Registering | None" = None
 
     def __post_init__(self) -> None:
         if self.record_to is not None and self.record is None:
@@ -61,6 +66,7 @@ class Scene:
     """Where the exams of the readers stood, to go on with."""
     hub: Hub
     metrics: Metrics
+    register: "Register | None" = None
     ended: Ended | None = None
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -130,6 +136,15 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
         watchers: list[Watcher] = [metrics := Metrics(hub)]
         if keeping.log_json is not None:
             watchers.append(stack.enter_context(closing(JsonLog(keeping.log_json))))
-        record = LiveRecord(journal, bundle, clips, resume, recorder, student, readers, watchers)
+        register = None
+        if keeping.registering is not None:
+            from neurosono.stream.live.register import Register
+
+            flush, root = journal.flush, str(bundle.root)
+            plan = (keeping.registering, journal.path, root, hub.publish_worklist, flush)
+            register = stack.enter_context(closing(Register(*plan)))
+            register.begin()
+        kept = (journal, bundle, clips, resume, recorder, student, readers, watchers)
+        record = LiveRecord(*kept, register=register)
         told = (options, bundle, student, journal, record, clips, recorder, begun)
-        yield Scene(*told, readers, read, hub, metrics)
+        yield Scene(*told, readers, read, hub, metrics, register)
