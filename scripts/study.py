@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from neurosono.stream.hospital.node import Node
     from neurosono.stream.study.identity import Identity
 
 WAITING, WORKLIST = "waiting", "worklist"
@@ -35,6 +38,10 @@ def study(
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Also the report as a PDF, to read and to print.")
     ] = False,
+    deidentified: Annotated[
+        bool,
+        typer.Option("--deidentified", help="For research: of nobody, no day, and other UIDs."),
+    ] = False,
     ae_title: Annotated[str, typer.Option(help="How we call ourselves.")] = "NEUROSONO",
     journal: Annotated[
         Path | None,
@@ -50,13 +57,12 @@ def study(
     """
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
-    from neurosono.scripts.console import console
     from neurosono.stream.hospital.node import parse_node
     from neurosono.stream.journal.journal import Journal
     from neurosono.stream.journal.schema import default_path
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.study.codes import Scheme
-    from neurosono.stream.study.send import send_dicom, send_web, write_files
+    from neurosono.stream.study.deidentified import make_deidentified
     from neurosono.stream.study.study import make_study
 
     where = journal or default_path()
@@ -69,13 +75,26 @@ def study(
         raise InputError("say where the study goes: --out DIR, --send AE@HOST:PORT or --stow URL")
     if codes not in list(Scheme):
         raise InputError(f"--codes is one of {', '.join(Scheme)}, found {codes!r}")
+    if deidentified and (identity_of or pdf or send or stow):
+        raise InputError("--deidentified writes files (--out) that name nobody, and no PDF")
     node = None if send is None else parse_node(send, ae_title)
     loaded = None if bundle is None else Bundle.load(bundle)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     identity = _find_identity(identity_of, where, found.exam.exam_id)
-    objects = make_study(found, identity, Scheme(codes), page=pdf)
-    told = f"{len(objects)} objects of exam {found.exam.exam_id}"
+    if deidentified:
+        objects = make_deidentified(found, Scheme(codes))
+    else:
+        objects = make_study(found, identity, Scheme(codes), page=pdf)
+    _give(objects, f"{len(objects)} objects of exam {found.exam.exam_id}", out, node, stow)
+
+
+def _give(
+    objects: "list[Dataset]", told: str, out: Path | None, node: "Node | None", stow: str | None
+) -> None:
+    from neurosono.scripts.console import console
+    from neurosono.stream.study.send import send_dicom, send_web, write_files
+
     if out is not None:
         write_files(objects, out)
         console.print(f"{told}: {out.resolve()}", soft_wrap=True)

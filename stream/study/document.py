@@ -65,7 +65,7 @@ def make_document(
         sop_instance_uid=name_uid(exam_id, what, revision),
         instance_number=1,
         manufacturer=MAKER,
-        is_complete=report.exam.ended,
+        is_complete=report.exam.condition == "ended",
         is_final=False,
         is_verified=False,
         series_description=f"neurosono {what}. {NOTICE}"[:64],

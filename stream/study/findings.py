@@ -16,6 +16,7 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
+    SourceImageForMeasurement,
     SourceImageForMeasurementGroup,
     SourceImageForRegion,
 )
@@ -31,7 +32,7 @@ from neurosono.stream.study.document import (
     make_measurement_report,
     track,
 )
-from neurosono.stream.study.pictures import Pictures, Shown
+from neurosono.stream.study.pictures import Pictures, Seen, Shown
 from neurosono.stream.study.readings import describe_readings
 from neurosono.stream.view.words import STATE_SENTENCES, has_figures
 
@@ -91,9 +92,8 @@ def _describe_state(report: Report, pictures: Pictures) -> Group:
         measurements=measured,
         qualitative_evaluations=said,
         source_images=[
-            SourceImageForMeasurementGroup(
-                pictures.dataset.SOPClassUID, pictures.dataset.SOPInstanceUID
-            )
+            SourceImageForMeasurementGroup(each.SOPClassUID, each.SOPInstanceUID)
+            for each in (pictures.dataset, *pictures.sources)
         ],
     )
     comment(group, f"{NOTICE} {sentence}")
@@ -152,10 +152,19 @@ def _describe_region(report: Report, pictures: Pictures, shown: Shown, scheme: S
         algorithm_id=identify_algorithm(report),
         measurements=[
             Measurement(
-                codes.PROBABILITY, picture.probability, codes.NO_UNIT, method=codes.CLASS_ACTIVATION
+                codes.PROBABILITY,
+                picture.probability,
+                codes.NO_UNIT,
+                method=codes.CLASS_ACTIVATION,
+                referenced_images=None if shown.seen is None else [_name_source(shown.seen)],
             )
         ],
         qualitative_evaluations=said,
     )
     comment(group, f"{picture.label}: where the network looked in this frame. {NOTICE}")
     return group
+
+
+def _name_source(seen: Seen) -> SourceImageForMeasurement:
+    """Return the scanner's own picture that a kept frame was."""
+    return SourceImageForMeasurement(seen.sop_class, seen.sop_instance, [seen.frame])
