@@ -1,8 +1,8 @@
 """What a node has taken and what became of it: files in a folder, and a queue in SQLite beside it.
 
 An instance counts as taken once its file and its row are on the disk, and only then the sender is
-told so. What is known is not taken twice, unless judging it failed. The instances of one study that came before it was judged
-are one batch; what comes later is another batch, an exam of its own.
+told so. What is known is not taken twice, unless judging it failed. The instances of one study that
+came before it was judged are one batch; what comes later is another batch, an exam of its own.
 """
 
 import hashlib

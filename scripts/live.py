@@ -113,6 +113,10 @@ def live(
     ae_title: Annotated[
         str, typer.Option(help="How we call ourselves to worklist and PACS.")
     ] = "NEUROSONO",
+    igtl_out: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="A port where 3D Slicer gets what is shown."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
@@ -131,6 +135,7 @@ def live(
         record=None if record is None else Film(record),
         record_to=record_to,
         log_json=log_json,
+        igtl_port=igtl_out,
         registering=_plan_registering(worklist, accession, charset, send, codes, ae_title, pdf=pdf),
     )
     view = LiveView(

@@ -41,6 +41,7 @@ EXTRA_OF = {
     "highdicom": "study",
     "pynetdicom": "study",
     "reportlab": "study",
+    "fastcrc": "igtl",
 }
 """What the base install does without, and the extra that brings it."""
 
