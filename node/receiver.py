@@ -108,8 +108,18 @@ class Receiver:
 @contextmanager
 def listen(listening: Listening, receiver: Receiver, incoming: Path) -> Iterator[int]:
     """Serve until the block ends; yields the port. Raises `InputError` where it cannot be had."""
+    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir
     _config.STORE_RECV_CHUNKED_DATASET = True  # a cine of 276 MB took 585 MB of memory without
     tempfile.tempdir = str(incoming)  # on the spool's own disk, in its private folder
+    try:
+        with _serve(listening, receiver) as port:
+            yield port
+    finally:
+        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = before
+
+
+@contextmanager
+def _serve(listening: Listening, receiver: Receiver) -> Iterator[int]:
     entity = AE(ae_title=listening.title)
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = LARGEST_PDU

@@ -17,6 +17,11 @@ from neurosono.node.spool import READY, Batch, Spool, Standing
 from neurosono.stream.sources.limits import MediaLimits
 
 POLL_S = 0.2
+SWEEP_S = 60.0
+STOPPED_S = 600.0
+"""A file that did not grow for so long is of a sender that broke off: it has 60 s to go on."""
+TOLD = 200
+"""Newest batches whose progress is told."""
 STILLBORN = 3
 """Workers that die before they are ready, one after the other: then it is not the cines."""
 DAY_NS = 86_400 * 10**9
@@ -50,11 +55,15 @@ def run_node(
         try:
             with listen(listening, receiver, spool.incoming) as port:
                 told.listening(port)
-                seen = {batch.number: batch for batch in spool.batches()}
+                seen = {batch.number: batch for batch in spool.batches(TOLD)}
+                swept_s = time.monotonic() - SWEEP_S
                 while not stopped():
                     worker.keep()
                     seen = _tell(spool, seen, told)
-                    spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
+                    if time.monotonic() - swept_s > SWEEP_S:
+                        swept_s = time.monotonic()
+                        spool.sweep_incoming(time.time() - STOPPED_S)
+                        spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
                     time.sleep(POLL_S)
         finally:
             worker.end()
@@ -99,7 +108,7 @@ class _Worker:
 
 
 def _tell(spool: Spool, seen: dict[int, Batch], told: Told) -> dict[int, Batch]:
-    now = {batch.number: batch for batch in spool.batches()}
+    now = {batch.number: batch for batch in spool.batches(TOLD)}
     for number, batch in now.items():
         before = seen.get(number)
         if before is None or (before.standing, before.said) != (batch.standing, batch.said):

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -175,6 +175,13 @@ class Spool:
             if path.name not in known:
                 path.unlink()
 
+    def sweep_incoming(self, before_s: float) -> None:
+        """Delete what stopped arriving before then, seconds since 1970: a sender broke off."""
+        for path in self.incoming.iterdir():
+            with suppress(FileNotFoundError):  # it has arrived meanwhile
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+
     def note(self, number: int, standing: Standing, now_ns: int, said: str = "") -> None:
         """Write down how far a batch is; what is stored needs its files no more."""
         with self._transaction() as connection:
@@ -214,9 +221,10 @@ class Spool:
         )
         return [_read(row) for row in rows]
 
-    def batches(self) -> list[Batch]:
-        """Return every batch, in the order in which they began."""
-        return [_read(row) for row in self._query(f"SELECT {_COLUMNS} FROM batch ORDER BY id")]  # noqa: S608
+    def batches(self, newest: int = 1000) -> list[Batch]:
+        """Return the newest batches, in the order in which they began."""
+        rows = self._query(f"SELECT {_COLUMNS} FROM batch ORDER BY id DESC LIMIT ?", (newest,))  # noqa: S608
+        return [_read(row) for row in reversed(rows)]
 
     def count_waiting(self) -> int:
         """Return how many batches are neither stored nor failed."""

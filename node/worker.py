@@ -44,15 +44,9 @@ class Worker:
 
     def _judge(self, batch: Batch, journal: Journal) -> None:
         out = self._spool.results_of(batch.number)
-        aside = out.with_suffix(".part")
         try:
-            for left in aside.glob("*"):
-                left.unlink()
-            objects = self._examiner.examine(
-                self._spool.files_of(batch.number), journal, self._watch
-            )
-            write_files(objects, aside)
-            aside.rename(out)  # from here on its UIDs stand: what is sent twice is the same
+            if not out.exists():  # a kill may have come right after they were made
+                self._make_results(batch, journal, out)
         except NeurosonoError as error:
             self._spool.note(batch.number, Standing.FAILED, time.time_ns(), str(error))
             return
@@ -62,6 +56,18 @@ class Worker:
             return
         self._spool.note(batch.number, Standing.JUDGED, time.time_ns())
         self._send(batch)
+
+    def _make_results(self, batch: Batch, journal: Journal, out: Path) -> None:
+        """Judge a batch; its results are there as a whole or not at all.
+
+        From then on their UIDs stand, so that what is sent twice is the same.
+        """
+        aside = out.with_suffix(".part")
+        for left in aside.glob("*"):
+            left.unlink()
+        folder = self._spool.files_of(batch.number)
+        write_files(self._examiner.examine(folder, journal, self._watch), aside)
+        aside.rename(out)
 
     def _send(self, batch: Batch) -> None:
         node = self._asked.find_node(batch.sender)

@@ -14,10 +14,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
-from neurosono.node.receiver import FULL, UNREADABLE
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.study.send import send_dicom
 from tests.support.cines import draw_frames, make_cine
@@ -160,38 +157,6 @@ def test_a_kill_loses_nothing_and_repeats_nothing(
 
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-def test_who_may_store_what(tmp_path: Path, bundle_root: Path, frames: Any) -> None:
-    away = f"PACS@{HOST}:{free_tcp_port()}"
-    with serving(tmp_path / "node", bundle_root, "--send", away, "--most-waiting", "1") as node:
-        assert answer(node, None) == 0x0000, "an echo"
-        with pytest.raises(Exception, match="refuses us"):
-            node.store(make_cine(frames), title="STRANGER")
-        bad = make_cine(frames)
-        bad.Rows = 0
-        assert answer(node, bad) == UNREADABLE
-        report = make_cine(frames)
-        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-        with pytest.raises(Exception, match="takes none of CT Image Storage"):
-            node.store(report)
-        assert answer(node, make_cine(frames)) == 0x0000
-        node.wait("not stored yet: PACS at")
-        assert answer(node, make_cine(frames[:5])) == 0x0000
-        assert answer(node, make_cine(frames[:5])) == FULL, "two wait, and one may"
-
-
-def answer(node: Running, cine: Dataset | None) -> int:
-    """Return how the node answers an echo, or a cine."""
-    entity = AE(ae_title=SCANNER)
-    entity.add_requested_context(Verification if cine is None else cine.SOPClassUID)
-    association = entity.associate(HOST, node.port, ae_title="NEUROSONO")
-    assert association.is_established
-    try:
-        found = association.send_c_echo() if cine is None else association.send_c_store(cine)
-        return int(found.Status)
-    finally:
-        association.release()
 
 
 @pytest.mark.parametrize(
