@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -116,8 +117,7 @@ class _Server:
         for number, (series, instance) in enumerate(found):
             path = f"/studies/{study}/series/{series}/instances/{instance}"
             accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-            target = folder / f"{number:05}.dcm"
-            self._ask(path, accept, lambda answer, to=target: self._save(answer, to))
+            self._ask(path, accept, partial(self._save, path=folder / f"{number:05}.dcm"))
 
     def _find_study(self) -> str:
         search = urlencode([*self._place.search, ("limit", "2")])

@@ -136,6 +136,7 @@ def main(told: Sequence[str] = ()) -> int:
     del told
     asked = json.load(sys.stdin)
     question = Question(Node(**asked.pop("node")), **asked)
+    answer: dict[str, object]
     try:
         answer = {"entries": [entry.to_json() for entry in answer_question(question)]}
     except NeurosonoError as error:

@@ -216,14 +216,13 @@ class Register:
                 continue
             command = [sys.executable, "-P", "-m", POSTING, str(self._journal)]
             try:
-                self._child = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                child = self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-                self._child.wait(LONGEST_SENDING_S)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
+                )
+                _await(child)
             except OSError:
                 continue  # no process to be had: the next look tries again
             self._show()
@@ -251,3 +250,12 @@ class Register:
                 "taken": None if self._taken is None else self._taken.show(),
             }
         self._publish({**about, "study": self._tell_study()})
+
+
+def _await(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that sends, but not for ever."""
+    try:
+        child.wait(LONGEST_SENDING_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

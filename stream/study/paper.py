@@ -233,7 +233,7 @@ def _tell_model(report: Report, model: Any) -> list[Flowable]:
     return lines
 
 
-class Drawn(Flowable):
+class Drawn(Flowable):  # type: ignore[misc]  # the library has no annotations
     """A drawing of a page, set into the PDF as lines and letters."""
 
     def __init__(self, drawing: Drawing) -> None:

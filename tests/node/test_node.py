@@ -14,11 +14,14 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from typer.testing import CliRunner
 
+from neurosono.engine.contracts.errors import InputError
+from neurosono.scripts.main import app
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.study.send import send_dicom
 from tests.support.cines import draw_frames, make_cine
-from tests.support.commands import COMMAND, run, wait_until
+from tests.support.commands import COMMAND, wait_until
 from tests.support.orthanc import Orthanc, serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
 
@@ -169,6 +172,6 @@ def _children(pid: int) -> list[str]:
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = run("node", "--folder", tmp_path / "node", *arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
+    ran = CliRunner().invoke(app, ["node", "--folder", str(tmp_path / "node"), *arguments])
+    assert isinstance(ran.exception, InputError)
+    assert words in str(ran.exception)
