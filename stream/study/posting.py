@@ -40,6 +40,8 @@ def send_due(
                 now = job.stored()
             except NeurosonoError as error:
                 now = job.failed(str(error), now_ns())
+            except Exception as error:  # noqa: BLE001 (its words could quote a patient, its class cannot)
+                now = job.failed(f"it could not be made: {type(error).__name__}", now_ns())
             post(journal, now)
             done.append(now)
         return done
