@@ -34,6 +34,25 @@ def phantom(
         str | None,
         typer.Option(help="Draw the lateral ventricles between these widths, as 5:20, or one, 12."),
     ] = None,
+    cut_mm: Annotated[
+        float | None,
+        typer.Option(help="Exams of ventricles that wide or wider go under ventriculomegaly."),
+    ] = None,
+    weeks: Annotated[
+        str | None, typer.Option(help="Gestational age, as 19:24; by default 11:38.")
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Hold a plane instead of a sweep: transventricular, transthalamic ..."),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=1, help="Pictures a second.")] = 25.0,
+    finding: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw finding patterns in normal heads of 18 to 26 weeks, as all, or some of them "
+            "by name, separated by commas, none among them being a control."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Also list the exams there; - for stdout.")
     ] = None,
@@ -45,9 +64,15 @@ def phantom(
     from neurosono.engine.contracts.labels import DEFAULT_LABELS
     from neurosono.scripts.console import console, write_json_report
     from neurosono.stream.phantom.cohort import write_cohort
+    from neurosono.stream.phantom.patient import WEEKS_RANGE
 
     if counts is not None and exams is not None:
         raise InputError("give --counts or --exams, one of the two: --counts says how many exams")
+    if finding is not None and (counts is not None or ventricle_mm is not None):
+        raise InputError(
+            "give --finding alone: --counts deals classes, and findings bring ventricles of their "
+            "own width"
+        )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("exams", total=None)
         rows = write_cohort(
@@ -58,15 +83,24 @@ def phantom(
             seconds=seconds,
             counts=None if counts is None else parse_counts(counts),
             structures=structures,
-            ventricle_mm=None if ventricle_mm is None else parse_range_mm(ventricle_mm),
+            ventricle_mm=None if ventricle_mm is None else parse_range(ventricle_mm, VENTRICLES),
+            cut_mm=cut_mm,
+            weeks=WEEKS_RANGE if weeks is None else parse_range(weeks, WEEKS),
+            plane=plane,
+            fps=fps,
+            findings=None if finding is None else parse_findings(finding),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(f"{len(rows)} exams in {out}", soft_wrap=True)
     write_json_report(json, {"out": str(out), "exams": len(rows), "seed": seed})
 
 
-def parse_range_mm(text: str) -> tuple[float, float]:
-    """Return the least and largest width of `least:largest`, or of one number."""
+VENTRICLES = "--ventricle-mm is a width or a range, as 12 or 5:20"
+WEEKS = "--weeks is a range, as 19:24"
+
+
+def parse_range(text: str, expected: str) -> tuple[float, float]:
+    """Return the least and largest of `least:largest`, or of one number."""
     from neurosono.engine.contracts.errors import InputError
 
     try:
@@ -74,8 +108,18 @@ def parse_range_mm(text: str) -> tuple[float, float]:
     except ValueError:
         found = []
     if len(found) not in (1, 2):
-        raise InputError(f"--ventricle-mm is a width or a range, as 12 or 5:20; found {text!r}")
+        raise InputError(f"{expected}; found {text!r}")
     return found[0], found[-1]
+
+
+def parse_findings(text: str) -> list[str]:
+    """Return the findings of a list with commas; `all` is every one, and a control."""
+    from neurosono.engine.patterns.names import FINDINGS
+    from neurosono.stream.phantom.spec import NO_FINDING
+
+    if text.strip() == "all":
+        return [NO_FINDING, *FINDINGS]
+    return [name.strip() for name in text.split(",")]
 
 
 def parse_counts(text: str) -> dict[str, int]:

@@ -21,6 +21,11 @@ MOST_ANSWER_BYTES = 64 << 20
 class NoAnswerError(Exception):
     """The server did not say what it was asked, for a reason in words."""
 
+    def __init__(self, why: str, content: bytes = b"") -> None:
+        """`content` is what came with a refusal, as it came."""
+        super().__init__(why)
+        self.content = content
+
 
 class _Deadline(socket.socket):
     """A socket whose every wait ends at one moment: its own timeout is a read's only."""
@@ -107,7 +112,7 @@ class Line:
             self.close()
             raise NoAnswerError(_say(error)) from error
         if response.status != 200:
-            raise NoAnswerError(f"HTTP {response.status} {response.reason}".strip())
+            raise NoAnswerError(f"HTTP {response.status} {response.reason}".strip(), content)
         if len(content) > MOST_ANSWER_BYTES:
             self.close()
             raise NoAnswerError(f"an answer of over {MOST_ANSWER_BYTES >> 20} MiB")

@@ -6,6 +6,7 @@ here. One request is in flight, so newest-wins stays with whoever asks.
 """
 
 import json
+import re
 import time
 from math import prod
 from typing import Any
@@ -27,6 +28,19 @@ OPEN_S = 5.0
 """The longest that opening may take: a server that has just started still loads its model."""
 
 JSON_LENGTH = "Inference-Header-Content-Length"
+
+CLOCK, UNTIL = "clock", "until_ns"
+"""An output of our own servers, their monotonic clock in ns; and the parameter that says, by that
+clock, until when a question may wait there."""
+
+CLOCK_TOLD = re.compile(rb"clock_ns=(\d{1,19})\b")
+"""In a refusal of what waited too long: a server that was started anew has another clock."""
+
+PATIENCE = 0.75
+"""How long a question may wait at the server, as a part of what it has in all: it takes a while to
+judge, and a later answer would be shown to nobody."""
+
+TYPES = {"FP32": np.float32, "INT64": np.int64}
 
 
 def name_model(name: str, digest: str) -> str:
@@ -53,7 +67,9 @@ class RemoteBackend:
         self._digest, self._classes = manifest.digest, len(manifest.labels)
         self._answer_s, self.size_px = server.answer_s, manifest.preprocessing.size_px
         self.members, self.precision = len(manifest.members), "of the server"
-        self._known = False
+        self._known, self._has_clock = False, False
+        self._ahead_ns: int | None = None
+        self._patience_ns = int(PATIENCE * server.answer_s * 1e9)
         try:
             self._greet(OPEN_S)
         except NoAnswerError as error:
@@ -67,12 +83,6 @@ class RemoteBackend:
         except BundleError:
             self.close()
             raise
-        side = {"name": INPUT, "datatype": "UINT8", "shape": [1, 1, self.size_px, self.size_px]}
-        ask = {
-            "inputs": [side | {"parameters": {"binary_data_size": self.size_px**2}}],
-            "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS],
-        }
-        self._head = json.dumps(ask).encode()
 
     def infer(self, grey: NDArray[np.uint8]) -> Inference:
         """Judge `(B, size, size)` uint8 pictures, one request each.
@@ -90,20 +100,60 @@ class RemoteBackend:
         self._known = False
 
     def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        body = self._head + np.ascontiguousarray(picture).tobytes()
-        headers = {JSON_LENGTH: str(len(self._head)), "Content-Type": "application/octet-stream"}
-        deadline_s = time.monotonic() + self._answer_s
+        asked_ns = time.monotonic_ns()
+        deadline_s = asked_ns / 1e9 + self._answer_s
         try:
             if not self._known:
                 self._greet(self._answer_s)
-            left_s = max(0.0, deadline_s - time.monotonic())
-            response, content = self._line.ask(
-                "POST", f"/v2/models/{self._model}/infer", left_s, body, headers
-            )
-            return _read_answer(response.getheader(JSON_LENGTH), content)
+            if self._has_clock and self._ahead_ns is None:
+                self._learn_clock(picture, deadline_s)
+            patient_ns = asked_ns + self._patience_ns
+            until_ns = None if self._ahead_ns is None else patient_ns + self._ahead_ns
+            found = self._ask(picture, until_ns, deadline_s)
+            return [found[name] for name in OUTPUTS]
         except (NoAnswerError, BundleError) as error:
             self.close()
             raise ServerAwayError(f"the inference server gave no answer: {error}") from error
+
+    def _learn_clock(self, picture: NDArray[np.uint8], deadline_s: float) -> None:
+        """Ask what must be refused at once: the refusal tells the server's clock, and costs it
+        nothing, however many ask."""
+        try:
+            self._ask(picture, 0, deadline_s)
+        except NoAnswerError:
+            if self._ahead_ns is None:
+                raise
+
+    def _ask(
+        self, picture: NDArray[np.uint8], until_ns: int | None, deadline_s: float
+    ) -> dict[str, NDArray[Any]]:
+        """Ask once, and hear the server's clock from whatever it answers."""
+        head = self._write_head(until_ns)
+        body = head + np.ascontiguousarray(picture).tobytes()
+        headers = {JSON_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
+        left_s = max(0.0, deadline_s - time.monotonic())
+        path = f"/v2/models/{self._model}/infer"
+        try:
+            response, content = self._line.ask("POST", path, left_s, body, headers)
+        except NoAnswerError as error:
+            if told := CLOCK_TOLD.search(error.content):
+                self._ahead_ns = int(told[1]) - time.monotonic_ns()
+            raise
+        found = _read_answer(response.getheader(JSON_LENGTH), content)
+        if CLOCK in found:
+            self._ahead_ns = int(found[CLOCK].item()) - time.monotonic_ns()
+        return found
+
+    def _write_head(self, until_ns: int | None) -> bytes:
+        side = {"name": INPUT, "datatype": "UINT8", "shape": [1, 1, self.size_px, self.size_px]}
+        names = [*OUTPUTS, CLOCK] if self._has_clock else OUTPUTS
+        ask: dict[str, Any] = {
+            "inputs": [side | {"parameters": {"binary_data_size": self.size_px**2}}],
+            "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in names],
+        }
+        if until_ns is not None:
+            ask["parameters"] = {UNTIL: until_ns}
+        return json.dumps(ask).encode()
 
     def _greet(self, limit_s: float) -> None:
         """Learn what the server holds; raises `NoAnswerError`, `BundleError`."""
@@ -116,6 +166,7 @@ class RemoteBackend:
         )
         members = _check_model(found, told, self._digest, self.size_px, self._classes)
         self.members, self.precision = members, str(told.get("precision", "f32"))
+        self._has_clock = any(each["name"] == CLOCK for each in found["outputs"])
         self._known = True
 
 
@@ -157,19 +208,20 @@ def _check_model(
     return answer[1]
 
 
-def _read_answer(length: str | None, content: bytes) -> list[NDArray[np.float32]]:
-    """Return the outputs, in the order of `OUTPUTS`; raises `NoAnswerError`."""
+def _read_answer(length: str | None, content: bytes) -> dict[str, NDArray[Any]]:
+    """Return the outputs by name, all of `OUTPUTS` among them; raises `NoAnswerError`."""
     try:
         end = int(length or "")
         described = json.loads(content[:end])["outputs"]
-        found: dict[str, NDArray[np.float32]] = {}
+        found: dict[str, NDArray[Any]] = {}
         for each in described:
             size, shape = int(each["parameters"]["binary_data_size"]), tuple(each["shape"])
-            if each["datatype"] != "FP32" or size != 4 * prod(shape) or end + size > len(content):
+            kind = np.dtype(np.int64 if each["name"] == CLOCK else np.float32)
+            fits = TYPES.get(each["datatype"]) is kind.type and size == kind.itemsize * prod(shape)
+            if not fits or end + size > len(content):
                 raise NoAnswerError("an output of another type or size than it says")
-            values = np.frombuffer(content, np.float32, prod(shape), end)
-            found[each["name"]] = values.reshape(shape)
+            found[each["name"]] = np.frombuffer(content, kind, prod(shape), end).reshape(shape)
             end += size
-        return [found[name] for name in OUTPUTS]
+        return found | {name: found[name] for name in OUTPUTS}
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise NoAnswerError("an answer that is not whole") from error

@@ -6,6 +6,7 @@ own Python: nothing of neurosono is imported here. Input and outputs as `engine.
 
 import json
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,16 @@ class TritonPythonModel:
         """Answer each request's picture."""
         responses = []
         for request in requests:
+            until_ns = json.loads(request.parameters() or "{}").get("until_ns")
+            now_ns = time.monotonic_ns()
+            if until_ns is not None and now_ns > until_ns:
+                error = pb_utils.TritonError(f"waited too long, by clock_ns={now_ns}")
+                responses.append(pb_utils.InferenceResponse(error=error))
+                continue
             grey = pb_utils.get_input_tensor_by_name(request, "grey").as_numpy()
             answers = self._judge(grey)
-            wanted = [name for name in OUTPUTS if name in request.requested_output_names()]
+            answers["clock"] = np.asarray([[time.monotonic_ns()]], np.int64)
+            wanted = [name for name in answers if name in request.requested_output_names()]
             tensors = [pb_utils.Tensor(name, answers[name]) for name in wanted]
             responses.append(pb_utils.InferenceResponse(tensors))
         return responses

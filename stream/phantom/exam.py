@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from neurosono.stream.phantom.head import size_ventricles
+from neurosono.stream.phantom.fetus import find_fetus
 from neurosono.stream.phantom.patient import draw_patient, draw_weeks
 from neurosono.stream.phantom.scanner import draw_scanner
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
 from neurosono.stream.phantom.studio import Studio
-from neurosono.stream.phantom.sweep import plan_exam
+from neurosono.stream.phantom.sweep import plan_spec
 
 __all__ = [
     "PhantomFrame",
@@ -26,8 +26,8 @@ def gestational_weeks(spec: PhantomSpec) -> float:
 
 
 def check_fetus(spec: PhantomSpec) -> None:
-    """Raise `InputError` where the fetus has no room for what is asked for."""
-    size_ventricles(draw_patient(spec.namespace, spec.seed, spec.patient), spec.ventricle_mm)
+    """Raise `InputError` where the fetus cannot have what is asked for."""
+    find_fetus(spec)
 
 
 def exam_site(spec: PhantomSpec) -> str:
@@ -44,7 +44,7 @@ def exam_frames(spec: PhantomSpec, structures: bool = False) -> Iterator[Phantom
     With `structures` each carries its truth; the pixels are the same either way.
     """
     studio = Studio(spec, structures)
-    plan = plan_exam(spec.label, spec.namespace, spec.seed, spec.patient, spec.seconds)
+    plan = plan_spec(spec)
     which = 0
     held: PhantomFrame | None = None
     for index in range(spec.frame_count):

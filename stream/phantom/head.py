@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.patterns.names import (
+    NO_CSP,
+    SINGLE_VENTRICLE,
+    name_width,
+)
 from neurosono.engine.structures.names import (
-    CEREBELLUM,
-    CISTERNA_MAGNA,
     CSP,
     FALX,
     LV,
@@ -15,6 +18,8 @@ from neurosono.engine.structures.names import (
     THALAMI,
 )
 from neurosono.stream.phantom.canvas import FLUID, Canvas, arc, paint
+from neurosono.stream.phantom.findings import WELL_SHOWN, draw_other_cyst, draw_ventricle_cyst
+from neurosono.stream.phantom.fossa import draw_cerebellum
 from neurosono.stream.phantom.open_head import draw_open_head, draw_skull_base
 from neurosono.stream.phantom.patient import Malformation, Patient
 from neurosono.stream.phantom.skull import (
@@ -26,18 +31,14 @@ from neurosono.stream.phantom.skull import (
     vault_outline,
 )
 
-PLANE_LEVELS = {
-    "transventricular": 0.42,
-    "transthalamic": 0.02,
-    "transcerebellar": -0.40,
-}
-"""The level of each axial standard plane, in the units of `skull.level_scale`."""
-
 _CSP_SEEN_WEEKS = 16.0
 """The cavum septi pellucidi is looked for from about 16 weeks on."""
 
 _WIDEST_VENTRICLE = 0.84
 """The widest ventricle that fits between falx and skull as they are drawn, in half-BPD units."""
+
+_SINGLE_FROM = -0.3
+"""The level below which a single ventricle is not told: there it hides behind the cerebellum."""
 
 _FALX_HALF = 0.03
 """Half the width that is marked as falx: its line is 0.024 wide and wavers."""
@@ -55,7 +56,7 @@ def draw_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -
     if wrong.is_label("encephalocele"):
         _reopen_neck(canvas, patient, wrong, z)
     draw_cortex(canvas, patient, z)
-    if wrong.is_label("holoprosencephaly"):
+    if wrong.is_label("holoprosencephaly") or patient.shows(SINGLE_VENTRICLE):
         draw_monoventricle(canvas, patient, wrong, z)
     else:
         draw_midline(canvas, patient, z)
@@ -63,6 +64,7 @@ def draw_head(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -
         draw_thalami(canvas, patient, z)
     draw_cerebellum(canvas, patient, wrong, z)
     draw_skull_base(canvas, z)
+    draw_other_cyst(canvas, patient, z)
     draw_bone(canvas, patient, wrong, outline)
 
 
@@ -96,13 +98,19 @@ def draw_cortex(canvas: Canvas, patient: Patient, z: float) -> None:
 
 
 def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
-    """Draw the falx and, in front, the box of the cavum septi pellucidi."""
+    """Draw the falx and, in front, the box of the cavum septi pellucidi, or what is there without.
+
+    Without a cavum the midline runs on, or, in one of three, the frontal horns are one.
+    """
     s = level_scale(z) / patient.cephalic_index
     bent = patient.molding[0] * 2
     level = bump(z, 0.25, 1.1)
     front, back = 0.92 * s, -0.92 * s if z > -0.15 else -0.30 * s
-    csp = patient.weeks > _CSP_SEEN_WEEKS and bump(z, 0.15, 0.42) > 0.25
-    spans = [(front, 0.66 * s), (0.36 * s, back)] if csp else [(front, back)]
+    cut = patient.weeks > _CSP_SEEN_WEEKS and bump(z, 0.15, 0.42) > 0.25
+    csp, missing = cut and not patient.shows(NO_CSP), cut and patient.shows(NO_CSP)
+    fused = missing and patient.finding is not None and patient.finding.way % 3 == 0
+    gap = csp or fused
+    spans = [(front, 0.66 * s), (0.36 * s, back)] if gap else [(front, back)]
     colour = paint(140, loss=5, mirror=194 * (0.7 + 0.3 * level))
     for start, stop in spans:
         x = np.linspace(start, stop, 17)
@@ -114,15 +122,27 @@ def draw_midline(canvas: Canvas, patient: Patient, z: float) -> None:
     bow = np.stack([x, bent * np.sin(2.1 * x)], axis=1)
     beside = np.array([0.0, _FALX_HALF])
     canvas.mark(FALX, np.vstack([bow - beside, (bow + beside)[::-1]]))
-    if csp:
-        half = 0.075 + 0.02 * patient.maturity
-        canvas.fill(_box(0.36 * s, 0.66 * s, half), FLUID)
-        canvas.mark(CSP, _box(0.36 * s, 0.66 * s, half))
-        for side in (-1, 1):
-            wall = np.array(
-                [[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]]
-            )
-            canvas.surface(wall, 0.026, paint(140, mirror=190), floor=0.3)
+    half = 0.075 + 0.02 * patient.maturity
+    place = _box(0.36 * s, 0.66 * s, half)
+    if fused:
+        _draw_fused_horns(canvas, s)
+    elif missing:
+        canvas.mark(NO_CSP, place)
+    if not csp:
+        return
+    canvas.fill(place, FLUID)
+    canvas.mark(CSP, place)
+    for side in (-1, 1):
+        wall = np.array([[0.38 * s, side * half], [0.5 * s, side * half], [0.64 * s, side * half]])
+        canvas.surface(wall, 0.026, paint(140, mirror=190), floor=0.3)
+
+
+def _draw_fused_horns(canvas: Canvas, s: float) -> None:
+    """Draw frontal horns that are one, as they are without a septum."""
+    horns = arc((0.53 * s, 0.0), (0.15 * s, 0.27), n=36)
+    canvas.fill(horns, FLUID)
+    canvas.surface(horns, 0.022, paint(128, mirror=150), closed=True)
+    canvas.mark(NO_CSP, horns)
 
 
 def _box(x0: float, x1: float, half: float) -> np.ndarray:
@@ -150,11 +170,11 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
     here = bump(z, 0.38, 0.62)
     if here < 0.12:
         return
-    wide = 1.0
+    grown = 1.0
     if wrong.is_label("rachischisis"):
-        wide = 1.35 + 0.8 * wrong.severity
+        grown = 1.35 + 0.8 * wrong.severity
     young = 1 - patient.maturity
-    half = (0.11 + 0.17 * young) * patient.ventricle * wide * (0.55 + 0.45 * here)
+    half = (0.11 + 0.17 * young) * patient.ventricle * grown * (0.55 + 0.45 * here)
     half = min(half, 0.30)
     if patient.ventricle_mm is not None:
         half = patient.ventricle_mm / 2 / patient.unit_mm * (0.55 + 0.45 * here)
@@ -163,7 +183,10 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
         body = arc((-0.30, y), (0.62, half), turn=-0.16 * side, n=30)
         canvas.fill(body, FLUID)
         canvas.mark(LV, body)
-        horn = arc((0.55, side * 0.17), (0.22, 0.05 * wide * patient.ventricle), turn=0.35 * side)
+        wide = name_width(2 * half * patient.unit_mm)
+        if wide is not None and here >= WELL_SHOWN:
+            canvas.mark(wide, body)
+        horn = arc((0.55, side * 0.17), (0.22, 0.05 * grown * patient.ventricle), turn=0.35 * side)
         canvas.fill(horn, FLUID)
         outer, inner = (body[3:14], body[17:28]) if side > 0 else (body[17:28], body[3:14])
         canvas.surface(outer, 0.022, paint(128, mirror=150))
@@ -174,6 +197,7 @@ def draw_ventricles(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
         )
         canvas.fill(plexus, paint(186))
         canvas.mark(PLEXUS, plexus)
+        draw_ventricle_cyst(canvas, patient, side, (-0.42, y - 0.03 * side), half)
 
 
 def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
@@ -196,42 +220,6 @@ def draw_thalami(canvas: Canvas, patient: Patient, z: float) -> None:
     canvas.surface(slit - np.array([0, 0.03]), 0.02, paint(130, mirror=160))
 
 
-def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
-    """Draw the posterior fossa: a dumb-bell in front of the cisterna magna, or a banana."""
-    here = bump(z, -0.46, 0.34)
-    if here < 0.15:
-        return
-    s = level_scale(z)
-    back = -s / patient.cephalic_index
-    size = 0.55 + 0.45 * here
-    if wrong.is_label("rachischisis"):
-        curve = arc((back + 0.62, 0.0), (0.50, 0.62 * size), (np.pi - 1.25, np.pi + 1.25), n=19)
-        canvas.stroke(curve, 0.23 * size, paint(patient.brain_tone + 58))
-        canvas.stroke(curve, 0.15 * size, paint(patient.brain_tone + 2))
-        rims = [(0.50 + k, 0.62 * size + k) for k in (0.115 * size, -0.115 * size)]
-        ends = (np.pi - 1.25, np.pi + 1.25)
-        outer, inner = (arc((back + 0.62, 0.0), rim, ends, n=19) for rim in rims)
-        canvas.mark(CEREBELLUM, np.vstack([outer, inner[::-1]]))
-        return
-    canvas.blob((back + 0.36, 0.0), (0.30, 0.55 * size), paint(FLUID[0] + 10))
-    fluid = arc((back + 0.36, 0.0), (0.30, 0.55 * size), n=60)
-    behind = back + 0.50 - 0.17 * size  # where the lobes' backs curve away from the fluid
-    canvas.mark(CISTERNA_MAGNA, fluid[fluid[:, 0] <= behind])
-    lobes = [arc((back + 0.50, k * 0.285 * size), (0.235 * size, 0.285 * size)) for k in (-1, 1)]
-    canvas.mark_hull(CEREBELLUM, *lobes)
-    for side in (-1, 1):
-        lobe = (back + 0.50, side * 0.285 * size)
-        canvas.blob(lobe, (0.235 * size, 0.285 * size), paint(patient.brain_tone + 46))
-        canvas.blob(lobe, (0.185 * size, 0.235 * size), paint(patient.brain_tone + 2))
-        canvas.surface(
-            arc(lobe, (0.23 * size, 0.28 * size), n=25), 0.016, paint(140, mirror=128), floor=0.1
-        )
-        for r in (0.08, 0.15):
-            folia = arc(lobe, (r * size, r * 1.3 * size), (1.8, 4.5), n=8)
-            canvas.stroke(folia, 0.016, paint(patient.brain_tone + 44))
-    canvas.blob((back + 0.49, 0.0), (0.16 * size, 0.10), paint(200))
-
-
 def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z: float) -> None:
     """Draw a single ventricle across the missing midline, wrapped about fused thalami."""
     alobar = wrong.severity > 0.4
@@ -245,6 +233,8 @@ def draw_monoventricle(canvas: Canvas, patient: Patient, wrong: Malformation, z:
     if not alobar:
         tail = np.array([[-0.05, 0.44 * reach], [-0.10, 0.0], [-0.05, -0.44 * reach]])
     canvas.fill(np.vstack([dome, tail]), FLUID)
+    if z >= _SINGLE_FROM:
+        canvas.mark_hull(SINGLE_VENTRICLE, dome, tail)
     canvas.surface(dome, 0.026, paint(132, mirror=182))
     low = bump(z, -0.25, 0.95)
     thalamus = (-0.20 if alobar else -0.12, 0.0)

@@ -28,6 +28,25 @@ def random_stream(namespace: str, seed: int, patient: int, name: str) -> np.rand
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A finding of a head that is otherwise normal, and how it shows in one patient."""
+
+    name: str
+    size: float
+    """0 the smallest, 1 the largest of its kind."""
+    side: int
+    """-1 or 1: of the head, where it lies on one."""
+    both: bool
+    """Whether it lies on both, where it can."""
+    way: int
+    """Which of the ways in which it can show, counted modulo their number."""
+    spot: tuple[float, float]
+    """Where it lies within its range, each 0 to 1."""
+    level: float
+    """At which level it is largest, where it has a level of its own."""
+
+
+@dataclass(frozen=True)
 class Patient:
     """One fetus without its malformation. Lengths are in half-BPD units unless named `_mm`."""
 
@@ -46,6 +65,12 @@ class Patient:
     tissue_tone: int
     ventricle_mm: float | None = None
     """Width of both lateral ventricles, where it is asked for and not drawn by chance."""
+    finding: Finding | None = None
+    """What was asked for to be found in this head."""
+
+    def shows(self, name: str) -> bool:
+        """Return whether this head has the finding `name`."""
+        return self.finding is not None and self.finding.name == name
 
     @property
     def unit_mm(self) -> float:

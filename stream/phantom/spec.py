@@ -8,11 +8,22 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.stream.phantom.truth import FrameTruth
 
 NAMESPACES = ("single", "cohort")
+PLANE_LEVELS = {
+    "transventricular": 0.42,
+    "transthalamic": 0.02,
+    "transcerebellar": -0.40,
+}
+"""The level of each axial standard plane, in the units of `skull.level_scale`."""
+
 _SMALLEST_PX = (320, 240)
 MOST_NOTES = 40
+
+NO_FINDING = "none"
+"""A control: a head of the ages of findings, with ventricles as wide as they should be."""
 
 VENTRICLE_RANGE_MM = (5.0, 20.0)
 """From a narrow normal atrium to a gravely wide one: over 10 mm is wide, over 15 mm is severe."""
@@ -41,6 +52,10 @@ class PhantomSpec:
     notes: int = 0
     ventricle_mm: float | None = None
     """Width of both lateral ventricles; None leaves it to chance."""
+    plane: str | None = None
+    """The axial standard plane that the exam holds from end to end; None sweeps as an exam does."""
+    finding: str | None = None
+    """A finding of a head that is otherwise normal, or `NO_FINDING`: a control of their ages."""
 
     def __post_init__(self) -> None:
         if self.label not in DEFAULT_LABELS:
@@ -51,7 +66,26 @@ class PhantomSpec:
                 f"phantom namespace {self.namespace!r} is unknown: "
                 f"choose one of {', '.join(NAMESPACES)}"
             )
+        if self.plane is not None and self.plane not in PLANE_LEVELS:
+            raise InputError(
+                f"phantom plane {self.plane!r} is unknown: choose one of {', '.join(PLANE_LEVELS)}"
+            )
+        self._check_finding()
         self._check_numbers()
+
+    def _check_finding(self) -> None:
+        if self.finding is None:
+            return
+        if self.finding not in (NO_FINDING, *FINDINGS):
+            raise InputError(
+                f"phantom finding {self.finding!r} is unknown: choose one of "
+                f"{', '.join((NO_FINDING, *FINDINGS))}"
+            )
+        if self.label != "normal" or self.ventricle_mm is not None:
+            raise InputError(
+                "a finding is drawn in a head that is otherwise normal, with ventricles of its own "
+                f"width: ask for no class beside it, and for no ventricles; found {self.label!r}"
+            )
 
     def _check_numbers(self) -> None:
         low, high = VENTRICLE_RANGE_MM

@@ -10,10 +10,11 @@ from neurosono.stream.phantom.canvas import Canvas, Growth, Mark
 from neurosono.stream.phantom.chrome import Chrome
 from neurosono.stream.phantom.doppler import FlowBox, draw_spectrum
 from neurosono.stream.phantom.face import draw_face
+from neurosono.stream.phantom.fetus import find_fetus
 from neurosono.stream.phantom.flow_map import MAPS
-from neurosono.stream.phantom.head import draw_head, size_ventricles
+from neurosono.stream.phantom.head import draw_head
 from neurosono.stream.phantom.notes import Notes
-from neurosono.stream.phantom.patient import draw_malformation, draw_patient, random_stream
+from neurosono.stream.phantom.patient import draw_malformation, random_stream
 from neurosono.stream.phantom.probe import SAMPLES, Box, Geometry
 from neurosono.stream.phantom.scanner import Scanner, draw_scanner
 from neurosono.stream.phantom.skull import aim
@@ -41,11 +42,11 @@ class Studio:
     def __init__(self, spec: PhantomSpec, structures: bool = False) -> None:
         """Set the exam up; with `structures` each picture carries the truth about it.
 
-        Raises `InputError` where the head is too small for the ventricles that were asked for.
+        Raises `InputError` where the fetus cannot have what was asked for.
         """
         key = (spec.namespace, spec.seed, spec.patient)
         self._spec = spec
-        self._patient = size_ventricles(draw_patient(*key), spec.ventricle_mm)
+        self._patient = find_fetus(spec)
         self._structures = structures
         self._drawn: tuple[list[Mark], Pose] | None = None
         self._wrong = draw_malformation(spec.label, *key)

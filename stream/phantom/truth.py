@@ -6,13 +6,14 @@ is a turn, a mirror and one scale, so an outline stays what it was, to a fractio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse, fit_ellipse
@@ -65,6 +66,15 @@ class TrueStructure:
         deepest = float(cv2.distanceTransform(patch, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
         return (2 * deepest - 1) / _FINE
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return `label`, its box's five numbers, `visible` and `outline`."""
+        return {
+            "label": self.label,
+            **_rounded(self.box.to_dict()),
+            "visible": round(self.visible, 3),
+            "outline": [[round(float(v), 1) for v in point] for point in self.outline],
+        }
+
     def mask(self, width_px: int, height_px: int) -> NDArray[np.bool_]:
         """Return which pixels of the screen lie inside, (H, W)."""
         canvas = np.zeros((height_px, width_px), np.uint8)
@@ -77,13 +87,15 @@ class TrueStructure:
 class FrameTruth:
     """What is true of one picture; `head` is its skull's outer edge, None where there is no vault.
 
-    `structures` are the brain's, in the order in which they are drawn.
+    `structures` are the brain's, in the order in which they are drawn, and so are `findings`: those
+    that this very slice shows.
     """
 
     plane: str
     mm_per_px: float
     head: Ellipse | None
     structures: tuple[TrueStructure, ...]
+    findings: tuple[TrueStructure, ...] = ()
 
     @property
     def atrial_width_mm(self) -> float | None:
@@ -97,12 +109,14 @@ class FrameTruth:
     def shrunk(self, scale: float, shift_px: tuple[float, float]) -> "FrameTruth":
         """Return the truth of the picture made smaller by `scale` and moved, as a spectrum does."""
         move = np.array([[scale, 0, shift_px[0]], [0, scale, shift_px[1]]])
-        structures = tuple(
-            TrueStructure(each.label, each.outline * scale + np.array(shift_px), each.visible)
-            for each in self.structures
+        structures, findings = (
+            tuple(
+                replace(each, outline=each.outline * scale + np.array(shift_px)) for each in found
+            )
+            for found in (self.structures, self.findings)
         )
         head = self.head.mapped(move) if self.head else None
-        return FrameTruth(self.plane, self.mm_per_px / scale, head, structures)
+        return FrameTruth(self.plane, self.mm_per_px / scale, head, structures, findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the truth as the phantom's JSON holds it: in pixels of the screen."""
@@ -115,15 +129,8 @@ class FrameTruth:
             "bpd_mm": round(size.bpd, 2) if size else None,
             "ofd_mm": round(size.ofd, 2) if size else None,
             "atrial_width_mm": None if (w := self.atrial_width_mm) is None else round(w, 2),
-            "structures": [
-                {
-                    "label": each.label,
-                    **_rounded(each.box.to_dict()),
-                    "visible": round(each.visible, 3),
-                    "outline": [[round(float(v), 1) for v in point] for point in each.outline],
-                }
-                for each in self.structures
-            ],
+            "structures": [each.to_dict() for each in self.structures],
+            "findings": [each.to_dict() for each in self.findings],
         }
 
 
@@ -156,14 +163,17 @@ def tell_truth(
 
     `inside` (h, w) says which pixels of `region` the scan lines reach.
     """
-    structures, head = [], None
+    structures: list[TrueStructure] = []
+    findings: list[TrueStructure] = []
+    head = None
     for mark, outline in zip(marks, outlines, strict=True):
         if mark.name == HEAD:
             head = fit_ellipse(outline)
             continue
         visible = _share_inside(outline, inside, region)
-        structures.append(TrueStructure(mark.name, outline, visible))
-    return FrameTruth(plane, mm_per_px, head, tuple(structures))
+        kept = findings if mark.name in FINDINGS else structures
+        kept.append(TrueStructure(mark.name, outline, visible))
+    return FrameTruth(plane, mm_per_px, head, tuple(structures), tuple(findings))
 
 
 def _share_inside(

@@ -1,7 +1,7 @@
 """A generated exam as a source: `phantom:LABEL?seed=7&seconds=20&fps=25&width=800&height=600`.
 
 `ventricle_mm=12` makes both lateral ventricles that wide; `notes=8` writes that many coloured words
-and marks on the screen.
+and marks on the screen; `finding=mega-cisterna-magna` draws that finding pattern.
 """
 
 import difflib
@@ -28,6 +28,9 @@ DEFAULTS = {"seed": 7.0, "seconds": 20.0, "fps": 25.0, "width": 800.0, "height":
 
 OPTIONAL = {"ventricle_mm": 12.0, "notes": 8.0}
 """What may be asked for besides, with an example of each."""
+
+_FINDING = "finding"
+"""The one parameter that is a word."""
 
 _WHOLE_NUMBERS = ("seed", "width", "height", "notes")
 _FROM_ZERO = ("seed", "notes")
@@ -68,7 +71,8 @@ def open_phantom(argument: str) -> PhantomClip:
             f"there is no phantom of {label!r}; expected one of {', '.join(DEFAULT_LABELS)}"
             f"{_suggest(label, DEFAULT_LABELS)}"
         )
-    values, known = dict(DEFAULTS), {**DEFAULTS, **OPTIONAL}
+    values, finding = dict(DEFAULTS), None
+    known = (*DEFAULTS, *OPTIONAL, _FINDING)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
@@ -81,8 +85,11 @@ def open_phantom(argument: str) -> PhantomClip:
                 f"a phantom has no parameter {name!r}; expected {', '.join(known)}"
                 f"{_suggest(name, known)}"
             )
-        values[name] = _parse_value(name, text)
-    return PhantomClip(format_name=argument, spec=_make_spec(label, values))
+        if name == _FINDING:
+            finding = text
+        else:
+            values[name] = _parse_value(name, text)
+    return PhantomClip(format_name=argument, spec=_make_spec(label, values, finding))
 
 
 def _parse_value(name: str, text: str) -> float:
@@ -100,7 +107,7 @@ def _parse_value(name: str, text: str) -> float:
     return value
 
 
-def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
+def _make_spec(label: str, values: dict[str, float], finding: str | None) -> "PhantomSpec":
     from neurosono.stream.phantom.exam import PhantomSpec, check_fetus
 
     try:
@@ -113,6 +120,7 @@ def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
             height_px=int(values["height"]),
             ventricle_mm=values.get("ventricle_mm"),
             notes=int(values.get("notes", 0)),
+            finding=finding,
         )
         check_fetus(spec)
     except (InputError, ValueError) as error:
@@ -120,6 +128,6 @@ def _make_spec(label: str, values: dict[str, float]) -> "PhantomSpec":
     return spec
 
 
-def _suggest(word: str, known: tuple[str, ...] | dict[str, float]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
+def _suggest(word: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

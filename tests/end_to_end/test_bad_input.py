@@ -14,6 +14,7 @@ from neurosono.stream.replay.options import ReplayOptions
 from neurosono.stream.replay.run import replay
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, read_record, run
+from tests.support.disks import disk_with
 
 PHANTOM = "phantom:normal?seed=1&seconds=1"
 
@@ -147,18 +148,11 @@ def test_a_broken_clip_keeps_what_came_before(
 def test_a_disk_that_fills_up_leaves_nothing_that_looks_whole(
     bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A limit on file size stands in for the full disk: writing fails in the same way.
-    import resource
-
     out = tmp_path / "out"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
-    try:
+    with disk_with(60_000):
         done = run(
             "replay", "phantom:normal?seed=1&seconds=3", "--bundle", bundle_root, "--out", out
         )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stderr
     assert not out.exists() or not any(out.iterdir())

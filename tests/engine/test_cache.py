@@ -1,4 +1,3 @@
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter, ps
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from tests.support.disks import disk_with
 
 SPEC = PreprocessingSpec(size_px=32, resize_px=32)
 
@@ -98,13 +98,8 @@ def test_a_label_that_the_cache_has_not_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # bytes a file: as a full disk
-    try:
-        with pytest.raises(OutputError, match="free some space"):
-            _write(tmp_path / "c", [_row(number) for number in range(40)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with disk_with(20_000), pytest.raises(OutputError, match="free some space"):
+        _write(tmp_path / "c", [_row(number) for number in range(40)])
     assert list(tmp_path.iterdir()) == []
 
 

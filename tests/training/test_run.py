@@ -1,8 +1,7 @@
 import contextlib
 import json
 import platform
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from neurosono.training.recipe import Recipe
 from neurosono.training.run import Run
 from neurosono.training.splits import make_folds
 from tests.support.commands import run, start, wait_until
+from tests.support.disks import disk_with
 from tests.training.conftest import TINY
 
 MakeCohort = Callable[..., Cache]
@@ -165,17 +165,6 @@ def test_a_loss_that_is_no_number_names_batch_and_files_and_keeps_the_last_epoch
     assert all(torch.equal(whole.best[name], resumed.best[name]) for name in whole.best)
 
 
-@contextlib.contextmanager
-def _disk_with(room: int) -> Iterator[None]:
-    """Let no file grow beyond `room` bytes: what a full disk does, as a limit of this process."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_one_sentence_and_loses_no_epoch(
     make_cohort: MakeCohort, tmp_path: Path
 ) -> None:
@@ -186,7 +175,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_epoch(
 
     def fill(step: Step) -> None:
         if step.epoch == 2:
-            room.enter_context(_disk_with(100_000))
+            room.enter_context(disk_with(100_000))
 
     with room, pytest.raises(OutputError, match=r"cannot write .*state-00\.pt: File too large"):
         run.train(fill)
@@ -195,7 +184,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_epoch(
     steps: list[Step] = []
     run.train(steps.append)
     assert {step.epoch for step in steps} == {2, 3}, "only what was left"
-    with _disk_with(100_000), pytest.raises(OutputError, match=r"cannot write .*free some space"):
+    with disk_with(100_000), pytest.raises(OutputError, match=r"cannot write .*free some space"):
         Run(cache, recipe, tmp_path / "c", "tiny").train(_ignore)
 
 

@@ -1,8 +1,6 @@
 """Films of an exam: whole up to two seconds before whatever ended them, and never in the way."""
 
-import resource
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -23,6 +21,7 @@ from neurosono.stream.keep.recording import (
 )
 from neurosono.stream.view.state import AiState, OverlayState
 from tests.support.commands import wait_until
+from tests.support.disks import disk_with
 
 EXAM = "20260314-091700-abcdef"
 SECOND_NS = 1_000_000_000
@@ -135,22 +134,12 @@ def test_another_size_and_another_exam_begin_another_file(
     ]
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 32 KiB, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_ends_the_film_aloud_and_nothing_else(
     tmp_path: Path, manifest: Manifest
 ) -> None:
     rng = np.random.default_rng(0)
     noisy = [rng.integers(0, 255, (240, 320), dtype=np.uint8) for _ in range(30)]
-    with Recorder(tmp_path, Film.CLEAN, manifest) as recorder:
+    with disk_with(32 * 1024), Recorder(tmp_path, Film.CLEAN, manifest) as recorder:
         film(recorder, noisy)
         told = recorder.describe()
     assert told["on"] is False

@@ -1,9 +1,6 @@
 """The overlay as a file: every canvas in it, at its own time, or no file at all."""
 
 import itertools
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -13,6 +10,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.overlay.video import TICKS_HZ, VideoWriter
+from tests.support.disks import disk_with
 
 CANVAS_PX = (96, 128)
 
@@ -144,20 +142,6 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> No
         VideoWriter(tmp_path / "a_file" / "overlay.mp4", CANVAS_PX, 25.0)
 
 
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow past 20 kB: writing then fails as on a full disk.
-
-    Not longer than the block: pytest's own output may go to a file, too.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("count", [3, 80])
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, count: int) -> None:
     writer = VideoWriter(tmp_path / "overlay.mp4", CANVAS_PX, 25.0)
@@ -167,7 +151,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, count: int) -> N
             writer.write(noise(place), place / 25)
         writer.close()
 
-    with full_disk(), pytest.raises(OutputError, match=r"cannot write .*overlay\.mp4: .*room$"):
+    with (
+        disk_with(20_000),
+        pytest.raises(OutputError, match=r"cannot write .*overlay\.mp4: .*room$"),
+    ):
         fill()
     assert list(tmp_path.iterdir()) == []
 

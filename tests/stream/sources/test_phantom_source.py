@@ -54,6 +54,8 @@ def test_defaults():
         ("phantom:normal?ventricle_mm=40", "ventricles are 5 to 20 mm wide"),
         ("phantom:normal?ventricle_mm=wide", "ventricle_mm cannot be"),
         ("phantom:normal?seed=6&ventricle_mm=20", "holds ventricles up to"),
+        ("phantom:normal?finding=cyst", "finding 'cyst' is unknown"),
+        ("phantom:normal?seed=5&finding=other-cyst", "18 to 26 weeks"),
         ("phantom:normal?seed", "parameters"),
     ],
 )
