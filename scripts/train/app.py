@@ -9,6 +9,7 @@ from neurosono.scripts.train.evaluate import evaluate
 from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
 from neurosono.scripts.train.prepare import prepare
+from neurosono.scripts.train.regions import regions_app
 from neurosono.scripts.train.report import report
 from neurosono.scripts.train.run import recipes, run
 from neurosono.scripts.train.sizes import compare, soup, student, top
@@ -33,6 +34,7 @@ train_app = typer.Typer(
 
 train_app.add_typer(gate_app, name="gate")
 train_app.add_typer(structures_app, name="structures")
+train_app.add_typer(regions_app, name="regions")
 for _command in (
     prepare,
     run,

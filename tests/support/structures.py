@@ -53,8 +53,11 @@ def make_structures_bundle(root: Path, name: str = "structures", size_px: int = 
     return root
 
 
-def make_graph(size_px: int) -> ov.Model:
-    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out."""
+def make_graph(size_px: int, brighter: tuple[float, str] | None = None) -> ov.Model:
+    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out.
+
+    `brighter` is a mean level, and the plane of all pictures that are brighter.
+    """
     grid = Grid(size_px)
     places, _ = grid.locations()
     grey = op.parameter([1, 1, size_px, size_px], np.uint8, name=INPUT)
@@ -62,8 +65,12 @@ def make_graph(size_px: int) -> ov.Model:
     stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
     cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
     head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
-    is_dark = op.less(op.reduce_mean(levels, [1, 2, 3], keep_dims=False), np.float32(DARK_MEAN))
+    mean = op.reduce_mean(levels, [1, 2, 3], keep_dims=False)
+    is_dark = op.less(mean, np.float32(DARK_MEAN))
     planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
+    if brighter is not None:
+        is_bright = op.unsqueeze(op.greater(mean, np.float32(brighter[0])), 1)
+        planes = op.select(is_bright, _plane(brighter[1]), planes)
     classes = op.multiply(
         np.asarray(_classes(grid, places)), op.select(is_dark, np.float32([0]), np.float32([1]))
     )
