@@ -85,7 +85,10 @@ class RegionsExam:
     )
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
-        """Add a frame; returns the plane of which it is the best so far, and how good it is."""
+        """Add a frame; returns the plane of which it is the best so far, and how good it is.
+
+        Raises `ValueError`, `TypeError`, `KeyError` where what is said is none of this kind.
+        """
         said = seen.said
         if said is None:
             self._skipped[str(seen.skip_reason)] += 1
@@ -94,9 +97,7 @@ class RegionsExam:
         plane = said["plane"]
         if plane not in self._planes or not said["regions"]:
             return {}
-        expected = {each.name for each in regions_of(plane)}
-        if set(said["regions"]) != expected:
-            raise ValueError(f"regions of {plane} are {sorted(expected)}")
+        _check_said(plane, said)
         best = self._planes[plane].add(seen, said)
         return {plane: float(said["goodness"])} if best else {}
 
@@ -173,6 +174,16 @@ class RegionsExam:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of regions is not readable: {error!r}") from error
         self._used, self._skipped, self._planes = used, counted, planes
+
+
+def _check_said(plane: str, said: dict[str, Any]) -> None:
+    """Raise `ValueError` where a reading's regions are not a plane's, or its numbers are none."""
+    expected = {each.name for each in regions_of(plane)}
+    if set(said["regions"]) != expected:
+        raise ValueError(f"regions of {plane} are {sorted(expected)}")
+    numbers = [said["goodness"], *(each["contribution"] for each in said["regions"].values())]
+    if not all(math.isfinite(each) for each in numbers):
+        raise ValueError("a region's numbers are none")
 
 
 def squash(lean: float) -> float:

@@ -55,10 +55,10 @@ ABNORMAL_TURNS = (
 )
 """What is wrong, dealt in turn."""
 
-VIEWS = {TRANSVENTRICULAR: 0.34, TRANSCEREBELLAR: -0.38}
+VIEWS = {TRANSVENTRICULAR: 0.35, TRANSCEREBELLAR: -0.39}
 """Levels of slices in which all is seen that the standard asks for: within the plane's reach, and
 towards the middle of the head, where the cavum and the thalami are."""
-_LEVEL_SPREAD, _LEVEL_REACH = 0.03, 0.05
+_LEVEL_SPREAD, _LEVEL_REACH = 0.04, 0.07
 _GAIN_SPREAD_DB = 1.5
 _SETTINGS = 1000
 """Pairs' pictures are taken at probe placements that no exam has."""

@@ -215,6 +215,6 @@ def describe(
         "limits": [
             "no real abnormal pair was seen: no sensitivity for real heads is known",
             "real pictures are refused as unfamiliar where they are unlike the phantoms",
-            "the findings are those that the phantom draws",
+            "the findings are those that the phantom draws, at 19 to 23 weeks",
         ],
     }

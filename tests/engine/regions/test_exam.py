@@ -138,6 +138,17 @@ def test_regions_that_are_none_of_the_planes_are_refused() -> None:
         add(say(0, VENTRICULAR, regions={"csp": {"contribution": 1.0, "found": True}}))
 
 
+@pytest.mark.parametrize("each", [float("nan"), float("inf"), "much", None])
+def test_numbers_that_are_none_are_refused_before_they_add_up(each: Any) -> None:
+    exam = add(say(0, VENTRICULAR), say(1, CEREBELLAR))
+    before = exam.snapshot()
+    with pytest.raises((ValueError, TypeError)):
+        exam.update(say(2, VENTRICULAR, 0.9, each=each))
+    after = exam.snapshot()
+    assert after["verdict"] == before["verdict"]
+    assert after["planes"] == before["planes"]
+
+
 def test_there_are_six_regions_three_a_plane() -> None:
     assert len(REGIONS) == 6
     assert [len(regions_of(plane)) for plane in PLANES] == [3, 3]
