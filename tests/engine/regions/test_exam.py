@@ -8,6 +8,7 @@ import pytest
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.kinds import recall, tell_recorded
 from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import PLANES, REGIONS, regions_of
 from neurosono.engine.regions.words import CAUTION, tell_regions
@@ -136,6 +137,15 @@ def test_it_goes_on_from_what_it_said() -> None:
 def test_regions_that_are_none_of_the_planes_are_refused() -> None:
     with pytest.raises(ValueError, match="regions of trans-ventricular"):
         add(say(0, VENTRICULAR, regions={"csp": {"contribution": 1.0, "found": True}}))
+
+
+def test_a_record_tells_the_verdict_without_the_bundle() -> None:
+    exam = recall("regions")
+    for seen in (say(0, VENTRICULAR, each=1.0), say(1, CEREBELLAR, each=1.0)):
+        exam.update(seen)
+    told = tell_recorded("regions", exam.snapshot())
+    assert told.lines[0] == "abnormal, score 1.00"
+    assert told.lines[-1] == CAUTION
 
 
 @pytest.mark.parametrize("each", [float("nan"), float("inf"), "much", None])
