@@ -1,6 +1,6 @@
 """`regions`: six regions of two planes, cut out by a detector of its own, and one verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +12,24 @@ from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.kinds import Heard
 from neurosono.engine.kinds.told import Told
-from neurosono.engine.regions.exam import RegionsExam
+from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import MEASURED, PLANES, VERDICTS, regions_of
+from neurosono.engine.regions.view import View, pick_best, view_plane
 from neurosono.engine.regions.words import tell_regions
+from neurosono.engine.structures.boxes import Found
 from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS
 from neurosono.engine.structures.reading import Reading, read_answer, to_picture
 
 if TYPE_CHECKING:  # who keeps an exam loads no network
     from neurosono.engine.familiarity import Familiarity
-    from neurosono.engine.regions.graph import RegionsGraph
+    from neurosono.engine.regions.graph import RegionsGraph, Spoken
     from neurosono.engine.structures.graph import StructuresGraph
 
 BACKEND = "openvino"
 FINDER, JUDGE = "finder", "regions"
 """The two graphs of an engine: what finds the boxes, and what judges the crops."""
+LIKELY_FROM = 0.5
+"""Below this a frame is of neither plane."""
 _DECIMALS = 4
 
 
@@ -34,13 +38,28 @@ def name_familiarity(plane: str) -> str:
     return f"familiarity-{plane}.npz"
 
 
-def rate_frame(reading: Reading) -> float:
+def rate_frame(likely: float, boxes: Sequence[Found], plane: str) -> float:
     """Return how good a frame of its plane it is, 0 to 1: how surely that plane, and how whole.
 
-    What a plane must hold counts half: where it is missing, that may be the finding.
+    What it is judged by counts half: where that is missing, it may be the finding.
     """
-    assert reading.plane is not None
-    return (reading.planes[reading.plane] + (reading.quality or 0.0)) / 2
+    best = pick_best(boxes)
+    whole = [best[name].score if name in best else 0.0 for name in MEASURED[plane]]
+    return (likely + sum(whole) / len(whole)) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A frame seen as one plane: what is said of it, and how likely it is that plane, 0 to 1."""
+
+    plane: str
+    view: View
+    spoken: "Spoken"
+
+    @property
+    def likely(self) -> float:
+        """Return how likely it is of this plane."""
+        return squash(float(self.spoken.likeness.sum()))
 
 
 @dataclass(frozen=True)
@@ -61,44 +80,49 @@ class RegionsReader:
         assert frame.pixels is not None, "only frames with pixels are read"
         side = frame.pixels.shape[0]
         reading = read_answer(self.finder.infer(frame.pixels), side, side)
-        said: dict[str, Any] = {"regions": {}, "goodness": None, "strangeness": None}
-        if reading.plane in PLANES and reading.head is not None:
-            said = self._judge(frame, reading)
-        strange = said["strangeness"]
-        unfamiliar = strange is not None and strange > 1
-        where = describe_place(reading, frame)
-        return Heard({"plane": reading.plane, **where, **said, "unfamiliar": unfamiliar})
+        best = self._name_plane(frame, reading)
+        said = {"plane": None if best is None else best.plane, "regions": {}, "goodness": None}
+        said |= {"strangeness": None, "unfamiliar": False}
+        if best is not None:
+            said |= self._describe(best, reading)
+        return Heard({**said, **describe_place(reading, frame, said["plane"])})
 
-    def _judge(self, frame: Frame, reading: Reading) -> dict[str, Any]:
-        from neurosono.engine.regions.view import view_plane
+    def _name_plane(self, frame: Frame, reading: Reading) -> Candidate | None:
+        """Return the plane that the frame is likelier to be of, None where it is of neither."""
+        if reading.head is None or frame.pixels is None:
+            return None
+        seen = []
+        for plane in PLANES:
+            view = view_plane(frame.pixels, reading.head, reading.boxes, plane)
+            seen.append(Candidate(plane, view, self.judge.infer(view)))
+        best = max(seen, key=lambda each: each.likely)
+        return best if best.likely >= LIKELY_FROM else None
 
-        assert reading.plane is not None
-        assert reading.head is not None
-        assert frame.pixels is not None
-        view = view_plane(frame.pixels, reading.head, reading.boxes, reading.plane)
-        spoken = self.judge.infer(view)
+    def _describe(self, best: Candidate, reading: Reading) -> dict[str, Any]:
         regions = {
             region.name: {"contribution": round(float(each), _DECIMALS), "found": found}
             for region, each, found in zip(
-                regions_of(reading.plane), spoken.contributions, view.found, strict=True
+                regions_of(best.plane), best.spoken.contributions, best.view.found, strict=True
             )
         }
-        strangeness = self.familiar[reading.plane].check(spoken.features)
+        strangeness = self.familiar[best.plane].check(best.spoken.features)
+        goodness = rate_frame(best.likely, reading.boxes, best.plane)
         return {
             "regions": regions,
-            "goodness": round(rate_frame(reading), _DECIMALS),
+            "goodness": round(goodness, _DECIMALS),
             "strangeness": round(strangeness, _DECIMALS),
+            "unfamiliar": strangeness > 1,
         }
 
 
-def describe_place(reading: Reading, frame: Frame) -> dict[str, Any]:
-    """Return `boxes` of the plane's structures and `head`, in pixels of the source's picture."""
+def describe_place(reading: Reading, frame: Frame, plane: str | None) -> dict[str, Any]:
+    """Return `boxes` of a plane's structures and `head`, in pixels of the source's picture."""
     assert frame.pixels is not None
     side = frame.pixels.shape[0]
     x, y, w, h = frame.region_px or (0, 0, side, side)
     back = to_picture(h, w, side)
     back[:, 2] += (x, y)
-    asked = MEASURED.get(reading.plane or "", ())
+    asked = MEASURED.get(plane or "", ())
     boxes = [
         replace(each, box=each.box.mapped(back)) for each in reading.boxes if each.label in asked
     ]

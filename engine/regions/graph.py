@@ -11,7 +11,7 @@ from neurosono.engine.contracts.errors import BundleError, EngineFailedError
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX, View
 
 INPUTS = ("crops", "context")
-OUTPUTS = ("contributions", "features")
+OUTPUTS = ("contributions", "likeness", "features")
 FEATURES = 22 * 12
 """As `engine.familiarity` splits them: of the first three stages, and of the last one."""
 
@@ -21,14 +21,17 @@ class Spoken:
     """What the network says of one plane.
 
     `contributions` (3,) add to the verdict's log-odds, region by region in the order of
-    `regions_of`; `features` (3, FEATURES) tell whether it has seen the like. Checked where made.
+    `regions_of`; `likeness` (3,) to the log-odds that it is this plane at all; `features`
+    (3, FEATURES) tell whether it has seen the like. Checked where made.
     """
 
     contributions: NDArray[np.float32]
+    likeness: NDArray[np.float32]
     features: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        expected = {"contributions": (A_PLANE,), "features": (A_PLANE, FEATURES)}
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(OUTPUTS[:2], (A_PLANE,))
+        expected["features"] = (A_PLANE, FEATURES)
         for name, shape in expected.items():
             found = getattr(self, name)
             if found.shape != shape or not np.isfinite(found).all():
@@ -68,4 +71,4 @@ class RegionsGraph:
         crops = np.ascontiguousarray(view.crops)[:, None]
         self._request.infer({"crops": crops, "context": view.context})
         found = [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
-        return Spoken(found[0].reshape(A_PLANE), found[1])
+        return Spoken(*found)

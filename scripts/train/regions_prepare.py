@@ -28,9 +28,12 @@ _ALSO = {MEGA_CISTERNA: CISTERNA_MAGNA, MILD_WIDTH: LV, SEVERE_WIDTH: LV}
 def take_phantom_pairs(
     normal: int, abnormal: int, views: int, seed: int, watch: Callable[[], None]
 ) -> Iterator[Made]:
-    """Yield the pictures of phantom pairs, cut out of the screen where they truly are."""
+    """Yield the pictures of phantom pairs, cut out of the screen where they truly are.
+
+    And one of each head that is of neither plane.
+    """
     for pair in deal_pairs(normal, abnormal, seed):
-        for picture in shoot_pair(pair, views):
+        for picture in shoot_pair(pair, views, others=1):
             x, y, w, h = picture.frame.region
             grey = cv2.cvtColor(picture.frame.pixels[y : y + h, x : x + w], cv2.COLOR_BGR2GRAY)
             square, row = to_square(np.asarray(grey, np.uint8), _row_of(picture))

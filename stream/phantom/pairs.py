@@ -28,7 +28,7 @@ from neurosono.engine.patterns.names import (
     SEVERE_WIDTH,
     SINGLE_VENTRICLE,
 )
-from neurosono.engine.structures.names import TRANSCEREBELLAR, TRANSVENTRICULAR
+from neurosono.engine.structures.names import OTHER_HEAD, TRANSCEREBELLAR, TRANSVENTRICULAR
 from neurosono.stream.phantom.cohort import SCREENS_PX, STRUCTURES_SCHEMA, STRUCTURES_SUFFIX
 from neurosono.stream.phantom.exam import exam_site, gestational_weeks
 from neurosono.stream.phantom.fetus import find_fetus
@@ -59,6 +59,8 @@ VIEWS = {TRANSVENTRICULAR: 0.35, TRANSCEREBELLAR: -0.39}
 """Levels of slices in which all is seen that the standard asks for: within the plane's reach, and
 towards the middle of the head, where the cavum and the thalami are."""
 _LEVEL_SPREAD, _LEVEL_REACH = 0.04, 0.07
+_OTHER_LEVELS = ((0.58, 0.70), (-0.14, 0.14), (-0.74, -0.58))
+"""Of slices that are of neither plane: above, between and below them."""
 _GAIN_SPREAD_DB = 1.5
 _SETTINGS = 1000
 """Pairs' pictures are taken at probe placements that no exam has."""
@@ -149,28 +151,41 @@ def _find_pair(finding: str, seed: int, numbers: Iterator[int]) -> PhantomPair:
     raise AssertionError("numbers do not end")
 
 
-def shoot_pair(pair: PhantomPair, views: int = 1) -> Iterator[PairPicture]:
-    """Yield `views` pictures of each plane, each at another placement of the probe."""
+def shoot_pair(pair: PhantomPair, views: int = 1, others: int = 0) -> Iterator[PairPicture]:
+    """Yield `views` pictures of each plane, each at another placement of the probe.
+
+    Then so many `others` of the same head, of neither plane.
+    """
     studio = Studio(pair.spec, structures=True)
-    key = (pair.spec.namespace, pair.spec.seed, pair.spec.patient)
-    for order, (plane, level) in enumerate(VIEWS.items()):
-        for number in range(views):
-            rng = random_stream(*key, f"pair-{plane}-{number}")
-            off = float(np.clip(rng.normal(0, _LEVEL_SPREAD), -_LEVEL_REACH, _LEVEL_REACH))
-            stretch = Stretch(
-                start_s=0.0,
-                end_s=_SCREEN_SECONDS,
-                view="head",
-                mode="bmode",
-                at=(0.0,),
-                levels=(level + off,),
-                gain_db=float(np.clip(rng.normal(0, _GAIN_SPREAD_DB), -4, 4)),
-                depth_scale=1.0,
-                setting=_SETTINGS + order * _SETTINGS + number,
-            )
-            moment_s = float(rng.uniform(0, _SCREEN_SECONDS))
-            frame = studio.shoot(order * views + number, moment_s, stretch)
+    counts = dict.fromkeys(VIEWS, views) | {OTHER_HEAD: others}
+    index = 0
+    for order, (plane, count) in enumerate(counts.items()):
+        for number in range(count):
+            frame = _shoot(studio, pair, plane, index, _SETTINGS * (order + 1) + number)
             yield PairPicture(pair, plane, number, frame)
+            index += 1
+
+
+def _shoot(studio: Studio, pair: PhantomPair, plane: str, index: int, setting: int) -> PhantomFrame:
+    key = (pair.spec.namespace, pair.spec.seed, pair.spec.patient)
+    rng = random_stream(*key, f"pair-{setting}")
+    if plane in VIEWS:
+        off = float(np.clip(rng.normal(0, _LEVEL_SPREAD), -_LEVEL_REACH, _LEVEL_REACH))
+        level = VIEWS[plane] + off
+    else:
+        level = float(rng.uniform(*_OTHER_LEVELS[int(rng.integers(len(_OTHER_LEVELS)))]))
+    stretch = Stretch(
+        start_s=0.0,
+        end_s=_SCREEN_SECONDS,
+        view="head",
+        mode="bmode",
+        at=(0.0,),
+        levels=(level,),
+        gain_db=float(np.clip(rng.normal(0, _GAIN_SPREAD_DB), -4, 4)),
+        depth_scale=1.0,
+        setting=setting,
+    )
+    return studio.shoot(index, float(rng.uniform(0, _SCREEN_SECONDS)), stretch)
 
 
 def write_pairs(

@@ -1,7 +1,8 @@
 """A regions bundle whose networks are written down: a bright crop speaks for abnormal.
 
-Its detector is `tests.support.structures`'s, for which a picture brighter than `BRIGHT_MEAN` is of
-the trans-cerebellar plane. What is familiar is anything but a head brighter than `STRANGE_LEVEL`.
+Its detector is `tests.support.structures`'s: a picture brighter than `BRIGHT_MEAN` shows a
+cerebellum, any other what the trans-ventricular plane holds, and by these the planes are told. What
+is familiar is anything but crops brighter than `STRANGE_LEVEL`.
 """
 
 from pathlib import Path
@@ -19,7 +20,6 @@ from neurosono.engine.regions.graph import FEATURES, INPUTS, OUTPUTS
 from neurosono.engine.regions.names import PLANES, VERDICTS
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX
 from neurosono.engine.structures.graph import preprocessing_of
-from neurosono.engine.structures.names import TRANSCEREBELLAR
 from tests.support.structures import SIZE_PX, make_graph
 
 BRIGHT_MEAN = 60.0
@@ -32,7 +32,7 @@ def make_regions_bundle(root: Path, name: str = "regions", size_px: int = SIZE_P
     """Write the bundle; returns `root`."""
     folder = root / "engines/openvino-f32"
     folder.mkdir(parents=True)
-    finder = make_graph(size_px, (BRIGHT_MEAN, TRANSCEREBELLAR))
+    finder = make_graph(size_px, BRIGHT_MEAN)
     ov.save_model(finder, folder / "finder.xml", compress_to_fp16=False)
     ov.save_model(make_judge(), folder / "regions.xml", compress_to_fp16=False)
     for plane in PLANES:
@@ -57,12 +57,15 @@ def make_judge() -> ov.Model:
     crops = op.parameter([A_PLANE, 1, CROP_PX, CROP_PX], np.uint8, name=INPUTS[0])
     context = op.parameter([A_PLANE, CONTEXT], np.float32, name=INPUTS[1])
     mean = op.reduce_mean(op.convert(crops, np.float32), [1, 2, 3], keep_dims=False)
-    nothing = op.multiply(op.reduce_mean(context, [1], keep_dims=False), np.float32(0))
     spoken = op.divide(op.subtract(mean, np.float32(MIDDLE_LEVEL)), np.float32(STEP))
+    # the score of each plane's first structure, the cavum and the cerebellum, tells the plane
+    first = np.eye(CONTEXT, 1, dtype=np.float32)
+    sure = op.squeeze(op.matmul(context, first, False, False), [1])
+    likeness = op.multiply(op.subtract(sure, np.float32(0.5)), np.float32(4))
     level = op.reshape(op.divide(mean, np.float32(255)), [A_PLANE, 1], False)
     features = op.multiply(level, np.ones((1, FEATURES), np.float32))
     results = []
-    for name, each in zip(OUTPUTS, (op.add(spoken, nothing), features), strict=True):
+    for name, each in zip(OUTPUTS, (spoken, likeness, features), strict=True):
         output = op.convert(each, np.float32).output(0)
         output.get_tensor().set_names({name})
         results.append(output)

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.kinds.regions import rate_frame
 from neurosono.engine.regions.names import PLANES
 from neurosono.engine.structures.boxes import Found, RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.graph import StructuresGraph
+from neurosono.engine.structures.names import OTHER_HEAD
 from neurosono.engine.structures.reading import Reading, read_answer
 from neurosono.training.detect.rows import Row
 from neurosono.training.squares import Shelf
@@ -33,19 +35,16 @@ Square = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Seen:
-    """What the detector found on a picture, in pixels of its square; `likely` is its plane's."""
+    """What the detector found on a picture, in pixels of its square, and the plane it named."""
 
     plane: str | None
-    likely: float
-    quality: float
     head: Ellipse | None
     boxes: tuple[Found, ...]
 
     @classmethod
-    def of(cls, reading: Reading, plane: str) -> Self:
-        """Keep what a reading says, and how surely it shows `plane`."""
-        quality = reading.quality or 0.0
-        return cls(reading.plane, reading.planes[plane], quality, reading.head, reading.boxes)
+    def of(cls, reading: Reading) -> Self:
+        """Keep what a reading says."""
+        return cls(reading.plane, reading.head, reading.boxes)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a line of the index holds it."""
@@ -70,7 +69,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One picture of a pair: whose, of which plane, and whether she is abnormal.
+    """One picture of a woman: of which plane, `OTHER_HEAD` being neither, and whether abnormal.
 
     `abnormal` is None where nobody knows, as of every real picture; `finding` is what was drawn.
     `truth` has the true head and boxes where they are known.
@@ -83,8 +82,9 @@ class PairRow:
     seen: Seen
 
     def __post_init__(self) -> None:
-        if self.plane not in PLANES:
-            raise InputError(f"a pair's plane is one of {', '.join(PLANES)}; found {self.plane!r}")
+        known = (*PLANES, OTHER_HEAD)
+        if self.plane not in known:
+            raise InputError(f"a pair's plane is one of {', '.join(known)}; found {self.plane!r}")
 
     @property
     def patient(self) -> str:
@@ -93,8 +93,8 @@ class PairRow:
 
     @property
     def goodness(self) -> float:
-        """Return how good a frame of its plane it is, as `engine.kinds.regions` rates it."""
-        return (self.seen.likely + self.seen.quality) / 2
+        """Return how good a frame of its plane it is, which being told: how whole."""
+        return rate_frame(1.0, self.seen.boxes, self.plane)
 
     def true_boxes(self) -> tuple[Found, ...]:
         """Return the boxes that stand there, each as surely as can be."""
@@ -120,12 +120,16 @@ def fold_of(patient: str, folds: int) -> int:
 
 @dataclass(frozen=True)
 class Pair:
-    """One woman: the rows of her pictures of each plane, and whether she is abnormal."""
+    """One woman: the rows of her pictures of each plane, and whether she is abnormal.
+
+    `others` are those of her pictures that are of neither plane.
+    """
 
     patient: str
     abnormal: bool | None
     finding: str
     rows: dict[str, tuple[int, ...]]
+    others: tuple[int, ...] = ()
 
     def best(self, rows: Sequence[PairRow]) -> dict[str, int]:
         """Return of each plane the row that an exam would take: the best frame."""
@@ -162,7 +166,8 @@ class PairData:
             }
             if all(rows.values()):
                 first = self.rows[numbers[0]]
-                found.append(Pair(patient, first.abnormal, first.finding, rows))
+                others = tuple(n for n in numbers if self.rows[n].plane == OTHER_HEAD)
+                found.append(Pair(patient, first.abnormal, first.finding, rows, others))
         return found
 
 
@@ -175,7 +180,7 @@ def look_at(pictures: Iterable[Made], finder: StructuresGraph) -> Iterator[tuple
     for square, truth, plane, abnormal, finding in pictures:
         side = square.shape[0]
         reading = read_answer(finder.infer(square), side, side)
-        yield square, PairRow(truth, plane, abnormal, finding, Seen.of(reading, plane))
+        yield square, PairRow(truth, plane, abnormal, finding, Seen.of(reading))
 
 
 def look_again(data: PairData) -> Iterator[Made]:

@@ -42,6 +42,18 @@ def draw_pair(data: PairData, pair: Pair, recipe: PairRecipe, rng: np.random.Gen
     return _join(parts)
 
 
+def draw_other(
+    data: PairData, pair: Pair, plane: str, recipe: PairRecipe, rng: np.random.Generator
+) -> Given:
+    """Return a picture that is not of `plane`, seen as if it were: what its likeness must tell."""
+    numbers = [n for name, rows in pair.rows.items() if name != plane for n in rows]
+    number = int(rng.choice([*numbers, *pair.others]))
+    square = shade(np.array(data.frames[number]), rng)
+    head, boxes = choose_boxes(data.rows[number], recipe.found, rng)
+    view = view_plane(square, head, boxes, plane, bool(rng.random() < 0.5))
+    return view.crops, view.context
+
+
 def judge_pair(data: PairData, pair: Pair, recipe: PairRecipe) -> Given | None:
     """Return a pair as an exam sees it: the best frames, with what the detector found on them.
 

@@ -58,7 +58,8 @@ def examine(
     found = []
     for pair in pairs:
         exam = RegionsExam()
-        for seq, row in enumerate(sorted(sum(pair.rows.values(), ()))):
+        rows = sorted((*sum(pair.rows.values(), ()), *pair.others))
+        for seq, row in enumerate(rows):
             exam.update(read_row(reader, data, row, seq))
         found.append(ExamOfPair(pair, exam.snapshot()))
         watch()

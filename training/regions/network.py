@@ -40,17 +40,20 @@ class RegionsNetwork(nn.Module):
             stages.append(ResidualBlock(before, channels, 1 if number == 0 else 2))
             before = channels
         self.stages = nn.ModuleList(stages)
-        self.head = nn.Sequential(
-            nn.Linear(CHANNELS[-1] + CONTEXT, HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(DROPPED),
-            nn.Linear(HIDDEN, 1),
+        self.verdict, self.plane = (
+            nn.Sequential(
+                nn.Linear(CHANNELS[-1] + CONTEXT, HIDDEN),
+                nn.ReLU(),
+                nn.Dropout(DROPPED),
+                nn.Linear(HIDDEN, 1),
+            )
+            for _ in range(2)
         )
         self.register_buffer("scale", torch.tensor(1.0))
         self.register_buffer("shift", torch.tensor(0.0))
 
-    def explain(self, crops: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, S, S) levels, (N, CONTEXT) -> contributions (N,), features (N, FEATURES).
+    def explain(self, crops: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 1, S, S) levels, (N, CONTEXT) -> contributions, likeness (N,), features (N, F).
 
         The features are as `engine.network`'s: of the first three stages means and the means of
         their strongest answers, then the last one's.
@@ -63,11 +66,11 @@ class RegionsNetwork(nn.Module):
                 peaks = nn.functional.max_pool2d(x, WINDOWS[number])
                 features += [x.mean((2, 3)), peaks.mean((2, 3))]
         pooled = x.mean((2, 3))  # (N, C)
-        spoken = self.head(torch.cat([pooled, context], 1))[:, 0]
-        contributions = spoken * self.scale + self.shift / len(REGIONS)
-        return contributions, torch.cat([*features, pooled], 1)
+        known = torch.cat([pooled, context], 1)
+        contributions = self.verdict(known)[:, 0] * self.scale + self.shift / len(REGIONS)
+        return contributions, self.plane(known)[:, 0], torch.cat([*features, pooled], 1)
 
-    def forward(self, crops: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `explain`; this is what is exported."""
         return self.explain(crops, context)
 

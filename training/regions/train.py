@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.regions.names import PLANES
+from neurosono.engine.regions.view import A_PLANE
 from neurosono.training.fit.steps import make_optimiser, set_rate
 from neurosono.training.regions.data import Pair, PairData
-from neurosono.training.regions.draw import Given, draw_pair, judge_pair
+from neurosono.training.regions.draw import Given, draw_other, draw_pair, judge_pair
 from neurosono.training.regions.network import RegionsNetwork
-from neurosono.training.regions.recipe import PairRecipe
+from neurosono.training.regions.recipe import BOTH, PairRecipe
 
 Watch = Callable[[int, float], None]
 
@@ -41,9 +43,12 @@ def fit(
         set_rate(optimiser, _rate(step, recipe))
         rng = np.random.default_rng([recipe.seed, 41, step])
         dealt = [kinds[k % 2][int(rng.integers(len(kinds[k % 2])))] for k in range(recipe.batch)]
-        lean = lean_of(network, [draw_pair(data, each, recipe, rng) for each in dealt]).sum(1)
+        given = [draw_pair(data, each, recipe, rng) for each in dealt]
+        lean = speak(network, given)[0].sum(1)
         wanted = torch.tensor([float(bool(each.abnormal)) for each in dealt])
         loss = functional.binary_cross_entropy_with_logits(lean, wanted)
+        if recipe.arm == BOTH:
+            loss = loss + _measure_planes(network, data, dealt, given, recipe, rng)
         if not math.isfinite(loss.item()):
             raise RunError(f"the loss is no number in step {step + 1}: lower the learning rate")
         optimiser.zero_grad()
@@ -54,13 +59,39 @@ def fit(
     return network.eval()
 
 
-def lean_of(network: RegionsNetwork, given: Sequence[Given]) -> Tensor:
-    """Return what each region of each pair speaks for, (B, R)."""
+def speak(network: RegionsNetwork, given: Sequence[Given]) -> tuple[Tensor, Tensor]:
+    """Return what each region of each woman, or picture, speaks for, and its likeness: (B, R)."""
     crops = torch.from_numpy(np.stack([each[0] for each in given]))  # (B, R, S, S)
     context = torch.from_numpy(np.stack([each[1] for each in given]))
     count, regions = crops.shape[:2]
-    spoken, _ = network.explain(crops.flatten(0, 1)[:, None], context.flatten(0, 1))
-    return spoken.view(count, regions)
+    spoken, likeness, _ = network.explain(crops.flatten(0, 1)[:, None], context.flatten(0, 1))
+    return spoken.view(count, regions), likeness.view(count, regions)
+
+
+def _measure_planes(
+    network: RegionsNetwork,
+    data: PairData,
+    dealt: Sequence[Pair],
+    given: Sequence[Given],
+    recipe: PairRecipe,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Return how badly planes are told: those of pairs, and as many pictures that are of another.
+
+    Both are seen in one batch, so that they are normalised alike.
+    """
+    planes = [PLANES[k % 2] for k in range(len(dealt))]
+    shown: list[Given] = []
+    for plane, pair in zip(planes, given, strict=True):
+        at = slice(A_PLANE * PLANES.index(plane), A_PLANE * (PLANES.index(plane) + 1))
+        shown.append((pair[0][at], pair[1][at]))
+    shown += [
+        draw_other(data, pair, plane, recipe, rng)
+        for plane, pair in zip(planes, dealt, strict=True)
+    ]
+    likeness = speak(network, shown)[1].sum(1)
+    wanted = torch.cat([torch.ones(len(dealt)), torch.zeros(len(dealt))])
+    return functional.binary_cross_entropy_with_logits(likeness, wanted)
 
 
 @torch.inference_mode()
@@ -71,7 +102,7 @@ def judge(
     found: list[NDArray[np.float64] | None] = []
     for pair in pairs:
         given = judge_pair(data, pair, recipe)
-        lean = None if given is None else lean_of(network, [given])[0].double().numpy()
+        lean = None if given is None else speak(network, [given])[0][0].double().numpy()
         found.append(lean)
     return found
 

@@ -55,11 +55,13 @@ def test_both_planes_give_a_verdict(root: Path, level: int, verdict: str) -> Non
         "falx",
     }
     cerebellar = heard[1].to_dict()
-    assert not any(cerebellar["regions"][name]["found"] for name in ("cerebellum", "thalami"))
+    found = {name: each["found"] for name, each in cerebellar["regions"].items()}
+    assert found == {"cerebellum": True, "cisterna-magna": False, "thalami": False}
 
 
 def test_without_a_head_nothing_is_judged(root: Path) -> None:
     heard, exam = read(root, np.zeros((300, 400), np.uint8))
+    assert heard[0].to_dict()["plane"] is None
     said = heard[0].to_dict()
     assert said["regions"] == {}
     assert said["goodness"] is None

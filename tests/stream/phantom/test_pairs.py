@@ -7,7 +7,14 @@ import pytest
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.patterns.names import MEGA_CISTERNA, NO_CSP
-from neurosono.engine.structures.names import CEREBELLUM, CSP, LV, TRANSVENTRICULAR
+from neurosono.engine.structures.names import (
+    CEREBELLUM,
+    CSP,
+    LV,
+    OTHER_HEAD,
+    TRANSCEREBELLAR,
+    TRANSVENTRICULAR,
+)
 from neurosono.stream.phantom.exam import gestational_weeks
 from neurosono.stream.phantom.pairs import (
     ABNORMAL_TURNS,
@@ -59,6 +66,15 @@ def test_each_picture_shows_what_its_truth_says() -> None:
             else:
                 assert CEREBELLUM in labels
                 assert (MEGA_CISTERNA in found) <= (finding == MEGA_CISTERNA)
+
+
+def test_others_of_the_same_head_are_of_neither_plane() -> None:
+    pictures = list(shoot_pair(deal_pairs(1, 0, 8)[0], others=4))
+    assert len(pictures) == 6
+    for picture in pictures[2:]:
+        assert picture.frame.truth is not None
+        assert picture.plane == OTHER_HEAD
+        assert picture.frame.truth.plane not in (TRANSVENTRICULAR, TRANSCEREBELLAR)
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (-1, 3), (3, -1)])

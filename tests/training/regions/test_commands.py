@@ -49,7 +49,8 @@ def test_pairs_are_women_with_both_planes(made: Path) -> None:
     data, told = PairData.load(made / "pairs"), read(made / "pairs.json")
     assert told["women"] == 14
     assert told["abnormal"] == 7
-    assert len(data.rows) == told["pictures"] == 28
+    assert len(data.rows) == told["pictures"] == 42
+    assert sum(row.plane == "other-head" for row in data.rows) == 14
     for pair in data.pairs:
         assert {data.rows[row].plane for rows in pair.rows.values() for row in rows} == set(PLANES)
         assert pair.abnormal == (pair.finding != "none")
