@@ -22,6 +22,8 @@ _MISSED = 0.06
 _HEAD_JITTER, _BOX_JITTER = 0.03, 0.08
 """Standard deviations: of the head's place and size over its length, of a box's over its own."""
 _TURN_DEG = 3.0
+_NOISE = 4.0
+"""Levels of 255, one standard deviation."""
 _SURE = (0.35, 0.95)
 """Scores that found boxes have, drawn for true ones."""
 
@@ -31,15 +33,21 @@ def draw_pair(data: PairData, pair: Pair, recipe: PairRecipe, rng: np.random.Gen
     parts = []
     for plane in recipe.planes:
         number = int(rng.choice(pair.rows[plane]))
-        square = shade(np.array(data.frames[number]), rng)
-        mirrored = bool(rng.random() < 0.5)
+        square = np.array(data.frames[number])
         if recipe.arm == WHOLE:
-            parts.append(see_whole(square, plane, rng))
-            continue
-        head, boxes = choose_boxes(data.rows[number], recipe.found, rng)
-        view = view_plane(square, head, boxes, plane, mirrored)
-        parts.append((view.crops, view.context))
+            crops, context = see_whole(square, plane, rng)
+        else:
+            crops, context = _see(square, data.rows[number], plane, recipe, rng)
+        parts.append((shade(crops, rng), context))
     return _join(parts)
+
+
+def _see(
+    square: Square, row: PairRow, plane: str, recipe: PairRecipe, rng: np.random.Generator
+) -> Given:
+    head, boxes = choose_boxes(row, recipe.found, rng)
+    view = view_plane(square, head, boxes, plane, mirrored=bool(rng.random() < 0.5))
+    return view.crops, view.context
 
 
 def draw_other(
@@ -48,10 +56,9 @@ def draw_other(
     """Return a picture that is not of `plane`, seen as if it were: what its likeness must tell."""
     numbers = [n for name, rows in pair.rows.items() if name != plane for n in rows]
     number = int(rng.choice([*numbers, *pair.others]))
-    square = shade(np.array(data.frames[number]), rng)
-    head, boxes = choose_boxes(data.rows[number], recipe.found, rng)
-    view = view_plane(square, head, boxes, plane, bool(rng.random() < 0.5))
-    return view.crops, view.context
+    square = np.array(data.frames[number])
+    crops, context = _see(square, data.rows[number], plane, recipe, rng)
+    return shade(crops, rng), context
 
 
 def judge_pair(data: PairData, pair: Pair, recipe: PairRecipe) -> Given | None:
@@ -110,13 +117,13 @@ def jitter_box(found: Found, rng: np.random.Generator) -> Found:
     return replace(found, score=float(rng.uniform(*_SURE)), box=moved)
 
 
-def shade(square: Square, rng: np.random.Generator) -> Square:
-    """Return a picture (S, S) uint8 with another gain and contrast, and some noise."""
+def shade(crops: Square, rng: np.random.Generator) -> Square:
+    """Return crops (R, S, S) uint8 of one picture with another gain and contrast, and noise."""
     gamma, gain = np.exp(rng.normal(0, [0.15, 0.12]))
-    levels = 255 * gain * (np.arange(256) / 255) ** gamma
-    shaded = cv2.LUT(square, np.clip(levels, 0, 255).astype(np.uint8))
-    noise = rng.normal(0, 4, square.shape) * (square > 0)
-    return np.clip(shaded + noise, 0, 255).astype(np.uint8)
+    levels = (255 * gain * (np.arange(256) / 255) ** gamma).astype(np.float32)
+    noise = rng.standard_normal(crops.shape, dtype=np.float32) * _NOISE
+    shaded = levels[crops] + noise * (crops > 0)
+    return np.clip(shaded, 0, 255).astype(np.uint8)
 
 
 def see_whole(square: Square, plane: str, rng: np.random.Generator | None) -> Given:
