@@ -15,6 +15,7 @@ from neurosono.engine.build import enter_engine
 from neurosono.engine.builders.openvino import convert, quantise
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.architecture import TRANSFORMERS
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.manifest import EngineEntry
@@ -41,7 +42,8 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     ensemble = load_ensemble(bundle)
     reference = judge(TorchBackend(ensemble), cache, draw.check, fold=-1, salt="")
     frames = np.asarray(cache.frames[draw.quantise])
-    model = quantise(convert(ensemble, frames.shape[-1]), frames)
+    attends = bundle.manifest.architecture in TRANSFORMERS
+    model = quantise(convert(ensemble, frames.shape[-1]), frames, attends=attends)
     try:
         (bundle.root / INT8_FOLDER).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:

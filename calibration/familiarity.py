@@ -11,12 +11,12 @@ from neurosono.calibration.unlike import draw_unlike
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.architecture import count_features
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.familiarity import FAMILIARITY_NAME, FamiliarityEntry
 from neurosono.engine.exam.interval import bound_share
-from neurosono.engine.familiarity import ALL, Familiarity, place
-from neurosono.engine.network import FULL_CHANNELS
+from neurosono.engine.familiarity import Familiarity, place
 
 REFUSED = (0.0016, 0.0064)
 """Shares of familiar frames that may be too far, and on the wrong side. Together 0.8 %, so that
@@ -85,7 +85,8 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
         _check_features(bundle, backend)
         own_looks.append(look_at(backend, Pictures(cache.frames, owners)))
         unlike_looks += [look_at(backend, each) for each in others]
-    fitted, measured = fit_familiarity(Look.join(own_looks), Look.join(unlike_looks))
+    early, _ = _features_of(bundle)
+    fitted, measured = fit_familiarity(Look.join(own_looks), Look.join(unlike_looks), early)
     card = measured | {"made": MADE, "engines": len(own_looks), "limit": sum(REFUSED)}
     try:
         fitted.save(bundle.root / FAMILIARITY_NAME)
@@ -101,13 +102,17 @@ def _check_features(bundle: Bundle, backend: Backend) -> None:
     size_px = bundle.manifest.preprocessing.size_px
     nothing = np.zeros((1, size_px, size_px), dtype=np.uint8)
     found = backend.infer(nothing).features.shape[-1]
-    expected = ALL * round(FULL_CHANNELS * bundle.manifest.members[0].width)
+    expected = _features_of(bundle)[1]
     if found != expected:
         raise InputError(
             f"the engine {backend.name} {backend.precision} of {bundle.root} gives {found} "
             f"features, expected {expected}: it is of an earlier release; build it again with "
             "`neurosono build`"
         )
+
+
+def _features_of(bundle: Bundle) -> tuple[int, int]:
+    return count_features(bundle.manifest.architecture, bundle.manifest.members[0].width)
 
 
 def _open_all(bundle: Bundle) -> list[Backend]:
@@ -122,11 +127,12 @@ def _open_all(bundle: Bundle) -> list[Backend]:
     return [open_engine(bundle, "openvino", precision).backend for precision in precisions]
 
 
-def fit_familiarity(own: Look, unlike: Look) -> tuple[Familiarity, dict[str, Any]]:
+def fit_familiarity(own: Look, unlike: Look, early: int) -> tuple[Familiarity, dict[str, Any]]:
     """Return what is familiar, and its card: shares refused of owners that did not fit it.
 
     `own` are frames of patients like those of training that trained nothing, `unlike` pictures
-    that must be refused. Raises `InputError` where either has fewer than `FOLDS` owners.
+    that must be refused; asked are the first `early` features. Raises `InputError` where either has
+    fewer than `FOLDS` owners.
     """
     for name, look in (("familiar", own), ("unlike", unlike)):
         if len(np.unique(look.owners)) < FOLDS:
@@ -136,7 +142,7 @@ def fit_familiarity(own: Look, unlike: Look) -> tuple[Familiarity, dict[str, Any
     found = {name: np.empty((len(look.owners), members, 2)) for name, look in (
         ("own", own), ("unlike", unlike))}  # fmt: skip
     for fold in range(FOLDS):
-        part = _fit(own.select(own_fold != fold), unlike.select(unlike_fold != fold))
+        part = _fit(own.select(own_fold != fold), unlike.select(unlike_fold != fold), early)
         for name, look, dealt in (("own", own, own_fold), ("unlike", unlike, unlike_fold)):
             held = dealt == fold
             for m in range(members):
@@ -147,7 +153,7 @@ def fit_familiarity(own: Look, unlike: Look) -> tuple[Familiarity, dict[str, Any
         [np.quantile(found["own"][..., k], shares[k], axis=0, method="higher") for k in (0, 1)], 1
     )
     limits = np.maximum(limits, typical + 1e-6)
-    fitted = replace(_fit(own, unlike), typical=typical, limits=limits)
+    fitted = replace(_fit(own, unlike, early), typical=typical, limits=limits)
     lost = (found["own"][:, -1] > limits[-1]).any(1)
     caught = (found["unlike"][:, -1] > limits[-1]).any(1)
     card = {"own": _describe(lost, own.owners), "unlike": _describe(caught, unlike.owners)}
@@ -161,10 +167,10 @@ def deal_owners(owners: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
     return np.asarray(order[owner_of] % FOLDS)
 
 
-def _fit(own: Look, unlike: Look) -> Familiarity:
+def _fit(own: Look, unlike: Look, early: int) -> Familiarity:
     from sklearn.linear_model import LogisticRegression
 
-    placed, others = place(own.features), place(unlike.features)
+    placed, others = place(own.features, early), place(unlike.features, early)
     centre = placed.mean(0)
     scale = np.maximum(placed.std(0), LEAST_SCALE)
     targets = np.append(np.zeros(len(placed)), np.ones(len(others)))

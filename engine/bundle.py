@@ -131,6 +131,14 @@ class Bundle:
         return f"the bundle has no engine {asked}, only {found}: build it with `{command}`"
 
 
+def find_shipped(sha256: str) -> Bundle | None:
+    """Return the bundle that ships and has this digest, None where none does."""
+    for root in SHIPPED.values():
+        if root.is_dir() and _read_manifest(root, None)[0].digest == sha256:
+            return Bundle.load(root, kind=None)
+    return None
+
+
 def _same(one: str, other: str) -> bool:
     return one.replace("fp", "f") == other.replace("fp", "f")  # f16 and fp16 are one precision
 

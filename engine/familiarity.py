@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.arrays import read_arrays
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.architecture import counts_with
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 
 FLOOR = 0.05
@@ -16,19 +17,13 @@ FLOOR = 0.05
 them near 0, and on a logarithmic scale twice as bright is the same step everywhere."""
 
 
-EARLY, ALL = 14, 22
-"""Of the first stage's channels: so many times are features of the first three stages, and all."""
+def place(features: NDArray[np.floating[Any]], early: int) -> NDArray[np.float64]:
+    """Return the first `early` features of `(..., M, F)` on their logarithmic scale, `(..., M, E)`.
 
-
-def early_share(count: int) -> int:
-    """Return how many of `count` features are of the first three stages."""
-    return count * EARLY // ALL
-
-
-def place(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the early features of `(..., M, F)` on their logarithmic scale, `(..., M, E)`."""
-    early = np.asarray(features[..., : early_share(features.shape[-1])], dtype=np.float64)
-    return np.log(np.maximum(early, 0.0) + FLOOR)
+    They are those of the stages before the last (`contracts.architecture.count_features`).
+    """
+    asked = np.asarray(features[..., :early], dtype=np.float64)
+    return np.log(np.maximum(asked, 0.0) + FLOOR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +55,7 @@ class Familiarity:
     def answer(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return distance and side `(..., 2)` of features `(..., m, F)` of the first m members."""
         m = features.shape[-2]
-        apart = (place(features) - self.centre[:m]) / self.scale[:m]
+        apart = (place(features, self.centre.shape[1]) - self.centre[:m]) / self.scale[:m]
         sides = (apart * self.plane[:m]).sum(-1).mean(-1)
         return np.stack([(apart**2).mean((-2, -1)), sides], -1)
 
@@ -81,8 +76,8 @@ class Familiarity:
         Raises `EngineFailedError` where they are not those of this bundle's engines, or not finite:
         such a frame must not pass.
         """
-        members, early = len(features), early_share(features.shape[1])
-        if members > len(self.centre) or early != self.centre.shape[1]:
+        members, early = len(features), self.centre.shape[1]
+        if members > len(self.centre) or features.shape[1] not in counts_with(early):
             raise EngineFailedError(
                 f"the engine gives features {features.shape}, the bundle's familiarity is of "
                 f"{self.centre.shape}: run `neurosono calibrate` again"

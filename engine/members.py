@@ -6,23 +6,26 @@ from safetensors.torch import load_file
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.manifest import Member
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import Network, make_network
 
 
-def load_member(bundle: Bundle, member: Member) -> ResNet34:
+def load_member(bundle: Bundle, member: Member) -> Network:
     """Load one member's weights; raises `BundleError` where the bundle does not carry them."""
     if member.file is None:
         raise BundleError(
             f"bundle {bundle.root} carries member {member.name} inside its engines only: "
             "use --engine openvino, or train a bundle with `neurosono train`"
         )
-    network = ResNet34(len(bundle.manifest.labels), member.width)
+    classes, size_px = len(bundle.manifest.labels), bundle.manifest.preprocessing.size_px
+    network = make_network(member.architecture, classes, member.width, size_px)
     try:
         network.load_state_dict(load_file(bundle.root / member.file.path))
     except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(
-            f"{member.file.path} does not fit a ResNet34 of width {member.width}: {reason}"
+            f"{member.file.path} does not fit a {member.architecture} of width {member.width}: "
+            f"{reason}"
         ) from error
     return network.eval()
 

@@ -47,6 +47,10 @@ def calibrate(
             "as unfamiliar: made by `neurosono train gate prepare`; needs --cache."
         ),
     ] = None,
+    like_plane: Annotated[
+        str | None,
+        typer.Option(help="The plane it is for: no generated picture of it is unlike."),
+    ] = None,
     engine_only: Annotated[
         bool, typer.Option("--engine-only", help="Then drop the members' own weights.")
     ] = False,
@@ -71,7 +75,7 @@ def calibrate(
     if held_out is None and (int8 or unlike is not None):
         asked = "--int8" if int8 else "--unlike"
         raise InputError(f"{asked} needs frames of held-out patients: name their --cache")
-    others = None if unlike is None else _read_unlike(unlike)
+    others = None if unlike is None else read_unlike(unlike, like_plane, loaded)
     with console.status("judging and fitting"):
         if held_out is None:
             frames, of = read_out_of_fold(loaded), "out-of-fold predictions of single members"
@@ -114,14 +118,37 @@ def _compare_engines(
     return found
 
 
-def _read_unlike(where: Path) -> "Pictures":
+def read_unlike(where: Path, like_plane: str | None, bundle: "Bundle") -> "Pictures":
+    """Read pictures of another kind, averaged down to the bundle's size.
+
+    Left out are generated ones of `like_plane`, which may be of the bundle's kind.
+    """
+    import cv2
     import numpy as np
 
     from neurosono.calibration.familiarity import Pictures
+    from neurosono.engine.contracts.errors import InputError
     from neurosono.training.gate.data import GateData
+    from neurosono.training.squares import PHANTOM
 
     found = GateData.load(where)
-    return Pictures(found.frames, np.array([row.patient for row in found.rows]))
+    planes = {row.plane for row in found.rows if row.source == PHANTOM}
+    if like_plane is not None and like_plane not in planes:
+        raise InputError(
+            f"{where} has no generated pictures of the plane {like_plane!r}, only of "
+            f"{sorted(planes)}: name one of them, or leave --like-plane out"
+        )
+    rows = [
+        (at, row)
+        for at, row in enumerate(found.rows)
+        if row.source != PHANTOM or row.plane != like_plane
+    ]
+    size_px = bundle.manifest.preprocessing.size_px
+    frames = [np.asarray(found.frames[at]) for at, _ in rows]
+    if found.frames.shape[1] != size_px:
+        frames = [cv2.resize(each, (size_px, size_px), interpolation=cv2.INTER_AREA)
+                  for each in frames]  # fmt: skip
+    return Pictures(np.stack(frames), np.array([row.patient for _, row in rows]))
 
 
 def _print_familiarity(card: dict[str, Any] | None) -> None:

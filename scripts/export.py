@@ -18,13 +18,16 @@ def triton(
     members: Annotated[int | None, typer.Option(min=1, help="The first N only.")] = None,
     instances: Annotated[int, typer.Option(help="Processes a model.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each; 0: all cores.")] = 0,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="For its GPU container: ONNX through TensorRT, fp16.")
+    ] = False,
 ) -> None:
     """Write a Triton model repository, and in its README how to start the server."""
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.triton.repository import Serving, write_repository
     from neurosono.scripts.console import console
 
-    serving = Serving(precision, members, instances, threads)
+    serving = Serving(precision, members, instances, threads, gpu)
     loaded = [Bundle.load(bundle) for bundle in bundles]
     for name in write_repository(loaded, out, serving):
         console.print(f"{out / name}: written", soft_wrap=True)

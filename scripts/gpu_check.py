@@ -27,11 +27,13 @@ from neurosono.engine.backends.tensorrt_rtx import TensorRtRtxBackend
 from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend
 from neurosono.engine.builders.tensorrt import compile_tensorrt
 from neurosono.engine.builders.tensorrt_rtx import compile_rtx
+from neurosono.engine.contracts.architecture import ARCHITECTURES, RESNET34
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.host import describe_host
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import make_network
 from neurosono.engine.parity import LIMITS, compare_answers
 
 SIZE_PX = 224
@@ -47,10 +49,11 @@ PLAN = (
 )
 
 
-def make_ensemble(members: int) -> Ensemble:
+def make_ensemble(members: int, architecture: str) -> Ensemble:
     """Return an ensemble of random weights whose batch norms have seen pictures."""
     torch.manual_seed(0)
-    networks = [ResNet34(len(DEFAULT_LABELS)) for _ in range(members)]
+    classes = len(DEFAULT_LABELS)
+    networks = [make_network(architecture, classes, 1.0, SIZE_PX) for _ in range(members)]
     ensemble = Ensemble(networks, PreprocessingSpec(size_px=SIZE_PX)).cuda().train()
     with torch.no_grad():
         for _ in range(3):
@@ -116,6 +119,7 @@ def main() -> int:
     """Run the plan; exit code 1 where an engine did not run or is over its limits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", default="1,5,37")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default=RESNET34)
     parser.add_argument("--json", type=Path, default=Path("gpu.json"))
     options = parser.parse_args()
     if not torch.cuda.is_available():
@@ -123,7 +127,7 @@ def main() -> int:
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, SIZE_PX, SIZE_PX), dtype=np.uint8)
     report: dict[str, Any] = {"host": describe_host(), "torch": torch.__version__, "engines": []}
     for members in map(int, options.members.split(",")):
-        ensemble = make_ensemble(members)
+        ensemble = make_ensemble(members, options.architecture)
         reference = TorchBackend(copy.deepcopy(ensemble), "cuda")
         exact = np.concatenate(
             [reference.infer(frames[i : i + 8]).probabilities for i in range(0, FRAMES, 8)]

@@ -34,6 +34,18 @@ def phantom(
         str | None,
         typer.Option(help="Draw the lateral ventricles between these widths, as 5:20, or one, 12."),
     ] = None,
+    cut_mm: Annotated[
+        float | None,
+        typer.Option(help="Exams of ventricles that wide or wider go under ventriculomegaly."),
+    ] = None,
+    weeks: Annotated[
+        str | None, typer.Option(help="Gestational age, as 19:24; by default 11:38.")
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Hold a plane instead of a sweep: transventricular, transthalamic ..."),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=1, help="Pictures a second.")] = 25.0,
     finding: Annotated[
         str | None,
         typer.Option(
@@ -59,6 +71,7 @@ def phantom(
     from neurosono.engine.contracts.labels import DEFAULT_LABELS
     from neurosono.scripts.console import console, write_json_report
     from neurosono.stream.phantom.cohort import write_cohort
+    from neurosono.stream.phantom.patient import WEEKS_RANGE
 
     if counts is not None and exams is not None:
         raise InputError("give --counts or --exams, one of the two: --counts says how many exams")
@@ -68,7 +81,7 @@ def phantom(
             "own width"
         )
     if pairs is not None:
-        if any(each is not None for each in (exams, counts, ventricle_mm, finding)):
+        if any(each is not None for each in (exams, counts, ventricle_mm, finding, weeks, plane)):
             raise InputError("give --pairs alone, with --seed: pairs have findings of their own")
         _write_pairs(out, parse_pairs(pairs), seed, json)
         return
@@ -82,7 +95,11 @@ def phantom(
             seconds=seconds,
             counts=None if counts is None else parse_counts(counts),
             structures=structures,
-            ventricle_mm=None if ventricle_mm is None else parse_range_mm(ventricle_mm),
+            ventricle_mm=None if ventricle_mm is None else parse_range(ventricle_mm, VENTRICLES),
+            cut_mm=cut_mm,
+            weeks=WEEKS_RANGE if weeks is None else parse_range(weeks, WEEKS),
+            plane=plane,
+            fps=fps,
             findings=None if finding is None else parse_findings(finding),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -90,8 +107,12 @@ def phantom(
     write_json_report(json, {"out": str(out), "exams": len(rows), "seed": seed})
 
 
-def parse_range_mm(text: str) -> tuple[float, float]:
-    """Return the least and largest width of `least:largest`, or of one number."""
+VENTRICLES = "--ventricle-mm is a width or a range, as 12 or 5:20"
+WEEKS = "--weeks is a range, as 19:24"
+
+
+def parse_range(text: str, expected: str) -> tuple[float, float]:
+    """Return the least and largest of `least:largest`, or of one number."""
     from neurosono.engine.contracts.errors import InputError
 
     try:
@@ -99,7 +120,7 @@ def parse_range_mm(text: str) -> tuple[float, float]:
     except ValueError:
         found = []
     if len(found) not in (1, 2):
-        raise InputError(f"--ventricle-mm is a width or a range, as 12 or 5:20; found {text!r}")
+        raise InputError(f"{expected}; found {text!r}")
     return found[0], found[-1]
 
 

@@ -31,7 +31,7 @@ def describe_scanners(report: dict[str, Any]) -> Table:
         "adds up",
     ):
         table.add_column(name)
-    for phase in ("alone", "calm", "half"):
+    for phase in ("alone", "own", "calm", "half"):
         found = report[phase]
         ages = [found[name] or {"p50": 0.0, "p99": 0.0} for name in ("network_ms", "answer_ms")]
         spans = [f"{each['p50']:.1f} / {each['p99']:.1f} ms" for each in ages]

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-DATA_DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
+DATA_DEFAULT = TESTS.parents[1] / "shared" / "data"
+
+SESSION_ROOMS = frozenset(
+    ("archive", "browser", "door", "end_to_end", "examples", "operations", "reliability")
+)
+"""Where tests start whole sessions, which have deadlines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Undo what a shell does to what it starts in the background: children must hear ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give sessions one of two lanes, so that none runs beside another; the rest goes by file."""
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        lane = "sessions" if room in SESSION_ROOMS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(lane))
 
 
 @pytest.fixture(scope="session")

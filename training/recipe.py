@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from neurosono.engine.contracts.architecture import ARCHITECTURES, RESNET34
 from neurosono.engine.contracts.errors import InputError
 
 RECIPES_PATH = Path(__file__).parent / "recipes"
@@ -14,7 +15,11 @@ RANDOM_WEIGHTS = "random"
 IMAGENET_WEIGHTS = "imagenet"
 INNER = "inner"
 PAPER = "paper"
-CHOICES = {"selection": (INNER, PAPER), "precision": ("f32", "bf16", "f16")}
+CHOICES = {
+    "architecture": ARCHITECTURES,
+    "selection": (INNER, PAPER),
+    "precision": ("f32", "bf16", "f16"),
+}
 """The words that a key may say, where not any word will do."""
 
 
@@ -26,9 +31,17 @@ def _knob(default: Any, means: str, low: float | None = None, high: float | None
 class Recipe:
     """How members are trained. The defaults are those of Qi et al. 2025 (arXiv 2501.02000)."""
 
-    width: float = _knob(1.0, "channels of every layer, as a share of ResNet34's", 0.125, 2)
+    architecture: str = _knob(RESNET34, f"the network: {', '.join(ARCHITECTURES)}")
+    width: float = _knob(
+        1.0,
+        "channels of every layer, as a share of the network's; of a transformer, heads",
+        0.125,
+        2,
+    )
     weights: str = _knob(
-        IMAGENET_WEIGHTS, "start: random, imagenet, or a file with torchvision's names (.pth too)"
+        IMAGENET_WEIGHTS,
+        "start: random, imagenet (resnet34), or a file (.pth too) with torchvision's names, of a "
+        "transformer with timm's or those of a masked autoencoder",
     )
     folds: int | str = _knob(
         LOPO, "patient-disjoint folds: a number, or lopo (one an anomalous patient)", 2, 1000

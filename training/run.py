@@ -21,12 +21,12 @@ from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import judge
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
 from neurosono.training.audit import audit
 from neurosono.training.card import CardText
 from neurosono.training.fit.checkpoint import MemberState
 from neurosono.training.fit.logs import LOGS_NAME, TensorBoardLogs
-from neurosono.training.fit.member import Step, Watch
+from neurosono.training.fit.member import Step, Watch, make_member
 from neurosono.training.fit.workers import Task, train_members
 from neurosono.training.metrics.metrics import describe_both, shorten
 from neurosono.training.recipe import PAPER, Recipe
@@ -120,7 +120,7 @@ class Run:
         """Let each member judge its fold's patients; return what it said and how good that is."""
         parts = []
         for weights, fold in zip(members, folds, strict=False):
-            member = ResNet34(len(self.cache.labels), self.recipe.width)
+            member = make_member(self.recipe, self.cache)
             member.load_state_dict(weights)
             backend = TorchBackend(Ensemble([member], self.cache.spec))
             rows = self.cache.rows_of(fold.judged)
@@ -167,7 +167,12 @@ class Run:
     def _write_member(self, number: int, state: MemberState) -> Member:
         path = f"members/{number:02d}.safetensors"
         save_file(state.best, self.part / path)
-        return Member(f"{number:02d}", self.recipe.width, file_of(self.part, path))
+        return Member(
+            f"{number:02d}",
+            self.recipe.width,
+            file_of(self.part, path),
+            self.recipe.architecture,
+        )
 
     def _describe(self, folds: list[Fold], metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the model card: what a reader must know before believing a number."""

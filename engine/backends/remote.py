@@ -36,8 +36,9 @@ clock, until when a question may wait there."""
 CLOCK_TOLD = re.compile(rb"clock_ns=(\d{1,19})\b")
 """In a refusal of what waited too long: a server that was started anew has another clock."""
 
-PATIENCE_NS = 300_000_000
-"""How long a question may wait at the server: a later answer would be shown to nobody."""
+PATIENCE = 0.75
+"""How long a question may wait at the server, as a part of what it has in all: it takes a while to
+judge, and a later answer would be shown to nobody."""
 
 TYPES = {"FP32": np.float32, "INT64": np.int64}
 
@@ -68,6 +69,7 @@ class RemoteBackend:
         self.members, self.precision = len(manifest.members), "of the server"
         self._known, self._has_clock = False, False
         self._ahead_ns: int | None = None
+        self._patience_ns = int(PATIENCE * server.answer_s * 1e9)
         try:
             self._greet(OPEN_S)
         except NoAnswerError as error:
@@ -105,7 +107,8 @@ class RemoteBackend:
                 self._greet(self._answer_s)
             if self._has_clock and self._ahead_ns is None:
                 self._learn_clock(picture, deadline_s)
-            until_ns = None if self._ahead_ns is None else asked_ns + PATIENCE_NS + self._ahead_ns
+            patient_ns = asked_ns + self._patience_ns
+            until_ns = None if self._ahead_ns is None else patient_ns + self._ahead_ns
             found = self._ask(picture, until_ns, deadline_s)
             return [found[name] for name in OUTPUTS]
         except (NoAnswerError, BundleError) as error:

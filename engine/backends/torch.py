@@ -151,8 +151,8 @@ def fold_batch_norm(ensemble: Ensemble) -> Ensemble:
     return ensemble
 
 
-_PAIRS = (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1"))
-"""`engine.network`'s convolutions and their norms; the last is a shortcut's."""
+_PAIRS = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1"))
+"""The residual networks' convolutions and their norms; the last is a shortcut's."""
 
 
 def _host_twin(output: Tensor, *, pinned: bool) -> Tensor:

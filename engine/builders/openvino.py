@@ -75,13 +75,20 @@ def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
     return ov.Model(results, first.get_parameters(), "ensemble")
 
 
-def quantise(model: ov.Model, squares: NDArray[np.uint8], *, quickly: bool = False) -> ov.Model:
+def quantise(
+    model: ov.Model,
+    squares: NDArray[np.uint8],
+    *,
+    quickly: bool = False,
+    attends: bool = False,
+) -> ov.Model:
     """Return a graph in int8; `squares` (N, S, S) uint8 set the ranges.
 
     The mixed preset: weights symmetric, activations asymmetric where they have a sign. Ranges hold
     the smallest and largest value seen, and biases are corrected layer by layer, all at once if
     `quickly`: on the demo bundle the mean change of probability is 0.002 so, and 0.005 with NNCF's
-    defaults, which clip outliers and correct all biases at once.
+    defaults, which clip outliers and correct all biases at once. A transformer `attends`: its
+    attention and its few large activations are quantised by rules of their own (NNCF).
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
@@ -96,6 +103,7 @@ def quantise(model: ov.Model, squares: NDArray[np.uint8], *, quickly: bool = Fal
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(pictures),
         fast_bias_correction=quickly,
+        model_type=nncf.ModelType.TRANSFORMER if attends else None,
         advanced_parameters=AdvancedQuantizationParameters(
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
         ),

@@ -1,15 +1,17 @@
 """TensorRT for RTX engines, compiled ahead of time on a host that needs no GPU."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from neurosono.engine.backends.openvino import OpenVinoBackend
 from neurosono.engine.backends.serialized import make_logger
 from neurosono.engine.backends.tensorrt_rtx import AMPERE, TURING, load_library, read_header
 from neurosono.engine.builders import Built
 from neurosono.engine.builders.onnx import export_onnx
+from neurosono.engine.contracts.architecture import TRANSFORMERS
 from neurosono.engine.contracts.errors import EngineUnavailableError
 from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import Network
 
 PRECISIONS = ("f32", "fp16", "bf16")
 
@@ -31,8 +33,8 @@ def compile_rtx(ensemble: Ensemble, size_px: int, precision: str, folder: Path) 
     export_onnx(ensemble, size_px, precision, graph)
     layers = ""
     for name, capability in ((AMPERE, None), (TURING, trt.ComputeCapability.SM75)):
-        if name == TURING and precision == "bf16":
-            continue  # Turing has no bfloat16
+        if name == TURING and not _runs_on_turing(ensemble, precision):
+            continue
         blob, layers = _compile(trt, graph, precision, capability)
         (folder / name).write_bytes(blob)
         read_header(trt, trt.Runtime(make_logger(trt, [])), blob, folder / name)
@@ -46,6 +48,12 @@ def compile_rtx(ensemble: Ensemble, size_px: int, precision: str, folder: Path) 
         "parity_of": "the ONNX graph on the CPU; the engine's own is checked where it first runs",
     }
     return Built(target, judge.infer)
+
+
+def _runs_on_turing(ensemble: Ensemble, precision: str) -> bool:
+    """Turing has no bfloat16, and TensorRT for RTX no float32 matrix product there."""
+    products = cast(Network, ensemble.members[0]).architecture in TRANSFORMERS
+    return precision != "bf16" and not (products and precision == "f32")
 
 
 def _compile(trt: Any, graph: Path, precision: str, capability: Any | None) -> tuple[bytes, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from neurosono.engine.contracts.architecture import RESNET34, check_architecture
 from neurosono.engine.contracts.codec import to_plain
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.familiarity import FamiliarityEntry
@@ -29,11 +30,15 @@ judges regions of two planes."""
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network; `file` is None where the bundle carries it only inside an engine."""
+    """One trained network; `file` is None where the bundle carries it only inside an engine.
+
+    `architecture` is one of `contracts.architecture`.
+    """
 
     name: str
     width: float
     file: BundleFile | None = None
+    architecture: str = RESNET34
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Manifest:
     def __post_init__(self) -> None:
         if not self.members:
             raise BundleError("a bundle needs at least one member")
+        if len({member.architecture for member in self.members}) != 1:
+            raise BundleError("a bundle's members must be of one architecture")
         engines = (word for each in self.engines for word in (each.backend, each.precision))
         for word in (self.name, self.kind, *(each.name for each in self.members), *engines):
             if not (0 < len(word) <= MOST_LETTERS and word.isprintable()):
@@ -80,6 +87,11 @@ class Manifest:
                     f"a bundle's names must be 1 to {MOST_LETTERS} letters that can be printed, "
                     f"found {ascii(word)[:80]}: give another"
                 )
+
+    @property
+    def architecture(self) -> str:
+        """The members' network."""
+        return self.members[0].architecture
 
     @property
     def files(self) -> tuple[BundleFile, ...]:
@@ -108,6 +120,9 @@ class Manifest:
                 del said[name]
         if self.kind == CLASSIFIER:
             del said["kind"]
+        for member in said["members"]:
+            if member["architecture"] == RESNET34:
+                del member["architecture"]
         return {"schema": SCHEMA, "name": said.pop("name"), "notice": NOTICE, **said}
 
     @classmethod
@@ -123,6 +138,8 @@ class Manifest:
             PreprocessingSpec.from_json(found["preprocessing"])  # says what it must have
             manifest = msgspec.convert(found, cls)
             validate_labels(manifest.labels)
+            for member in manifest.members:
+                check_architecture(member.architecture)
             expected = found["digest"]
         except BundleError:
             raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from neurosono.engine.bundle import Bundle
+from neurosono.engine.bundle import Bundle, find_shipped
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.manifest import CLASSIFIER, REGIONS, STRUCTURES
@@ -124,12 +124,18 @@ class Counted:
         self._used, self._skipped = int(found["used"]), Counter(found["skipped"])
 
 
-def recall(kind: str) -> Accumulator[ReaderResult]:
-    """Begin an exam of a recorded kind without its bundle."""
-    begin = RECALLED.get(kind)
-    return Counted() if begin is None else begin()
+def recall(kind: str, sha256: str = "") -> Accumulator[ReaderResult]:
+    """Begin an exam of a recorded kind, read by the bundle of this digest.
+
+    A kind that needs its bundle gets it where it ships with this release; else frames are counted.
+    """
+    if (begin := RECALLED.get(kind)) is not None:
+        return begin()
+    bundle = find_shipped(sha256)
+    return Counted() if bundle is None else find_kind(bundle).begin(bundle)
 
 
 def tell_recorded(kind: str, exam: Mapping[str, Any]) -> Told:
-    """Return in words what a record knows of an exam; of a kind whose bundle it takes, nothing."""
-    return kind_named(kind).tell(exam) if kind in RECALLED else Told()
+    """Return in words what a record knows of an exam; where only frames were counted, nothing."""
+    known = kind in KINDS and bool(set(exam) - {"kind", "bundle", "frames"})
+    return kind_named(kind).tell(exam) if known else Told()

@@ -9,11 +9,13 @@ from neurosono.scripts.train.evaluate import evaluate
 from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
 from neurosono.scripts.train.prepare import prepare
+from neurosono.scripts.train.pretrain import pretrain
 from neurosono.scripts.train.regions import regions_app
 from neurosono.scripts.train.report import report
 from neurosono.scripts.train.run import recipes, run
 from neurosono.scripts.train.sizes import compare, soup, student, top
 from neurosono.scripts.train.structures import structures_app
+from neurosono.scripts.train.versus import atlas, versus
 
 
 class _RunByDefault(TyperGroup):
@@ -41,10 +43,13 @@ for _command in (
     evaluate,
     report,
     recipes,
+    pretrain,
     top,
     soup,
     student,
     compare,
+    versus,
+    atlas,
     letters,
     flow,
 ):

@@ -27,6 +27,9 @@ def run(
     ] = "paper",
     folds: Annotated[str | None, typer.Option(help="A number of folds, or lopo.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="The network: resnet34, vit-ti, vit-s, vit-b, and others.")
+    ] = None,
     width: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
     members: Annotated[int | None, typer.Option(help="Networks to train; 0: one a fold.")] = None,
     weights: Annotated[
@@ -68,6 +71,7 @@ def run(
         recipe,
         folds=int(folds) if folds is not None and folds.isdecimal() else folds,
         epochs=epochs,
+        architecture=architecture,
         width=width,
         members=members,
         weights=weights,

@@ -104,7 +104,11 @@ def student(
     cache: TrainedCache,
     recipe: Annotated[str, typer.Option(help="A TOML file, or a shipped recipe.")] = "student",
     width: Annotated[
-        float | None, typer.Option(help="Channels, as a share of ResNet34's. [default: a member's]")
+        float | None,
+        typer.Option(help="Channels, as a share of the network's. [default: a member's]"),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="The network: vit-ti, resnet34 ... [default: the members']")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -130,7 +134,11 @@ def student(
 
     loaded, data = Bundle.load(bundle), Cache.load(cache)
     chosen = load_recipe(
-        recipe, width=width or loaded.manifest.members[0].width, epochs=epochs, seed=seed
+        recipe,
+        architecture=architecture or loaded.manifest.architecture,
+        width=width or loaded.manifest.members[0].width,
+        epochs=epochs,
+        seed=seed,
     )
     lesson = Lesson(temperature, hard_share, view)
     about = {"recipe": chosen.to_json(), "data": data.digest, "lesson": asdict(lesson)}

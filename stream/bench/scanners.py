@@ -127,6 +127,8 @@ def run_scanners(
         )
         on_step("one scanner with an engine of its own")
         alone = _measure([job], plan.seconds)[0]
+        on_step(f"{plan.scanners} scanners with an engine of their own each")
+        own = _measure([job] * plan.scanners, plan.seconds)
         serving = Serving(plan.precision, plan.members, threads=1)
         with Served(start, bundle, serving) as served:
             on_step("starting the server")
@@ -159,7 +161,8 @@ def run_scanners(
         "bundle": {"name": bundle.manifest.name, "sha256": bundle.manifest.digest},
         "settings": asdict(plan) | {"triton": None},
         "alone": describe_phase([alone]),
-        "calm": describe_phase(calm) | {"added_ms": describe_added(alone, calm)},
+        "own": describe_phase(own),
+        "calm": describe_phase(calm) | {"added_ms": describe_added(own, calm)},
         "half": describe_phase(half) | {"asked_hz": round(min(25.0, full_hz), 2)},
         "server_starts_s": [round(each, 2) for each in starts_s],
         "troubles": describe_troubles(troubles, seen),
@@ -226,18 +229,20 @@ def adds_up(seen: dict[str, Any]) -> bool:
 
 
 def describe_added(
-    alone: dict[str, Any], calm: Sequence[dict[str, Any]]
+    own: Sequence[dict[str, Any]], calm: Sequence[dict[str, Any]]
 ) -> dict[str, float] | None:
-    """Return by how much asking the server takes longer than an engine of one's own, p50, p99.
+    """Return by how much asking the server takes longer than engines of their own, p50 and p99.
 
+    Of as many scanners on the same machine: what they take from each other is no server's doing.
     None where either gave no answer.
     """
-    own = [answer[2] for answer in list_answers(alone)]
-    served = [answer[2] for each in calm for answer in list_answers(each)]
-    if not (own and served):
+    before, served = (
+        [answer[2] for each in seen for answer in list_answers(each)] for seen in (own, calm)
+    )
+    if not (before and served):
         return None
     return {
-        name: round(float(np.percentile(served, level) - np.percentile(own, level)), 3)
+        name: round(float(np.percentile(served, level) - np.percentile(before, level)), 3)
         for name, level in (("p50", 50), ("p99", 99))
     }
 

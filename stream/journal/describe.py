@@ -71,9 +71,12 @@ def describe_summary(found: ExamSummary) -> dict[str, Any]:
 
 
 def describe_readings(reader: Reader, found: ExamSummary) -> dict[str, Any]:
-    """Return `readings` of `exam.json`; of a kind whose bundle it takes, the frames alone."""
+    """Return `readings` of `exam.json`; of a kind whose bundle it takes, the frames alone.
+
+    A bundle that ships is at hand.
+    """
     readers = found.about["readers"]
-    exams = {name: recall(each["kind"]) for name, each in readers.items()}
+    exams = {name: recall(each["kind"], each["sha256"]) for name, each in readers.items()}
     for reading in reader.readings(found.exam_id):
         if reading.reader in exams:
             exams[reading.reader].update(reading)

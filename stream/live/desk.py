@@ -93,6 +93,8 @@ class Desk:
             case "freeze" | "unfreeze" | "hide-ai" | "show-ai" as name:
                 self.recent.pin(int(fields.get("viewer", 0)), fields.get("index"))
                 self._record.state(*_STATES[name])
+            case "worklist" | "take":
+                self._record.obey(command)
 
     def _keep(self, index: int, seq: int) -> None:
         picture = self.recent.find(index)

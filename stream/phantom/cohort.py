@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.labels import DEFAULT_LABELS, NORMAL_LABEL
 from neurosono.stream.phantom.exam import (
     PhantomFrame,
     PhantomSpec,
@@ -26,10 +26,15 @@ from neurosono.stream.phantom.exam import (
 from neurosono.stream.phantom.fetus import find_fetus
 from neurosono.stream.phantom.findings import suits_finding
 from neurosono.stream.phantom.head import widest_ventricle_mm
-from neurosono.stream.phantom.patient import draw_patient, random_stream
+from neurosono.stream.phantom.patient import WEEKS_RANGE, draw_patient, draw_weeks, random_stream
 
 SCREENS_PX = ((800, 600), (640, 480), (720, 576), (768, 576))
 """Frame sizes met in recordings of scanners; dealt without regard to the label."""
+
+VENTRICULOMEGALY = "ventriculomegaly"
+"""The label of exams whose ventricles are drawn as wide as the cut or wider."""
+
+LEAST_WEEKS = 0.5
 
 CSV_COLUMNS = ("path", "patient", "exam", "label", "gestational_weeks", "seed", "site")
 STRUCTURES_SCHEMA = "neurosono-phantom-structures/1"
@@ -63,6 +68,9 @@ def write_cohort(
     counts: Mapping[str, int] | None = None,
     structures: bool = False,
     ventricle_mm: tuple[float, float] | None = None,
+    cut_mm: float | None = None,
+    weeks: tuple[float, float] = WEEKS_RANGE,
+    plane: str | None = None,
     findings: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CohortExam]:
@@ -71,19 +79,25 @@ def write_cohort(
     Labels are dealt in equal turn, or by `counts`, whose sum is then the number of exams. Every
     exam is another patient. With `structures` the truth of every picture goes beside its clip, as
     `clip_01.structures.json`; with `ventricle_mm` each patient's lateral ventricles are drawn
-    between these widths, as far as her head has room for them. With `findings` every exam is normal
-    but for one of these, dealt in equal turn over patients of an age for them. The folder is made
-    aside and renamed when it is whole. `progress` is called with (done, total) before the first and
-    after each exam.
+    between these widths, as far as her head has room for them, and with `cut_mm` those of this
+    width and over stand under `VENTRICULOMEGALY` instead of `normal`. Patients are of gestational
+    `weeks`; `plane` is held from end to end instead of a sweep. With `findings` every exam is
+    normal but for one of these, dealt in equal turn over patients of an age for them. The folder is
+    made aside and renamed when it is whole. `progress` is called with (done, total) before the
+    first and after each exam.
 
     Raises `InputError` for a label that no phantom has or numbers that make no cohort, and
     `OutputError` where `out` is not empty or cannot be written.
     """
+    _check_cut(ventricle_mm, cut_mm, labels if counts is None else tuple(counts))
     if findings is not None:
         specs = deal_findings(exams, findings, seed, seconds, fps)
     else:
         dealt = _deal_labels(exams, labels, counts)
-        specs = [_spec_of(k, label, seed, seconds, fps) for k, label in enumerate(dealt)]
+        numbers = _find_patients(seed, len(dealt), weeks)
+        pairs = zip(numbers, dealt, strict=True)
+        specs = [_spec_of(number, label, seed, seconds, fps) for number, label in pairs]
+    specs = [replace(spec, plane=plane) for spec in specs]
     if ventricle_mm is not None:
         specs = [_widen(spec, ventricle_mm) for spec in specs]
     _refuse_occupied(out)
@@ -94,7 +108,7 @@ def write_cohort(
         for k, spec in enumerate(specs):
             if progress is not None:
                 progress(k, len(specs))
-            rows.append(_write_exam(aside, spec, structures))
+            rows.append(_write_exam(aside, spec, structures, cut_mm))
         _write_table(aside / "cohort.csv", rows)
         if out.is_dir():
             out.rmdir()
@@ -126,6 +140,34 @@ def _deal_labels(exams: int, labels: Sequence[str], counts: Mapping[str, int] | 
     if exams < 1:
         raise InputError(f"a cohort needs at least 1 exam, found {exams}")
     return [wanted[k % len(wanted)] for k in range(exams)]
+
+
+def _find_patients(seed: int, count: int, weeks: tuple[float, float]) -> list[int]:
+    """Return the numbers of the first patients of this age; all of them count from 0."""
+    low, high = weeks
+    if low < WEEKS_RANGE[0] or high > WEEKS_RANGE[1] or high - low < LEAST_WEEKS:
+        least, most = WEEKS_RANGE
+        raise InputError(
+            f"phantoms are of {least:g} to {most:g} weeks, and a cohort's span {LEAST_WEEKS} or "
+            f"more: found {low:g} to {high:g}"
+        )
+    found: list[int] = []
+    number = 0
+    while len(found) < count:
+        if low <= draw_weeks("cohort", max(seed, 0), number) <= high:
+            found.append(number)
+        number += 1
+    return found
+
+
+def _check_cut(
+    ventricle_mm: tuple[float, float] | None, cut_mm: float | None, labels: Sequence[str]
+) -> None:
+    if cut_mm is not None and (ventricle_mm is None or set(labels) != {NORMAL_LABEL}):
+        raise InputError(
+            "a cohort is parted at a width only where its ventricles are drawn by width and all "
+            f"its exams are else {NORMAL_LABEL}: give --ventricle-mm, --counts {NORMAL_LABEL}=N"
+        )
 
 
 def _spec_of(number: int, label: str, seed: int, seconds: float, fps: float) -> PhantomSpec:
@@ -185,9 +227,13 @@ def _widen(spec: PhantomSpec, range_mm: tuple[float, float]) -> PhantomSpec:
     return replace(spec, ventricle_mm=min(float(rng.uniform(low, high)), room))
 
 
-def _write_exam(root: Path, spec: PhantomSpec, structures: bool) -> CohortExam:
+def _write_exam(
+    root: Path, spec: PhantomSpec, structures: bool, cut_mm: float | None
+) -> CohortExam:
     patient = f"phantom-{spec.seed}-{spec.patient:04d}"
-    path = Path(spec.label) / patient / "clip_01.mp4"
+    wide = cut_mm is not None and spec.ventricle_mm is not None and spec.ventricle_mm >= cut_mm
+    label = VENTRICULOMEGALY if wide else spec.label
+    path = Path(label) / patient / "clip_01.mp4"
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
     frames = (_note(frame, told) for frame in exam_frames(spec, structures))
@@ -198,7 +244,7 @@ def _write_exam(root: Path, spec: PhantomSpec, structures: bool) -> CohortExam:
         path=path.as_posix(),
         patient=patient,
         exam=f"{patient}-1",
-        label=spec.label,
+        label=label,
         gestational_weeks=round(gestational_weeks(spec), 2),
         seed=spec.seed,
         site=exam_site(spec),

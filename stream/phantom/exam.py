@@ -8,7 +8,7 @@ from neurosono.stream.phantom.patient import draw_patient, draw_weeks
 from neurosono.stream.phantom.scanner import draw_scanner
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
 from neurosono.stream.phantom.studio import Studio
-from neurosono.stream.phantom.sweep import plan_exam
+from neurosono.stream.phantom.sweep import plan_spec
 
 __all__ = [
     "PhantomFrame",
@@ -44,7 +44,7 @@ def exam_frames(spec: PhantomSpec, structures: bool = False) -> Iterator[Phantom
     With `structures` each carries its truth; the pixels are the same either way.
     """
     studio = Studio(spec, structures)
-    plan = plan_exam(spec.label, spec.namespace, spec.seed, spec.patient, spec.seconds)
+    plan = plan_spec(spec)
     which = 0
     held: PhantomFrame | None = None
     for index in range(spec.frame_count):

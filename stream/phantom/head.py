@@ -31,13 +31,6 @@ from neurosono.stream.phantom.skull import (
     vault_outline,
 )
 
-PLANE_LEVELS = {
-    "transventricular": 0.42,
-    "transthalamic": 0.02,
-    "transcerebellar": -0.40,
-}
-"""The level of each axial standard plane, in the units of `skull.level_scale`."""
-
 _CSP_SEEN_WEEKS = 16.0
 """The cavum septi pellucidi is looked for from about 16 weeks on."""
 

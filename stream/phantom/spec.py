@@ -12,6 +12,13 @@ from neurosono.engine.patterns.names import FINDINGS
 from neurosono.stream.phantom.truth import FrameTruth
 
 NAMESPACES = ("single", "cohort")
+PLANE_LEVELS = {
+    "transventricular": 0.42,
+    "transthalamic": 0.02,
+    "transcerebellar": -0.40,
+}
+"""The level of each axial standard plane, in the units of `skull.level_scale`."""
+
 _SMALLEST_PX = (320, 240)
 MOST_NOTES = 40
 
@@ -45,6 +52,8 @@ class PhantomSpec:
     notes: int = 0
     ventricle_mm: float | None = None
     """Width of both lateral ventricles; None leaves it to chance."""
+    plane: str | None = None
+    """The axial standard plane that the exam holds from end to end; None sweeps as an exam does."""
     finding: str | None = None
     """A finding of a head that is otherwise normal, or `NO_FINDING`: a control of their ages."""
 
@@ -56,6 +65,10 @@ class PhantomSpec:
             raise InputError(
                 f"phantom namespace {self.namespace!r} is unknown: "
                 f"choose one of {', '.join(NAMESPACES)}"
+            )
+        if self.plane is not None and self.plane not in PLANE_LEVELS:
+            raise InputError(
+                f"phantom plane {self.plane!r} is unknown: choose one of {', '.join(PLANE_LEVELS)}"
             )
         self._check_finding()
         self._check_numbers()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurosono.stream.phantom.head import PLANE_LEVELS
 from neurosono.stream.phantom.patient import random_stream
+from neurosono.stream.phantom.spec import PLANE_LEVELS, PhantomSpec
 
 VIEW_SHARES: dict[str, dict[str, float]] = {
     "anencephaly": {"head": 0.46, "face": 0.42, "spine-sagittal": 0.08, "spine-axial": 0.04},
@@ -99,6 +99,22 @@ def plan_exam(
             stretch = Stretch(start, end, view, mode, at, levels, *knobs.turn(), setting)
         stretches.append(stretch)
     return tuple(stretches)
+
+
+def plan_spec(spec: PhantomSpec) -> tuple[Stretch, ...]:
+    """Return the stretches of an exam: a sweep, or one plane held from end to end."""
+    if spec.plane is None:
+        return plan_exam(spec.label, spec.namespace, spec.seed, spec.patient, spec.seconds)
+    rng = random_stream(spec.namespace, spec.seed, spec.patient, "held")
+    level = PLANE_LEVELS[spec.plane]
+    first, last = (
+        float(np.clip(level + off, level - _STANDARD_REACH, level + _STANDARD_REACH))
+        for off in rng.normal(0, _STANDARD_REACH / 2, 2)
+    )
+    knobs = _Knobs(rng).turn()
+    return (
+        Stretch(0.0, spec.seconds, "head", "bmode", (0.0, spec.seconds), (first, last), *knobs, 0),
+    )
 
 
 class _Knobs:

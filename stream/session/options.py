@@ -21,6 +21,10 @@ from neurosono.stream.sources.limits import MediaLimits
 LOSSLESS_ANSWER_S = 30.0
 """How long a replay waits for a server's answer to one frame."""
 
+OFF_S, SHORTEST_ANSWER_S = 0.45, 0.15
+"""After how long a silent server is AI OFF, the screen's own 500 ms being near; and how long it has
+at least, where frames are asked for so seldom that this cannot be kept."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judging(ABC):
@@ -155,7 +159,11 @@ class Judging(ABC):
         """A lossless replay waits for each answer, and ends where one does not come."""
         if not self.pace.newest_wins:
             return replace(server, answer_s=LOSSLESS_ANSWER_S)
-        return replace(server, waits=waits)
+        if self.rate_hz is None:
+            return replace(server, waits=waits)
+        # its silence is noticed at the next question: both together within OFF_S
+        left_s = max(SHORTEST_ANSWER_S, OFF_S - 1.0 / self.rate_hz)
+        return replace(server, waits=waits, answer_s=min(server.answer_s, left_s))
 
 
 def name_readers(bundles: Sequence[Bundle]) -> dict[str, Bundle]:

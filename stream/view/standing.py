@@ -9,6 +9,10 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.stream.view.reading import AiState
 from neurosono.stream.view.state import LATE_MS
 
+WAIT_MS = 400.0
+"""The longest an answer may be awaited: with the time to the next picture and its drawing, nothing
+of an engine that hangs is shown 500 ms after it began to."""
+
 UNJUDGED = (SkipReason.SUPERSEDED, SkipReason.ENGINE_OFF)
 """What was not looked at makes no older word any younger."""
 
@@ -79,7 +83,7 @@ class Standing:
             return AiState.STARTING, "the engine is loading"
         if self.realtime and self._awaited:
             late_ms = (now_ns - self._awaited[min(self._awaited)]) / 1e6
-            if late_ms > LATE_MS:
+            if late_ms > WAIT_MS:
                 return AiState.OFF, f"the engine is {late_ms / 1000:.1f} s late"
         if (age_ms := self.age_ms(now_ns)) > LATE_MS:
             return AiState.OFF, f"the engine's last answer is {age_ms / 1000:.1f} s old"

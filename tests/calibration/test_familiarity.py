@@ -29,6 +29,9 @@ from neurosono.engine.members import load_ensemble
 from neurosono.scripts.calibrate import calibrate
 from tests.calibration.conftest import write_cache
 
+EARLY = 28
+"""Of 44 features, as of a ResNet34 of 2 channels."""
+
 
 def make_look(count: int, level: float, seed: int, per_owner: int = 4) -> Look:
     rng = np.random.default_rng(seed)
@@ -45,7 +48,7 @@ def test_no_owner_stands_in_two_folds() -> None:
 
 
 def test_own_frames_of_others_pass_and_another_kind_does_not() -> None:
-    fitted, card = fit_familiarity(make_look(400, 0.0, 1), make_look(200, 0.5, 2))
+    fitted, card = fit_familiarity(make_look(400, 0.0, 1), make_look(200, 0.5, 2), EARLY)
     assert card["own"]["refused"] <= 0.02
     low, high = card["own"]["interval_95"]
     assert low <= card["own"]["refused"] <= high
@@ -58,16 +61,16 @@ def test_own_frames_of_others_pass_and_another_kind_does_not() -> None:
 
 def test_it_is_fitted_alike_every_time() -> None:
     looks = make_look(100, 0.0, 1), make_look(60, 0.4, 2)
-    one, other = fit_familiarity(*looks)[0], fit_familiarity(*looks)[0]
+    one, other = fit_familiarity(*looks, EARLY)[0], fit_familiarity(*looks, EARLY)[0]
     np.testing.assert_array_equal(one.plane, other.plane)
     np.testing.assert_array_equal(one.limits, other.limits)
 
 
 def test_too_few_patients_are_refused() -> None:
     with pytest.raises(InputError, match="5 patients of familiar pictures"):
-        fit_familiarity(make_look(16, 0.0, 1), make_look(60, 0.4, 2))
+        fit_familiarity(make_look(16, 0.0, 1), make_look(60, 0.4, 2), EARLY)
     with pytest.raises(InputError, match="5 patients of unlike pictures"):
-        fit_familiarity(make_look(60, 0.0, 1), make_look(16, 0.4, 2))
+        fit_familiarity(make_look(60, 0.0, 1), make_look(16, 0.4, 2), EARLY)
 
 
 def test_made_pictures_are_many_kinds_and_the_same_every_time() -> None:

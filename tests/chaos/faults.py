@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import resource
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -78,6 +79,15 @@ def delete_log(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
     scene.journal.with_name(f"{scene.journal.name}-wal").unlink(missing_ok=True)
 
 
+def fill_disk(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    """Let the display write nothing more into files: what a full disk does."""
+    assert scene.live is not None
+    before = resource.prlimit(scene.live.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(scene.live.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    pause(rng.uniform(0.3, 3.0))
+    resource.prlimit(scene.live.pid, resource.RLIMIT_FSIZE, before)
+
+
 def fuzz_ring(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
     for ring in scene.journal.parent.glob("*.ring"):
         overwrite(ring, rng.randrange(1 << 20), 1 << 16)
@@ -126,7 +136,7 @@ FAULTS: dict[str, Fault] = {
     for each in (
         *(kill_engine, stop_engine, kill_capture, stop_capture, stop_display),
         *(pause_sender, restart_sender, lose_datagrams),
-        *(lock_journal, move_journal, unmount_journal, delete_log),
+        *(lock_journal, move_journal, unmount_journal, delete_log, fill_disk),
         *(fuzz_ring, cut_ring, delete_ring),
         *(drop_viewer, doze_viewer, babble, new_exam),
     )

@@ -14,12 +14,13 @@ from typing import Any
 
 import psutil
 
+from neurosono.stream.bench.clip import render_clip
 from neurosono.stream.journal.journal import Journal
 from tests.chaos.watching import Viewer
 from tests.support.commands import start, wait_until
 from tests.support.senders import HOST, free_udp_port
 
-SCAN = "phantom:normal?seed=7&seconds=60&width=640&height=480"
+CLIP_S, CLIP_HZ, CLIP_PX = 10.0, 30.0, (640, 480)
 CAPTURE, ENGINE = "neurosono.stream.capture.process", "neurosono.stream.judge.worker"
 PATIENCE_S = 120.0
 
@@ -51,7 +52,11 @@ class Scene:
         """Start the scanner, anew where one ran."""
         self.end_sender()
         told = ("--udp", f"{HOST}:{self._port}", "--loop", *more)
-        self.sender = start("simulate", SCAN, *told)
+        clip = self.folder.parent / "scan.mp4"
+        if not clip.exists():  # rendered once: a scanner does not take the machine's cores
+            render_clip(clip.parent, CLIP_S, CLIP_HZ, CLIP_PX)
+            (clip.parent / "once.mp4").rename(clip)
+        self.sender = start("simulate", clip, *told)
 
     def end_sender(self) -> None:
         """End the scanner at once."""

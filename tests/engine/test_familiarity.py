@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
-from neurosono.engine.familiarity import Familiarity, early_share, place
+from neurosono.engine.familiarity import Familiarity, place
 
-MEMBERS, FEATURES = 3, 176
+MEMBERS, FEATURES, EARLY = 3, 176, 112
 
 
 def known(count: int, shift: float = 0.0) -> np.ndarray:
@@ -20,7 +20,7 @@ def known(count: int, shift: float = 0.0) -> np.ndarray:
 
 @pytest.fixture
 def familiarity() -> Familiarity:
-    placed = place(known(400))
+    placed = place(known(400), EARLY)
     return Familiarity(
         placed.mean(0),
         placed.std(0),
@@ -44,7 +44,7 @@ def test_only_the_first_stages_are_asked_and_darker_counts_as_brighter_does(
 ) -> None:
     frames = known(20)
     late = frames.copy()
-    late[..., early_share(FEATURES) :] *= 50
+    late[..., EARLY:] *= 50
     np.testing.assert_array_equal(familiarity.measure(late), familiarity.measure(frames))
     assert (familiarity.measure(known(20, -1.0)) > 1).all()
 

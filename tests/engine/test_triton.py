@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 
-import neurosono.engine.backends.remote as backend
 from neurosono.engine.backends import OUTPUTS
 from neurosono.engine.backends.remote import RemoteBackend, name_model
 from neurosono.engine.bundle import Bundle
@@ -82,16 +82,15 @@ def test_what_comes_at_once_is_answered_without_another_question(
 
 
 def test_a_question_that_waited_too_long_is_refused_and_tells_the_clock(
-    served: tuple[str, "subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    served: tuple[str, "subprocess.Popen[bytes]"],
 ) -> None:
     remote = open_remote(served)
     grey = np.zeros((1, remote.size_px, remote.size_px), np.uint8)
-    with monkeypatch.context() as patch:
-        patch.setattr(backend, "PATIENCE_NS", -1_000_000_000)
-        for _ in range(2):
-            with pytest.raises(ServerAwayError, match="HTTP 500"):
-                remote.infer(grey)
-    monkeypatch.setattr(backend, "PATIENCE_NS", 60_000_000_000)
+    patient_ns, remote._patience_ns = remote._patience_ns, -(10**9)
+    for _ in range(2):
+        with pytest.raises(ServerAwayError, match="HTTP 500"):
+            remote.infer(grey)
+    remote._patience_ns = patient_ns
     remote._ahead_ns = -(10**15)  # of a server that was started anew meanwhile: all seems late
     with pytest.raises(ServerAwayError, match="HTTP 500"):
         remote.infer(grey)
@@ -137,10 +136,34 @@ def test_a_repository_names_its_bundles_and_is_written_anew(
     assert "dims: [2, 5]" in (made / "config.pbtxt").read_text(), "both members the second time"
 
 
+def test_for_the_gpu_container_it_is_onnx_with_whole_shapes(
+    bundle_root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "models"
+    done = run("export", "triton", bundle_root, "--gpu", "--members", "1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    made = next(path for path in out.iterdir() if path.is_dir())
+    told = (made / "config.pbtxt").read_text()
+    bundle = Bundle.load(bundle_root)
+    size_px, digest = bundle.manifest.preprocessing.size_px, bundle.manifest.digest
+    for line in (f"[ 1, 1, {size_px}, {size_px} ]", "dims: [1, 1, 5]", "KIND_GPU", "FP16", digest):
+        assert line in told, line
+    assert "GPU container" in (out / "README.md").read_text()
+    graph = ov.Core().compile_model(
+        made / "1" / "model.onnx", "CPU", {"PERFORMANCE_HINT": "LATENCY"}
+    )
+    grey = np.random.default_rng(7).integers(0, 256, (1, 1, size_px, size_px), dtype=np.uint8)
+    theirs = graph({"grey": grey})["probabilities"]
+    ours = open_engine(bundle, "torch", members=1).backend.infer(grey[0])
+    np.testing.assert_allclose(theirs, ours.probabilities, atol=2e-3)
+
+
 def test_what_cannot_be_served_is_refused(bundle_root: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(bundle_root)
     with pytest.raises(BundleError, match="has no engine openvino bf16"):
         write_repository([bundle], tmp_path / "a", Serving(precision="bf16"))
+    with pytest.raises(InputError, match="--gpu takes"):
+        Serving(precision="int8", gpu=True)
     with pytest.raises(InputError, match="--instances"):
         Serving(instances=0)
     file = tmp_path / "file"

@@ -46,7 +46,7 @@ def train_on_cluster(
     """
     left = [task for task in tasks if not load_state(task.state_path).finished]
     if left:
-        start = read_start(left[0].recipe)
+        start = read_start(left[0].recipe, Cache.load(left[0].cache_root).spec.size_px)
         with join_cluster(address, min(workers, len(left))) as ray:
             _train_all(ray, left, start, watch)
     return [load_state(task.state_path) for task in tasks]

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import EngineUnavailableError, RunError
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import Network, make_network
 from neurosono.training.fit.augmentation import augment, shrink
 from neurosono.training.fit.batches import class_weights, in_order, read_frames
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
@@ -44,6 +45,12 @@ class Step:
 Watch = Callable[[Step], None]
 
 
+def make_member(recipe: Recipe, cache: Cache) -> Network:
+    """Return an untrained member for a cache's classes and pictures."""
+    classes, size_px = len(cache.labels), cache.spec.size_px
+    return make_network(recipe.architecture, classes, recipe.width, size_px)
+
+
 class MemberTrainer:
     """Trains member number `number` of a cache on `fold`; deterministic for a thread count."""
 
@@ -57,8 +64,9 @@ class MemberTrainer:
         paper = recipe.selection == PAPER
         self._validation = self._held_out if paper else cache.rows_of(fold.validation)
         torch.manual_seed(recipe.seed * 1000 + number)
-        member = ResNet34(len(cache.labels), recipe.width)
-        member.load_state_dict(read_start(recipe) if start is None else start, strict=False)
+        member = make_member(recipe, cache)
+        own = read_start(recipe, cache.spec.size_px) if start is None else start
+        member.load_state_dict(own, strict=False)
         self._device = _choose_device(recipe)
         ensemble = Ensemble([member], cache.spec).to(self._device)
         self._ensemble = ensemble.to(memory_format=torch.channels_last)

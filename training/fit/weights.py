@@ -1,33 +1,64 @@
-"""The weights that training starts from: ImageNet's or a local file's, by torchvision's names."""
+"""The weights that training starts from: ImageNet's or a local file's.
 
+A convolutional network's have torchvision's names, a transformer's timm's. Of a masked autoencoder
+in Facebook's layout, as USF-MAE's, only the encoder is taken.
+"""
+
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from neurosono.engine.contracts.architecture import RESNET34, TRANSFORMERS
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.network import ResNet34
+from neurosono.engine.networks import make_network
+from neurosono.engine.networks.transformer import stretch_positions
 from neurosono.training.fit.checkpoint import UNREADABLE
 from neurosono.training.recipe import IMAGENET_WEIGHTS, RANDOM_WEIGHTS, Recipe
 
 Start = dict[str, Tensor]
 
 
-def read_start(recipe: Recipe) -> Start:
-    """Return the weights that the recipe starts from, none for random; checked for its width.
+DECODER = ("decoder", "mask_token")
+"""How the names begin of what a masked autoencoder has beside its encoder."""
+
+WRAPPED = "model"
+"""Under this name Facebook's files hold their table of arrays."""
+
+
+def read_start(recipe: Recipe, size_px: int = 224) -> Start:
+    """Return the weights that the recipe starts from, none for random; checked for its network.
 
     The last layer is left out: its classes are others. Raises `InputError` where the file, or the
     network to fetch them by, is missing, or they are of another network.
     """
     if recipe.weights == RANDOM_WEIGHTS:
         return {}
+    if recipe.weights == IMAGENET_WEIGHTS and recipe.architecture != RESNET34:
+        raise InputError(
+            f"ImageNet's weights are fetched for resnet34 only, not for {recipe.architecture}: "
+            'name a local file as weights, or "random"'
+        )
     found = _fetch_imagenet() if recipe.weights == IMAGENET_WEIGHTS else _read(recipe.weights)
-    found = {name: value for name, value in found.items() if not name.startswith("fc.")}
     with torch.device("meta"):
-        member = ResNet34(2, recipe.width)
-    expected = {n: v.shape for n, v in member.state_dict().items() if not n.startswith("fc.")}
+        member = make_network(recipe.architecture, 2, recipe.width, size_px)
+    decoder = DECODER if recipe.architecture in TRANSFORMERS else ()
+    dropped = (f"{member.head_name}.", *decoder)
+    found = {name: value for name, value in found.items() if not name.startswith(dropped)}
+    expected = {n: v.shape for n, v in member.state_dict().items() if not n.startswith(dropped)}
+    _fit_places(found, expected)
     _check(found, expected, recipe)
     return found
+
+
+def _fit_places(found: Start, expected: dict[str, torch.Size]) -> None:
+    """Stretch a transformer's places to pictures of another size."""
+    there, here = found.get("pos_embed"), expected.get("pos_embed")
+    if there is None or here is None or there.ndim != 3 or there.shape == here:
+        return
+    if there.shape[2] == here[2]:
+        found["pos_embed"] = stretch_positions(there.float(), math.isqrt(here[1] - 1))
 
 
 def _check(found: Start, expected: dict[str, torch.Size], recipe: Recipe) -> None:
@@ -46,8 +77,9 @@ def _check(found: Start, expected: dict[str, torch.Size], recipe: Recipe) -> Non
     else:
         what = f"it has no {unknown[0]}"
     raise InputError(
-        f"weights {recipe.weights} do not fit a ResNet34 of width {recipe.width} ({what}): "
-        'use width 1 with ImageNet\'s weights, or weights = "random"'
+        f"weights {recipe.weights} do not fit a {recipe.architecture} of width {recipe.width} "
+        f"({what}): use the architecture and width that they were trained with, or weights = "
+        '"random"'
     )
 
 
@@ -74,6 +106,8 @@ def _read(where: str) -> Start:
     except (*UNREADABLE, SafetensorError) as error:
         kind = "safetensors" if safe else "a torch file of weights"
         raise InputError(f"weights {where} cannot be read as {kind}: {_shorten(error)}") from error
+    if isinstance(found, dict) and isinstance(found.get(WRAPPED), dict):
+        found = found[WRAPPED]
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise InputError(f"weights {where} hold no table of arrays: name a file of a state_dict")
     return dict(found)

@@ -1,6 +1,7 @@
 """Frames of the worst exams with the members' class activation maps, as small inline pictures."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -9,13 +10,17 @@ from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.cam import combine_cams
+from neurosono.engine.cam import combine_cams, eigen_cam
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.pages.render import inline_jpeg
 from neurosono.training.report.worst import WorstExam
+
+if TYPE_CHECKING:
+    from neurosono.engine.networks import Network
 
 OPACITY = 0.6
 """Of the hottest spot: anatomy stays visible under it."""
@@ -32,13 +37,15 @@ class FramePictures:
     """A frame alone, with the map of its exam's rival class, and with that of the truth.
 
     Each is a `data:` address. `unseen` says whether the maps come from networks that had not been
-    trained on this patient.
+    trained on this patient. `eigen`, where the bundle has its members' weights, shows what the
+    networks see most of, whichever class (`engine.cam.eigen_cam`).
     """
 
     plain: str
     rival: str
     truth: str
     unseen: bool
+    eigen: str | None = None
 
 
 def draw_worst(
@@ -56,11 +63,13 @@ def draw_worst(
             grey = np.array(cache.frames[frames.rows[at]])
             cams, unseen = opened.explain(grey, int(frames.folds[at]), frames.probabilities[at])
             heat = combine_cams(cams)
+            eigen = opened.look(grey, int(frames.folds[at]) if unseen else -1, exam.rival, cams)
             drawn[at] = FramePictures(
                 plain=inline_jpeg(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), JPEG_QUALITY),
                 rival=inline_jpeg(lay_over(grey, heat[exam.rival]), JPEG_QUALITY),
                 truth=inline_jpeg(lay_over(grey, heat[exam.truth]), JPEG_QUALITY),
                 unseen=unseen,
+                eigen=None if eigen is None else inline_jpeg(lay_over(grey, eigen), JPEG_QUALITY),
             )
     return drawn
 
@@ -71,6 +80,7 @@ class _Opened:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._backends: dict[int, Backend | None] = {}
+        self._networks: dict[str, Network] = {}
 
     def explain(
         self, grey: NDArray[np.uint8], fold: int, judged: NDArray[np.float64]
@@ -84,6 +94,39 @@ class _Opened:
         ensemble = self._open(-1)
         assert ensemble is not None
         return ensemble.infer(grey[None]).cams[0], fold < 0
+
+    def look(
+        self, grey: NDArray[np.uint8], fold: int, label: int, cams: NDArray[np.float32]
+    ) -> NDArray[np.float32] | None:
+        """Return the Eigen-CAM `(h, w)`, 0 to 1, of the networks whose class maps `cams` are.
+
+        Each is turned the way of its own map of class `label`. None without the members' weights.
+        """
+        members = self._bundle.manifest.members
+        if fold >= 0:
+            members = tuple(each for each in members if each.name == f"{fold:02d}")
+        if not all(each.file is not None for each in members) or len(members) != len(cams):
+            return None
+        import torch
+
+        from neurosono.engine.network import Ensemble
+
+        spec = self._bundle.manifest.preprocessing
+        found = []
+        with torch.inference_mode():
+            for member, own in zip(members, cams, strict=True):
+                network = self._load(member)
+                x = Ensemble([network], spec).normalise(torch.from_numpy(grey)[None, None])
+                found.append(eigen_cam(network.feature_maps(x)[0].numpy(), own[label]))
+        combined: NDArray[np.float32] = combine_cams(np.stack(found)[:, None])[0]
+        return combined
+
+    def _load(self, member: Member) -> "Network":
+        from neurosono.engine.members import load_member
+
+        if member.name not in self._networks:
+            self._networks[member.name] = load_member(self._bundle, member)
+        return self._networks[member.name]
 
     def _open(self, fold: int) -> Backend | None:
         if fold not in self._backends:

@@ -25,7 +25,7 @@ from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import check_unseen, judge
-from neurosono.engine.network import ResNet34
+from neurosono.engine.networks import make_network
 from neurosono.training.metrics.metrics import describe_both
 from neurosono.training.metrics.resampling import Draws, set_interval
 from neurosono.training.report.readers import compare_pairs
@@ -60,7 +60,8 @@ def measure_cost(bundle: Bundle) -> Cost:
 def _measure_member(bundle: Bundle, member: Member) -> Cost:
     size_px = bundle.manifest.preprocessing.size_px
     with torch.device("meta"):
-        network = ResNet34(len(bundle.manifest.labels), member.width).eval()
+        classes = len(bundle.manifest.labels)
+        network = make_network(member.architecture, classes, member.width, size_px).eval()
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
             network(torch.empty(1, 3, size_px, size_px))

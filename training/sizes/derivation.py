@@ -22,7 +22,7 @@ from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.notice import NOTICE
-from neurosono.engine.network import ResNet34
+from neurosono.engine.networks import Network
 
 ABOUT_NAME = "derivation.json"
 HISTORY_PATH = Path("report") / "history.json"
@@ -120,7 +120,7 @@ class Derivation:
         self._copy(member.file.path)
         return member
 
-    def save_member(self, network: ResNet34) -> Member:
+    def save_member(self, network: Network) -> Member:
         """Write a network as member 00 and return its entry."""
         path = "members/00.safetensors"
         weights = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
@@ -128,7 +128,7 @@ class Derivation:
             save_file(weights, self.part / path)
         except OSError as error:
             raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
-        return Member("00", network.width, file_of(self.part, path))
+        return Member("00", network.width, file_of(self.part, path), network.architecture)
 
     def finish(
         self,

@@ -23,7 +23,8 @@ from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.judgement import check_unseen, judge
 from neurosono.engine.members import load_member
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import Network
 from neurosono.training.fit.batches import in_order, read_frames
 from neurosono.training.sizes.derivation import (
     Derivation,
@@ -71,7 +72,7 @@ class Tasting:
         )
 
 
-def average(networks: Sequence[ResNet34]) -> ResNet34:
+def average(networks: Sequence[Network]) -> Network:
     """Return a network whose weights and statistics are the mean of these, of one width."""
     if len({network.width for network in networks}) != 1:
         widths = sorted({network.width for network in networks})
@@ -80,7 +81,7 @@ def average(networks: Sequence[ResNet34]) -> ResNet34:
         )
     states = [network.state_dict() for network in networks]
     mean = {name: _mean([state[name] for state in states]) for name in states[0]}
-    soup = ResNet34(networks[0].classes, networks[0].width)
+    soup = copy.deepcopy(networks[0])
     soup.load_state_dict(mean)
     return soup.eval()
 
@@ -92,7 +93,7 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
     return torch.stack([each.double() for each in values]).mean(0).to(values[0].dtype)
 
 
-def remeasure_norms(network: ResNet34, cache: Cache, rows: NDArray[np.int64]) -> None:
+def remeasure_norms(network: Network, cache: Cache, rows: NDArray[np.int64]) -> None:
     """Replace the running statistics of every batch norm by those of `rows` of a cache."""
     ensemble = Ensemble([network], cache.spec)
 
@@ -111,7 +112,7 @@ def draw_frames(rows: NDArray[np.int64], count: int = FRAMES, seed: int = 0) -> 
 
 
 def cook_greedily(
-    networks: Sequence[ResNet34],
+    networks: Sequence[Network],
     held_out: Cache,
     training: Cache | None,
     rows: NDArray[np.int64],
@@ -133,7 +134,7 @@ def cook_greedily(
     return taken, best
 
 
-def _cook(networks: Sequence[ResNet34], cache: Cache | None, rows: NDArray[np.int64]) -> ResNet34:
+def _cook(networks: Sequence[Network], cache: Cache | None, rows: NDArray[np.int64]) -> Network:
     """Average, then measure the norms anew where there are frames; one member stays as it is."""
     if len(networks) == 1:
         return copy.deepcopy(networks[0])
@@ -143,7 +144,7 @@ def _cook(networks: Sequence[ResNet34], cache: Cache | None, rows: NDArray[np.in
     return soup
 
 
-def _measure(networks: Sequence[ResNet34], cache: Cache, rows: NDArray[np.int64] | None) -> float:
+def _measure(networks: Sequence[Network], cache: Cache, rows: NDArray[np.int64] | None) -> float:
     """Return the share of frames that the mean of these networks judges rightly."""
     rows = np.arange(len(cache.rows), dtype=np.int64) if rows is None else np.sort(rows)
     backend = TorchBackend(Ensemble(networks, cache.spec))
@@ -194,8 +195,8 @@ def make_soup(
 
 
 def _taste(
-    soup: ResNet34,
-    networks: Sequence[ResNet34],
+    soup: Network,
+    networks: Sequence[Network],
     training: Cache | None,
     held_out: Cache | None,
     rows: NDArray[np.int64],

@@ -25,7 +25,8 @@ from neurosono.engine.bundle import write_json
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
 from neurosono.engine.members import load_ensemble, load_member
-from neurosono.engine.network import Ensemble, ResNet34
+from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import Network, make_network
 from neurosono.training.fit.augmentation import augment, shrink
 from neurosono.training.fit.batches import class_weights, in_order, read_frames
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
@@ -61,7 +62,7 @@ class StudentTrainer:
         cache: Cache,
         patients: frozenset[str],
         teacher: Ensemble,
-        student: ResNet34,
+        student: Network,
         recipe: Recipe,
         lesson: Lesson,
     ) -> None:
@@ -242,7 +243,7 @@ def make_student(
     return details
 
 
-def _begin(derivation: Derivation, recipe: Recipe) -> tuple[ResNet34, str]:
+def _begin(derivation: Derivation, recipe: Recipe) -> tuple[Network, str]:
     """Return the untaught student and where it starts from."""
     parent = derivation.parent
     members = parent.manifest.members
@@ -250,10 +251,12 @@ def _begin(derivation: Derivation, recipe: Recipe) -> tuple[ResNet34, str]:
         order = [number for number, _ in rank_by_validation(parent)]
     except InputError:  # no history of training: the order of the bundle
         order = list(range(len(members)))
+    wanted = (recipe.architecture, recipe.width)
     for number in order:
-        if members[number].width == recipe.width:
+        if (members[number].architecture, members[number].width) == wanted:
             return load_member(parent, members[number]), f"member {members[number].name}"
     torch.manual_seed(recipe.seed * 1000 + SEED_KEY)
-    student = ResNet34(len(parent.manifest.labels), recipe.width)
-    student.load_state_dict(read_start(recipe), strict=False)
+    classes, size_px = len(parent.manifest.labels), parent.manifest.preprocessing.size_px
+    student = make_network(recipe.architecture, classes, recipe.width, size_px)
+    student.load_state_dict(read_start(recipe, size_px), strict=False)
     return student, f"weights {recipe.weights}"

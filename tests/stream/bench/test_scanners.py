@@ -81,8 +81,8 @@ def test_fairness_and_what_is_added() -> None:
     assert phase["answers"] == [3, 1]
     assert phase["fairness"] == pytest.approx(16 / (2 * 10))
     assert (phase["answer_ms"] or {})["p50"] == pytest.approx(30.0)
-    assert describe_added(other, [one]) == {"p50": 0.0, "p99": 0.98}
-    assert describe_added(make_seen([], [231]), [one]) is None, "its AI was never on"
+    assert describe_added([other], [one]) == {"p50": 0.0, "p99": 0.98}
+    assert describe_added([make_seen([], [231])], [one]) is None, "its AI was never on"
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_two_scanners_on_the_real_server(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    for phase in ("alone", "calm", "half"):
+    for phase in ("alone", "own", "calm", "half"):
         assert report[phase]["adds_up"], phase
     assert min(report["calm"]["answers"]) > 0
     for kind in ("hang", "kill"):

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from neurosono.stream.screen.aside import LATER, Aside
+from neurosono.stream.screen.aside import LATER, OVERDUE, Aside
+from tests.support.commands import wait_until
 
 
 def test_the_answer_comes_so_many_pictures_later_however_fast_it_was() -> None:
@@ -45,3 +46,36 @@ def test_what_the_work_raised_is_raised() -> None:
         aside.take()
     with pytest.raises(ZeroDivisionError):
         aside.take()
+
+
+def test_in_real_time_no_picture_waits_and_at_last_the_newest_work_is_done_at_once() -> None:
+    aside: Aside[str] = Aside(realtime=True)
+    released = threading.Event()
+
+    def starve() -> str:
+        assert released.wait(30)
+        return "of long ago"
+
+    aside.begin(starve)
+    assert [aside.take() for _ in range(LATER + 5)] == [None] * (LATER + 5)
+    aside.begin(lambda: "of now")
+    taken = [aside.take() for _ in range(OVERDUE - 5)]
+    released.set()
+    assert taken == [*[None] * (OVERDUE - 6), "of now"]
+    assert aside.take() is None
+
+
+def test_in_real_time_an_answer_that_is_late_comes_with_a_later_picture() -> None:
+    aside: Aside[str] = Aside(realtime=True)
+    released, begun = threading.Event(), threading.Event()
+
+    def look() -> str:
+        begun.set()
+        assert released.wait(30)
+        return "seen"
+
+    aside.begin(look)
+    assert begun.wait(30)
+    assert [aside.take() for _ in range(LATER + 3)] == [None] * (LATER + 3)
+    released.set()
+    assert wait_until(aside.take) == "seen"

@@ -130,6 +130,11 @@ def test_the_page_says_what_the_json_says(given: Given) -> None:
         assert published in given.page
 
 
+def test_each_picture_shows_what_the_networks_see_most_of_too(given: Given) -> None:
+    shown = sum(len(exam["frames"]) for exam in given.report["worst"])
+    assert given.page.count('alt="Eigen-CAM"') == shown > 0
+
+
 def test_what_comes_from_outside_is_escaped(given: Given) -> None:
     assert "A &amp; B" in given.page
     assert "&lt;b&gt;only tests" in given.page
@@ -156,7 +161,7 @@ def test_patients_appear_as_pseudonyms_only(given: Given) -> None:
 def test_worst_exams_come_with_frames_and_the_maps_of_who_judged_them(given: Given) -> None:
     shown = sum(len(exam["frames"]) for exam in given.report["worst"])
     assert shown == 12
-    assert given.page.count('src="data:image/jpeg') == 3 * shown
+    assert given.page.count('src="data:image/jpeg') == 4 * shown
     assert "trained on this patient" not in given.page
 
 

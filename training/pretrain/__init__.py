@@ -1,0 +1,1 @@
+"""Masked autoencoding: a transformer learns from pictures that nobody labelled."""

@@ -1,0 +1,82 @@
+"""Pictures without their labels, from frame caches and the gate's data alike."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurosono.engine.contracts.cache import SUMMARY_NAME, Cache
+from neurosono.engine.contracts.errors import InputError
+from neurosono.training.gate.data import SHELF, GateData
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures of several folders. `places` (N, 2) are the folder's and the picture's numbers.
+
+    `patients` (N,) are unique over all folders as far as their names are; `left_out` counts the
+    pictures of patients that were to stay apart.
+    """
+
+    parts: tuple[NDArray[np.uint8], ...]
+    places: NDArray[np.int64]
+    patients: NDArray[np.str_]
+    left_out: int
+    digest: str
+
+    def read(self, rows: NDArray[np.int64], size_px: int) -> Tensor:
+        """Return (B, 1, size_px, size_px) float32 in 0 to 255, averaged down where larger."""
+        found = []
+        for part, number in self.places[rows]:
+            picture = np.asarray(self.parts[part][number])
+            if picture.shape[0] != size_px:
+                picture = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
+            found.append(picture)
+        return torch.from_numpy(np.stack(found)).unsqueeze(1).float()
+
+
+def gather(folders: Sequence[Path], apart_from: Sequence[Path], size_px: int) -> Pool:
+    """Open folders of pictures; patients of `apart_from`, folders too, are left out.
+
+    Raises `InputError` where one is neither a frame cache nor the gate's data, has smaller
+    pictures, or nothing is left.
+    """
+    apart = {patient for folder in apart_from for patient in _open(folder)[1]}
+    parts, places, patients, digests, left_out = [], [], [], [], 0
+    for number, folder in enumerate(folders):
+        frames, owners, digest = _open(folder)
+        if frames.shape[1] < size_px:
+            raise InputError(
+                f"the pictures of {folder} are {frames.shape[1]} px a side, asked for are "
+                f"{size_px}: give a smaller --size-px"
+            )
+        wanted = [row for row, owner in enumerate(owners) if owner not in apart]
+        left_out += len(owners) - len(wanted)
+        parts.append(frames)
+        places += [(number, row) for row in wanted]
+        patients += [owners[row] for row in wanted]
+        digests.append(digest)
+    if len(places) < 2:
+        raise InputError("fewer than two pictures are left to learn from: name other folders")
+    said = hashlib.sha256("\n".join([*digests, *sorted(apart)]).encode()).hexdigest()
+    return Pool(tuple(parts), np.array(places), np.array(patients), left_out, said)
+
+
+def _open(folder: Path) -> tuple[NDArray[np.uint8], list[str], str]:
+    """Return frames, the patient of each, and the digest of both."""
+    if (folder / SUMMARY_NAME).is_file():
+        cache = Cache.load(folder)
+        return cache.frames, [row.patient for row in cache.rows], cache.digest
+    if (folder / SHELF.summary_name).is_file():
+        data = GateData.load(folder)
+        return data.frames, [row.patient for row in data.rows], data.digest
+    raise InputError(
+        f"{folder} holds no pictures: name a cache made by `neurosono train prepare`, or what "
+        "`neurosono train gate prepare` made"
+    )
