@@ -81,11 +81,12 @@ class RegionsReader:
         side = frame.pixels.shape[0]
         reading = read_answer(self.finder.infer(frame.pixels), side, side)
         best = self._name_plane(frame, reading)
-        said = {"plane": None if best is None else best.plane, "regions": {}, "goodness": None}
+        plane = None if best is None else best.plane
+        said: dict[str, Any] = {"plane": plane, "regions": {}, "goodness": None}
         said |= {"strangeness": None, "unfamiliar": False}
         if best is not None:
             said |= self._describe(best, reading)
-        return Heard({**said, **describe_place(reading, frame, said["plane"])})
+        return Heard({**said, **describe_place(reading, frame, plane)})
 
     def _name_plane(self, frame: Frame, reading: Reading) -> Candidate | None:
         """Return the plane that the frame is likelier to be of, None where it is of neither."""

@@ -12,8 +12,8 @@ from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX, View
 
 INPUTS = ("crops", "context")
 OUTPUTS = ("contributions", "likeness", "features")
-FEATURES = 22 * 12
-"""As `engine.familiarity` splits them: of the first three stages, and of the last one."""
+EARLY, FEATURES = 14 * 12, 22 * 12
+"""Of the first three stages, which `engine.familiarity` asks, and in all."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,8 +151,8 @@ def measure(axes: Frame, best: dict[str, Found], plane: str) -> NDArray[np.float
             abs(math.sin(lies)),
         )
     shape = axes.head.b / axes.head.a
-    return np.append(numbers, np.float32(shape)).astype(np.float32)
+    return np.asarray(np.append(numbers, shape), np.float32)
 
 
 def _one_hot(region: Region) -> NDArray[np.float32]:
-    return np.eye(len(REGIONS), dtype=np.float32)[REGIONS.index(region)]
+    return np.asarray(np.arange(len(REGIONS)) == REGIONS.index(region), np.float32)

@@ -189,8 +189,9 @@ def ship(
 
 def _fit_familiar(own: "Features", other: "Features") -> "Fitted":
     from neurosono.calibration.familiarity import Look, fit_familiarity
+    from neurosono.engine.regions.graph import EARLY
 
-    return fit_familiarity(Look(*own), Look(*other))
+    return fit_familiarity(Look(*own), Look(*other), EARLY)
 
 
 @regions_app.command()
@@ -235,7 +236,7 @@ def evaluate(
 
 def _judge_bundle(bundle: str, caches: list[Path]) -> dict[str, Any]:
     """Return the figures of each cache; of real women, of those who fitted nothing."""
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.manifest import REGIONS
@@ -252,7 +253,11 @@ def _judge_bundle(bundle: str, caches: list[Path]) -> dict[str, Any]:
             pairs = [each for each in pairs if fold_of(each.patient, 2) == 1]
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task(f"judging {cache.name}", total=len(pairs))
-            exams = examine(loaded, data, pairs, lambda task=task: bar.advance(task))
+
+            def watch(bar: Progress = bar, task: TaskID = task) -> None:
+                bar.advance(task)
+
+            exams = examine(loaded, data, pairs, watch)
         found[cache.name] = {"data": data.digest, **describe(exams)}
     return found
 

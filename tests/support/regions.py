@@ -14,9 +14,9 @@ from openvino import opset13 as op
 from neurosono.engine.bundle import file_of, write_manifest
 from neurosono.engine.contracts.manifest import REGIONS as KIND
 from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
-from neurosono.engine.familiarity import FLOOR, Familiarity, early_share
+from neurosono.engine.familiarity import FLOOR, Familiarity
 from neurosono.engine.kinds.regions import name_familiarity
-from neurosono.engine.regions.graph import FEATURES, INPUTS, OUTPUTS
+from neurosono.engine.regions.graph import EARLY, FEATURES, INPUTS, OUTPUTS
 from neurosono.engine.regions.names import PLANES, VERDICTS
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX
 from neurosono.engine.structures.graph import preprocessing_of
@@ -77,7 +77,7 @@ def make_judge() -> ov.Model:
 
 def make_familiarity() -> Familiarity:
     """Return what is familiar: crops that are darker than `STRANGE_LEVEL` on average."""
-    shape = (A_PLANE, early_share(FEATURES))
+    shape = (A_PLANE, EARLY)
     plane = np.full(shape, 1 / shape[1])
     limit = np.log(STRANGE_LEVEL / 255 + FLOOR)
     typical = np.tile([0.0, limit - 1], (A_PLANE, 1))

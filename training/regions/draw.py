@@ -123,7 +123,7 @@ def shade(crops: Square, rng: np.random.Generator) -> Square:
     levels = (255 * gain * (np.arange(256) / 255) ** gamma).astype(np.float32)
     noise = rng.standard_normal(crops.shape, dtype=np.float32) * _NOISE
     shaded = levels[crops] + noise * (crops > 0)
-    return np.clip(shaded, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shaded, 0, 255), np.uint8)
 
 
 def see_whole(square: Square, plane: str, rng: np.random.Generator | None) -> Given:

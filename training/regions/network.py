@@ -9,7 +9,8 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
-from neurosono.engine.network import WINDOWS, ResidualBlock
+from neurosono.engine.networks.base import means_and_peaks
+from neurosono.engine.networks.resnet import WINDOWS, ResidualBlock
 from neurosono.engine.regions.graph import FEATURES, INPUTS, OUTPUTS
 from neurosono.engine.regions.names import REGIONS
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX
@@ -59,12 +60,11 @@ class RegionsNetwork(nn.Module):
         their strongest answers, then the last one's.
         """
         x = self.stem((crops.float() - LEVEL_MEAN) / LEVEL_STD)
-        features = []
-        for number, stage in enumerate(self.stages):
+        maps = []
+        for stage in self.stages:
             x = stage(x)
-            if number < len(WINDOWS):
-                peaks = nn.functional.max_pool2d(x, WINDOWS[number])
-                features += [x.mean((2, 3)), peaks.mean((2, 3))]
+            maps.append(x)
+        features = means_and_peaks(maps[:-1], WINDOWS)
         pooled = x.mean((2, 3))  # (N, C)
         known = torch.cat([pooled, context], 1)
         contributions = self.verdict(known)[:, 0] * self.scale + self.shift / len(REGIONS)
