@@ -186,7 +186,7 @@ class Live(Session):
             for reader in self.readers.values():
                 if not self.children.runs(reader.role) and not self.is_accounted_for():
                     self.turn_off_reader(reader, "its process died")
-        self.end_readings()
+        self.settle_readings(None)
         self._exam.end(asked_ns)
         measured = self._exam.measures.finish(time.monotonic_ns())
         said = self.viewer.source_said
@@ -262,7 +262,7 @@ class Live(Session):
             self._leave_unread()
             self._record.next_exam(self._exam.count())
             self._exam.begin()
-            self.begin_readings(fields["first_seq"])
+            self.settle_readings(fields["first_seq"])
         else:
             self.viewer.note_source(name, fields)
             self._record.event(name, fields)

@@ -39,6 +39,8 @@ class Beside:
     """The last frame of which it said something."""
     pixels: NDArray[np.uint8] | None = None
     """That frame's region, where it is remembered."""
+    exam_seq: int = 0
+    """The first frame of the exam that is running."""
     begun_seqs: deque[int] = field(default_factory=deque)
     """The first frame of each exam that it has begun and the first engine has not."""
     ahead: deque[ReaderResult] = field(default_factory=deque)
@@ -60,6 +62,11 @@ class Beside:
         elif not self.ledger.has(picture.seq):
             self.standing.expect(picture.seq, picture.captured_ns)
 
+    def run_ahead(self, first_seq: int) -> None:
+        """It has come to another exam's first frame; the first engine may be behind it."""
+        if first_seq > self.exam_seq:
+            self.begun_seqs.append(first_seq)
+
     def is_ahead(self, result: ReaderResult) -> bool:
         """Whether a reading is of an exam that the first engine has not begun yet."""
         return bool(self.begun_seqs) and result.seq >= self.begun_seqs[0]
@@ -71,6 +78,7 @@ class Beside:
 
     def release(self, first_seq: int) -> list[ReaderResult]:
         """Return what waited for the exam that begins with `first_seq`."""
+        self.exam_seq = first_seq
         while self.begun_seqs and self.begun_seqs[0] <= first_seq:
             self.begun_seqs.popleft()
         held, self.ahead = self.ahead, deque()

@@ -94,8 +94,6 @@ class Session(ABC):
         """Why the exam could not be ended as it was begun."""
         self.interrupted = False
         """Whether somebody asked for an early end."""
-        self.exam_seq = 0
-        """The first frame of the exam that is running."""
 
     @contextmanager
     def open(self, window: int) -> Iterator[None]:
@@ -158,7 +156,7 @@ class Session(ABC):
 
     def _hear_reader(self, reader: Beside, event: Event) -> None:
         if event.name == "exam-begun":
-            self._begin_ahead(reader, event.fields["first_seq"])
+            reader.run_ahead(event.fields["first_seq"])
             return
         if event.name != "reader-ready":
             self.say(event.name, event.fields)
@@ -373,22 +371,13 @@ class Session(ABC):
         elif judged and self.trust.repeats_too_often():
             self._distrust("engine", "it answers the same frames again and again")
 
-    def _begin_ahead(self, reader: Beside, first_seq: int) -> None:
-        """A reader has come to another exam's first frame; the first engine may be behind it."""
-        if first_seq > self.exam_seq:
-            reader.begun_seqs.append(first_seq)
+    def settle_readings(self, first_seq: int | None) -> None:
+        """The exam that begins with `first_seq` has begun, or, None, no other one does any more.
 
-    def begin_readings(self, first_seq: int) -> None:
-        """The exam of the frames from `first_seq` on has begun: enter what readers said of it."""
-        self.exam_seq = first_seq
+        What readers said of it is entered now.
+        """
         for reader in self.readers.values():
-            for result in reader.release(first_seq):
-                self._enter_reading(result)
-
-    def end_readings(self) -> None:
-        """No other exam begins any more: what readers said of one is passed over, and counted."""
-        for reader in self.readers.values():
-            for result in reader.give_up():
+            for result in reader.give_up() if first_seq is None else reader.release(first_seq):
                 self._enter_reading(result)
 
     def _enter_reading(self, result: ReaderResult) -> None:

@@ -34,7 +34,8 @@ def test_nothing_is_ahead_before_another_exam_was_begun(reader: Beside) -> None:
 
 
 def test_each_reading_waits_for_its_own_exam(reader: Beside) -> None:
-    reader.begun_seqs.extend([10, 20])
+    for first_seq in (10, 20):
+        reader.run_ahead(first_seq)
     assert not reader.is_ahead(say(9))
     for seq in (10, 15, 20, 21):
         assert reader.is_ahead(say(seq))
@@ -48,16 +49,22 @@ def test_each_reading_waits_for_its_own_exam(reader: Beside) -> None:
 
 
 def test_of_many_that_wait_the_oldest_are_passed_over_and_counted(reader: Beside) -> None:
-    reader.begun_seqs.append(0)
-    passed = [reader.hold(say(seq)) for seq in range(MOST_AHEAD + 2)]
+    reader.run_ahead(1)
+    passed = [reader.hold(say(seq)) for seq in range(1, MOST_AHEAD + 3)]
     left = [each for each in passed if each is not None]
-    assert [each.seq for each in left] == [0, 1]
+    assert [each.seq for each in left] == [1, 2]
     assert all(each.said is None for each in left)
     assert {each.skip_reason for each in left} == {SkipReason.SUPERSEDED}
 
 
 def test_of_an_exam_that_never_begins_nothing_enters_another(reader: Beside) -> None:
-    reader.begun_seqs.append(5)
+    reader.run_ahead(5)
     reader.hold(say(6))
     assert [each.skip_reason for each in reader.give_up()] == [SkipReason.SUPERSEDED]
     assert not reader.is_ahead(say(7))
+
+
+def test_a_word_of_an_exam_that_runs_already_holds_nothing_back(reader: Beside) -> None:
+    reader.release(30)
+    reader.run_ahead(30)
+    assert not reader.is_ahead(say(31))
