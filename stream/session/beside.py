@@ -1,7 +1,7 @@
 """One reader as the display process knows it: how it stands, its frames, its exam."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
 from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.view.reading import AiState, ShownReading
 from neurosono.stream.view.standing import Standing
 
@@ -136,6 +137,16 @@ class Beside:
             "engine": dict(self.engine),
             **self.exam.snapshot(),
         }
+
+
+def name_speaker(message: Message, readers: Collection[str]) -> str:
+    """Return whose word it is: the engine's, or that of one of the session's readers."""
+    name: object = None
+    if isinstance(message, ReaderResult):
+        name = message.reader
+    elif isinstance(message, Event):
+        name = message.fields.get("reader")
+    return f"reader:{name}" if isinstance(name, str) and name in readers else "engine"
 
 
 def pass_over(result: ReaderResult) -> ReaderResult:

@@ -37,7 +37,7 @@ from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.session.accounts import Accounts
-from neurosono.stream.session.beside import Beside
+from neurosono.stream.session.beside import Beside, name_speaker
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
@@ -223,7 +223,9 @@ class Session(ABC):
                 received = inlet.receive(timeout_ms)
                 if received is None:
                     return None
-                speaker = role if role == "capture" else self._name_speaker(received.message)
+                speaker = (
+                    role if role == "capture" else name_speaker(received.message, self.readers)
+                )
                 if self.trust.is_past(received.message):
                     continue
                 if speaker not in self.distrusted:
@@ -231,16 +233,6 @@ class Session(ABC):
                     return speaker, received.message
             except WireError as error:
                 self._distrust(role, str(error))
-
-    def _name_speaker(self, message: Message) -> str:
-        """Return whose word it is: the engine's, or that of a reader of this session."""
-        name: object = None
-        if isinstance(message, ReaderResult):
-            name = message.reader
-        elif isinstance(message, Event):
-            name = message.fields.get("reader")
-        known = isinstance(name, str) and name in self.readers
-        return f"reader:{name}" if known else "engine"
 
     def _distrust(self, role: str, why: str) -> None:
         if role not in self.distrusted:
