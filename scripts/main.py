@@ -27,7 +27,7 @@ from neurosono.scripts.live import live
 from neurosono.scripts.node import node
 from neurosono.scripts.phantom import phantom
 from neurosono.scripts.replay import replay
-from neurosono.scripts.report import report
+from neurosono.scripts.report import report_app
 from neurosono.scripts.simulate import simulate
 from neurosono.scripts.sources import sources
 from neurosono.scripts.study import study
@@ -59,7 +59,7 @@ app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
-app.command()(report)
+app.add_typer(report_app, name="report")
 app.command()(study)
 app.command()(node)
 app.command()(bench)
