@@ -23,9 +23,10 @@ SCHEMA = "neurosono-bundle/1"
 MOST_LETTERS = 120
 """Of a bundle's, a member's or an engine's name."""
 
-CLASSIFIER, STRUCTURES, PATTERNS = "classifier", "structures", "patterns"
-"""Kinds of bundles: what tells classes of an exam apart, what finds planes and structures, and what
-finds patterns beside them."""
+CLASSIFIER, STRUCTURES, REGIONS = "classifier", "structures", "regions"
+PATTERNS = "patterns"
+"""Kinds of bundles: what tells classes of an exam apart, what finds planes and structures, what
+judges regions of two planes, and what finds patterns beside the structures."""
 
 
 @dataclass(frozen=True)

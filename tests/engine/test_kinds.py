@@ -21,6 +21,7 @@ from neurosono.engine.patterns.names import LABELS
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.ellipse import Ellipse
 from tests.support.patterns import THRESHOLD, make_patterns_bundle
+from tests.support.regions import make_regions_bundle
 from tests.support.structures import make_structures_bundle, write_bundle
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_patterns_bundle(tmp_path_factory.mktemp("kinds") / "patterns")
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_regions_bundle(tmp_path_factory.mktemp("kinds") / "regions")
 
 
 def draw_head(height: int = 300, width: int = 400) -> tuple[np.ndarray, Ellipse]:
@@ -80,9 +86,10 @@ def test_an_altered_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_a_file_that_opens_and_begins(
-    structures: Path, patterns: Path, bundle_root: Path
+    structures: Path, regions: Path, patterns: Path, bundle_root: Path
 ) -> None:
-    found = [Bundle.load(root, kind=None) for root in (bundle_root, structures, patterns)]
+    roots = (bundle_root, structures, regions, patterns)
+    found = [Bundle.load(root, kind=None) for root in roots]
     assert [each.manifest.kind for each in found] == list(KINDS)
     for each in found:
         kind = find_kind(each)
@@ -95,14 +102,16 @@ def test_every_kind_is_a_file_that_opens_and_begins(
         assert kind.open(each, 1).describe()["backend"] == "openvino"
 
 
-def test_who_keeps_an_exam_loads_no_network(structures: Path, bundle_root: Path) -> None:
+def test_who_keeps_an_exam_loads_no_network(
+    structures: Path, regions: Path, bundle_root: Path
+) -> None:
     script = (
         "import sys; from neurosono.engine.bundle import Bundle; "
         "from neurosono.engine.kinds import find_kind; "
         "[find_kind(b).begin(b) for b in (Bundle.load(p, kind=None) for p in sys.argv[1:])]; "
         "assert 'openvino' not in sys.modules and 'torch' not in sys.modules"
     )
-    told = [sys.executable, "-c", script, str(structures), str(bundle_root)]
+    told = [sys.executable, "-c", script, str(structures), str(regions), str(bundle_root)]
     subprocess.run(told, check=True, timeout=120)
 
 
@@ -139,10 +148,11 @@ def test_what_cannot_be_is_refused(structures: Path) -> None:
         neurosono.open_bundle(structures, members=1)
 
 
-@pytest.mark.skipif(SHIPPED["structures"].is_dir(), reason="the structures' bundle ships")
-def test_a_name_that_does_not_ship_yet_says_so() -> None:
-    with pytest.raises(BundleError, match=r"no bundle `structures` ships .*train structures ship"):
-        neurosono.open_bundle("structures")
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "demo"])
+def test_a_name_that_does_not_ship_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHIPPED, name, Path("nowhere") / name)
+    with pytest.raises(BundleError, match=rf"no bundle `{name}` ships .*train {name} ship"):
+        neurosono.open_bundle(name)
 
 
 def test_the_classifiers_own_exam_adds_up_by_the_same_protocol() -> None:

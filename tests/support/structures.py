@@ -17,6 +17,7 @@ from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
 from neurosono.engine.structures.answer import MAP_STRIDE_PX, OUTPUTS, STRIDES_PX, Grid
 from neurosono.engine.structures.graph import INPUT, preprocessing_of
 from neurosono.engine.structures.names import (
+    CEREBELLUM,
     CSP,
     FALX,
     LV,
@@ -33,7 +34,6 @@ DARK_MEAN = 8.0
 SURE = 0.9
 LV_SIDES = (2.0, 1.0, 2.0, 1.0)
 """In strides of 16 px: the ventricle is 64 by 32 px of the input."""
-
 
 Shown = tuple[tuple[str, int, float], ...]
 """What the network sees: a label, how far right of the middle in pixels, and how surely."""
@@ -75,9 +75,15 @@ def write_bundle(
 
 
 def make_graph(
-    size_px: int, labels: tuple[str, ...] = STRUCTURES, shown: Shown = STRUCTURES_SHOWN
+    size_px: int,
+    labels: tuple[str, ...] = STRUCTURES,
+    shown: Shown = STRUCTURES_SHOWN,
+    bright_mean: float = 256.0,
 ) -> ov.Model:
-    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out."""
+    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out.
+
+    A picture brighter than `bright_mean` shows a cerebellum, and nothing else.
+    """
     grid = Grid(size_px)
     places, _ = grid.locations()
     grey = op.parameter([1, 1, size_px, size_px], np.uint8, name=INPUT)
@@ -85,10 +91,13 @@ def make_graph(
     stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
     cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
     head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
-    is_dark = op.less(op.reduce_mean(levels, [1, 2, 3], keep_dims=False), np.float32(DARK_MEAN))
+    mean = op.reduce_mean(levels, [1, 2, 3], keep_dims=False)
+    is_dark = op.less(mean, np.float32(DARK_MEAN))
     planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
+    is_bright = op.unsqueeze(op.unsqueeze(op.greater(mean, np.float32(bright_mean)), 1), 2)
+    seen = (_classes(grid, places, labels, each) for each in (((CEREBELLUM, 0, SURE),), shown))
     is_lit = op.select(is_dark, np.float32([0]), np.float32([1]))
-    classes = op.multiply(np.asarray(_classes(grid, places, labels, shown)), is_lit)
+    classes = op.multiply(op.select(is_bright, *seen), is_lit)
     count = len(places)
     sides = np.tile(np.float32(LV_SIDES), (1, count, 1))
     turns = np.tile(np.float32([1, 0]), (1, count, 1))
