@@ -186,6 +186,7 @@ def _ask(question: str, yes: bool) -> None:
 
 def _delete(journal: "Journal", exam_ids: list[str]) -> None:
     from neurosono.scripts.console import console
+    from neurosono.stream.hospital.forget import forget_exams
     from neurosono.stream.journal.retention import delete_exams
     from neurosono.stream.keep.clips import delete_clips
     from neurosono.stream.keep.recording import delete_recordings
@@ -193,6 +194,7 @@ def _delete(journal: "Journal", exam_ids: list[str]) -> None:
     done = delete_exams(journal, exam_ids)
     delete_clips(journal.path, done.exam_ids)
     delete_recordings(journal.path, done.exam_ids)
+    forget_exams(journal.path, done.exam_ids)
     console.print(f"deleted {len(done.exam_ids)} exam{'s' if len(done.exam_ids) > 1 else ''}")
     if not done.scrubbed:
         console.print("a running exam still holds the log: delete or prune again once it has ended")

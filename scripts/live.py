@@ -1,11 +1,14 @@
 """`neurosono live`: beside the scanner, with a page for the sonographer."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from neurosono.scripts import options
+
+if TYPE_CHECKING:
+    from neurosono.stream.live.register import Registering
 
 SOURCE_HELP = (
     "/dev/video0, rtsp://..., udp://HOST:PORT, srt://..., http://..., "
@@ -88,6 +91,32 @@ def live(
     record_to: Annotated[
         Path | None, typer.Option(help="The films' folder. [default: beside the journal]")
     ] = None,
+    worklist: Annotated[
+        str | None, typer.Option(help="The modality worklist to take exams from: AE@HOST:PORT.")
+    ] = None,
+    accession: Annotated[
+        str | None, typer.Option(help="With --worklist: the entry that the first exam takes.")
+    ] = None,
+    charset: Annotated[
+        str, typer.Option(help="With --worklist: how to read names whose character set is unsaid.")
+    ] = "ISO_IR 192",
+    send: Annotated[
+        str | None,
+        typer.Option(help="With --worklist: where the study of each exam goes: AE@HOST:PORT."),
+    ] = None,
+    codes: Annotated[
+        Literal["snomed", "umls"], typer.Option(help="With --send: codes of the classes.")
+    ] = "snomed",
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="With --send: the report as a PDF too.")
+    ] = False,
+    ae_title: Annotated[
+        str, typer.Option(help="How we call ourselves to worklist and PACS.")
+    ] = "NEUROSONO",
+    igtl_out: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="A port where 3D Slicer gets what is shown."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
@@ -106,6 +135,8 @@ def live(
         record=None if record is None else Film(record),
         record_to=record_to,
         log_json=log_json,
+        igtl_port=igtl_out,
+        registering=_plan_registering(worklist, accession, charset, send, codes, ae_title, pdf=pdf),
     )
     view = LiveView(
         host=host,
@@ -121,3 +152,39 @@ def live(
         else read_token("--metrics-token", metrics_token),
     )
     run_live_view(asked, keeping, view, json)
+
+
+def _plan_registering(
+    worklist: str | None,
+    accession: str | None,
+    charset: str,
+    send: str | None,
+    codes: str,
+    ae_title: str,
+    *,
+    pdf: bool,
+) -> "Registering | None":
+    from importlib.util import find_spec
+
+    from neurosono.engine.contracts.errors import InputError
+
+    if worklist is None:
+        if send is not None or accession is not None:
+            raise InputError(
+                "--send and --accession go with --worklist: without it an exam is nobody's"
+            )
+        return None
+    for needed in ("pynetdicom", "highdicom"):
+        if find_spec(needed) is None:  # told now, and not when an exam ends
+            raise ModuleNotFoundError(name=needed)
+    from neurosono.stream.hospital.node import parse_node
+    from neurosono.stream.live.register import Registering
+
+    return Registering(
+        parse_node(worklist, ae_title),
+        None if send is None else parse_node(send, ae_title),
+        accession,
+        charset,
+        codes,
+        pdf,
+    )

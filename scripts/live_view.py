@@ -86,6 +86,8 @@ def run_live_view(
         notifier.ready()
         scene.run(stopped)
         notifier.stopping()
+        if scene.register is not None and (said := scene.register.settle()):
+            console.print(said, markup=False, soft_wrap=True)
     exam = scene.describe()
     console.print(describe(exam))
     for line in tell_readings(exam):
@@ -129,6 +131,8 @@ def _say_recording(told: dict[str, Any]) -> str:
 def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
     """Show the session; yields what is to be called now and then."""
     hub, labels = scene.hub, scene.bundle.manifest.labels
+    if scene.igtl is not None:
+        console.print(f"OpenIGTLink: 127.0.0.1:{scene.igtl.port}")
     if not view.page:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda: live.update(_tabulate(hub))

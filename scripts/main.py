@@ -24,9 +24,10 @@ from neurosono.scripts.doctor import doctor
 from neurosono.scripts.exams import exams_app
 from neurosono.scripts.export import export_app
 from neurosono.scripts.live import live
+from neurosono.scripts.node import node
 from neurosono.scripts.phantom import phantom
 from neurosono.scripts.replay import replay
-from neurosono.scripts.report import report
+from neurosono.scripts.report import report_app
 from neurosono.scripts.simulate import simulate
 from neurosono.scripts.sources import sources
 from neurosono.scripts.study import study
@@ -39,6 +40,8 @@ EXTRA_OF = {
     "safetensors": "train",
     "highdicom": "study",
     "pynetdicom": "study",
+    "reportlab": "study",
+    "fastcrc": "igtl",
 }
 """What the base install does without, and the extra that brings it."""
 
@@ -56,8 +59,9 @@ app.command()(live)
 app.command()(simulate)
 app.command()(sources)
 app.add_typer(exams_app, name="exams")
-app.command()(report)
+app.add_typer(report_app, name="report")
 app.command()(study)
+app.command()(node)
 app.command()(bench)
 app.command()(phantom)
 app.add_typer(train_app, name="train")

@@ -9,7 +9,7 @@ from neurosono.scripts import options
 
 SOURCE_HELP = (
     "Clips, stills, DICOM files, folders of them (all together one exam), "
-    "or phantom:LABEL?seed=7&seconds=20."
+    "phantom:LABEL?seed=7&seconds=20, or dicomweb://HOST/ROOT/studies/UID."
 )
 
 
@@ -46,6 +46,9 @@ def replay(
     server_ca: options.ServerCa = None,
     fallback: options.Fallback = False,
     threads: options.Threads = 0,
+    web_token: Annotated[
+        Path | None, typer.Option(help="A file with the token that a DICOMweb server asks for.")
+    ] = None,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[
         Path | None, typer.Option(help="Also write exam.json there; - for stdout.")
@@ -53,17 +56,21 @@ def replay(
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
     judging = options.pick_judging(locals())
+    from neurosono.engine.contracts.server import read_token
+    from neurosono.stream.hospital.dicomweb import fetch_sources
     from neurosono.stream.replay.options import ReplayOptions
 
-    asked = ReplayOptions(
-        sources=tuple(sources),
-        out=out,
-        realtime=realtime,
-        video=video,
-        strict=strict,
-        mixed=mixed,
-        **judging,
-    )
-    from neurosono.scripts.replay_view import run_replay
+    token = None if web_token is None else read_token("--web-token", web_token)
+    with fetch_sources(sources, token) as local:
+        asked = ReplayOptions(
+            sources=local,
+            out=out,
+            realtime=realtime,
+            video=video,
+            strict=strict,
+            mixed=mixed,
+            **judging,
+        )
+        from neurosono.scripts.replay_view import run_replay
 
-    run_replay(asked, json)
+        run_replay(asked, json)

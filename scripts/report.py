@@ -1,11 +1,33 @@
-"""`neurosono report`: an exam as one page, to print or to file."""
+"""`neurosono report`: an exam as one page, to print or to file; two arms of readings compared."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from neurosono.scripts.report_study import study
 
 
+class _ExamByDefault(TyperGroup):
+    """`report EXAM` is short for `report exam EXAM`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["exam", *args]
+        return super().parse_args(ctx, args)
+
+
+report_app = typer.Typer(
+    cls=_ExamByDefault,
+    no_args_is_help=True,
+    help="An exam as one page: `report EXAM`; `report exam --help` lists what may follow. Or "
+    "readings compared, with the AI beside and after: `report study`.",
+)
+report_app.command()(study)
+
+
+@report_app.command(name="exam")
 def report(
     exam: Annotated[str, typer.Argument(help="An exam's id, its beginning, or `last`.")],
     journal: Annotated[

@@ -1,13 +1,23 @@
 """`neurosono study`: an exam as objects of its DICOM study."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from neurosono.stream.hospital.node import Node
+    from neurosono.stream.study.identity import Identity
+
+WAITING, WORKLIST = "waiting", "worklist"
+
 
 def study(
-    exam: Annotated[str, typer.Argument(help="An exam's id, its beginning, or `last`.")],
+    exam: Annotated[
+        str, typer.Argument(help="An exam's id, its beginning, or `last`; `waiting`: all of those.")
+    ],
     out: Annotated[Path | None, typer.Option(help="A new folder for the DICOM files.")] = None,
     send: Annotated[
         str | None, typer.Option(help="A DICOM node to store them on: AE@HOST:PORT.")
@@ -16,12 +26,22 @@ def study(
         str | None, typer.Option(help="A DICOMweb server to store them on: its root's address.")
     ] = None,
     identity_of: Annotated[
-        Path | None,
-        typer.Option(help="A DICOM file of the study that the results belong to."),
+        str | None,
+        typer.Option(
+            help="A DICOM file of the study that the results belong to; or `worklist`: the entry "
+            "that the exam took."
+        ),
     ] = None,
     codes: Annotated[
         str, typer.Option(help="Codes of the classes: snomed, or umls where SNOMED CT may not be.")
     ] = "snomed",
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also the report as a PDF, to read and to print.")
+    ] = False,
+    deidentified: Annotated[
+        bool,
+        typer.Option("--deidentified", help="For research: of nobody, no day, and other UIDs."),
+    ] = False,
     ae_title: Annotated[str, typer.Option(help="How we call ourselves.")] = "NEUROSONO",
     journal: Annotated[
         Path | None,
@@ -31,32 +51,50 @@ def study(
         str | None, typer.Option(help="The bundle that judged it: a folder, or `demo`.")
     ] = None,
 ) -> None:
-    """Make structured reports and key frames of an exam; write them, or store them where asked."""
+    """Make structured reports and key frames of an exam; write them, or store them where asked.
+
+    `waiting` stores what live sessions left to be sent.
+    """
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
-    from neurosono.scripts.console import console
+    from neurosono.stream.hospital.node import parse_node
     from neurosono.stream.journal.journal import Journal
     from neurosono.stream.journal.schema import default_path
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.study.codes import Scheme
-    from neurosono.stream.study.identity import Identity, read_identity
-    from neurosono.stream.study.send import parse_node, send_dicom, send_web, write_files
+    from neurosono.stream.study.deidentified import make_deidentified
     from neurosono.stream.study.study import make_study
 
+    where = journal or default_path()
+    if not where.exists():
+        raise InputError(f"no journal at {where}: nothing has been recorded there yet")
+    if exam == WAITING:
+        _send_waiting(where)
+        return
     if out is None and send is None and stow is None:
         raise InputError("say where the study goes: --out DIR, --send AE@HOST:PORT or --stow URL")
     if codes not in list(Scheme):
         raise InputError(f"--codes is one of {', '.join(Scheme)}, found {codes!r}")
+    if deidentified and (identity_of or pdf or send or stow):
+        raise InputError("--deidentified writes files (--out) that name nobody, and no PDF")
     node = None if send is None else parse_node(send, ae_title)
-    identity = Identity() if identity_of is None else read_identity(identity_of)
-    where = journal or default_path()
-    if not where.exists():
-        raise InputError(f"no journal at {where}: nothing has been recorded there yet")
     loaded = None if bundle is None else Bundle.load(bundle)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
-    objects = make_study(found, identity, Scheme(codes))
-    told = f"{len(objects)} objects of exam {found.exam.exam_id}"
+    identity = _find_identity(identity_of, where, found.exam.exam_id)
+    if deidentified:
+        objects = make_deidentified(found, Scheme(codes))
+    else:
+        objects = make_study(found, identity, Scheme(codes), page=pdf)
+    _give(objects, f"{len(objects)} objects of exam {found.exam.exam_id}", out, node, stow)
+
+
+def _give(
+    objects: "list[Dataset]", told: str, out: Path | None, node: "Node | None", stow: str | None
+) -> None:
+    from neurosono.scripts.console import console
+    from neurosono.stream.study.send import send_dicom, send_web, write_files
+
     if out is not None:
         write_files(objects, out)
         console.print(f"{told}: {out.resolve()}", soft_wrap=True)
@@ -66,3 +104,36 @@ def study(
     if stow is not None:
         send_web(objects, stow)
         console.print(f"{told}: stored by DICOMweb")
+
+
+def _find_identity(identity_of: str | None, journal: Path, exam_id: str) -> "Identity":
+    from neurosono.engine.contracts.errors import InputError
+    from neurosono.stream.hospital.identities import read_kept
+    from neurosono.stream.study.identity import Identity, read_identity, take_identity
+
+    if identity_of is None:
+        return Identity()
+    if identity_of != WORKLIST:
+        return read_identity(Path(identity_of))
+    entry = read_kept(journal, exam_id)
+    if entry is None:
+        raise InputError(
+            f"exam {exam_id} took no entry of a worklist: name a DICOM file of its study instead"
+        )
+    return take_identity(entry.dataset)
+
+
+def _send_waiting(journal: Path) -> None:
+    from neurosono.engine.contracts.errors import RunError
+    from neurosono.scripts.console import console
+    from neurosono.stream.hospital.outbox import Standing, tell_job
+    from neurosono.stream.study.posting import send_due
+
+    done = send_due(journal, at_once=True)
+    for job in done:
+        console.print(tell_job(job), markup=False, soft_wrap=True)
+    if not done:
+        console.print("nothing waits to be sent, or another session is sending it")
+    failed = [job for job in done if job.standing is not Standing.STORED]
+    if failed:
+        raise RunError(f"{len(failed)} of {len(done)} exams could not be sent: they wait further")

@@ -49,6 +49,9 @@ STILL_TOO = (SkipReason.NEAR_DUPLICATE, SkipReason.SUPERSEDED, SkipReason.ENGINE
 SAME_FREEZE = 0.02
 """`view_distance` under which a picture frozen again is the one frozen before."""
 
+END_NS = 2**62
+"""Later than any picture."""
+
 CAPS = {"freeze": 12, "plane": 8, "evidence": 10, "quality": 3}
 """Offers an exam; together fewer than the page lists."""
 PER_CLASS = 2
@@ -176,6 +179,10 @@ class Proposals:
             found += self._look(result, pixels, int(np.argmax(result.probabilities)))
         found += self._take_standing(result.captured_ns)
         return [proposal for proposal in found if self._allow(proposal)]
+
+    def finish(self) -> list[Proposal]:
+        """Return what stands at the end of a recording: nothing better can come any more."""
+        return [each for each in self._take_standing(END_NS) if self._allow(each)]
 
     def _is_due(self, result: Result) -> bool:
         """Whether to look at this frame: at each with a heatmap, or now and then without any."""

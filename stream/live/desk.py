@@ -53,6 +53,8 @@ class Desk:
         self._best.clear()
         self._proposals = Proposals(labels)
         self.ended = False
+        if self._blind:  # so that the record knows a second read, and when it is over
+            self._record.state(*_STATES["hide-ai"])
 
     def judge(self, result: Result) -> None:
         """Take a result; keep what is offered of it, with its region where that is remembered."""
@@ -85,6 +87,8 @@ class Desk:
             case "new-exam":
                 self._begin_exam()
             case "end-exam":
+                if self._blind and not self.ended:
+                    self._record.state(*_STATES["show-ai"])
                 self.ended = True
             case "keep":
                 self._keep(int(fields["index"]), int(fields.get("seq", 0)))
@@ -93,6 +97,8 @@ class Desk:
             case "freeze" | "unfreeze" | "hide-ai" | "show-ai" as name:
                 self.recent.pin(int(fields.get("viewer", 0)), fields.get("index"))
                 self._record.state(*_STATES[name])
+            case "worklist" | "take":
+                self._record.obey(command)
 
     def _keep(self, index: int, seq: int) -> None:
         picture = self.recent.find(index)

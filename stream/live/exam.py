@@ -214,6 +214,7 @@ class LiveExam:
             "mode": self._mode,
             "seq": self._ledger.next_seq,
             "source": dict(self.source),
+            "source_note": self.viewer.source_note,
             "planes": dict(self._planes) if state.ai is AiState.ON else {},
             "record": describe_record(self.viewer.unrecorded),
             "recording": self._record.recording(),

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine import __version__
 from neurosono.engine.bundle import Bundle
@@ -18,7 +18,11 @@ from neurosono.stream.keep.clips import Clips
 from neurosono.stream.keep.proposals import Proposal
 from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.live.stage import Record, Watcher
+from neurosono.stream.page.protocol import Command
 from neurosono.stream.view.state import AiState, OverlayState
+
+if TYPE_CHECKING:  # who asks for no worklist loads nothing of it
+    from neurosono.stream.live.register import Register
 
 _NAMES = {"connected": "opened"}
 """Where a source's word for what happened is not the journal's."""
@@ -47,13 +51,15 @@ class LiveRecord(Record):
         student: Bundle | None = None,
         readers: Mapping[str, Bundle] = MappingProxyType({}),
         watchers: Sequence[Watcher] = (),
+        register: "Register | None" = None,
     ) -> None:
         """`clips` takes what was seen before each kept frame; without it no clip is made.
 
         `resume` is the exam to go on with, whose session was killed; `recorder` films it;
         `student` judges beside `bundle`, `readers` read. `watchers` hear every event as it happens,
-        and every age.
+        and every age. `register` knows whose each exam is.
         """
+        self._register = register
         self._watchers = tuple(watchers)
         self._journal, self._clips = journal, clips
         self._models = describe_bundle(bundle, student, readers)
@@ -68,6 +74,8 @@ class LiveRecord(Record):
         self._told: dict[str, Counter[str]] = {}
         self._before = Tally() if resume is None else journal.tally(resume)
         self._resumed = resume
+        if register is not None:
+            register.open_exam(self._id)
 
     @property
     def exam_id(self) -> str:
@@ -188,6 +196,13 @@ class LiveRecord(Record):
             self._clips.begin_exam()
         self._exam, self._id = None, self._journal.make_exam_id()
         self._last_seen = None
+        if self._register is not None:
+            self._register.open_exam(self._id)
+
+    def obey(self, command: Command) -> None:
+        """Do what a person asks about whose exam it is."""
+        if self._register is not None:
+            self._register.obey(command)
 
     def end(self, counts: Mapping[str, Any]) -> None:
         """End the exam, if it ever began; `counts` is `frames` of `exam.json`."""
@@ -197,6 +212,8 @@ class LiveRecord(Record):
                 self._say("recording-ended", {key: told[key] for key in ("segments", "pictures")})
             self._filming = False
             self._exam.end({"complete": True, "frames": dict(counts)})
+        if self._register is not None:
+            self._register.close_exam(self._id, begun=self._exam is not None)
 
     def _open(self) -> ExamJournal:
         """Return the exam, begun now if it was not: a session without a frame leaves no trace."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
@@ -18,9 +18,13 @@ from neurosono.stream.live.metrics import Metrics
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
-from neurosono.stream.live.stage import Ended, Watcher
+from neurosono.stream.live.stage import Ended, Stage, Watcher
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.view.summary import describe_exam, describe_models
+
+if TYPE_CHECKING:  # a session without a worklist reads no DICOM here
+    from neurosono.stream.live.igtl_out import IgtlOut
+    from neurosono.stream.live.register import Register, Registering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,8 @@ class Keeping:
     `journal` is the exam record (None: in the user's data folder), `resume` an exam in it to go on
     with. `keep_clips` writes a clip of what was seen before each kept frame, `record` films the
     exam, into the folder `record_to` (None: beside the journal). `log_json` gets a line an event.
+    `registering` asks the worklist whose each exam is, and sends what ended.
+    `igtl_port` is where what is shown goes out by OpenIGTLink.
     """
 
     journal: Path | None = None
@@ -38,6 +44,8 @@ class Keeping:
     record: Film | None = None
     record_to: Path | None = None
     log_json: Path | None = None
+    registering: "Registering | None" = None
+    igtl_port: int | None = None
 
     def __post_init__(self) -> None:
         if self.record_to is not None and self.record is None:
@@ -61,14 +69,21 @@ class Scene:
     """Where the exams of the readers stood, to go on with."""
     hub: Hub
     metrics: Metrics
+    register: "Register | None" = None
+    igtl: "IgtlOut | None" = None
     ended: Ended | None = None
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Run until `stopped`, and end the exam's record; raises as `Live.run` does."""
+        stage: Stage = self.hub
+        if self.igtl is not None:
+            from neurosono.stream.live.igtl_out import RelayedStage
+
+            stage = RelayedStage(self.hub, self.igtl)
         live = Live(
             self.options,
             self.bundle,
-            self.hub,
+            stage,
             self.record,
             self.begun,
             student=self.student,
@@ -130,6 +145,20 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
         watchers: list[Watcher] = [metrics := Metrics(hub)]
         if keeping.log_json is not None:
             watchers.append(stack.enter_context(closing(JsonLog(keeping.log_json))))
-        record = LiveRecord(journal, bundle, clips, resume, recorder, student, readers, watchers)
+        register = None
+        if keeping.registering is not None:
+            from neurosono.stream.live.register import Register
+
+            flush, root = journal.flush, str(bundle.root)
+            plan = (keeping.registering, journal.path, root, hub.publish_worklist, flush)
+            register = stack.enter_context(closing(Register(*plan)))
+            register.begin()
+        igtl = None
+        if keeping.igtl_port is not None:
+            from neurosono.stream.live.igtl_out import IgtlOut
+
+            igtl = stack.enter_context(IgtlOut(keeping.igtl_port))
+        kept = (journal, bundle, clips, resume, recorder, student, readers, watchers)
+        record = LiveRecord(*kept, register=register)
         told = (options, bundle, student, journal, record, clips, recorder, begun)
-        yield Scene(*told, readers, read, hub, metrics)
+        yield Scene(*told, readers, read, hub, metrics, register, igtl)

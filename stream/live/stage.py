@@ -114,6 +114,9 @@ class Record:
     def review(self, key_frame_id: str, verdict: str, label: str | None) -> None:
         """Write down what a person said of a kept picture."""
 
+    def obey(self, command: Command) -> None:
+        """Do what a person asks about whose exam it is."""
+
     def next_exam(self, counts: Mapping[str, Any]) -> None:
         """End the exam and begin another."""
 

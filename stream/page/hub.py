@@ -86,6 +86,7 @@ class Hub:
     _commands: deque[Command] = field(default_factory=deque)
     _painted_ms: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_AGES))
     _last: tuple[Mapping[str, Any], int] | None = None
+    _worklist: Parcel | None = None
     _blind: bool = False
     _stopping: bool = False
     _encoder: threading.Thread | None = None
@@ -153,6 +154,15 @@ class Hub:
             said = encode_json(withhold_opinion(status))
             self._post(Parcel(MessageKind.STATUS, said, self.clock_ns()))
 
+    def publish_worklist(self, about: Mapping[str, Any]) -> None:
+        """Offer the worklist's entries, and say which was taken and what became of the study.
+
+        Names of patients are in it, so it is a message of its own: no status, and so no log, metric
+        or film, ever holds one.
+        """
+        self._worklist = Parcel(MessageKind.WORKLIST, encode_json(about), self.clock_ns())
+        self._post(self._worklist)
+
     def commands(self) -> list[Command]:
         """Return what people asked for since the last call, in order."""
         with self._changed:
@@ -204,6 +214,8 @@ class Hub:
             mailbox = Mailbox(self.counts.viewers_seen, wake, last_answer_ns=self.clock_ns())
             self._viewers[mailbox.number] = mailbox
             self._drafts |= self._lasting
+            if self._worklist is not None:
+                mailbox.put(self._worklist)
             self._changed.notify_all()
             return mailbox
 

@@ -179,4 +179,5 @@ _URGENCY = {
     MessageKind.READING: 2,
     MessageKind.KEY_FRAME: 3,
     MessageKind.EVIDENCE: 4,
+    MessageKind.WORKLIST: 4,
 }

@@ -33,6 +33,7 @@ class MessageKind(IntEnum):
     STATUS = 4
     KEY_FRAME = 5
     READING = 6
+    WORKLIST = 7
 
 
 _VOCABULARY: dict[str, dict[str, type]] = {
@@ -44,10 +45,12 @@ _VOCABULARY: dict[str, dict[str, type]] = {
     "end-exam": {},
     "hide-ai": {},
     "show-ai": {},
+    "worklist": {},
+    "take": {"accession": str, "step": str},
 }
 """Every command and the fields it may carry."""
 
-_REQUIRED = {"review": ("key_frame_id", "verdict"), "keep": ("index",)}
+_REQUIRED = {"review": ("key_frame_id", "verdict"), "keep": ("index",), "take": ("accession",)}
 
 VERDICTS = ("accept", "reject", "reassign")
 """What a person may say of a kept frame."""

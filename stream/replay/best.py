@@ -1,4 +1,4 @@
-"""The best frame of each plane, kept as a picture: what a checklist points at."""
+"""The best frame of each plane and finding, kept as a picture: what is told points at it."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FOLDER = "planes"
 
 
 class BestFrames:
-    """Holds of each reader and plane the region of its best frame so far."""
+    """Holds of each reader, plane and finding the region of its best frame so far."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[int, NDArray[np.uint8]]] = {}
@@ -32,9 +32,11 @@ class BestFrames:
             latest, pixels = shown.latest, shown.pixels
             if latest is None or pixels is None or shown.exam is None:
                 continue
-            for plane, mark in shown.exam.get("planes", {}).items():
-                best, name = mark["best"], f"{reader}-{plane}"
+            told = {**shown.exam.get("planes", {}), **shown.exam.get("findings", {})}
+            for what, mark in told.items():
+                best, name = mark["best"], f"{reader}-{what}"
                 if best is None:
+                    self._held.pop(name, None)  # a finding may yield to another one
                     continue
                 if best["seq"] == latest.seq:
                     self._held[name] = latest.seq, pixels

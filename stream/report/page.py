@@ -62,29 +62,33 @@ KEPT = {
 
 def render_report(report: Report) -> str:
     """Return the page."""
+    return render_page(TEMPLATE, **describe_page(report))
+
+
+def describe_page(report: Report) -> dict[str, Any]:
+    """Return all that stands on the page, by the names that its template has for it."""
     last, manifest = report.exam.last, report.manifest
     spec = None if manifest is None else manifest.preprocessing
     silent = last is not None and last.state in SILENT
-    return render_page(
-        TEMPLATE,
-        report=report,
-        head=_describe_exam(report),
-        condition=CONDITIONS.get(report.exam.condition),
-        nothing_used=_tell_unused(report),
-        state=_describe_state(report),
-        silent=silent,
-        bars=draw_bars(report),
-        curve=draw_curve(report),
-        pictures=[_describe_picture(each, spec, silent=silent) for each in report.pictures],
-        planes=_describe_planes(report),
-        readings=_describe_readings(report),
-        caution=CAUTION,
-        frames=_count_frames(report),
-        timeline=draw_timeline(report),
-        name_clock=name_clock,
-        most_incidents=MOST_INCIDENTS,
-        model=describe_model(report),
-    )
+    return {
+        "report": report,
+        "head": _describe_exam(report),
+        "condition": CONDITIONS.get(report.exam.condition),
+        "nothing_used": _tell_unused(report),
+        "state": _describe_state(report),
+        "silent": silent,
+        "bars": draw_bars(report),
+        "curve": draw_curve(report),
+        "pictures": [_describe_picture(each, spec, silent=silent) for each in report.pictures],
+        "planes": _describe_planes(report),
+        "readings": _describe_readings(report),
+        "caution": CAUTION,
+        "frames": _count_frames(report),
+        "timeline": draw_timeline(report),
+        "name_clock": name_clock,
+        "most_incidents": MOST_INCIDENTS,
+        "model": describe_model(report),
+    }
 
 
 def _describe_state(report: Report) -> str | None:

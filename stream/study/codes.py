@@ -39,6 +39,25 @@ CLASS_ACTIVATION = CodedConcept("130402", "DCM", "Class activation")
 OBSTETRIC_ULTRASOUND = CodedConcept("268445003", "SCT", "Ultrasound scan - obstetric")
 NO_UNIT = CodedConcept("1", "UCUM", "no units")
 SECONDS = CodedConcept("s", "UCUM", "s")
+MM = CodedConcept("mm", "UCUM", "mm")
+DAYS = CodedConcept("d", "UCUM", "days")
+MEDIAN = CodedConcept("373099004", "SCT", "Median")
+
+OBSTETRIC_REPORT = CodedConcept("125000", "DCM", "OB-GYN Ultrasound Procedure Report")
+FETAL_BIOMETRY = CodedConcept("125002", "DCM", "Fetal Biometry")
+FETAL_CRANIUM = CodedConcept("125004", "DCM", "Fetal Cranium")
+BIOMETRY_GROUP = CodedConcept("125005", "DCM", "Biometry Group")
+GESTATIONAL_AGE = CodedConcept("18185-9", "LN", "Gestational Age")
+EQUATION = CodedConcept("121420", "DCM", "Equation")
+HC_HADLOCK = CodedConcept("11932-1", "LN", "HC, Hadlock 1984")
+TWO_SIGMA = CodedConcept("121417", "DCM", "2 Sigma deviation of population")
+MEASURES = {
+    "hc": CodedConcept("11984-2", "LN", "Head Circumference"),
+    "bpd": CodedConcept("11820-8", "LN", "Biparietal Diameter"),
+    "ofd": CodedConcept("11851-3", "LN", "Occipital-Frontal Diameter"),
+    "atrial_width": CodedConcept("12171-5", "LN", "Lateral Ventricle width"),
+}
+"""What is measured of a head (PS3.16, CID 12005 and 12007)."""
 
 
 def code_class(label: str, scheme: Scheme) -> CodedConcept:
@@ -56,3 +75,7 @@ def code_own(words: str) -> CodedConcept:
     """Return a private code; `words` are its meaning, at most 64 letters of them."""
     value = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_")[:16]
     return CodedConcept(value, PRIVATE, words[:64])
+
+
+SEEN, NOT_SEEN = code_own("seen"), code_own("not seen")
+"""Of a plane or a structure."""

@@ -64,6 +64,19 @@ def read_identity(path: Path) -> Identity:
     return Identity(found)
 
 
+def take_identity(order: Dataset) -> Identity:
+    """Return the patient and study that an entry of the worklist names."""
+    kept = Dataset()
+    for keyword in COPIED:
+        if order.get(keyword):
+            setattr(kept, keyword, order.get(keyword))
+    if order.get("RequestedProcedureID") and "StudyID" not in kept:
+        kept.StudyID = order.RequestedProcedureID
+    if order.get("RequestedProcedureDescription") and "StudyDescription" not in kept:
+        kept.StudyDescription = order.RequestedProcedureDescription
+    return Identity(kept)
+
+
 def name_uid(exam_id: str, *what: str) -> str:
     """Return a UID that is always the same for the same words (PS3.5 B.2, a name-based UUID)."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join((exam_id, *what))).int}"

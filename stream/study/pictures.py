@@ -4,7 +4,8 @@ PS3.3 A.8.5 (Multi-frame True Color Secondary Capture). The first frame says in 
 ended; then each kept frame follows, and where its heatmap is known the next one shows it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import cv2
@@ -31,13 +32,34 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the frame, whose edges are whole numbers."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Which picture of a cine a kept frame is: class and instance, and the frame from 1."""
+
+    sop_class: str
+    sop_instance: str
+    frame: int
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """The cines that were judged, by their headers, and of each kept frame where it was seen."""
+
+    cines: tuple[Dataset, ...] = ()
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A kept frame in the object: its number, from 1; `box` is where the network looked in it."""
+    """A kept frame in the object: its number, from 1; `box` is where the network looked in it.
+
+    `seen` is where it comes from, where that is an object of the study.
+    """
 
     picture: ReportPicture
     frame: int
     box: Box | None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +68,14 @@ class Pictures:
 
     dataset: Dataset
     shown: tuple[Shown, ...]
+    identity: Identity
+    sources: tuple[Dataset, ...] = ()
+    """The headers of the cines that were replayed, where they were."""
 
 
-def draw_pictures(report: Report, identity: Identity, revision: str) -> Pictures:
+def draw_pictures(
+    report: Report, identity: Identity, revision: str, replayed: Replayed
+) -> Pictures:
     """Return the exam in words and its kept frames, rejected ones too.
 
     `revision` tells apart what was made of one exam at different times.
@@ -61,20 +88,36 @@ def draw_pictures(report: Report, identity: Identity, revision: str) -> Pictures
         plain, place = _fit(_colour(each.key.pixels), size)
         drawn.append(plain)
         labels.append(f"{each.key.key_frame_id[:4]} {each.key.status}")
+        seen = replayed.seen.get(each.key.key_frame_id)
         if each.key.heat is None or spec is None:
-            shown.append(Shown(each, len(drawn), None))
+            shown.append(Shown(each, len(drawn), None, seen))
         else:
-            shown.append(Shown(each, len(drawn), _find_box(each, spec, place)))
+            shown.append(Shown(each, len(drawn), _find_box(each, spec, place), seen))
             drawn.append(_fit(_paint(each, spec), size)[0])
             labels.append(f"{each.key.key_frame_id[:4]} heatmap")
     dataset = _make_dataset(report, identity, revision, np.stack(drawn), labels)
-    return Pictures(dataset, tuple(shown))
+    if replayed.cines:
+        dataset.SourceImageSequence = [_refer(each, shown) for each in replayed.cines]
+    return Pictures(dataset, tuple(shown), identity, replayed.cines)
 
 
-def _begin_object(report: Report, identity: Identity, revision: str) -> Dataset:
+def _refer(cine: Dataset, shown: Sequence[Shown]) -> Dataset:
+    """Return a reference to a cine, and to those of its frames that were kept."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = cine.SOPClassUID
+    item.ReferencedSOPInstanceUID = cine.SOPInstanceUID
+    of_it = (each.seen for each in shown if each.seen is not None)
+    frames = sorted({each.frame for each in of_it if each.sop_instance == cine.SOPInstanceUID})
+    if frames:
+        item.ReferencedFrameNumber = frames
+    return item
+
+
+def begin_object(
+    report: Report, identity: Identity, revision: str, what: str, sop_class: str
+) -> Dataset:
     """Return an object with patient, study and series, and who made it when."""
-    exam_id, what = report.exam.exam_id, "pictures"
-    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    exam_id = report.exam.exam_id
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -103,7 +146,8 @@ def _make_dataset(
     frames: NDArray[np.uint8],
     labels: list[str],
 ) -> Dataset:
-    dataset = _begin_object(report, identity, revision)
+    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    dataset = begin_object(report, identity, revision, "pictures", sop_class)
     dataset.Modality = "OT"
     dataset.ConversionType = "WSD"
     dataset.SeriesNumber = 8101

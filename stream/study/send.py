@@ -8,7 +8,6 @@ import socket
 import ssl
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,38 +16,12 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.stream.hospital.node import Node
 
-OWN_TITLE = "NEUROSONO"
 TIMEOUT_S = 30.0
 _ACCEPTED = (200, 201)
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 """Stored, or stored with a warning (PS3.4 table B.2-1)."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A DICOM node: its application entity's title, where it listens, and how we call ourselves."""
-
-    title: str
-    host: str
-    port: int
-    own_title: str = OWN_TITLE
-
-    def __post_init__(self) -> None:
-        for title in (self.title, self.own_title):
-            if not 0 < len(title.strip()) <= 16 or "\\" in title or not title.isprintable():
-                raise InputError(
-                    f"an AE title has 1 to 16 letters and no backslash, found {title!r}"
-                )
-
-
-def parse_node(words: str, own_title: str = OWN_TITLE) -> Node:
-    """Read `AE@HOST:PORT`; raises `InputError`."""
-    title, at, place = words.partition("@")
-    host, colon, port = place.rpartition(":")
-    if not (at and colon and host and port.isdecimal() and 0 < int(port) < 65536):
-        raise InputError(f"a DICOM node is named AE@HOST:PORT, found {words!r}")
-    return Node(title, host.strip("[]"), int(port), own_title)
 
 
 def write_files(objects: Sequence[Dataset], out: Path) -> list[Path]:
@@ -92,7 +65,7 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
         }
         entity.add_requested_context(sop_class, sorted(syntaxes))
     entity.add_requested_context(Verification)
-    where = f"{node.title} at {node.host}:{node.port}"
+    where = node.where
     try:
         socket.create_connection((node.host, node.port), TIMEOUT_S).close()
     except OSError as error:

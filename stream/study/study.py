@@ -7,23 +7,42 @@ from pydicom.dataset import Dataset
 
 from neurosono.engine import __version__
 from neurosono.stream.report.gather import Report
+from neurosono.stream.study.biometry import describe_biometry
 from neurosono.stream.study.codes import Scheme
-from neurosono.stream.study.documents import describe_exam, describe_regions
+from neurosono.stream.study.findings import describe_exam, describe_regions
 from neurosono.stream.study.identity import Identity
-from neurosono.stream.study.pictures import draw_pictures
+from neurosono.stream.study.pictures import Replayed, draw_pictures
+
+NOTHING_REPLAYED = Replayed()
 
 
-def make_study(report: Report, identity: Identity, scheme: Scheme = Scheme.SNOMED) -> list[Dataset]:
+def make_study(
+    report: Report,
+    identity: Identity,
+    scheme: Scheme = Scheme.SNOMED,
+    *,
+    page: bool = False,
+    replayed: Replayed = NOTHING_REPLAYED,
+) -> list[Dataset]:
     """Return the objects, pictures first: what refers to others comes after them.
+
+    With `page` the last one is the report as a PDF, to read and to print. `replayed` names the
+    cines of the study that were judged: the objects then refer to them.
 
     The same record makes the same objects with the same UIDs, so that one that was sent twice is
     kept once; a review that came later makes other ones.
     """
     revision = _name_revision(report, identity, scheme)
-    pictures = draw_pictures(report, identity, revision)
+    pictures = draw_pictures(report, identity, revision, replayed)
     objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]
     regions = describe_regions(report, pictures, scheme, revision)
-    return objects if regions is None else [*objects, regions]
+    biometry = describe_biometry(report, pictures, revision)
+    objects += [each for each in (regions, biometry) if each is not None]
+    if page:
+        from neurosono.stream.study.paper import wrap_page  # what draws it is loaded for it alone
+
+        objects.append(wrap_page(report, pictures, revision))
+    return objects
 
 
 def _name_revision(report: Report, identity: Identity, scheme: Scheme) -> str:

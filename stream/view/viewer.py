@@ -17,6 +17,8 @@ from neurosono.stream.view.state import LATE_MS, AiState, Heatmap, OverlayState
 
 __all__ = ["LATE_MS", "Viewer"]
 
+SECOND_SENDER = "another device sends to this port: it is not followed"
+
 
 @dataclass
 class Viewer:
@@ -33,6 +35,8 @@ class Viewer:
     no_signal: str | None = None
     source_said: str = ""
     """Why the last connection to a live source failed, where possible in the other side's words."""
+    source_note: str = ""
+    """What whoever scans should know of a live source that is well."""
     unrecorded: str | None = None
     """Why what is shown is not recorded; empty where it is, None where no record is kept."""
     decoded: int = 0
@@ -103,7 +107,9 @@ class Viewer:
         if name == "lost":
             self.source_said = str(fields.get("reason", ""))
         elif name == "connected":
-            self.source_said = ""
+            self.source_said = self.source_note = ""
+        elif name == "second-sender":
+            self.source_note = SECOND_SENDER
 
     def begin_exam(self) -> None:
         """Another exam: what was said of the one before is not shown any more."""

@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_with_what_is_not_done(
     book = Book(out)
     before = [outcome for outcome, _ in book.read()]
     book.close()
-    assert 2 <= len(before) < 10
+    assert 1 <= len(before) < 10, "the second may have been in the middle of being written"
     done = run(*command)
     assert done.returncode == 1, done.stderr
     book = Book(out)

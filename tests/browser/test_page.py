@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from neurosono.stream.page.web import WebServer
+from neurosono.stream.view.viewer import SECOND_SENDER
 from tests.browser.publisher import make_status
 from tests.browser.screen import WAIT_MS
 
@@ -102,6 +103,15 @@ def test_what_is_shown_and_not_recorded_is_said_over_the_picture(screen, tmp_pat
     screen.shoot(tmp_path, "record-off")
     screen.publisher.changes = {"record": {"on": True, "reason": ""}}
     screen.await_true("document.getElementById('record-off').hidden")
+
+
+def test_another_sender_on_the_port_is_said(screen):
+    screen.open()
+    assert not screen.visible("#chip-source")
+    screen.publisher.changes = {"source_note": SECOND_SENDER}
+    screen.await_words("#chip-source", "another device sends to this port")
+    screen.publisher.changes = {"source_note": ""}
+    screen.await_true("document.getElementById('chip-source').hidden")
 
 
 BLANKED = """() => new Promise((done) => {

@@ -105,6 +105,7 @@ def test_the_code_cites_pages_that_are_there() -> None:
         name
         for folder in (
             "archive",
+            "node",
             "engine",
             "stream",
             "training",

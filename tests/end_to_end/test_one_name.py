@@ -14,7 +14,7 @@ SHELL = (
     *("build-demo", "check", "constraints", "demo", "install", "install-triton"),
     *("papers.py", "release", "test"),
 )
-FOLDERS = ("archive", "engine", "stream", "training", "calibration", "scripts")
+FOLDERS = ("archive", "node", "engine", "stream", "training", "calibration", "scripts")
 
 
 @pytest.fixture(scope="module")

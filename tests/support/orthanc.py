@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from neurosono.stream.hospital.node import OWN_TITLE
 from tests.support.commands import wait_until
 from tests.support.senders import HOST, free_tcp_port
 
@@ -40,8 +41,11 @@ class Orthanc:
 
 
 @contextlib.contextmanager
-def serving_orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Run one until the block ends; skips the test where Orthanc is not installed."""
+def serving_orthanc(folder: Path, worklist: Path | None = None) -> Iterator[Orthanc]:
+    """Run one until the block ends; skips the test where Orthanc is not installed.
+
+    `worklist` is a folder whose `.wl` files it offers as its modality worklist.
+    """
     if shutil.which("Orthanc") is None:
         pytest.skip("no Orthanc here: .ci/run installs Debian's")
     running = Orthanc(free_tcp_port(), free_tcp_port())
@@ -57,6 +61,9 @@ def serving_orthanc(folder: Path) -> Iterator[Orthanc]:
         "AuthenticationEnabled": False,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
+    if worklist is not None:
+        settings["Worklists"] = {"Enable": True, "Database": str(worklist)}
+        settings["DicomModalities"] = {"us": [OWN_TITLE, HOST, free_tcp_port()]}
     path = folder / "orthanc.json"
     path.write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

@@ -13,6 +13,7 @@ import { Readings } from "./readings.js";
 import { Review } from "./review.js";
 import { judge } from "./standing.js";
 import { duration } from "./words.js";
+import { Worklist } from "./worklist.js";
 
 const LOOK_MS = 50; // how often the page asks itself whether what it shows is still true
 const READ_MS = 250; // how often a number changes that a person reads
@@ -39,6 +40,7 @@ class Page {
     this.kept = new Kept(byId);
     this.kept.onSelect = () => this.review();
     this.reviewing = new Review(byId("review"), (...verdict) => this.decide(...verdict));
+    this.worklist = new Worklist(byId, (name, fields) => this.ask(name, fields));
     this.keys = new Keys(byId("keys"), this.actions());
     this.keys.dialogs = [byId("help"), byId("closer")];
     for (const dialog of this.keys.dialogs) dialog.addEventListener("click", () => dialog.close());
@@ -60,6 +62,7 @@ class Page {
       new: () => this.ask("new-exam"),
       end: () => this.ask("end-exam"),
       review: () => this.review(),
+      worklist: () => this.worklist.open(),
       help: () => byId("help").showModal(),
       previous: () => this.kept.move(-1),
       following: () => this.kept.move(1),
@@ -77,6 +80,7 @@ class Page {
     else this.link.acknowledge(head);
     if (kind === KIND.picture || kind === KIND.status) this.learn(head, about);
     else if (kind === KIND.heatmap) this.heatmap.take(head, about, jpeg, this.bars.labels);
+    else if (kind === KIND.worklist) this.worklist.take(about);
     else if (kind === KIND.reading) this.readings.take(head, about, jpeg);
     else if (this.isOfThisExam(about)) (kind === KIND.evidence ? this.evidence : this.kept).take(about, jpeg);
   }
@@ -101,6 +105,7 @@ class Page {
     this.name(hello.labels);
     this.evidence.clear();
     this.kept.clear();
+    this.worklist.forget();
   }
 
   name(labels) {
@@ -236,6 +241,7 @@ class Page {
   }
 
   steer(event) {
+    if (this.worklist.shown) return this.worklist.steer(event);
     if (!this.reviewing.open) return false;
     const step = { ArrowDown: 1, ArrowUp: -1, r: 1, R: 1 }[event.key];
     if (step) this.reviewing.step(step);

@@ -2,7 +2,7 @@
 
 const BY_KEY = {
   " ": "freeze", h: "heatmap", a: "hide", k: "keep", n: "new", r: "review", e: "end",
-  b: "boxes", "?": "help", arrowleft: "previous", arrowright: "following",
+  b: "boxes", w: "worklist", "?": "help", arrowleft: "previous", arrowright: "following",
 };
 const CONFIRM_MS = 3000;
 const ASK = { new: "to begin a new exam", end: "to end this exam" };

@@ -4,7 +4,7 @@ const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2000;
 const STALLED_MS = 5000; // a socket that says nothing for so long is dead, whatever TCP believes
 
-export const KIND = { picture: 1, heatmap: 2, evidence: 3, status: 4, keyFrame: 5, reading: 6 };
+export const KIND = { picture: 1, heatmap: 2, evidence: 3, status: 4, keyFrame: 5, reading: 6, worklist: 7 };
 
 export class Link {
   // `hear(kind, head, about, jpeg)` gets every message; `changed(open)` every opening and closing.

@@ -49,6 +49,8 @@ export class Panel {
     this.showPlanes(standing.lit ? status.planes : null);
     this.showRecording(standing.lost ? null : status?.recording);
     this.showRecord(standing.lost ? null : status?.record);
+    this.byId("chip-source").hidden = standing.lost || !status?.source_note;
+    this.write("chip-source", status?.source_note ?? "");
     this.write("exam-words", status?.ended ? "Exam ended" : `Exam ${status?.exam ?? "so far"}`);
     if (status && !standing.lost) this.write("clock", clockTime(status.pts_s ?? 0));
   }

@@ -7,11 +7,13 @@ import pytest
 from pydicom.dataset import Dataset
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.stream.journal.journal import Clock, ExamJournal, Journal
 from neurosono.stream.journal.words import describe_bundle
 from neurosono.stream.report.gather import Report, describe_report
 from neurosono.stream.study.identity import Identity
 from neurosono.stream.study.study import make_study
+from tests.engine.structures.test_exam import make_said, make_seen
 from tests.stream.report.test_report import Time, fill
 
 
@@ -60,3 +62,18 @@ def report(tell: Callable[[], Report]) -> Report:
 @pytest.fixture
 def objects(report: Report) -> list[Dataset]:
     return make_study(report, Identity())
+
+
+@pytest.fixture
+def measured(exam: ExamJournal, journal: Journal, bundle: Bundle) -> Report:
+    """The report of an exam beside which structures were read, in millimetres."""
+    about = describe_bundle(bundle) | {"mode": "live", "release": "1.2.3"}
+    kind = {"kind": "structures", "bundle": "phantoms", "sha256": "cd" * 32}
+    read = journal.begin(about | {"readers": {"structures": kind}})
+    fill(read, Time())
+    for seq, hc_mm in enumerate((170.0, 174.0, 178.0, 182.0, 186.0)):
+        read.record_reading(make_seen(seq, make_said(hc_mm=hc_mm)))
+    read.record_reading(make_seen(9, None, SkipReason.SUPERSEDED))
+    read.end({"complete": True})
+    with journal.read() as reader:
+        return describe_report(reader, read.exam_id, bundle)

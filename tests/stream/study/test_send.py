@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.main import app
-from neurosono.stream.study.send import parse_node, send_dicom, send_web
+from neurosono.stream.hospital.node import parse_node
+from neurosono.stream.study.send import send_dicom, send_web
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
 

@@ -180,3 +180,10 @@ def test_why_nothing_was_judged_is_one_sentence() -> None:
     )
     assert tell_unused(1, {"doppler": 9}) is None
     assert tell_unused(0, {}) is None
+
+
+def test_another_sender_is_said_until_the_source_connects_anew(viewer: Viewer) -> None:
+    viewer.note_source("second-sender", {"ignored": 3})
+    assert "not followed" in viewer.source_note
+    viewer.note_source("connected", {})
+    assert viewer.source_note == ""

@@ -1,48 +1,40 @@
 """What was said of an exam, as two structured reports of template TID 1500.
 
 One holds the exam: probabilities with their uncertainty, set, state, frames and why some were left
-out. The other holds the kept frames, each with the region that the network looked at and what a
-person said of it: viewers that draw regions open a report blank in which any group has none.
+out, and what bundles beside the first read. The other holds the kept frames, each with the region
+that the network looked at and what a person said of it: viewers that draw regions open a report
+blank in which any group has none.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from highdicom.sr import (
-    AlgorithmIdentification,
     Comprehensive3DSR,
-    DeviceObserverIdentifyingAttributes,
     GraphicTypeValues,
     ImageRegion,
     Measurement,
     MeasurementProperties,
-    MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
-    ObservationContext,
-    ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
-    RelationshipTypeValues,
+    SourceImageForMeasurement,
     SourceImageForMeasurementGroup,
     SourceImageForRegion,
-    SubjectContext,
-    SubjectContextFetus,
-    TextContentItem,
-    TrackingIdentifier,
 )
-from pydicom.dataset import Dataset
 
-from neurosono.engine import __version__
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study import codes
 from neurosono.stream.study.codes import Scheme, code_class, code_own
-from neurosono.stream.study.identity import name_uid
-from neurosono.stream.study.pictures import MAKER, Pictures, Shown
+from neurosono.stream.study.document import (
+    Group,
+    comment,
+    identify_algorithm,
+    make_measurement_report,
+    track,
+)
+from neurosono.stream.study.pictures import Pictures, Seen, Shown
+from neurosono.stream.study.readings import describe_readings
 from neurosono.stream.view.words import STATE_SENTENCES, has_figures
-
-Group = Sequence[Dataset]
-"""A group of measurements: a sequence of the one container that holds them."""
 
 
 def describe_exam(
@@ -55,7 +47,8 @@ def describe_exam(
         for number, label in enumerate(report.exam.labels):
             span = (last.low[number], last.probabilities[number], last.high[number])
             groups.append(_describe_class(report, label, span, scheme))
-    return _make_document(report, pictures, groups, "exam", revision)
+    groups += describe_readings(report)
+    return make_measurement_report(report, pictures, groups, "exam", revision)
 
 
 def describe_regions(
@@ -67,7 +60,9 @@ def describe_regions(
         for shown in pictures.shown
         if shown.box is not None and shown.picture.label is not None
     ]
-    return _make_document(report, pictures, groups, "regions", revision) if groups else None
+    return (
+        make_measurement_report(report, pictures, groups, "regions", revision) if groups else None
+    )
 
 
 def _describe_state(report: Report, pictures: Pictures) -> Group:
@@ -92,17 +87,16 @@ def _describe_state(report: Report, pictures: Pictures) -> Group:
         said.append(QualitativeEvaluation(code_own("Operating point"), code_own(alarm)))
     sentence = "No frame was judged." if last is None else STATE_SENTENCES[last.state]
     group: Group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_track(report, "exam"),
-        algorithm_id=_identify(report),
+        tracking_identifier=track(report, "exam"),
+        algorithm_id=identify_algorithm(report),
         measurements=measured,
         qualitative_evaluations=said,
         source_images=[
-            SourceImageForMeasurementGroup(
-                pictures.dataset.SOPClassUID, pictures.dataset.SOPInstanceUID
-            )
+            SourceImageForMeasurementGroup(each.SOPClassUID, each.SOPInstanceUID)
+            for each in (pictures.dataset, *pictures.sources)
         ],
     )
-    _comment(group, f"{NOTICE} {sentence}")
+    comment(group, f"{NOTICE} {sentence}")
     return group
 
 
@@ -111,9 +105,9 @@ def _describe_class(
 ) -> Group:
     low, value, high = (float(np.clip(each, 0, 1)) for each in span)
     group: Group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_track(report, f"exam {label}"),
+        tracking_identifier=track(report, f"exam {label}"),
         finding_type=code_class(label, scheme),
-        algorithm_id=_identify(report),
+        algorithm_id=identify_algorithm(report),
         measurements=[
             Measurement(
                 codes.PROBABILITY,
@@ -126,7 +120,7 @@ def _describe_class(
             )
         ],
     )
-    _comment(group, f"{label}. {NOTICE}")
+    comment(group, f"{label}. {NOTICE}")
     return group
 
 
@@ -146,7 +140,7 @@ def _describe_region(report: Report, pictures: Pictures, shown: Shown, scheme: S
             QualitativeEvaluation(code_own("Reassigned to"), code_class(picture.key.label, scheme))
         )
     group: Group = PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_track(report, f"key frame {picture.key.key_frame_id}"),
+        tracking_identifier=track(report, f"key frame {picture.key.key_frame_id}"),
         referenced_region=ImageRegion(
             graphic_type=GraphicTypeValues.POLYLINE,
             graphic_data=np.array(corners),
@@ -155,73 +149,22 @@ def _describe_region(report: Report, pictures: Pictures, shown: Shown, scheme: S
             ),
         ),
         finding_type=code_class(picture.label, scheme),
-        algorithm_id=_identify(report),
+        algorithm_id=identify_algorithm(report),
         measurements=[
             Measurement(
-                codes.PROBABILITY, picture.probability, codes.NO_UNIT, method=codes.CLASS_ACTIVATION
+                codes.PROBABILITY,
+                picture.probability,
+                codes.NO_UNIT,
+                method=codes.CLASS_ACTIVATION,
+                referenced_images=None if shown.seen is None else [_name_source(shown.seen)],
             )
         ],
         qualitative_evaluations=said,
     )
-    _comment(group, f"{picture.label}: where the network looked in this frame. {NOTICE}")
+    comment(group, f"{picture.label}: where the network looked in this frame. {NOTICE}")
     return group
 
 
-def _make_document(
-    report: Report, pictures: Pictures, groups: Sequence[Group], what: str, revision: str
-) -> Comprehensive3DSR:
-    exam_id = report.exam.exam_id
-    device = DeviceObserverIdentifyingAttributes(
-        uid=name_uid(MAKER, __version__), name=MAKER, manufacturer_name=MAKER, model_name=MAKER
-    )
-    context = ObservationContext(
-        observer_device_context=ObserverContext(codes.DEVICE, device),
-        subject_context=SubjectContext(codes.FETUS, SubjectContextFetus("1")),
-    )
-    content = MeasurementReport(
-        observation_context=context,
-        procedure_reported=codes.OBSTETRIC_ULTRASOUND,
-        imaging_measurements=groups,
-    )
-    document = Comprehensive3DSR(
-        evidence=[pictures.dataset],
-        content=content[0],
-        series_instance_uid=name_uid(exam_id, what, "series"),
-        series_number={"exam": 8102, "regions": 8103}[what],
-        sop_instance_uid=name_uid(exam_id, what, revision),
-        instance_number=1,
-        manufacturer=MAKER,
-        is_complete=report.exam.ended,
-        is_final=False,
-        is_verified=False,
-        series_description=f"neurosono {what}. {NOTICE}"[:64],
-        manufacturer_model_name=MAKER,
-        software_versions=__version__,
-    )
-    document.ContentDate = pictures.dataset.ContentDate
-    document.ContentTime = pictures.dataset.ContentTime
-    return document
-
-
-def _identify(report: Report) -> AlgorithmIdentification:
-    about, engine = report.exam.about, report.engine
-    parameters = [f"bundle sha256 {about['bundle_sha256']}"]
-    if "student_sha256" in about:
-        parameters.append(f"student sha256 {about['student_sha256']}")
-    used = [f"{name} {value}" for name, value in engine.items() if value is not None]
-    if used:
-        parameters.append(", ".join(used))
-    name = f"neurosono, bundle {about.get('bundle') or 'unnamed'}"
-    return AlgorithmIdentification(
-        name=name, version=str(about.get("release") or __version__), parameters=parameters
-    )
-
-
-def _track(report: Report, what: str) -> TrackingIdentifier:
-    return TrackingIdentifier(uid=name_uid(report.exam.exam_id, "track", what), identifier=what)
-
-
-def _comment(group: Group, words: str) -> None:
-    item = TextContentItem(codes.COMMENT, words, RelationshipTypeValues.CONTAINS)
-    container: Dataset = group[0]
-    container.ContentSequence.append(item)
+def _name_source(seen: Seen) -> SourceImageForMeasurement:
+    """Return the scanner's own picture that a kept frame was."""
+    return SourceImageForMeasurement(seen.sop_class, seen.sop_instance, [seen.frame])

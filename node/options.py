@@ -1,0 +1,75 @@
+"""What a node is asked."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.hospital.node import Node, check_title
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a node listens, as whom, and who may store on it: AE titles, or with TLS anybody known.
+
+    `certfile`, `keyfile` and `cafile` go together: then both sides show a certificate.
+    """
+
+    host: str
+    port: int
+    title: str
+    allowed: tuple[str, ...] = ()
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    cafile: Path | None = None
+
+    def __post_init__(self) -> None:
+        for title in (self.title, *self.allowed):
+            check_title(title)
+        given = [each is not None for each in (self.certfile, self.keyfile, self.cafile)]
+        if any(given) and not all(given):
+            raise InputError("mutual TLS needs --cert, --key and --ca: give all three or none")
+        if not self.allowed and not any(given):
+            raise InputError(
+                "say who may store here: --allow AE, once for each scanner, or mutual TLS with "
+                "--cert, --key and --ca"
+            )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a node refuses what it is sent, and how long it keeps what it has done."""
+
+    most_waiting: int = 200
+    least_free_bytes: int = 2_000_000_000
+    keep_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.most_waiting < 1 or self.least_free_bytes < 0 or self.keep_days <= 0:
+            raise InputError("a node waits with 1 study or more, and keeps for over 0 days")
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a study is judged, and where what is found goes.
+
+    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest.
+    """
+
+    default: Node | None
+    routes: dict[str, Node] = field(default_factory=dict)
+    bundle: str = "demo"
+    also: tuple[str, ...] = ()
+    every: int = 1
+    quiet_s: float = 10.0
+    codes: str = "snomed"
+    pdf: bool = False
+
+    def __post_init__(self) -> None:
+        if self.default is None and not self.routes:
+            raise InputError("say where results go: --send AE@HOST:PORT, or --route FROM=AE@HOST:PORT")  # fmt: skip  # noqa: E501
+        if self.every < 1 or self.quiet_s < 0:
+            raise InputError("--every is 1 or more, --complete-after 0 s or more")
+
+    def find_node(self, sender: str) -> Node | None:
+        """Return where the results of a sender's studies go."""
+        return self.routes.get(sender, self.default)

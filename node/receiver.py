@@ -1,0 +1,169 @@
+"""The node's ears: C-ECHO, and C-STORE of all that we can decode, straight into the spool."""
+
+import shutil
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pydicom
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.sop_class import Verification
+
+from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.node.options import Limits, Listening
+from neurosono.node.spool import Spool
+from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
+from neurosono.stream.sources.limits import MediaLimits
+
+CLASSES = (
+    uid.UltrasoundImageStorage,
+    uid.UltrasoundMultiFrameImageStorage,
+    "1.2.840.10008.5.1.4.1.1.6",
+    "1.2.840.10008.5.1.4.1.1.3",
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
+    uid.VideoEndoscopicImageStorage,
+    uid.VideoMicroscopicImageStorage,
+    uid.VideoPhotographicImageStorage,
+)
+"""Ultrasound (the two retired classes too, which old scanners send), secondary capture, video."""
+SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.RLELossless,
+    uid.MPEG2MPML,
+    uid.MPEG2MPHL,
+    uid.MPEG4HP41,
+    uid.MPEG4HP41BD,
+    uid.MPEG4HP422D,
+    uid.MPEG4HP423D,
+    uid.MPEG4HP42STEREO,
+    uid.HEVCMP51,
+    uid.HEVCM10P51,
+)
+MOST_ASSOCIATIONS = 32
+IDLE_S = 60.0
+LARGEST_PDU = 131_072
+STORED, FULL, MISFIT, UNREADABLE = 0x0000, 0xA700, 0xA900, 0xC000
+"""PS3.4 table B.2-1."""
+
+
+class Receiver:
+    """Answers senders, each on a thread of its own."""
+
+    def __init__(self, spool: Spool, limits: Limits, media: MediaLimits) -> None:
+        self._spool, self._limits, self._media = spool, limits, media
+        self.refused = 0
+
+    def store(self, event: evt.Event) -> int | Dataset:
+        """Take one instance: what is answered is on the disk, or refused with a reason."""
+        path = Path(event.dataset_path)
+        sender = str(event.assoc.requestor.ae_title).strip()
+        status, why = self._store(path, str(event.request.AffectedSOPInstanceUID), sender)
+        if status == STORED:
+            return status
+        self.refused += 1
+        path.unlink(missing_ok=True)
+        answer = Dataset()
+        answer.Status, answer.ErrorComment = status, why[:64]
+        return answer
+
+    def _store(self, path: Path, instance: str, sender: str) -> tuple[int, str]:
+        limits = self._limits
+        if self._spool.count_waiting() > limits.most_waiting:
+            return FULL, f"over {limits.most_waiting} studies wait: send it again later"
+        try:
+            if shutil.disk_usage(self._spool.folder).free < limits.least_free_bytes:
+                return FULL, "the disk is nearly full: send it again later"
+            study = _find_study(path)
+            if not study:
+                return MISFIT, "it names no study"
+            read_header(path, self._media)
+            self._spool.store(study, instance, sender, path, time.time_ns())
+        except NeurosonoError as error:
+            return UNREADABLE, str(error)
+        except READ_FAILURES:
+            return UNREADABLE, "it cannot be read as DICOM"
+        except OSError as error:
+            return FULL, f"it cannot be kept: {error.strerror}"
+        return STORED, ""
+
+
+@contextmanager
+def listen(listening: Listening, receiver: Receiver, incoming: Path) -> Iterator[int]:
+    """Serve until the block ends; yields the port. Raises `InputError` where it cannot be had."""
+    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir
+    _config.STORE_RECV_CHUNKED_DATASET = True  # a cine of 276 MB took 585 MB of memory without
+    tempfile.tempdir = str(incoming)  # on the spool's own disk, in its private folder
+    try:
+        with _serve(listening, receiver) as port:
+            yield port
+    finally:
+        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = before
+
+
+@contextmanager
+def _serve(listening: Listening, receiver: Receiver) -> Iterator[int]:
+    entity = AE(ae_title=listening.title)
+    entity.maximum_associations = MOST_ASSOCIATIONS
+    entity.maximum_pdu_size = LARGEST_PDU
+    entity.network_timeout = IDLE_S
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(listening.allowed)
+    entity.add_supported_context(Verification)
+    for each in CLASSES:
+        entity.add_supported_context(each, list(SYNTAXES))
+    try:
+        server = entity.start_server(
+            (listening.host, listening.port),
+            block=False,
+            ssl_context=_make_context(listening),
+            evt_handlers=[(evt.EVT_C_STORE, receiver.store)],
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {listening.host}:{listening.port} ({error.strerror or error}); "
+            "choose another --port or --host"
+        ) from error
+    try:
+        yield int(server.socket.getsockname()[1])
+    finally:
+        server.shutdown()
+
+
+def _find_study(path: Path) -> str:
+    found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+    return str(found.get("StudyInstanceUID") or "")
+
+
+def _make_context(listening: Listening) -> ssl.SSLContext | None:
+    if listening.certfile is None or listening.keyfile is None or listening.cafile is None:
+        return None
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(listening.certfile, listening.keyfile)
+        context.load_verify_locations(listening.cafile)
+        context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"the TLS files cannot be used ({error}); expected a certificate, its key and the "
+            "certificates that vouch for senders, in PEM"
+        ) from error
+    return context

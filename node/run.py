@@ -1,0 +1,134 @@
+"""A node as a whole: it listens, and a worker beside it judges; a worker that dies is replaced."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.errors import ProcessFailedError
+from neurosono.node.options import Judging, Limits, Listening
+from neurosono.node.receiver import Receiver, listen
+from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.stream.sources.limits import MediaLimits
+
+POLL_S = 0.2
+SWEEP_S = 60.0
+STOPPED_S = 600.0
+"""A file that did not grow for so long is of a sender that broke off: it has 60 s to go on."""
+TOLD = 200
+"""Newest batches whose progress is told."""
+STILLBORN = 3
+"""Workers that die before they are ready, one after the other: then it is not the cines."""
+DAY_NS = 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the node says: its port once it listens, and each batch as it goes on."""
+
+    listening: Callable[[int], None]
+    batch: Callable[[Batch], None]
+
+
+def run_node(
+    listening: Listening,
+    asked: Judging,
+    limits: Limits,
+    folder: Path,
+    told: Told,
+    stopped: Callable[[], bool],
+) -> None:
+    """Serve until `stopped`; raises `InputError` where bundle, folder or port cannot be used."""
+    Bundle.load(asked.bundle)
+    for each in asked.also:
+        Bundle.load(each, kind=None)
+    with Spool(folder) as spool:
+        spool.sweep()
+        spool.recover(time.time_ns())
+        receiver = Receiver(spool, limits, MediaLimits())
+        worker = _Worker(asked, folder)
+        try:
+            with listen(listening, receiver, spool.incoming) as port:
+                told.listening(port)
+                seen = {batch.number: batch for batch in spool.batches(TOLD)}
+                swept_s = time.monotonic() - SWEEP_S
+                while not stopped():
+                    worker.keep()
+                    seen = _tell(spool, seen, told)
+                    if time.monotonic() - swept_s > SWEEP_S:
+                        swept_s = time.monotonic()
+                        spool.sweep_incoming(time.time() - STOPPED_S)
+                        spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
+                    time.sleep(POLL_S)
+        finally:
+            worker.end()
+
+
+class _Worker:
+    """The worker's process, started again when it dies."""
+
+    def __init__(self, asked: Judging, folder: Path) -> None:
+        self._ready = folder / READY
+        self._line = msgspec.json.encode({"asked": asked, "folder": str(folder)}) + b"\n"
+        self._stillborn = 0
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-P", "-m", "neurosono.node.worker"]
+        self._ready.unlink(missing_ok=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._line)
+        self._process.stdin.flush()
+
+    def keep(self) -> None:
+        """Start another where it died; raises `ProcessFailedError` where none lives."""
+        if self._process.poll() is None:
+            return
+        self.end()
+        self._stillborn = 0 if self._ready.exists() else self._stillborn + 1
+        if self._stillborn >= STILLBORN:
+            raise ProcessFailedError(
+                f"the node's worker died {STILLBORN} times before it was ready: see what it said "
+                "above"
+            )
+        self._start()
+
+    def end(self) -> None:
+        """End the process; what it was judging is judged again."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def _tell(spool: Spool, seen: dict[int, Batch], told: Told) -> dict[int, Batch]:
+    now = {batch.number: batch for batch in spool.batches(TOLD)}
+    for number, batch in now.items():
+        before = seen.get(number)
+        if before is None or (before.standing, before.said) != (batch.standing, batch.said):
+            told.batch(batch)
+    return now
+
+
+def tell_batch(batch: Batch) -> str:
+    """Return in a sentence how far a batch is."""
+    cines = f"{batch.cines} cine{'s' if batch.cines != 1 else ''}"
+    what = f"study {batch.number} ({cines} of {batch.sender})"
+    took_s = (batch.changed_ns - batch.began_ns) / 1e9
+    match batch.standing:
+        case Standing.OPEN:
+            return f"{what}: arriving"
+        case Standing.WORKING:
+            return f"{what}: being judged"
+        case Standing.JUDGED:
+            return f"{what}: judged" + (f"; not stored yet: {batch.said}" if batch.said else "")
+        case Standing.STORED:
+            return f"{what}: results stored {took_s:.1f} s after it began to arrive"
+        case Standing.FAILED:
+            return f"{what}: failed: {batch.said}"

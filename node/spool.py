@@ -1,0 +1,302 @@
+"""What a node has taken and what became of it: files in a folder, and a queue in SQLite beside it.
+
+An instance counts as taken once its file and its row are on the disk, and only then the sender is
+told so. What is known is not taken twice, unless judging it failed. The instances of one study that
+came before it was judged are one batch; what comes later is another batch, an exam of its own.
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from neurosono.engine.contracts.errors import OutputError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS batch (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT NOT NULL, sender TEXT NOT NULL,
+  standing TEXT NOT NULL, began_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
+  next_ns INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,
+  said TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS instance (
+  key TEXT PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS batch_of_study ON batch (study, standing);
+CREATE INDEX IF NOT EXISTS instance_of_batch ON instance (batch);
+"""
+READY = "worker.ready"
+"""A file that is there while a worker has all that it needs."""
+BUSY_S = 30.0
+MOST_TRIES = 2
+"""A study on which the worker died so often is not tried again: it would die for ever."""
+GIVE_UP_NS = 86_400 * 10**9
+DELAYS_S = (5, 15, 60, 300, 900, 3600)
+
+
+class Standing(StrEnum):
+    """How far a batch is."""
+
+    OPEN = "open"
+    WORKING = "working"
+    JUDGED = "judged"
+    STORED = "stored"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some instances of one study; times are nanoseconds since 1970."""
+
+    number: int
+    sender: str
+    standing: Standing
+    began_ns: int
+    changed_ns: int
+    tries: int
+    said: str
+    cines: int
+
+
+_COLUMNS = "id, sender, standing, began_ns, changed_ns, tries, said, (SELECT count(*) FROM instance WHERE batch = batch.id)"  # noqa: E501
+
+
+class Spool:
+    """The queue; safe to use from several threads, and from several processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make it or go on with it; raises `OutputError` where the folder cannot be used."""
+        self.folder = folder
+        try:
+            for each in (folder, self.incoming, folder / "batches", folder / "results"):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = folder / "queue.sqlite"
+            path.touch(mode=0o600)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = lambda _, row: row
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.executescript(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"cannot use {folder} as a node's folder: {error}") from error
+        self._lock = threading.Lock()
+
+    @property
+    def incoming(self) -> Path:
+        """Where files lie while they arrive."""
+        return self.folder / "incoming"
+
+    def store(self, study: str, instance: str, sender: str, file: Path, now_ns: int) -> bool:
+        """Take a file that has arrived; returns whether it is new. Raises `OSError`.
+
+        `study` and `instance` are UIDs, of which only hashes are kept.
+        """
+        key, study_key = _hash(instance), _hash(study)
+        with file.open("rb") as arrived:
+            os.fsync(arrived.fileno())
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT standing FROM instance JOIN batch ON batch.id = batch WHERE key = ?", (key,)
+            ).fetchone()
+            if known is not None and known[0] != Standing.FAILED:
+                return False
+            row = connection.execute(
+                "SELECT id FROM batch WHERE study = ? AND sender = ? AND standing = ?",
+                (study_key, sender, Standing.OPEN),
+            ).fetchone()
+            if row is None:
+                row = connection.execute(
+                    "INSERT INTO batch (study, sender, standing, began_ns, changed_ns) "
+                    "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                    (study_key, sender, Standing.OPEN, now_ns, now_ns),
+                ).fetchone()
+            (number,) = row
+            home = self.files_of(number)
+            home.mkdir(mode=0o700, exist_ok=True)
+            file.rename(home / f"{key}.dcm")
+            _sync_folder(home)
+            connection.execute("INSERT OR REPLACE INTO instance VALUES (?, ?)", (key, number))
+            connection.execute("UPDATE batch SET changed_ns = ? WHERE id = ?", (now_ns, number))
+        return True
+
+    def take(self, quiet_ns: int, now_ns: int) -> Batch | None:
+        """Begin to judge the oldest batch to which nothing was added for so long."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND changed_ns <= ? "  # noqa: S608
+                "ORDER BY began_ns LIMIT 1",
+                (Standing.OPEN, now_ns - quiet_ns),
+            ).fetchone()
+            if row is None:
+                return None
+            connection.execute(
+                "UPDATE batch SET standing = ?, tries = tries + 1 WHERE id = ?",
+                (Standing.WORKING, row[0]),
+            )
+        return _read(row)
+
+    def recover(self, now_ns: int) -> None:
+        """Take up what a worker that died has left; called before one begins.
+
+        What it was judging is judged again, once; files of which the sender was not told go.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE batch SET standing = ?, said = ?, changed_ns = ? "
+                "WHERE standing = ? AND tries >= ?",
+                (
+                    Standing.FAILED,
+                    "the process that judged it died on it twice",
+                    now_ns,
+                    Standing.WORKING,
+                    MOST_TRIES,
+                ),
+            )
+            connection.execute(
+                "UPDATE batch SET standing = ? WHERE standing = ?",
+                (Standing.OPEN, Standing.WORKING),
+            )
+
+    def sweep(self) -> None:
+        """Delete what arrived in part, or was never told of: before anybody stores or judges."""
+        for path in self.incoming.iterdir():
+            path.unlink(missing_ok=True)
+        known = {f"{key}.dcm" for (key,) in self._query("SELECT key FROM instance")}
+        for path in (self.folder / "batches").glob("*/*.dcm"):
+            if path.name not in known:
+                path.unlink()
+
+    def sweep_incoming(self, before_s: float) -> None:
+        """Delete what stopped arriving before then, seconds since 1970: a sender broke off."""
+        for path in self.incoming.iterdir():
+            with suppress(FileNotFoundError):  # it has arrived meanwhile
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+
+    def note(self, number: int, standing: Standing, now_ns: int, said: str = "") -> None:
+        """Write down how far a batch is; what is stored needs its files no more."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE batch SET standing = ?, changed_ns = ?, said = ? WHERE id = ?",
+                (standing, now_ns, said, number),
+            )
+            if standing is Standing.JUDGED:
+                connection.execute("UPDATE batch SET tries = 0 WHERE id = ?", (number,))
+        if standing is Standing.STORED:
+            self.forget_files(number)
+
+    def postpone(self, number: int, said: str, now_ns: int) -> None:
+        """Results could not be stored: later again, for a day."""
+        with self._transaction() as connection:
+            tries, changed_ns = connection.execute(
+                "SELECT tries, changed_ns FROM batch WHERE id = ?", (number,)
+            ).fetchone()
+            delay_ns = DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 10**9
+            given_up = now_ns - changed_ns > GIVE_UP_NS
+            connection.execute(
+                "UPDATE batch SET tries = tries + 1, next_ns = ?, said = ?, standing = ? "
+                "WHERE id = ?",
+                (
+                    now_ns + delay_ns,
+                    said,
+                    Standing.FAILED if given_up else Standing.JUDGED,
+                    number,
+                ),
+            )
+
+    def list_due(self, now_ns: int) -> list[Batch]:
+        """Return the batches whose results are to be sent now."""
+        rows = self._query(
+            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND next_ns <= ? ORDER BY id",  # noqa: S608
+            (Standing.JUDGED, now_ns),
+        )
+        return [_read(row) for row in rows]
+
+    def batches(self, newest: int = 1000) -> list[Batch]:
+        """Return the newest batches, in the order in which they began."""
+        rows = self._query(f"SELECT {_COLUMNS} FROM batch ORDER BY id DESC LIMIT ?", (newest,))  # noqa: S608
+        return [_read(row) for row in reversed(rows)]
+
+    def count_waiting(self) -> int:
+        """Return how many batches are neither stored nor failed."""
+        rows = self._query(
+            "SELECT count(*) FROM batch WHERE standing NOT IN (?, ?)",
+            (Standing.STORED, Standing.FAILED),
+        )
+        return int(rows[0][0])
+
+    def forget(self, before_ns: int) -> int:
+        """Forget what was done before then; returns how many batches that were."""
+        old = self._query(
+            "SELECT id FROM batch WHERE standing IN (?, ?) AND changed_ns < ?",
+            (Standing.STORED, Standing.FAILED, before_ns),
+        )
+        for (number,) in old:
+            self.forget_files(number)
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM batch WHERE id = ?", (number,))
+        return len(old)
+
+    def files_of(self, number: int) -> Path:
+        """Return the folder of a batch's cines."""
+        return self.folder / "batches" / str(number)
+
+    def results_of(self, number: int) -> Path:
+        """Return the folder of a batch's results."""
+        return self.folder / "results" / str(number)
+
+    def forget_files(self, number: int) -> None:
+        """Delete cines and results of a batch."""
+        for each in (self.files_of(number), self.results_of(number)):
+            shutil.rmtree(each, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the queue."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _query(self, words: str, given: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        with self._lock:
+            return self._connection.execute(words, given).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _read(row: tuple) -> Batch:  # type: ignore[type-arg]
+    number, sender, standing, *rest = row
+    return Batch(number, sender, Standing(standing), *rest)
+
+
+def _hash(uid: str) -> str:
+    return hashlib.sha256(uid.encode()).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,261 @@
+"""Whose the running exam is, by the hospital's worklist, and whether its study has arrived.
+
+Names go from here to the screens and into the key file beside the journal, and nowhere else: not
+into a status, an event, a log or a film.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunError
+from neurosono.stream.hospital.entry import Entry
+from neurosono.stream.hospital.identities import forget_identity, keep_identity, read_kept
+from neurosono.stream.hospital.node import Node
+from neurosono.stream.hospital.outbox import Job, Standing, list_due, post, read_job, tell_job
+from neurosono.stream.hospital.query import UTF_8, Question, ask_worklist, name_today
+from neurosono.stream.page.protocol import Command
+
+POSTING = "neurosono.stream.study.posting"
+LOOK_S = 1.0
+"""How often the outbox is looked at."""
+LONGEST_SENDING_S = 300.0
+SETTLE_S = 30.0
+"""How long a session that ended waits for its study to arrive before it leaves that to the next."""
+
+
+@dataclass(frozen=True)
+class Registering:
+    """Where the worklist is, and where the study of an exam that ended goes.
+
+    `accession` is taken at once; `codes` and `pdf` are as in `neurosono study`.
+    """
+
+    worklist: Node
+    send: Node | None = None
+    accession: str | None = None
+    fallback: str = UTF_8
+    codes: str = "snomed"
+    pdf: bool = False
+
+    def __post_init__(self) -> None:
+        Question(self.worklist, "", self.fallback)  # refuses a character set that is none
+
+    def question(self) -> Question:
+        """Return what to ask now."""
+        return Question(self.worklist, name_today(), self.fallback)
+
+
+class Register:
+    """Offers the day's entries, keeps the one that an exam takes, and sends what ended.
+
+    Every method returns at once; `publish` gets, on other threads, what the screens are to show.
+    """
+
+    def __init__(
+        self,
+        plan: Registering,
+        journal: Path,
+        bundle: str | None,
+        publish: Callable[[dict[str, Any]], None],
+        flush: Callable[[], object],
+        *,
+        ask: Callable[[Question], list[Entry]] = ask_worklist,
+    ) -> None:
+        """`flush` waits until the journal's file has what was said; `bundle` judges the exams."""
+        self._plan, self._journal, self._bundle = plan, journal, bundle
+        self._publish, self._flush, self._ask_worklist = publish, flush, ask
+        self._asking = ThreadPoolExecutor(1, "worklist")
+        self._doing = ThreadPoolExecutor(1, "register")
+        self._lock = threading.Lock()
+        self._exam_id = ""
+        self._entries: list[Entry] | None = None
+        self._said, self._asks = "", False
+        self._taken: Entry | None = None
+        self._last: str | None = None
+        """The exam that was last handed to the outbox."""
+        self._note: str = ""
+        self._stop = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._poster = threading.Thread(target=self._post_all, name="outbox", daemon=True)
+        self._poster.start()
+
+    def begin(self) -> None:
+        """Ask for the first time; where an entry was named from the start, wait, and take it.
+
+        Raises `InputError` where that one cannot be had.
+        """
+        if self._plan.accession is None:
+            self.obey(Command("worklist"))
+            return
+        try:
+            self._entries = self._ask_worklist(self._plan.question())
+        except RunError as error:
+            raise InputError(f"--accession cannot be looked up: {error}") from error
+        found = [each for each in self._entries if each.accession == self._plan.accession]
+        if len(found) != 1:
+            count = f"{len(found)} entries" if found else "no entry"
+            raise InputError(
+                f"{self._plan.worklist.where} has {count} of today with the accession number of "
+                "--accession: leave it out, and choose on the page"
+            )
+        self._taken = found[0]
+
+    def open_exam(self, exam_id: str) -> None:
+        """Another exam runs: nobody has said yet whose it is, unless it was taken up again."""
+        with self._lock:
+            taken = self._taken if not self._exam_id else None
+            self._exam_id = exam_id
+            self._taken = taken or read_kept(self._journal, exam_id)
+        if taken is not None:
+            self._doing.submit(self._keep, exam_id, taken)
+        self._show()
+
+    def obey(self, command: Command) -> None:
+        """Do what a person at a screen asks."""
+        if command.name == "worklist":
+            self._asks = True
+            self._asking.submit(self._ask)
+            self._show()
+        elif command.name == "take":
+            self._take(command.fields["accession"], command.fields.get("step", ""))
+
+    def close_exam(self, exam_id: str, *, begun: bool) -> None:
+        """The exam ended; without a frame it never was one."""
+        with self._lock:
+            taken, self._last = self._taken, exam_id if begun else self._last
+        self._doing.submit(self._hand_over, exam_id, begun=begun, taken=taken is not None)
+
+    def settle(self, longest_s: float = SETTLE_S) -> str:
+        """Wait, but not for long, until the last study has arrived; returns how it stands."""
+        self._doing.submit(int).result()
+        deadline_s = time.monotonic() + longest_s
+        while time.monotonic() < deadline_s:
+            job = self._read_last()
+            if job is None or job.standing is not Standing.WAITING or job.tries:
+                break
+            self._stop.wait(0.05)
+        return self._tell_study()["words"]
+
+    def close(self) -> None:
+        """End; what is not sent stays in the outbox."""
+        self._stop.set()
+        child = self._child
+        if child is not None:
+            child.terminate()
+        self._poster.join()
+        self._asking.shutdown(cancel_futures=True)
+        self._doing.shutdown()
+
+    def _ask(self) -> None:
+        try:
+            found, said = self._ask_worklist(self._plan.question()), ""
+        except NeurosonoError as error:
+            found, said = None, str(error)
+        with self._lock:
+            self._entries, self._said, self._asks = found, said, False
+        self._show()
+
+    def _take(self, accession: str, step: str) -> None:
+        with self._lock:
+            offered = self._entries or []
+            found = [e for e in offered if (e.accession, e.step) == (accession, step)]
+            if not found or not self._exam_id:
+                return  # another screen has asked anew meanwhile; this one has heard of it
+            self._taken, exam_id = found[0], self._exam_id
+        self._doing.submit(self._keep, exam_id, found[0])
+        self._show()
+
+    def _keep(self, exam_id: str, entry: Entry) -> None:
+        try:
+            keep_identity(self._journal, exam_id, entry)
+        except NeurosonoError:
+            with self._lock:
+                self._taken = None
+                self._said = "whose exam this is could not be written down: free some space"
+            self._show()
+
+    def _hand_over(self, exam_id: str, *, begun: bool, taken: bool) -> None:
+        if not begun:
+            forget_identity(self._journal, exam_id)
+            return
+        if self._plan.send is None:
+            return
+        if not taken:
+            self._note = f"exam {exam_id} was not sent: no entry of the worklist was taken for it"
+            self._show()
+            return
+        self._note = ""
+        self._flush()
+        plan, now_ns = self._plan, time.time_ns()
+        job = Job(
+            exam_id=exam_id,
+            node=self._plan.send.words,
+            own_title=self._plan.send.own_title,
+            bundle=self._bundle,
+            codes=plan.codes,
+            pdf=plan.pdf,
+            made_ns=now_ns,
+            next_ns=now_ns,
+        )
+        try:
+            post(self._journal, job)
+        except NeurosonoError as error:
+            self._note = f"exam {exam_id} was not sent: {error}"
+        self._show()
+
+    def _post_all(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            if not list_due(self._journal, time.time_ns()):
+                continue
+            command = [sys.executable, "-P", "-m", POSTING, str(self._journal)]
+            try:
+                child = self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                _await(child)
+            except OSError:
+                continue  # no process to be had: the next look tries again
+            self._show()
+
+    def _read_last(self) -> Job | None:
+        try:
+            return None if self._last is None else read_job(self._journal, self._last)
+        except InputError:
+            return None
+
+    def _tell_study(self) -> dict[str, str]:
+        job = self._read_last()
+        if self._note or job is None:
+            return {"standing": "none", "words": self._note}
+        return {"standing": str(job.standing), "words": tell_job(job)}
+
+    def _show(self) -> None:
+        with self._lock:
+            entries = self._entries
+            about = {
+                "exam": self._exam_id,
+                "asks": self._asks,
+                "entries": None if entries is None else [each.show() for each in entries],
+                "said": self._said,
+                "taken": None if self._taken is None else self._taken.show(),
+            }
+        self._publish({**about, "study": self._tell_study()})
+
+
+def _await(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that sends, but not for ever."""
+    try:
+        child.wait(LONGEST_SENDING_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
