@@ -20,10 +20,12 @@ from neurosono.engine.signature import read_trusted_keys, verify
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
-DEMO_NAME, STRUCTURES_NAME = "demo", "structures"
-SHIPPED = {name: Path(__file__).parent / "bundles" / name for name in (DEMO_NAME, STRUCTURES_NAME)}
+DEMO_NAME, STRUCTURES_NAME, VM_NAME = "demo", "structures", "vm"
+SHIPPED = {
+    name: Path(__file__).parent / "bundles" / name for name in (DEMO_NAME, STRUCTURES_NAME, VM_NAME)
+}
 """The bundles that ship with the package, by the name that stands for them wherever a bundle is
-asked for. `demo` was trained on phantoms, for showing the pipeline only."""
+asked for. `demo` and `vm` were trained on phantoms, for showing the pipeline only."""
 DEMO_PATH = SHIPPED[DEMO_NAME]
 
 _ADVICE = {
