@@ -10,6 +10,7 @@ from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import (
     CLASSIFIER,
+    REGIONS,
     STRUCTURES,
     BundleFile,
     EngineEntry,
@@ -20,17 +21,19 @@ from neurosono.engine.signature import read_trusted_keys, verify
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
-DEMO_NAME, STRUCTURES_NAME, VM_NAME = "demo", "structures", "vm"
+DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME, VM_NAME = "demo", "structures", "regions", "vm"
 SHIPPED = {
-    name: Path(__file__).parent / "bundles" / name for name in (DEMO_NAME, STRUCTURES_NAME, VM_NAME)
+    name: Path(__file__).parent / "bundles" / name
+    for name in (DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME, VM_NAME)
 }
 """The bundles that ship with the package, by the name that stands for them wherever a bundle is
-asked for. `demo` and `vm` were trained on phantoms, for showing the pipeline only."""
+asked for. `demo`, `regions` and `vm` were trained on phantoms, for showing the pipeline only."""
 DEMO_PATH = SHIPPED[DEMO_NAME]
 
 _ADVICE = {
     CLASSIFIER: "to have it read beside one, name it with --also",
     STRUCTURES: f"name one, or `{STRUCTURES_NAME}`",
+    REGIONS: f"name one, or `{REGIONS_NAME}`",
 }
 
 LARGEST_MANIFEST_BYTES = 16_000_000
@@ -154,10 +157,12 @@ def read_manifest_bytes(root: Path) -> bytes:
 def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | None]:
     """Return the manifest, and who signed the bytes that it was read from."""
     path = root / MANIFEST_NAME
-    if root == SHIPPED[STRUCTURES_NAME] and not root.is_dir():
+    name = next((each for each, place in SHIPPED.items() if place == root), DEMO_NAME)
+    if name != DEMO_NAME and not root.is_dir():
+        command = "train" if name == VM_NAME else f"train {name} ship"
         raise BundleError(
-            f"no bundle `{STRUCTURES_NAME}` ships with this release: make one with `neurosono "
-            "train structures ship`, and name its folder"
+            f"no bundle `{name}` ships with this release: make one with `neurosono {command}`, and "
+            "name its folder"
         )
     if not root.is_dir():
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")

@@ -71,7 +71,7 @@ Also = Annotated[
     list[str] | None,
     typer.Option(
         help="A bundle of any kind that reads the same frames beside the first, such as "
-        "`structures`; may be repeated."
+        "`structures` or `regions`; may be repeated."
     ),
 ]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]

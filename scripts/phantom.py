@@ -53,6 +53,13 @@ def phantom(
             "by name, separated by commas, none among them being a control."
         ),
     ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of clips: pictures of a transventricular and a transcerebellar plane of "
+            "so many normal and abnormal fetuses, as 218:101, the published numbers."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Also list the exams there; - for stdout.")
     ] = None,
@@ -73,6 +80,11 @@ def phantom(
             "give --finding alone: --counts deals classes, and findings bring ventricles of their "
             "own width"
         )
+    if pairs is not None:
+        if any(each is not None for each in (exams, counts, ventricle_mm, finding, weeks, plane)):
+            raise InputError("give --pairs alone, with --seed: pairs have findings of their own")
+        _write_pairs(out, parse_pairs(pairs), seed, json)
+        return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("exams", total=None)
         rows = write_cohort(
@@ -136,3 +148,33 @@ def parse_counts(text: str) -> dict[str, int]:
             )
         found[label] = int(number)
     return found
+
+
+def _write_pairs(out: Path, counts: tuple[int, int], seed: int, json: Path | None) -> None:
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.stream.phantom.pairs import write_pairs
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("pairs", total=None)
+        rows = write_pairs(
+            out,
+            normal=counts[0],
+            abnormal=counts[1],
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console.print(f"{sum(counts)} pairs in {out}", soft_wrap=True)
+    told = {"out": str(out), "normal": counts[0], "abnormal": counts[1], "seed": seed}
+    write_json_report(json, {**told, "pictures": rows})
+
+
+def parse_pairs(text: str) -> tuple[int, int]:
+    """Return how many normal and abnormal fetuses `normal:abnormal` asks for."""
+    from neurosono.engine.contracts.errors import InputError
+
+    parts = [part.strip() for part in text.split(":")]
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise InputError(f"pairs are normal:abnormal, as 218:101; found {text!r}")
+    return int(parts[0]), int(parts[1])

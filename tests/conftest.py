@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parent
 DATA_DEFAULT = TESTS.parents[1] / "shared" / "data"
 
 SESSION_ROOMS = frozenset(
-    ("archive", "browser", "door", "end_to_end", "examples", "operations", "reliability")
+    ("archive", "browser", "door", "end_to_end", "examples", "node", "operations", "reliability")
 )
 """Where tests start whole sessions, which have deadlines."""
 

@@ -23,8 +23,9 @@ SCHEMA = "neurosono-bundle/1"
 MOST_LETTERS = 120
 """Of a bundle's, a member's or an engine's name."""
 
-CLASSIFIER, STRUCTURES = "classifier", "structures"
-"""Kinds of bundles: what tells classes of an exam apart, and what finds planes and structures."""
+CLASSIFIER, STRUCTURES, REGIONS = "classifier", "structures", "regions"
+"""Kinds of bundles: what tells classes of an exam apart, what finds planes and structures, and what
+judges regions of two planes."""
 
 
 @dataclass(frozen=True)

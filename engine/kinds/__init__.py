@@ -6,7 +6,7 @@ has an accumulator of its own.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -14,13 +14,14 @@ from typing import Any, Protocol
 from neurosono.engine.bundle import Bundle, find_shipped
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame, SkipReason
-from neurosono.engine.contracts.manifest import CLASSIFIER, STRUCTURES
+from neurosono.engine.contracts.manifest import CLASSIFIER, REGIONS, STRUCTURES
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.kinds.told import Told
+from neurosono.engine.regions.exam import RegionsExam
 from neurosono.engine.structures.exam import StructuresExam
 
-KINDS = (CLASSIFIER, STRUCTURES)
+KINDS = (CLASSIFIER, STRUCTURES, REGIONS)
 """Each is the name of a module of this package."""
 
 
@@ -71,7 +72,10 @@ class Kind(Protocol):
         """Return such a snapshot as people read it."""
 
 
-RECALLED: dict[str, type[StructuresExam]] = {STRUCTURES: StructuresExam}
+RECALLED: dict[str, Callable[[], Accumulator[ReaderResult]]] = {
+    STRUCTURES: StructuresExam,
+    REGIONS: RegionsExam,
+}
 """Exams that need nothing of their bundle."""
 
 

@@ -10,6 +10,7 @@ from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
 from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.pretrain import pretrain
+from neurosono.scripts.train.regions import regions_app
 from neurosono.scripts.train.report import report
 from neurosono.scripts.train.run import recipes, run
 from neurosono.scripts.train.sizes import compare, soup, student, top
@@ -35,6 +36,7 @@ train_app = typer.Typer(
 
 train_app.add_typer(gate_app, name="gate")
 train_app.add_typer(structures_app, name="structures")
+train_app.add_typer(regions_app, name="regions")
 for _command in (
     prepare,
     run,

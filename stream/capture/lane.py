@@ -69,6 +69,16 @@ class Lane:
         self._is_off = False
         self._sent.clear()
 
+    def begin_exam(self, event: Event) -> None:
+        """Say that another exam begins with the next frame; one that still waits is passed over.
+
+        Sent after the word it would be taken for a frame of the next exam.
+        """
+        held = self.outlet.take_back()
+        if isinstance(held, Frame):
+            self.outlet.send_always(_skip(held, SkipReason.SUPERSEDED))
+        self.outlet.send_always(event)
+
     def forget(self, next_seq: int) -> None:
         """All before `next_seq` are accounted for."""
         while self._sent and self._sent[0].seq < next_seq:

@@ -92,7 +92,8 @@ def capture(
             )
             for name in options.readers
         }
-        sender = Capture(frames, display, stop, options.pace, options.first_index, readers)
+        first = options.first_index, readers, options.first_seq
+        sender = Capture(frames, display, stop, options.pace, *first)
         if options.pace is Pace.LOSSLESS:
             recording = _open_recording(options, sender)
             _send_all(recording, recording, sender, options, stop)

@@ -44,11 +44,14 @@ class Capture:
         pace: Pace,
         first_index: int = 0,
         readers: Mapping[str, Outlet] = MappingProxyType({}),
+        first_seq: int = 0,
     ) -> None:
         """`frames` go to the first engine, and to `readers`, by their names, each its own.
 
-        `first_index` is that of the first picture which this process may see.
+        `first_index` is that of the first picture which this process may see, `first_seq` that of
+        its first sampled frame.
         """
+        self._next_seq = first_seq
         self._display = display
         self._stop, self._newest_wins = stop, pace.newest_wins
         self._first_index = first_index
@@ -67,7 +70,8 @@ class Capture:
 
         `engine-off` stops sending frames to an engine; those that it has not answered, all but
         `answered` from `next_seq` on, go to the display process instead, to be counted there.
-        `engine-on` sends frames to the new engine; `new-exam` goes on to the first, in its turn.
+        `engine-on` sends frames to the new engine. `new-exam` goes on to every engine, in its turn,
+        with the number of the first frame that will be the next exam's.
         `recorded` tells that all before `next_seq` are accounted for: they are forgotten here.
         """
         fields = event.fields
@@ -75,7 +79,8 @@ class Capture:
         if event.name == "engine-on":
             lane.turn_on()
         elif event.name == "new-exam":
-            self._first.outlet.send_always(event)
+            for each in self._lanes():
+                each.begin_exam(Event("new-exam", {"first_seq": self._next_seq}))
         elif event.name == "recorded":
             lane.forget(fields["next_seq"])
         elif event.name == "engine-off":
@@ -95,6 +100,7 @@ class Capture:
         stage_ms = dict(taken.display.stage_ms)
         if taken.sampled is not None:
             self.counts.sampled += 1
+            self._next_seq = taken.sampled.seq + 1
             self._first.send(taken.sampled)
             stage_ms["send"] = (time.monotonic_ns() - begun_ns) / 1e6
             for name, frame in taken.read.items():

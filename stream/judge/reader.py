@@ -76,6 +76,8 @@ def work(
                         inlet.give_credit()
                 case Event(name="hello"):
                     inlet.begin_again()
+                case Event(name="new-exam", fields=fields):
+                    results.send(pack(Event("exam-begun", me | fields)))
                 case Event(name="end"):
                     return
                 case other:

@@ -186,6 +186,7 @@ class Live(Session):
             for reader in self.readers.values():
                 if not self.children.runs(reader.role) and not self.is_accounted_for():
                     self.turn_off_reader(reader, "its process died")
+        self.settle_readings(None)
         self._exam.end(asked_ns)
         measured = self._exam.measures.finish(time.monotonic_ns())
         said = self.viewer.source_said
@@ -258,9 +259,10 @@ class Live(Session):
     def say(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write down what happened; another exam begins in its place among the frames."""
         if name == "exam-begun":
-            self._end_readings()
+            self._leave_unread()
             self._record.next_exam(self._exam.count())
             self._exam.begin()
+            self.settle_readings(fields["first_seq"])
         else:
             self.viewer.note_source(name, fields)
             self._record.event(name, fields)
@@ -279,7 +281,7 @@ class Live(Session):
             raise error
         self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
 
-    def _end_readings(self) -> None:
+    def _leave_unread(self) -> None:
         """What readers have not said of the exam that ends will not be said any more."""
         for reader in self.readers.values():
             for late in self._exam.unread(reader):

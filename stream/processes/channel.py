@@ -197,6 +197,11 @@ class Outlet:
         self._waiting = None
         self._backlog = deque(each for each in self._backlog if each[KIND_AT] != FRAME)
 
+    def take_back(self) -> Message | None:
+        """Return the message that waits for a credit, which is then not sent."""
+        held, self._waiting = self._waiting, None
+        return held
+
     def pump(self, timeout_ms: int) -> None:
         """Take in credits for at most `timeout_ms`, and send what is held if one is there."""
         if self._socket.poll(timeout_ms):

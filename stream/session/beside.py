@@ -1,22 +1,29 @@
 """One reader as the display process knows it: how it stands, its frames, its exam."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
 from neurosono.stream.processes.ledger import Ledger
+from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.view.reading import AiState, ShownReading
 from neurosono.stream.view.standing import Standing
 
 if TYPE_CHECKING:
     from neurosono.engine.exam.accumulator import Accumulator
+
+
+MOST_AHEAD = 256
+"""Readings kept for an exam that the first engine has not begun: eight seconds at 30 Hz."""
 
 
 @dataclass
@@ -33,6 +40,12 @@ class Beside:
     """The last frame of which it said something."""
     pixels: NDArray[np.uint8] | None = None
     """That frame's region, where it is remembered."""
+    exam_seq: int = 0
+    """The first frame of the exam that is running."""
+    begun_seqs: deque[int] = field(default_factory=deque)
+    """The first frame of each exam that it has begun and the first engine has not."""
+    ahead: deque[ReaderResult] = field(default_factory=deque)
+    """What it said of those exams' frames meanwhile."""
 
     def __post_init__(self) -> None:
         self._kind = find_kind(self.bundle)
@@ -49,6 +62,35 @@ class Beside:
             self.standing.outlast(picture.captured_ns)
         elif not self.ledger.has(picture.seq):
             self.standing.expect(picture.seq, picture.captured_ns)
+
+    def run_ahead(self, first_seq: int) -> None:
+        """It has come to another exam's first frame; the first engine may be behind it."""
+        if first_seq > self.exam_seq:
+            self.begun_seqs.append(first_seq)
+
+    def is_ahead(self, result: ReaderResult) -> bool:
+        """Whether a reading is of an exam that the first engine has not begun yet."""
+        return bool(self.begun_seqs) and result.seq >= self.begun_seqs[0]
+
+    def hold(self, result: ReaderResult) -> ReaderResult | None:
+        """Keep a reading for its own exam; returns one that is passed over, where many wait."""
+        self.ahead.append(result)
+        return pass_over(self.ahead.popleft()) if len(self.ahead) > MOST_AHEAD else None
+
+    def release(self, first_seq: int) -> list[ReaderResult]:
+        """Return what waited for the exam that begins with `first_seq`."""
+        self.exam_seq = first_seq
+        while self.begun_seqs and self.begun_seqs[0] <= first_seq:
+            self.begun_seqs.popleft()
+        held, self.ahead = self.ahead, deque()
+        self.ahead.extend(each for each in held if self.is_ahead(each))
+        return [each for each in held if not self.is_ahead(each)]
+
+    def give_up(self) -> list[ReaderResult]:
+        """Return what waited for exams that will not begin, as passed over."""
+        held, self.ahead = self.ahead, deque()
+        self.begun_seqs.clear()
+        return [pass_over(each) for each in held]
 
     def hear(self, result: ReaderResult, own: NDArray[np.uint8] | None = None) -> object:
         """Add a reading to the exam; returns what the exam makes of it.
@@ -95,3 +137,19 @@ class Beside:
             "engine": dict(self.engine),
             **self.exam.snapshot(),
         }
+
+
+def name_speaker(message: Message, readers: Collection[str]) -> str:
+    """Return whose word it is: the engine's, or that of one of the session's readers."""
+    name: object = None
+    if isinstance(message, ReaderResult):
+        name = message.reader
+    elif isinstance(message, Event):
+        name = message.fields.get("reader")
+    return f"reader:{name}" if isinstance(name, str) and name in readers else "engine"
+
+
+def pass_over(result: ReaderResult) -> ReaderResult:
+    """Return a reading as one that never was: counted, and in no exam."""
+    reason = result.skip_reason or SkipReason.SUPERSEDED
+    return replace(result, said=None, skip_reason=reason)

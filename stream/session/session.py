@@ -37,7 +37,7 @@ from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.session.accounts import Accounts
-from neurosono.stream.session.beside import Beside
+from neurosono.stream.session.beside import Beside, name_speaker
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
@@ -155,6 +155,9 @@ class Session(ABC):
                     self._hear_engine(message)
 
     def _hear_reader(self, reader: Beside, event: Event) -> None:
+        if event.name == "exam-begun":
+            reader.run_ahead(event.fields["first_seq"])
+            return
         if event.name != "reader-ready":
             self.say(event.name, event.fields)
             return
@@ -220,7 +223,9 @@ class Session(ABC):
                 received = inlet.receive(timeout_ms)
                 if received is None:
                     return None
-                speaker = role if role == "capture" else self._name_speaker(received.message)
+                speaker = (
+                    role if role == "capture" else name_speaker(received.message, self.readers)
+                )
                 if self.trust.is_past(received.message):
                     continue
                 if speaker not in self.distrusted:
@@ -228,16 +233,6 @@ class Session(ABC):
                     return speaker, received.message
             except WireError as error:
                 self._distrust(role, str(error))
-
-    def _name_speaker(self, message: Message) -> str:
-        """Return whose word it is: the engine's, or that of a reader of this session."""
-        name: object = None
-        if isinstance(message, ReaderResult):
-            name = message.reader
-        elif isinstance(message, Event):
-            name = message.fields.get("reader")
-        known = isinstance(name, str) and name in self.readers
-        return f"reader:{name}" if known else "engine"
 
     def _distrust(self, role: str, why: str) -> None:
         if role not in self.distrusted:
@@ -368,8 +363,22 @@ class Session(ABC):
         elif judged and self.trust.repeats_too_often():
             self._distrust("engine", "it answers the same frames again and again")
 
+    def settle_readings(self, first_seq: int | None) -> None:
+        """The exam that begins with `first_seq` has begun, or, None, no other one does any more.
+
+        What readers said of it is entered now.
+        """
+        for reader in self.readers.values():
+            for result in reader.give_up() if first_seq is None else reader.release(first_seq):
+                self._enter_reading(result)
+
     def _enter_reading(self, result: ReaderResult) -> None:
         reader = self.readers[result.reader]
+        if reader.is_ahead(result):
+            passed = reader.hold(result)
+            if passed is None:
+                return
+            result = passed
         if not reader.ledger.add(result.seq):
             return
         try:

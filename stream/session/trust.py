@@ -6,6 +6,7 @@ display process knows: which frames were sent and when, how many classes there a
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,8 @@ class Trust:
         self._sent: dict[int, int] = {}
         self._repeated = 0
         self._asked_exams = 0
+        self._begun: Counter[str] = Counter()
+        """How many exams each speaker has begun, readers by their names."""
 
     def begin_capture(self, stream_id: str, first_seq: int, first_index: int) -> None:
         """Another capture process begins to number its pictures and frames."""
@@ -84,9 +87,8 @@ class Trust:
             case ReaderResult() as reading:
                 self._check_stamps(reading)
                 _check_stages(reading.stage_ms)
-            case Event(name="exam-begun"):
-                _require(self._asked_exams > 0, "an exam began that nobody asked for")
-                self._asked_exams -= 1
+            case Event(name="exam-begun", fields=fields):
+                self._check_begun(str(fields.get("reader", "")), fields.get("first_seq"))
             case Event(name="failed", fields=fields):
                 _require(fields["role"] in self._roles, "no such process has failed")
                 _check_fields(fields)
@@ -94,6 +96,15 @@ class Trust:
                 _check_fields(fields)
             case _:
                 raise WireError(f"an engine sent a {type(message).__name__}")
+
+    def _check_begun(self, speaker: str, first_seq: object) -> None:
+        known = not speaker or f"reader:{speaker}" in self._roles
+        _require(known, "an exam began for no reader of this session")
+        self._begun[speaker] += 1
+        _require(self._begun[speaker] <= self._asked_exams, "an exam began that nobody asked for")
+        if type(first_seq) is not int:
+            raise WireError("an exam began with no frame")
+        self._check_seq(first_seq, 0)
 
     def check_capture(self, message: Message) -> None:
         """Check what comes from the capture process."""

@@ -8,6 +8,9 @@ import numpy as np
 
 from neurosono.engine.contracts.frame import ScaleSource
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.regions.exam import RegionsExam
+from neurosono.engine.regions.names import PLANES, regions_of
+from neurosono.engine.regions.words import tell_regions
 from neurosono.engine.structures.exam import StructuresExam
 from neurosono.engine.structures.words import tell_structures
 from tests.browser.screen import SIZES, Screen
@@ -46,11 +49,12 @@ def make_found(region: np.ndarray, seq: int) -> dict[str, Any]:
     return {"seq": seq, "age_ms": 60.0, "frame": frame, "region_px": [x, y, w, h]}
 
 
-def publish_until(screen: Screen, expression: str) -> None:
-    """Publish what was found, as it comes, until the page shows what it should."""
+def publish_until(screen: Screen, expression: str, *readers: str) -> None:
+    """Publish what readers found, as it comes, until the page shows what it should."""
     region = screen.publisher.regions[0]
     for seq in range(1, 400):
-        screen.hub.publish_reading("structures", region, make_found(region, seq))
+        for reader in readers or ("structures",):
+            screen.hub.publish_reading(reader, region, make_found(region, seq))
         if screen.page.evaluate(f"() => {expression}"):
             return
         screen.page.wait_for_timeout(100)
@@ -136,3 +140,23 @@ def test_a_second_read_tells_a_browser_nothing_of_it(screen: Screen) -> None:
     screen.page.wait_for_timeout(300)
     assert screen.page.evaluate("() => Object.keys(page.status.readings).length") == 0
     assert not screen.visible("#found-canvas")
+
+
+def test_of_several_readers_the_first_open_row_shows_its_frames(screen: Screen) -> None:
+    both = {"structures": make_reading(), "regions": make_regions_reading()}
+    screen.publisher.changes = {"readings": both}
+    screen.open()
+    screen.await_words("#readings", "waiting for the transcerebellar plane")
+    label = "document.querySelector('#found-label').textContent"
+    publish_until(screen, f"{label}.startsWith('structures: ')", *both)
+    screen.page.locator("#readings summary").first.click()
+    publish_until(screen, f"{label}.startsWith('regions: ')", *both)
+
+
+def make_regions_reading() -> dict[str, Any]:
+    exam = RegionsExam()
+    regions = {each.name: {"contribution": -1.0, "found": True} for each in regions_of(PLANES[0])}
+    said = {"plane": PLANES[0], "regions": regions, "goodness": 0.8, "unfamiliar": False}
+    exam.update(ReaderResult("a" * 32, 1, 1, 0.04, "regions", said))
+    told = tell_regions(exam.snapshot()).to_dict()
+    return {"kind": "regions", "ai": "AI ON", "reason": "", "exam": exam.snapshot(), "told": told}

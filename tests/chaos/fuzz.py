@@ -148,7 +148,7 @@ def fuzz_bundles(count: int, rng: random.Random, keep: Path) -> int:
 
             def load() -> None:
                 bundle = Bundle.load(damaged)
-                bundle.engine("openvino")
+                bundle.engine("openvino", None, None)
 
             finds += _judge(load, damaged / file, keep / f"{number}-{file.name}")
             (damaged / file).write_bytes(content)

@@ -10,6 +10,7 @@ import neurosono
 from neurosono.engine.bundle import Bundle
 from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, child, read_lines, run, start, wait_until
+from tests.support.regions import make_regions_bundle
 from tests.support.structures import make_structures_bundle
 
 SOURCE = "phantom:normal?seed=7&seconds=3"
@@ -18,6 +19,11 @@ SOURCE = "phantom:normal?seed=7&seconds=3"
 @pytest.fixture(scope="module")
 def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_structures_bundle(tmp_path_factory.mktemp("also") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_regions_bundle(tmp_path_factory.mktemp("also") / "regions")
 
 
 def assert_readings_add_up(record: dict[str, Any], name: str = "structures") -> dict[str, Any]:
@@ -36,9 +42,10 @@ def without_times(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_two_replays_read_alike_and_every_frame_is_accounted_for(
-    bundle_root: Path, structures: Path, tmp_path: Path
+    bundle_root: Path, structures: Path, regions: Path, tmp_path: Path
 ) -> None:
-    told = ("--bundle", bundle_root, "--also", structures, "--mm-per-px", "0.2")
+    readers = ("--also", structures, "--also", regions)
+    told = ("--bundle", bundle_root, *readers, "--mm-per-px", "0.2")
     records, lines = [], []
     for name in ("one", "two"):
         done = run("replay", SOURCE, *told, "--out", tmp_path / name)
@@ -48,8 +55,15 @@ def test_two_replays_read_alike_and_every_frame_is_accounted_for(
     assert lines[0] == lines[1]
     assert records[0]["readings"] == records[1]["readings"]
     kept = [sorted((tmp_path / name / "planes").iterdir()) for name in ("one", "two")]
-    assert [path.name for path in kept[0]] == ["structures-trans-ventricular.png"]
-    assert kept[0][0].read_bytes() == kept[1][0].read_bytes()
+    names = [f"{reader}-trans-ventricular.png" for reader in ("regions", "structures")]
+    assert [path.name for path in kept[0]] == names
+    for one, two in zip(*kept, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    waits = records[0]["readings"]["regions"]
+    assert_readings_add_up(records[0], "regions")
+    assert waits["planes"]["trans-ventricular"]["frames"] > 0
+    assert waits["verdict"] is None
+    assert waits["waiting_for"] == ["trans-cerebellum"]
     frames = assert_readings_add_up(records[0])
     assert frames["used"] > 20
     said = records[0]["readings"]["structures"]

@@ -19,6 +19,7 @@ from neurosono.engine.exam.exam import Exam
 from neurosono.engine.kinds import KINDS, find_kind
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.ellipse import Ellipse
+from tests.support.regions import make_regions_bundle
 from tests.support.structures import make_structures_bundle
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_structures_bundle(tmp_path_factory.mktemp("kinds") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_regions_bundle(tmp_path_factory.mktemp("kinds") / "regions")
 
 
 def draw_head(height: int = 300, width: int = 400) -> tuple[np.ndarray, Ellipse]:
@@ -72,8 +78,10 @@ def test_an_altered_graph_is_refused(tmp_path: Path) -> None:
         neurosono.open_bundle(root)
 
 
-def test_every_kind_is_a_file_that_opens_and_begins(structures: Path, bundle_root: Path) -> None:
-    found = [Bundle.load(root, kind=None) for root in (bundle_root, structures)]
+def test_every_kind_is_a_file_that_opens_and_begins(
+    structures: Path, regions: Path, bundle_root: Path
+) -> None:
+    found = [Bundle.load(root, kind=None) for root in (bundle_root, structures, regions)]
     assert [each.manifest.kind for each in found] == list(KINDS)
     for each in found:
         kind = find_kind(each)
@@ -86,14 +94,16 @@ def test_every_kind_is_a_file_that_opens_and_begins(structures: Path, bundle_roo
         assert kind.open(each, 1).describe()["backend"] == "openvino"
 
 
-def test_who_keeps_an_exam_loads_no_network(structures: Path, bundle_root: Path) -> None:
+def test_who_keeps_an_exam_loads_no_network(
+    structures: Path, regions: Path, bundle_root: Path
+) -> None:
     script = (
         "import sys; from neurosono.engine.bundle import Bundle; "
         "from neurosono.engine.kinds import find_kind; "
         "[find_kind(b).begin(b) for b in (Bundle.load(p, kind=None) for p in sys.argv[1:])]; "
         "assert 'openvino' not in sys.modules and 'torch' not in sys.modules"
     )
-    told = [sys.executable, "-c", script, str(structures), str(bundle_root)]
+    told = [sys.executable, "-c", script, str(structures), str(regions), str(bundle_root)]
     subprocess.run(told, check=True, timeout=120)
 
 
@@ -130,10 +140,11 @@ def test_what_cannot_be_is_refused(structures: Path) -> None:
         neurosono.open_bundle(structures, members=1)
 
 
-@pytest.mark.skipif(SHIPPED["structures"].is_dir(), reason="the structures' bundle ships")
-def test_a_name_that_does_not_ship_yet_says_so() -> None:
-    with pytest.raises(BundleError, match=r"no bundle `structures` ships .*train structures ship"):
-        neurosono.open_bundle("structures")
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "demo"])
+def test_a_name_that_does_not_ship_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHIPPED, name, Path("nowhere") / name)
+    with pytest.raises(BundleError, match=rf"no bundle `{name}` ships .*train {name} ship"):
+        neurosono.open_bundle(name)
 
 
 def test_the_classifiers_own_exam_adds_up_by_the_same_protocol() -> None:

@@ -1,14 +1,16 @@
 """`phantom` with structures, as a user runs it."""
 
+import csv
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 from typer.testing import CliRunner
 
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.main import app
-from neurosono.scripts.phantom import VENTRICLES, parse_range
+from neurosono.scripts.phantom import VENTRICLES, parse_pairs, parse_range
 
 
 def test_structures_lie_beside_each_clip(tmp_path: Path) -> None:
@@ -65,3 +67,29 @@ def test_a_cohort_that_cannot_be_is_refused(more: list[str], said: str, tmp_path
     assert isinstance(result.exception, InputError)
     assert said in str(result.exception)
     assert not (tmp_path / "no").exists()
+
+
+def test_pairs_have_both_planes_and_their_truth(tmp_path: Path) -> None:
+    out = tmp_path / "pairs"
+    words = ["phantom", "--out", str(out), "--pairs", "1:1", "--seed", "3"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    table = list(csv.DictReader((out / "pairs.csv").read_text().splitlines()))
+    assert [row["label"] for row in table].count("abnormal") == 2
+    assert {row["plane"] for row in table} == {"trans-ventricular", "trans-cerebellum"}
+    for row in table:
+        assert 19 <= float(row["gestational_weeks"]) < 24
+        assert (row["finding"] == "none") == (row["label"] == "normal")
+        picture = cv2.imread(str(out / row["path"]))
+        told = json.loads((out / row["path"]).with_suffix(".structures.json").read_text())
+        assert told["plane"] == row["plane"]
+        assert [told["height_px"], told["width_px"]] == list(picture.shape[:2])
+    again = CliRunner().invoke(app, words)
+    assert isinstance(again.exception, OutputError)
+    assert "not empty" in str(again.exception)
+
+
+@pytest.mark.parametrize("text", ["218", "a:b", "1:2:3", "-1:4", ""])
+def test_pairs_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="as 218:101"):
+        parse_pairs(text)

@@ -69,7 +69,7 @@ OF_ENGINE: dict[str, Callable[[Frame], Any]] = {
     "future": lambda frame: [answer(frame, captured_ns=time.monotonic_ns() + 10**12)],
     "endless": lambda frame: [answer(frame, pts_s=float("inf"))],
     "stage": lambda frame: [answer(frame, stage_ms={"a name": 1.0})],
-    "exam": lambda frame: [Event("exam-begun")] * 66,
+    "exam": lambda frame: [Event("exam-begun", {"first_seq": 0})] * 66,
     "failed": lambda frame: [Event("failed", {"error": "x", "message": "y", "role": "z"})],
     "picture": lambda frame: [make_picture(frame.stream_id)],
     "frame": lambda frame: [frame],

@@ -16,6 +16,7 @@ from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
 from neurosono.engine.structures.answer import MAP_STRIDE_PX, OUTPUTS, STRIDES_PX, Grid
 from neurosono.engine.structures.graph import INPUT, preprocessing_of
 from neurosono.engine.structures.names import (
+    CEREBELLUM,
     CSP,
     FALX,
     LV,
@@ -32,6 +33,9 @@ DARK_MEAN = 8.0
 SURE = 0.9
 LV_SIDES = (2.0, 1.0, 2.0, 1.0)
 """In strides of 16 px: the ventricle is 64 by 32 px of the input."""
+
+SHOWN = ((LV, 0), (PLEXUS, 0), (CSP, -16), (FALX, 16))
+"""Structures, and how far from the middle they stand along the picture, in pixels of the input."""
 
 
 def make_structures_bundle(root: Path, name: str = "structures", size_px: int = SIZE_PX) -> Path:
@@ -53,8 +57,11 @@ def make_structures_bundle(root: Path, name: str = "structures", size_px: int = 
     return root
 
 
-def make_graph(size_px: int) -> ov.Model:
-    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out."""
+def make_graph(size_px: int, bright_mean: float = 256.0) -> ov.Model:
+    """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out.
+
+    A picture brighter than `bright_mean` shows a cerebellum, and nothing else.
+    """
     grid = Grid(size_px)
     places, _ = grid.locations()
     grey = op.parameter([1, 1, size_px, size_px], np.uint8, name=INPUT)
@@ -62,11 +69,12 @@ def make_graph(size_px: int) -> ov.Model:
     stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
     cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
     head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
-    is_dark = op.less(op.reduce_mean(levels, [1, 2, 3], keep_dims=False), np.float32(DARK_MEAN))
+    mean = op.reduce_mean(levels, [1, 2, 3], keep_dims=False)
+    is_dark = op.less(mean, np.float32(DARK_MEAN))
     planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
-    classes = op.multiply(
-        np.asarray(_classes(grid, places)), op.select(is_dark, np.float32([0]), np.float32([1]))
-    )
+    is_bright = op.unsqueeze(op.unsqueeze(op.greater(mean, np.float32(bright_mean)), 1), 2)
+    shown = op.select(is_bright, _classes(grid, places, ((CEREBELLUM, 0),)), _classes(grid, places))
+    classes = op.multiply(shown, op.select(is_dark, np.float32([0]), np.float32([1])))
     count = len(places)
     sides = np.tile(np.float32(LV_SIDES), (1, count, 1))
     turns = np.tile(np.float32([1, 0]), (1, count, 1))
@@ -88,13 +96,15 @@ def _plane(name: str) -> np.ndarray:
     return planes
 
 
-def _classes(grid: Grid, places: np.ndarray) -> np.ndarray:
+def _classes(
+    grid: Grid, places: np.ndarray, shown: tuple[tuple[str, int], ...] = SHOWN
+) -> np.ndarray:
     """Return (1, N, C): one structure each at the cell of the middle level nearest to its place."""
     classes = np.zeros((1, len(places), len(STRUCTURES)), np.float32)
     level = slice(grid.counts[0], grid.counts[0] + grid.counts[1])
     middle = grid.size_px / 2
     assert STRIDES_PX[1] == 16
-    for label, dx in ((LV, 0), (PLEXUS, 0), (CSP, -16), (FALX, 16)):
+    for label, dx in shown:
         away = np.hypot(*(places[level] - [middle + dx, middle]).T)
         classes[0, grid.counts[0] + int(np.argmin(away)), STRUCTURES.index(label)] = SURE
     return classes

@@ -28,8 +28,14 @@ export class Readings {
     document.querySelector('[data-do="boxes"]').hidden = this.list.hidden;
     for (const name of names) this.row(name);
     for (const [name, row] of this.rows) this.showRow(row, name, readings[name], standing, leftMs, nowMs);
-    if (this.now && !this.lit.has(this.now.reader)) this.clear();
+    if (this.now && this.now.reader !== this.chosen()) this.clear();
     this.refresh(nowMs);
+  }
+
+  // Whose frames are shown: the first whose row is open. Frames of several in turn would flicker.
+  chosen() {
+    for (const [name, row] of this.rows) if (row.details.open && this.lit.has(name)) return name;
+    return null;
   }
 
   row(name) {
@@ -68,7 +74,7 @@ export class Readings {
     if (!bitmap) return;
     const nowMs = performance.now();
     const ageMs = this.ageOf(head, about, nowMs);
-    if (this.lit.has(about.reader) && !(this.now && about.seq < this.now.seq) && ageMs < this.lifeMs) {
+    if (about.reader === this.chosen() && !(this.now && about.seq < this.now.seq) && ageMs < this.lifeMs) {
       this.now = { bornMs: nowMs - ageMs, seq: about.seq, reader: about.reader, about };
       this.paint(bitmap, about);
       this.fade(ageMs);
@@ -109,7 +115,7 @@ export class Readings {
     }
     const plane = about.frame?.plane;
     const unproven = best(about.frame?.boxes ?? []).some((box) => box.unproven);
-    this.byId("found-label").textContent = `${plane ? plane.replaceAll("-", " ") : "no plane"}${unproven ? " · * unproven" : ""}`;
+    this.byId("found-label").textContent = `${this.rows.size > 1 ? `${about.reader}: ` : ""}${plane ? plane.replaceAll("-", " ") : "no plane"}${unproven ? " · * unproven" : ""}`;
   }
 
   fade(ageMs) {

@@ -145,3 +145,27 @@ def test_a_new_picture_ends_the_wait(session: Session) -> None:
     assert select.select([slot], [], [], 5)[0] == [slot]
     slot.close()
     slot.put(8)
+
+
+def test_another_exam_begins_for_every_engine_after_the_frames_before_it(
+    session: Session,
+) -> None:
+    session.send(0, 4)  # the last one waits for a credit
+    session.screen.tell(Event("new-exam"))
+    frames: list[int] = []
+    begun: list[object] = []
+
+    def has_begun() -> bool:
+        session.capture.wait(0)
+        while (received := session.engine.receive(0)) is not None:
+            match received.message:
+                case Frame() as frame:
+                    assert not begun
+                    frames.append(frame.seq)
+                case Event(name="new-exam", fields=fields):
+                    begun.append(fields["first_seq"])
+        return bool(begun)
+
+    wait_until(has_begun)
+    assert begun == [4]
+    assert sorted(frames) == [0, 1, 2, 3]

@@ -22,7 +22,7 @@ BEFORE = "f" * 32
 
 @pytest.fixture
 def trust() -> Trust:
-    trust = Trust(DEFAULT_LABELS, ("capture", "engine"))
+    trust = Trust(DEFAULT_LABELS, ("capture", "engine", "reader:structures"))
     trust.begin_capture(STREAM, 0, 0)
     return trust
 
@@ -143,9 +143,20 @@ def test_an_event_that_cannot_be_is_not_believed(trust: Trust, event: Event) -> 
 
 def test_an_exam_begins_as_often_as_it_was_asked_for(trust: Trust) -> None:
     trust.ask_exam()
-    trust.check_engine(Event("exam-begun"))
-    with pytest.raises(WireError, match="nobody asked"):
-        trust.check_engine(Event("exam-begun"))
+    for speaker in ({}, {"reader": "structures"}):
+        begun = Event("exam-begun", {"first_seq": 3, **speaker})
+        trust.check_engine(begun)
+        with pytest.raises(WireError, match="nobody asked"):
+            trust.check_engine(begun)
+    with pytest.raises(WireError, match="no reader"):
+        trust.check_engine(Event("exam-begun", {"first_seq": 3, "reader": "a stranger"}))
+
+
+@pytest.mark.parametrize("first_seq", [None, "many", 1.5, -1, 10**9])
+def test_an_exam_begins_with_a_frame_that_there_may_be(trust: Trust, first_seq: object) -> None:
+    trust.ask_exam()
+    with pytest.raises(WireError, match=r"exam began|never given"):
+        trust.check_engine(Event("exam-begun", {"first_seq": first_seq}))
 
 
 def test_a_late_picture_of_the_capture_process_before_is_passed_over(trust: Trust) -> None:

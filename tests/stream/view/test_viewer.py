@@ -53,10 +53,10 @@ def test_a_heatmap_whose_picture_was_not_kept_is_not_shown(viewer: Viewer) -> No
     assert viewer.heatmap is None
 
 
-def test_an_answer_later_than_500_ms_turns_the_ai_off_and_back_on(viewer: Viewer) -> None:
+def test_an_answer_awaited_for_400_ms_turns_the_ai_off_and_back_on(viewer: Viewer) -> None:
     viewer.see(make_picture(0, 0))
-    assert viewer.state(0.5, 500 * MS).ai is AiState.ON
-    late = viewer.state(0.501, 501 * MS)
+    assert viewer.state(0.4, 400 * MS).ai is AiState.ON
+    late = viewer.state(0.401, 401 * MS)
     assert late.ai is AiState.OFF
     assert "late" in late.ai_reason
     assert late.shown_result is None

@@ -1,0 +1,1 @@
+"""Six regions of two planes, and the verdict that they add up to."""
