@@ -122,13 +122,15 @@ def _area(shape: Polygon) -> float:
     return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
 
 
-def suppress(found: Sequence[Found], most_overlap: float) -> list[Found]:
-    """Return the best of each heap of boxes of one label, surest first.
+def suppress(found: Sequence[Found], most_overlap: float, most: int | None = None) -> list[Found]:
+    """Return the best of each heap of boxes of one label, surest first, at most `most` in all.
 
     A box goes where it overlaps a surer one of its label by more than `most_overlap`.
     """
     kept: list[Found] = []
     for each in sorted(found, key=lambda one: -one.score):
+        if len(kept) == most:
+            break
         rivals = (one for one in kept if one.label == each.label)
         if all(overlap(one.box, each.box) <= most_overlap for one in rivals):
             kept.append(each)

@@ -69,5 +69,5 @@ def find_structures(answer: Answer, limits: Limits | None = None) -> list[Found]
             if min(box[2], box[3]) >= _SMALLEST_PX
         ]
         most = limits.kept or PAIRED.get(label, 1)
-        kept.extend(suppress(heap, limits.most_overlap)[:most])
+        kept.extend(suppress(heap, limits.most_overlap, most))
     return sorted(kept, key=lambda each: -each.score)

@@ -1,7 +1,8 @@
-"""Two looks at one picture: a glance at all of it, then a closer look at the head that it showed.
+"""Looks at one picture: a glance at all of it, then a closer one at the head that it showed.
 
 In the closer look the head lies level and has always the same length, so that what is left to tell
-apart is anatomy. Both looks are of one network, and are cut from the same square.
+apart is anatomy; it is taken twice, once in the mirror. All are of one network, and are cut from
+the same square.
 """
 
 import math
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
+from neurosono.engine.structures.mirror import average, mirror_look
 
 HEAD_SHARE = 0.78
 """Of the look's side, the head's long axis: there is room for what lies just outside of it."""
@@ -70,7 +72,9 @@ def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answe
     if head is None:
         return glance
     affine = closer_affine(head, look_px)
-    return placed(ask(cut(square, affine, look_px)), affine, side)
+    closer = cut(square, affine, look_px)
+    both = average(ask(closer), ask(mirror_look(closer)))
+    return replace(placed(both, affine, side), square=square)
 
 
 def find_head(answer: Answer) -> Ellipse | None:

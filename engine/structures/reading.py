@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from neurosono.engine.structures.names import (
     SPINE,
     TRANSVENTRICULAR,
 )
+from neurosono.engine.structures.refine import refine
 
 HEADLESS_FROM = 0.5
 """From this share of "no head" or "spine" on no head is measured."""
@@ -146,12 +148,24 @@ def read_answer(
     plane = likeliest if planes[likeliest] >= PLANE_AT_LEAST else None
     head = None
     if planes[NO_HEAD] + planes[SPINE] < HEADLESS_FROM:
-        head = ellipse_of_map(answer.head, back, (width_px, height_px))
+        head = _outline(answer, back, height_px, width_px)
     boxes = tuple(
         Found(each.label, each.score, each.box.mapped(back))
         for each in find_structures(answer, limits)
     )
     return Reading(plane, planes, _rate(plane, boxes), boxes, head, mm_per_px)
+
+
+def _outline(
+    answer: Answer, back: NDArray[np.float64], height_px: int, width_px: int
+) -> Ellipse | None:
+    """Return the head of the map, drawn to the edge that the square shows, where there is one."""
+    head = ellipse_of_map(answer.head, back, (width_px, height_px))
+    if head is None or answer.square is None:
+        return head
+    forth = to_picture(height_px, width_px, answer.square_px)
+    inside = head.mapped(np.asarray(cv2.invertAffineTransform(forth)))
+    return refine(answer.square, inside).mapped(forth)
 
 
 def _rate(plane: str | None, boxes: tuple[Found, ...]) -> float | None:

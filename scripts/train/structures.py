@@ -34,7 +34,7 @@ def prepare(
     from rich.progress import Progress
 
     from neurosono.scripts.console import console, write_json_report
-    from neurosono.scripts.train.structures_prepare import take_phantoms
+    from neurosono.scripts.train.structures_prepare import find_scale, take_phantoms
     from neurosono.training.detect.data import open_real, write_detect_data
     from neurosono.training.detect.tables import ATTRIBUTION, read_tables
 
@@ -45,7 +45,7 @@ def prepare(
         def watch() -> None:
             bar.advance(task)
 
-        real = (_watched(open_real(each), watch) for each in pictures)
+        real = (_watched(open_real(each, read_scale=find_scale), watch) for each in pictures)
         made = write_detect_data(
             out, chain(real, take_phantoms(phantoms, seed, watch)), ATTRIBUTION
         )
@@ -71,6 +71,9 @@ def run(
     batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    begin_with: Annotated[
+        Path | None, typer.Option(help="An earlier run of this fold, to begin with its weights.")
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
     ] = 1,
@@ -89,18 +92,22 @@ def run(
 
     from neurosono.scripts.console import console, write_json_report
     from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.earlier import Earlier
     from neurosono.training.detect.recipe import DetectRecipe
     from neurosono.training.detect.run import open_run, train
+    from neurosono.training.detect.train import STATE_NAME
 
     torch.set_num_threads(1)  # two that meet in every layer wait for each other on a busy machine
+    earlier = Earlier.read(begin_with / STATE_NAME) if begin_with else None
     recipe = DetectRecipe(
         pictures=pictures,
         batch=batch,
         learning_rate=learning_rate,
         held_out=None if fold < 0 else fold,
         seed=seed,
+        glance=0.0 if earlier else DetectRecipe.glance,  # it knows heads from afar already
     )
-    trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads)
+    trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads, earlier)
     _print_shares(trainer)
     with Progress(console=console) as bar:
         task = bar.add_task("training", total=recipe.steps, completed=trainer.done)

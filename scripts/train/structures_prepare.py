@@ -1,4 +1,4 @@
-"""From phantoms to what the structures' detector learns from: squares with their exact truth."""
+"""What the structures' detector learns from: phantoms with their truth, and rulers' scales."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +16,7 @@ from neurosono.stream.phantom.head import widest_ventricle_mm
 from neurosono.stream.phantom.patient import draw_patient, random_stream
 from neurosono.stream.phantom.spec import VENTRICLE_RANGE_MM
 from neurosono.stream.phantom.truth import TrueStructure
+from neurosono.stream.screen.ruler import read_ruler
 from neurosono.training.detect.data import to_square
 from neurosono.training.detect.rows import Labelled, Row
 from neurosono.training.squares import PHANTOM
@@ -29,6 +30,12 @@ LEAST_VISIBLE = 0.6
 """A structure of which the scan lines reach less is not asked for."""
 _NORMAL = 4
 """Of eight exams this many are normal: the planes and widths of the rest are not what is sought."""
+
+
+def find_scale(grey: Square) -> float | None:
+    """Return the millimetres per pixel of the ruler on a scanner's picture, None without one."""
+    ruler = read_ruler(grey)
+    return None if ruler is None else ruler.mm_per_px
 
 
 def take_phantoms(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Square, Row]]:

@@ -99,12 +99,12 @@ def _plane(name: str) -> np.ndarray:
 def _classes(
     grid: Grid, places: np.ndarray, shown: tuple[tuple[str, int], ...] = SHOWN
 ) -> np.ndarray:
-    """Return (1, N, C): one structure each at the cell of the middle level nearest to its place."""
+    """Return (1, N, C): one structure each at the cell of the last level nearest to its place."""
     classes = np.zeros((1, len(places), len(STRUCTURES)), np.float32)
-    level = slice(grid.counts[0], grid.counts[0] + grid.counts[1])
+    first = len(places) - grid.counts[-1]
     middle = grid.size_px / 2
-    assert STRIDES_PX[1] == 16
+    assert STRIDES_PX[-1] == 16
     for label, dx in shown:
-        away = np.hypot(*(places[level] - [middle + dx, middle]).T)
-        classes[0, grid.counts[0] + int(np.argmin(away)), STRUCTURES.index(label)] = SURE
+        away = np.hypot(*(places[first:] - [middle + dx, middle]).T)
+        classes[0, first + int(np.argmin(away)), STRUCTURES.index(label)] = SURE
     return classes

@@ -29,6 +29,19 @@ from neurosono.training.detect.train import DetectTrainer
 CARD_NAME = "structures.json"
 SCHEMA = "neurosono-structures/1"
 PRECISIONS = ("f32", "int8")
+CHANGES = (
+    "Pictures were turned grey, un-squeezed where a machine or an upload had squeezed them, and "
+    "letterboxed; marks went along. The weights were learnt from them and from generated pictures; "
+    "no picture is in this bundle. CC BY 4.0: https://creativecommons.org/licenses/by/4.0/"
+)
+"""What was done to the pictures, as their licence asks to be told."""
+LIMITS_OF_USE = (
+    "Cerebellum, cisterna magna and thalami were learnt on phantoms alone: unproven.",
+    "Of falx and choroid plexus real pictures told where they stand, phantoms how they lie.",
+    "Ventricles were marked 2 to 3 mm narrower than textbooks have them: a width is a ranking.",
+    "No real spine and no diagnosed anomaly was among what it learnt from.",
+)
+"""For whoever reads the card."""
 
 
 def build(
@@ -94,6 +107,7 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         "steps": trainer.recipe.steps,
         "data": data.digest,
         "attribution": list(data.attribution),
+        "changes": CHANGES,
         "shares": {
             name: {"of_batch": share, "pictures": kinds.count(name)}
             for name, share in trainer.deck.shares.items()
@@ -101,5 +115,6 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         },
         "graphs": graphs,
         "intended_use": "Investigational: not for diagnosis. Planes, structures and head size of a "
-        "screening cohort; cerebellum, cisterna magna and thalami were learnt on phantoms alone.",
+        "screening cohort.",
+        "limits": list(LIMITS_OF_USE),
     }

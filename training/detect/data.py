@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,9 @@ SHELF = Shelf(
 SIZE_PX = 320
 """Decision: heads and ventricles are still plain; 416 px costs 1.7 times as much."""
 
+SAME_SHAPE = 0.01
+"""Of its width, how much a picture may be squeezed and still tell its scale by a ruler."""
+
 Square = NDArray[np.uint8]
 
 
@@ -48,8 +51,16 @@ def to_square(picture: Square, row: Row, size_px: int = SIZE_PX) -> tuple[Square
     return square, found
 
 
-def open_real(picture: RealPicture, size_px: int = SIZE_PX) -> tuple[Square, Row]:
-    """Return a real picture's square, its squeeze undone; raises `InputError`."""
+def open_real(
+    picture: RealPicture,
+    size_px: int = SIZE_PX,
+    read_scale: Callable[[Square], float | None] = lambda _: None,
+) -> tuple[Square, Row]:
+    """Return a real picture's square, its squeeze undone; raises `InputError`.
+
+    Where the tables tell no scale, `read_scale` may find one on the picture as it is, millimetres
+    per pixel, unless it was squeezed.
+    """
     pixels = cv2.imread(str(picture.path), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise InputError(f"{picture.row.path} is no picture that can be read: take its line out")
@@ -59,11 +70,13 @@ def open_real(picture: RealPicture, size_px: int = SIZE_PX) -> tuple[Square, Row
             f"{picture.row.path} has {found[0]} x {found[1]} pixels, its table says "
             f"{picture.width_px} x {picture.height_px}: boxes would stand in the wrong place"
         )
-    wide = max(1, round(picture.aspect * picture.height_px))
+    wide, row = max(1, round(picture.aspect * picture.height_px)), picture.row
+    if abs(wide - picture.width_px) <= SAME_SHAPE * wide and row.mm_per_px is None:
+        row = replace(row, mm_per_px=read_scale(np.asarray(pixels, np.uint8)))
     if wide != picture.width_px:
         way = cv2.INTER_AREA if wide < picture.width_px else cv2.INTER_LINEAR
         pixels = cv2.resize(pixels, (wide, picture.height_px), interpolation=way)
-    return to_square(np.asarray(pixels, np.uint8), picture.row, size_px)
+    return to_square(np.asarray(pixels, np.uint8), row, size_px)
 
 
 @dataclass(frozen=True)

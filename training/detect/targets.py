@@ -21,7 +21,11 @@ from neurosono.training.detect.rows import Row
 CENTRE_RADIUS = 1.5
 """In strides, about a box's middle: torchvision's."""
 LEVEL_REACH = (4.0, 8.0)
-"""In strides, the longest side that a level answers for; the first and last level are open."""
+"""In strides, the longest side that a level answers for; the first and last level are open.
+
+No level answers for a box thinner than its stride, which might lie between its locations: a finer
+one does.
+"""
 
 Array = NDArray[np.float32]
 
@@ -31,8 +35,9 @@ class Targets:
     """Of one picture: N locations, C structures, P planes, a map of (h, w).
 
     `labels` (N,) the structure's number, -1 for none; `sides` (N, 4) in strides; `turns` (N, 2);
-    `shaped` (N,) whether the box's sides and angle are known; `known` (C,); `planes` (P,) those
-    that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and `head_known`.
+    `shaped` (N,) whether the box's sides and angle are known; `known` and `seen` (C,); `planes`
+    (P,) those that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and
+    `head_known`.
     """
 
     labels: NDArray[np.int64]
@@ -40,6 +45,7 @@ class Targets:
     turns: Array
     shaped: NDArray[np.bool_]
     known: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
     planes: NDArray[np.bool_]
     head: Array
     head_known: bool
@@ -78,7 +84,10 @@ def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[NDArray[np.int64], 
         away = np.abs(_in_frame(points, box)).max(1)
         longest = found.max(1)
         mine = (away < CENTRE_RADIUS * strides) & (found.min(1) > 0)
-        mine &= (longest > lower) & (longest < upper) & (box.w * box.h < smallest)
+        coarsest = max(strides.min(), strides[strides <= box.h].max(initial=0))
+        reach = np.where(strides == coarsest, np.inf, upper)
+        mine &= (longest > lower) & (longest < reach) & (strides <= coarsest)
+        mine &= box.w * box.h < smallest
         matched[mine], smallest[mine], sides[mine] = number, box.w * box.h, found[mine]
     return matched, sides / strides[:, None]
 
@@ -125,6 +134,7 @@ def aim(row: Row, grid: Grid) -> Targets:
         turns=turns[matched],
         shaped=shaped[matched],
         known=np.array([name in row.known for name in STRUCTURES]),
+        seen=np.array([name in row.seen for name in STRUCTURES]),
         planes=np.array([name in row.planes for name in PLANES]),
         head=draw_head(row.head, grid.size_px),
         head_known=row.head_known,
