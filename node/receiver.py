@@ -57,7 +57,8 @@ SYNTAXES = (
     uid.HEVCMP51,
     uid.HEVCM10P51,
 )
-MOST_ASSOCIATIONS = 32
+MOST_ASSOCIATIONS = 100
+"""Senders at once; one more is told to come again."""
 IDLE_S = 60.0
 LARGEST_PDU = 131_072
 STORED, FULL, MISFIT, UNREADABLE = 0x0000, 0xA700, 0xA900, 0xC000

@@ -12,13 +12,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, Association
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.hospital.node import Node
 
 TIMEOUT_S = 30.0
+TRANSIENT = 0x02
+"""Of a rejection (PS3.8, 9.3.4): not now, but perhaps later."""
 _ACCEPTED = (200, 201)
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 """Stored, or stored with a warning (PS3.4 table B.2-1)."""
@@ -66,14 +68,9 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
         entity.add_requested_context(sop_class, sorted(syntaxes))
     entity.add_requested_context(Verification)
     where = node.where
-    try:
-        socket.create_connection((node.host, node.port), TIMEOUT_S).close()
-    except OSError as error:
-        raise OutputError(f"{where} is not there: {error.strerror or error}") from error
     association = entity.associate(node.host, node.port, ae_title=node.title)
     if not association.is_established:
-        said = "refuses us" if association.is_rejected else "does not answer as a DICOM node"
-        raise OutputError(f"{where} {said}: does it know the AE title {node.own_title}?")
+        raise OutputError(f"{where} {_tell_refusal(association, node)}")
     stored = 0
     try:
         for each in objects:
@@ -92,6 +89,19 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
     finally:
         if association.is_established:
             association.release()
+
+
+def _tell_refusal(association: Association, node: Node) -> str:
+    """Return why there is no association; whether anybody listens is asked only then."""
+    try:
+        socket.create_connection((node.host, node.port), TIMEOUT_S).close()
+    except OSError as error:
+        return f"is not there: {error.strerror or error}"
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None and answer.result == TRANSIENT:
+        return "is busy: it takes no more associations at present"
+    said = "refuses us" if association.is_rejected else "does not answer as a DICOM node"
+    return f"{said}: does it know the AE title {node.own_title}?"
 
 
 def send_web(objects: Sequence[Dataset], url: str) -> None:
