@@ -41,11 +41,11 @@ class Limits:
     hc_change: float
 
 
-LIMITS = {"f32": Limits(1.0, 0.999, 1e-3), "int8": Limits(0.95, 0.95, 0.008)}
+LIMITS = {"f32": Limits(1.0, 0.999, 1e-3), "int8": Limits(0.97, 0.95, 0.005)}
 """Shares of named pictures and of boxes, and HC's mean relative change.
 
-0.8 % is 1.4 mm at 20 weeks. The mean is of few heads that are hard to see; half of all change by
-under 0.2 %.
+0.5 % is 0.9 mm at 20 weeks, half of the goal for its error. The mean is of few heads that are hard
+to see; half of all change by under 0.2 %.
 """
 
 SURE, AGAIN = 0.4, 0.6
