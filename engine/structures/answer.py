@@ -61,7 +61,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Answer:
-    """One picture's answer: N locations, C structures, P planes; float32, checked where made.
+    """One picture's answer: N locations, C labels, P planes; float32, checked where made.
 
     `classes` (N, C) and `centreness` (N,) are 0 to 1; `sides` (N, 4) left, top, right and bottom
     in strides, 0 or more, in the box's own frame; `turns` (N, 2) cosine and sine of twice the
@@ -79,6 +79,8 @@ class Answer:
     back: NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
     square_px: int = 0
     """0: its input was the square itself."""
+    labels: tuple[str, ...] = STRUCTURES
+    """What the columns of `classes` are of."""
     square: NDArray[np.uint8] | None = None
     """The square itself, where the head's outline may be drawn to the edge that it shows."""
 
@@ -86,7 +88,7 @@ class Answer:
         object.__setattr__(self, "square_px", self.square_px or self.grid.size_px)
         n, cells = sum(self.grid.counts), self.grid.size_px // MAP_STRIDE_PX
         expected = {
-            "classes": (n, len(STRUCTURES)),
+            "classes": (n, len(self.labels)),
             "centreness": (n,),
             "sides": (n, 4),
             "turns": (n, 2),

@@ -91,6 +91,11 @@ def overlap(first: RotatedBox, second: RotatedBox) -> float:
     return shared / (first.w * first.h + second.w * second.h - shared)
 
 
+def cover(first: RotatedBox, second: RotatedBox) -> float:
+    """Return which share of the smaller of two boxes lies in the other, 0 to 1."""
+    return _shared_area(first, second) / min(first.w * first.h, second.w * second.h)
+
+
 def _shared_area(first: RotatedBox, second: RotatedBox) -> float:
     near = (math.hypot(first.w, first.h) + math.hypot(second.w, second.h)) / 2
     if math.hypot(first.cx - second.cx, first.cy - second.cy) >= near:

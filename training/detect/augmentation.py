@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.looks import closer_affine, glance_affine
-from neurosono.engine.structures.names import STRUCTURES
 from neurosono.training.detect.rows import Row
 
 Square = NDArray[np.uint8]
@@ -84,7 +83,7 @@ def _clip(row: Row, side: int) -> Row:
     """Leave out structures whose middle is off the square; say nothing of their kind any more."""
     inside = tuple(b for b in row.boxes if 0 <= b.box.cx < side and 0 <= b.box.cy < side)
     lost = {each.label for each in row.boxes} - {each.label for each in inside}
-    known = tuple(name for name in STRUCTURES if name in row.known and name not in lost)
+    known = tuple(name for name in row.known if name not in lost)
     return replace(row, boxes=inside, known=known)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.structures.answer import OUTPUTS
-from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS, PLANES, STRUCTURES
-from neurosono.training.detect.deck import SHARES, kind_of
+from neurosono.engine.structures.names import PLANES
+from neurosono.training.detect.deck import kind_of
 from neurosono.training.detect.evaluate import judge_rows
 from neurosono.training.detect.export import (
     COMPARED_ON,
@@ -27,7 +27,6 @@ from neurosono.training.detect.export import (
 from neurosono.training.detect.train import DetectTrainer
 
 CARD_NAME = "structures.json"
-SCHEMA = "neurosono-structures/1"
 PRECISIONS = ("f32", "int8")
 CHANGES = (
     "Pictures were turned grey, un-squeezed where a machine or an upload had squeezed them, and "
@@ -35,13 +34,6 @@ CHANGES = (
     "no picture is in this bundle. CC BY 4.0: https://creativecommons.org/licenses/by/4.0/"
 )
 """What was done to the pictures, as their licence asks to be told."""
-LIMITS_OF_USE = (
-    "Cerebellum, cisterna magna and thalami were learnt on phantoms alone: unproven.",
-    "Of falx and choroid plexus real pictures told where they stand, phantoms how they lie.",
-    "Ventricles were marked 2 to 3 mm narrower than textbooks have them: a width is a ranking.",
-    "No real spine and no diagnosed anomaly was among what it learnt from.",
-)
-"""For whoever reads the card."""
 
 
 def build(
@@ -97,10 +89,10 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
     data, seen = trainer.data, trainer.data.choose(trainer.recipe.held_out, held_out=False)
     kinds = [kind_of(data.rows[row]) for row in seen]
     return {
-        "schema": SCHEMA,
+        "schema": data.subject.schema,
         "planes": list(PLANES),
-        "structures": list(STRUCTURES),
-        "unproven": sorted(LEARNT_ON_PHANTOMS),
+        "structures": list(data.labels),
+        "unproven": sorted(data.subject.unproven),
         "size_px": data.size_px,
         "recipe": trainer.recipe.to_json(),
         "steps_done": trainer.done,
@@ -111,10 +103,8 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         "shares": {
             name: {"of_batch": share, "pictures": kinds.count(name)}
             for name, share in trainer.deck.shares.items()
-            if name in SHARES
         },
         "graphs": graphs,
-        "intended_use": "Investigational: not for diagnosis. Planes, structures and head size of a "
-        "screening cohort.",
-        "limits": list(LIMITS_OF_USE),
+        "intended_use": data.subject.intended_use,
+        "limits": list(data.subject.limits),
     }

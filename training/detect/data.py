@@ -15,17 +15,10 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import letterbox_box, preprocess
 from neurosono.training.detect.rows import Row
+from neurosono.training.detect.subject import STRUCTURES_SUBJECT, Subject
 from neurosono.training.detect.tables import RealPicture
-from neurosono.training.squares import PHANTOM, Shelf
+from neurosono.training.squares import PHANTOM
 
-SHELF = Shelf(
-    schema="neurosono-structures-data/1",
-    index_name="index.jsonl",
-    summary_name="structures-data.json",
-    what="structures' data",
-    learner="detector",
-    command="neurosono train structures prepare",
-)
 SIZE_PX = 320
 """Decision: heads and ventricles are still plain; 416 px costs 1.7 times as much."""
 
@@ -87,6 +80,13 @@ class DetectData:
     frames: Square
     attribution: tuple[str, ...]
     digest: str
+    subject: Subject = STRUCTURES_SUBJECT
+    """What is to be learnt of them."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what boxes are of."""
+        return self.subject.labels
 
     @property
     def size_px(self) -> int:
@@ -94,9 +94,9 @@ class DetectData:
         return int(self.frames.shape[1])
 
     @classmethod
-    def load(cls, root: Path) -> Self:
+    def load(cls, root: Path, subject: Subject = STRUCTURES_SUBJECT) -> Self:
         """Open the folder; raise `InputError` where it is not whole, or was altered."""
-        return cls(*SHELF.read(root, _parse))
+        return cls(*subject.shelf.read(root, _parse), subject)
 
     def choose(self, fold: int | None, held_out: bool) -> NDArray[np.int64]:
         """Return the rows of patients in `fold`, or of all others; None is everyone's."""
@@ -123,13 +123,16 @@ class DetectData:
 
 
 def write_detect_data(
-    root: Path, found: Iterable[tuple[Square, Row]], attribution: Sequence[str]
+    root: Path,
+    found: Iterable[tuple[Square, Row]],
+    attribution: Sequence[str],
+    subject: Subject = STRUCTURES_SUBJECT,
 ) -> DetectData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""
     pairs = list(found)
     index = "".join(json.dumps(row.to_json()) + "\n" for _, row in pairs)
-    SHELF.write(root, [square for square, _ in pairs], index, attribution)
-    return DetectData.load(root)
+    subject.shelf.write(root, [square for square, _ in pairs], index, attribution)
+    return DetectData.load(root, subject)
 
 
 def _parse(index: str) -> list[Row]:

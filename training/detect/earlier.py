@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.structures.ellipse import Ellipse
+from neurosono.engine.structures.names import STRUCTURES
 from neurosono.training.fit.checkpoint import UNREADABLE
 
 
@@ -17,13 +18,15 @@ from neurosono.training.fit.checkpoint import UNREADABLE
 class Earlier:
     """Averaged weights, the heads found for closer looks by their rows, and where they are from.
 
-    `digest` is the SHA-256 of the checkpoint, `data` that of what it was trained on.
+    `labels` are what its boxes are of, `digest` is the SHA-256 of the checkpoint, `data` that of
+    what it was trained on.
     """
 
     weights: dict[str, Tensor]
     heads: dict[int, Ellipse]
     held_out: int | None
     data: str
+    labels: tuple[str, ...]
     digest: str
 
     @classmethod
@@ -34,7 +37,8 @@ class Earlier:
             heads = {row: Ellipse(*values) for row, values in state["heads"].items()}
             held_out, data = state["recipe"]["held_out"], str(state["data"])
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return cls(state["average"], heads, held_out, data, digest)
+            labels = tuple(state.get("labels", STRUCTURES))
+            return cls(state["average"], heads, held_out, data, labels, digest)
         except UNREADABLE as error:
             raise InputError(
                 f"{path} is no checkpoint to begin with ({error}): name another run"
@@ -50,3 +54,27 @@ class Earlier:
                 f"the run to begin with held out fold {self.held_out}, this one fold {held_out}: "
                 "it has seen patients on whom this one is judged; begin without it"
             )
+
+    def weights_for(self, ours: dict[str, Tensor], labels: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the weights that a network with the state `ours` takes over, by their names.
+
+        Where it tells more labels apart than these, behind them, those of the new ones are its own.
+        """
+        found = {}
+        for name, theirs in self.weights.items():
+            if name not in ours:
+                continue
+            own = ours[name]
+            if own.shape == theirs.shape:
+                found[name] = theirs
+            elif own.shape[1:] == theirs.shape[1:] and self._grew(own, theirs, labels):
+                first, added = len(self.labels), len(labels) - len(self.labels)
+                found[name] = torch.cat(
+                    [theirs[:first], own[first : first + added], theirs[first:]]
+                )
+        return found
+
+    def _grew(self, own: Tensor, theirs: Tensor, labels: tuple[str, ...]) -> bool:
+        more = len(labels) - len(self.labels)
+        begins = labels[: len(self.labels)] == self.labels
+        return begins and own.shape[0] - theirs.shape[0] == more

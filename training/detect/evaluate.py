@@ -28,7 +28,7 @@ def judge_rows(
 
     Raises `InputError` where graph and data are of another size.
     """
-    engine = StructuresGraph(graph)
+    engine = StructuresGraph(graph, labels=data.labels)
     if engine.spec.size_px != data.size_px:
         raise InputError(
             f"{graph} takes {engine.spec.size_px} px pictures, these data have {data.size_px} px: "

@@ -73,10 +73,14 @@ class SeededDropout(nn.Module):
 
 
 class Detector(nn.Module):
-    """Finds structures, names the plane and outlines the head of grey squares."""
+    """Finds structures, names the plane and outlines the head of grey squares.
 
-    def __init__(self, look_px: int) -> None:
+    `labels` are what its boxes are of, in pictures of `look_px`.
+    """
+
+    def __init__(self, look_px: int, labels: tuple[str, ...] = STRUCTURES) -> None:
         super().__init__()
+        self.labels = labels
         self.stem = _conv(1, STEM, 2)
         stages, before = [], STEM
         for channels, blocks in zip(CHANNELS, BLOCKS, strict=True):
@@ -89,7 +93,7 @@ class Detector(nn.Module):
         self.smooth = nn.ModuleList(_conv(PYRAMID, PYRAMID) for _ in STRIDES_PX[1:])
         self.class_tower = nn.Sequential(_conv(PYRAMID, PYRAMID), _conv(PYRAMID, PYRAMID))
         self.box_tower = nn.Sequential(_conv(PYRAMID, PYRAMID), _conv(PYRAMID, PYRAMID))
-        self.classes = nn.Conv2d(PYRAMID, len(STRUCTURES), 3, 1, 1)
+        self.classes = nn.Conv2d(PYRAMID, len(labels), 3, 1, 1)
         self.centreness = nn.Conv2d(PYRAMID, 1, 3, 1, 1)
         self.sides = nn.Conv2d(PYRAMID, SIDES, 3, 1, 1)
         self.turns = nn.Conv2d(PYRAMID, TURNS, 3, 1, 1)
@@ -98,7 +102,7 @@ class Detector(nn.Module):
         self.finest = nn.Sequential(
             _conv(NARROW, NARROW),
             _conv(NARROW, NARROW),
-            nn.Conv2d(NARROW, len(STRUCTURES) + 1 + SIDES + TURNS, 3, 1, 1),
+            nn.Conv2d(NARROW, len(labels) + 1 + SIDES + TURNS, 3, 1, 1),
         )
         self.fine = nn.Conv2d(CHANNELS[0], HEAD_MAP, 1)
         self.coarse = nn.Conv2d(PYRAMID, HEAD_MAP, 1)
@@ -141,7 +145,7 @@ class Detector(nn.Module):
             end = self.finest[-1]
             assert isinstance(end, nn.Conv2d)
             assert end.bias is not None
-            classes, _, sides, _ = _split(end.bias[None, :, None, None])
+            classes, _, sides, _ = self._split(end.bias[None, :, None, None])
             classes.fill_(rare)
             sides.fill_(2.0)
 
@@ -162,7 +166,7 @@ class Detector(nn.Module):
         levels = [smooth(level) for smooth, level in zip(self.smooth, levels[:2], strict=True)]
         fine = self.fine(stages[0]) + _grow(self.coarse(levels[0]))
         finest = functional.relu(self.narrow(stages[0]) + _grow(self.lowered(levels[0])))
-        answers = [_split(self.finest(finest)), *(self._answer(level) for level in levels)]
+        answers = [self._split(self.finest(finest)), *(self._answer(level) for level in levels)]
         classes, centreness, sides, turns = (_rows(each) for each in zip(*answers, strict=True))
         return Raw(
             classes=classes,
@@ -176,6 +180,10 @@ class Detector(nn.Module):
     def _answer(self, level: Tensor) -> tuple[Tensor, ...]:
         classes, boxes = self.class_tower(level), self.box_tower(level)
         return self.classes(classes), self.centreness(boxes), self.sides(boxes), self.turns(boxes)
+
+    def _split(self, found: Tensor) -> tuple[Tensor, ...]:
+        """(B, K, h, w) -> classes, centre-ness, sides and turns, as parts of the same memory."""
+        return torch.split(found, [len(self.labels), 1, SIDES, TURNS], 1)
 
     def _tell_plane(self, deep: Tensor, level: Tensor) -> Tensor:
         """(B, 160, S/32) and (B, 64, S/8) -> (B, P): what there is, and where it is."""
@@ -203,11 +211,6 @@ class Detector(nn.Module):
 
 def _grow(level: Tensor) -> Tensor:
     return functional.interpolate(level, scale_factor=2.0)
-
-
-def _split(found: Tensor) -> tuple[Tensor, ...]:
-    """(B, K, h, w) -> classes, centre-ness, sides and turns, as parts of the same memory."""
-    return torch.split(found, [len(STRUCTURES), 1, SIDES, TURNS], 1)
 
 
 def _rows(levels: Sequence[Tensor]) -> Tensor:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
-from neurosono.engine.structures.names import check_plane, check_structure
+from neurosono.engine.structures.names import STRUCTURES, check_plane
 
 FOLDS = 5
 LISTS = ("planes", "known", "seen")
@@ -30,7 +31,7 @@ class Labelled:
     upright: bool = False
 
     def __post_init__(self) -> None:
-        check_structure(self.label)
+        _check_label(self.label)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Row:
         for name in self.planes:
             check_plane(name)
         for name in (*self.known, *self.seen):
-            check_structure(name)
+            _check_label(name)
         check_scale(self.mm_per_px)
         if self.head is not None and not self.head_known:
             raise InputError(f"{self.path} has a head, so its head must be known")
@@ -106,6 +107,14 @@ class Row:
         head = Ellipse(**found["head"]) if found["head"] else None
         lists = {name: tuple(found.get(name, ())) for name in LISTS}
         return cls(**{**found, **lists, "boxes": boxes, "head": head})
+
+
+def _check_label(name: str) -> None:
+    if name not in (*STRUCTURES, *FINDINGS):
+        raise InputError(
+            f"a structure or finding is one of {', '.join((*STRUCTURES, *FINDINGS))}; "
+            f"found {name!r}"
+        )
 
 
 def _map_box(found: Labelled, matrix: NDArray[np.float64]) -> Labelled:

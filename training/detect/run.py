@@ -16,6 +16,7 @@ from neurosono.training.detect.evaluate import EVERY, judge_rows
 from neurosono.training.detect.export import LIMITS, graph_path
 from neurosono.training.detect.figures import measure
 from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.subject import STRUCTURES_SUBJECT, Subject
 from neurosono.training.detect.train import STATE_NAME, DetectTrainer
 
 RECIPE_NAME = "recipe.json"
@@ -53,19 +54,19 @@ def open_run(
     return trainer
 
 
-def read_recipe(folder: Path) -> DetectRecipe:
+def read_recipe(folder: Path, subject: Subject = STRUCTURES_SUBJECT) -> DetectRecipe:
     """Return a run's recipe; raise `InputError` where the folder holds none."""
     try:
         return DetectRecipe(**json.loads((folder / RECIPE_NAME).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"{folder} holds no run ({error}): make one with `neurosono train structures run`"
+            f"{folder} holds no run ({error}): make one with `{subject.command} run`"
         ) from error
 
 
 def reopen_run(data: DetectData, folder: Path) -> DetectTrainer:
     """Return a run as far as it has come; raise `InputError` where there is none."""
-    trainer = DetectTrainer(data, read_recipe(folder))
+    trainer = DetectTrainer(data, read_recipe(folder, data.subject))
     if not (folder / STATE_NAME).is_file():
         raise InputError(f"{folder} holds no checkpoint yet: let it train on")
     trainer.resume(folder / STATE_NAME)

@@ -121,10 +121,10 @@ def draw_head(head: Ellipse | None, size_px: int) -> Array:
     return inside
 
 
-def aim(row: Row, grid: Grid) -> Targets:
-    """Return the targets of a picture."""
+def aim(row: Row, grid: Grid, labels: tuple[str, ...] = STRUCTURES) -> Targets:
+    """Return the targets of a picture, of a network that tells `labels` apart."""
     matched, sides = assign(grid, [each.box for each in row.boxes])
-    numbers = np.array([STRUCTURES.index(each.label) for each in row.boxes] + [-1], np.int64)
+    numbers = np.array([labels.index(each.label) for each in row.boxes] + [-1], np.int64)
     shaped = np.array([not each.upright for each in row.boxes] + [False])
     angles = np.array([2 * frame_of(each.box)[2] for each in row.boxes] + [0.0])
     turns = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -133,8 +133,8 @@ def aim(row: Row, grid: Grid) -> Targets:
         sides=sides,
         turns=turns[matched],
         shaped=shaped[matched],
-        known=np.array([name in row.known for name in STRUCTURES]),
-        seen=np.array([name in row.seen for name in STRUCTURES]),
+        known=np.array([name in row.known for name in labels]),
+        seen=np.array([name in row.seen for name in labels]),
         planes=np.array([name in row.planes for name in PLANES]),
         head=draw_head(row.head, grid.size_px),
         head_known=row.head_known,

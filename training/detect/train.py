@@ -74,9 +74,8 @@ class DetectTrainer:
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = (
-            Detector(recipe.look_px).to(self._device).to(memory_format=torch.channels_last)
-        )
+        network = Detector(recipe.look_px, data.labels)
+        self.network = network.to(self._device).to(memory_format=torch.channels_last)
         self.average = Average(self.network, recipe.average)
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
@@ -113,7 +112,7 @@ class DetectTrainer:
 
     def averaged(self) -> Detector:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
-        network = Detector(self.recipe.look_px)
+        network = Detector(self.recipe.look_px, self.data.labels)
         network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
         last = network.planes[-1]
         assert isinstance(last, torch.nn.Conv2d)
@@ -173,13 +172,12 @@ class DetectTrainer:
         return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
     def begin_with(self, earlier: Earlier) -> None:
-        """Take over an earlier run's averaged weights, where they fit, and the heads it found."""
+        """Take over an earlier run's averaged weights, where they fit.
+
+        Of the same data, the heads that it found, too.
+        """
         ours = self.network.state_dict()
-        fitting = {
-            name: value
-            for name, value in earlier.weights.items()
-            if name in ours and ours[name].shape == value.shape
-        }
+        fitting = earlier.weights_for(ours, self.data.labels)
         self.network.load_state_dict({**ours, **fitting})
         self.average = Average(self.network, self.recipe.average)
         if earlier.data == self.data.digest:
@@ -190,6 +188,7 @@ class DetectTrainer:
         state = {
             "recipe": self.recipe.to_json(),
             "data": self.data.digest,
+            "labels": list(self.data.labels),
             "done": self.done,
             "network": self.network.state_dict(),
             "average": self.average.weights,

@@ -14,7 +14,7 @@ from neurosono.engine.structures.names import NO_HEAD, PLANES
 from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.build import CARD_NAME, build
 from neurosono.training.detect.data import DetectData
-from neurosono.training.detect.deck import SHARES, Deck, kind_of
+from neurosono.training.detect.deck import Deck, kind_of
 from neurosono.training.detect.earlier import Earlier
 from neurosono.training.detect.evaluate import judge_rows
 from neurosono.training.detect.export import (
@@ -251,7 +251,7 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
     kinds = [kind_of(data.rows[deck.deal(rng)]) for _ in range(3000)]
     for name, share in deck.shares.items():
         assert kinds.count(name) / 3000 == pytest.approx(share, abs=0.04)
-    assert set(deck.shares) <= set(SHARES)
+    assert set(deck.shares) <= set(data.subject.shares)
 
 
 def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:
