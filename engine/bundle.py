@@ -10,6 +10,7 @@ from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import (
     CLASSIFIER,
+    PATTERNS,
     REGIONS,
     STRUCTURES,
     BundleFile,
@@ -21,18 +22,20 @@ from neurosono.engine.signature import read_trusted_keys, verify
 
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
-DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME = "demo", "structures", "regions"
+DEMO_NAME, STRUCTURES_NAME = "demo", "structures"
+REGIONS_NAME, PATTERNS_NAME, VM_NAME = "regions", "patterns", "vm"
 SHIPPED = {
     name: Path(__file__).parent / "bundles" / name
-    for name in (DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME)
+    for name in (DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME, PATTERNS_NAME, VM_NAME)
 }
 """The bundles that ship with the package, by the name that stands for them wherever a bundle is
-asked for. `demo` and `regions` were trained on phantoms, for showing the pipeline only."""
+asked for. All but `structures` were trained on phantoms, for showing the pipeline only."""
 DEMO_PATH = SHIPPED[DEMO_NAME]
 
 _ADVICE = {
     CLASSIFIER: "to have it read beside one, name it with --also",
     STRUCTURES: f"name one, or `{STRUCTURES_NAME}`",
+    PATTERNS: f"name one, or `{PATTERNS_NAME}`",
     REGIONS: f"name one, or `{REGIONS_NAME}`",
 }
 
@@ -159,9 +162,10 @@ def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | No
     path = root / MANIFEST_NAME
     name = next((each for each, place in SHIPPED.items() if place == root), DEMO_NAME)
     if name != DEMO_NAME and not root.is_dir():
+        command = "train" if name == VM_NAME else f"train {name} ship"
         raise BundleError(
-            f"no bundle `{name}` ships with this release: make one with `neurosono train {name} "
-            "ship`, and name its folder"
+            f"no bundle `{name}` ships with this release: make one with `neurosono {command}`, and "
+            "name its folder"
         )
     if not root.is_dir():
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")

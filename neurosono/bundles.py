@@ -135,7 +135,7 @@ class OpenReader:
 
 
 @overload
-def open_bundle(where: Literal["structures"], *, threads: int = 0) -> OpenReader: ...
+def open_bundle(where: Literal["structures", "patterns"], *, threads: int = 0) -> OpenReader: ...
 
 
 @overload
@@ -177,7 +177,7 @@ def open_bundle(
     """Open a bundle's folder, or a shipped one by its name, and an engine for it.
 
     A classifier, such as `demo`, gives an `OpenBundle`; a bundle of another kind, such as
-    `structures`, an `OpenReader`, which takes nothing but `threads`.
+    `structures` or `patterns`, an `OpenReader`, which takes nothing but `threads`.
 
     `engine`, `precision` and `members` choose one as `neurosono replay` does, on `threads` (0: all
     cores), or on a `server` with the engine `remote`; `backend` is one of your own instead, for the

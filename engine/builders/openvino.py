@@ -81,6 +81,7 @@ def quantise(
     *,
     quickly: bool = False,
     attends: bool = False,
+    trim: bool = False,
 ) -> ov.Model:
     """Return a graph in int8; `squares` (N, S, S) uint8 set the ranges.
 
@@ -88,7 +89,8 @@ def quantise(
     the smallest and largest value seen, and biases are corrected layer by layer, all at once if
     `quickly`: on the demo bundle the mean change of probability is 0.002 so, and 0.005 with NNCF's
     defaults, which clip outliers and correct all biases at once. A transformer `attends`: its
-    attention and its few large activations are quantised by rules of their own (NNCF).
+    attention and its few large activations are quantised by rules of their own (NNCF). To `trim`
+    chooses ranges by their histograms, which leaves out what is rare and large.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
@@ -105,6 +107,8 @@ def quantise(
         fast_bias_correction=quickly,
         model_type=nncf.ModelType.TRANSFORMER if attends else None,
         advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+            activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
+            if trim
+            else RangeEstimatorParametersSet.MINMAX
         ),
     )

@@ -24,8 +24,9 @@ MOST_LETTERS = 120
 """Of a bundle's, a member's or an engine's name."""
 
 CLASSIFIER, STRUCTURES, REGIONS = "classifier", "structures", "regions"
-"""Kinds of bundles: what tells classes of an exam apart, what finds planes and structures, and what
-judges regions of two planes."""
+PATTERNS = "patterns"
+"""Kinds of bundles: what tells classes of an exam apart, what finds planes and structures, what
+judges regions of two planes, and what finds patterns beside the structures."""
 
 
 @dataclass(frozen=True)

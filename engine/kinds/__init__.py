@@ -14,14 +14,15 @@ from typing import Any, Protocol
 from neurosono.engine.bundle import Bundle, find_shipped
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame, SkipReason
-from neurosono.engine.contracts.manifest import CLASSIFIER, REGIONS, STRUCTURES
+from neurosono.engine.contracts.manifest import CLASSIFIER, PATTERNS, REGIONS, STRUCTURES
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.kinds.told import Told
+from neurosono.engine.patterns.exam import PatternsExam
 from neurosono.engine.regions.exam import RegionsExam
 from neurosono.engine.structures.exam import StructuresExam
 
-KINDS = (CLASSIFIER, STRUCTURES, REGIONS)
+KINDS = (CLASSIFIER, STRUCTURES, REGIONS, PATTERNS)
 """Each is the name of a module of this package."""
 
 
@@ -75,6 +76,7 @@ class Kind(Protocol):
 RECALLED: dict[str, Callable[[], Accumulator[ReaderResult]]] = {
     STRUCTURES: StructuresExam,
     REGIONS: RegionsExam,
+    PATTERNS: PatternsExam,
 }
 """Exams that need nothing of their bundle."""
 

@@ -44,25 +44,33 @@ class StructuresReader:
         return Heard(_describe(reading.moved(x, y)))
 
 
+def open_graph(
+    bundle: Bundle, threads: int, labels: tuple[str, ...]
+) -> "tuple[StructuresGraph, EngineEntry]":
+    """Open a detector's network that tells `labels` apart; raises `BundleError`."""
+    from neurosono.engine.structures.graph import StructuresGraph
+
+    kind = bundle.manifest.kind
+    entry = bundle.engine(BACKEND, None, None)
+    path = next((file.path for file in entry.files if file.path.endswith(".xml")), None)
+    if path is None or bundle.manifest.labels != labels:
+        raise BundleError(
+            f"bundle {bundle.root} is not what this release reads {kind} with: make it anew with "
+            f"`neurosono train {kind} ship`"
+        )
+    graph = StructuresGraph(bundle.root / path, threads, labels)
+    if graph.spec != bundle.manifest.preprocessing:
+        raise BundleError(
+            f"{path} takes pictures as {graph.spec.to_json()}, but the manifest says "
+            f"{bundle.manifest.preprocessing.to_json()}: make the bundle anew with "
+            f"`neurosono train {kind} ship`"
+        )
+    return graph, entry
+
+
 class _Structures:
     def open(self, bundle: Bundle, threads: int) -> StructuresReader:
-        from neurosono.engine.structures.graph import StructuresGraph
-
-        entry = bundle.engine(BACKEND, None, None)
-        path = next((file.path for file in entry.files if file.path.endswith(".xml")), None)
-        if path is None or bundle.manifest.labels != STRUCTURES:
-            raise BundleError(
-                f"bundle {bundle.root} is not what this release reads structures with: make it "
-                "anew with `neurosono train structures ship`"
-            )
-        graph = StructuresGraph(bundle.root / path, threads)
-        if graph.spec != bundle.manifest.preprocessing:
-            raise BundleError(
-                f"{path} takes pictures as {graph.spec.to_json()}, but the manifest says "
-                f"{bundle.manifest.preprocessing.to_json()}: make the bundle anew with "
-                "`neurosono train structures ship`"
-            )
-        return StructuresReader(graph, entry)
+        return StructuresReader(*open_graph(bundle, threads, STRUCTURES))
 
     def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
         del bundle
@@ -80,13 +88,14 @@ def _describe(reading: Reading) -> dict[str, Any]:
     said = reading.to_dict()
     if said["age"] is not None:
         said["age"] = {name: said["age"][name] for name in ("weeks", "two_sd_weeks")}
-    rounded: dict[str, Any] = _round(said)
-    return rounded
+    found: dict[str, Any] = rounded(said)
+    return found
 
 
-def _round(found: Any) -> Any:
+def rounded(found: Any) -> Any:
+    """Return what is said with its numbers at a fixed number of decimals."""
     if isinstance(found, dict):
-        return {name: _round(each) for name, each in found.items()}
+        return {name: rounded(each) for name, each in found.items()}
     if isinstance(found, list):
-        return [_round(each) for each in found]
+        return [rounded(each) for each in found]
     return round(found, _DECIMALS) if isinstance(found, float) else found

@@ -4,7 +4,8 @@ Ours, after what Lin et al. 2022 (Ultrasound Obstet Gynecol, PAICS) publish of t
 something that a picture shows, and no diagnosis.
 """
 
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.structures.decode import PAIRED
+from neurosono.engine.structures.names import STRUCTURES
 
 NO_CSP = "non-visualised-csp"
 MILD_WIDTH = "mild-ventriculomegaly"
@@ -25,6 +26,11 @@ FINDINGS = (
     OPEN_FOURTH,
     MEGA_CISTERNA,
 )
+LABELS = (*STRUCTURES, *FINDINGS)
+"""What a bundle of the kind `patterns` finds: the normal structures first."""
+TWOFOLD = (*PAIRED, MILD_WIDTH, SEVERE_WIDTH, VENTRICLE_CYST)
+"""What a picture can show twice."""
+
 WIDE_FROM_MM = 10.0
 SEVERE_FROM_MM = 15.0
 """Of the atrium of a lateral ventricle: ISUOG 2020 (doi 10.1002/uog.22145), as ventriculomegaly is
@@ -36,10 +42,3 @@ def name_width(width_mm: float) -> str | None:
     if width_mm < WIDE_FROM_MM:
         return None
     return MILD_WIDTH if width_mm < SEVERE_FROM_MM else SEVERE_WIDTH
-
-
-def check_finding(name: str) -> str:
-    """Return `name`; raise `InputError` if it is no finding."""
-    if name not in FINDINGS:
-        raise InputError(f"a finding is one of {', '.join(FINDINGS)}; found {name!r}")
-    return name

@@ -1,6 +1,7 @@
 """What the network says of one picture, as plain arrays, and the grid that it says it of."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,10 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import EngineFailedError, InputError
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
-STRIDES_PX = (8, 16, 32)
-"""Of the pyramid's levels."""
+STRIDES_PX = (4, 8, 16)
+"""Of the pyramid's levels: a septal cavity is some nine pixels high, so it needs the finest."""
+COARSEST_PX = 32
+"""Of the network's last stage, which its side must be a multiple of."""
 MAP_STRIDE_PX = 4
 """Of the map of the head's inside."""
 
@@ -26,9 +29,9 @@ class Grid:
     size_px: int
 
     def __post_init__(self) -> None:
-        if self.size_px < 64 or self.size_px % STRIDES_PX[-1]:
+        if self.size_px < 64 or self.size_px % COARSEST_PX:
             raise InputError(
-                f"the network's side must be a multiple of {STRIDES_PX[-1]} from 64, "
+                f"the network's side must be a multiple of {COARSEST_PX} from 64, "
                 f"found {self.size_px}"
             )
 
@@ -37,6 +40,7 @@ class Grid:
         """Return how many locations each level has."""
         return tuple((self.size_px // stride) ** 2 for stride in STRIDES_PX)
 
+    @cache  # noqa: B019 - a handful of sizes in a process's life
     def locations(self) -> tuple[Array, Array]:
         """Return x, y (N, 2) and stride (N,) of every location, in pixels.
 
@@ -49,12 +53,15 @@ class Grid:
             y, x = np.meshgrid(along, along, indexing="ij")
             points.append(np.stack([x.ravel(), y.ravel()], axis=1))
             strides.append(np.full(x.size, stride, np.float32))
-        return np.concatenate(points), np.concatenate(strides)
+        found = np.concatenate(points), np.concatenate(strides)
+        for each in found:
+            each.flags.writeable = False
+        return found
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One picture's answer: N locations, C structures, P planes; float32, checked where made.
+    """One picture's answer: N locations, C labels, P planes; float32, checked where made.
 
     `classes` (N, C) and `centreness` (N,) are 0 to 1; `sides` (N, 4) left, top, right and bottom
     in strides, 0 or more, in the box's own frame; `turns` (N, 2) cosine and sine of twice the
@@ -72,12 +79,16 @@ class Answer:
     back: NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
     square_px: int = 0
     """0: its input was the square itself."""
+    labels: tuple[str, ...] = STRUCTURES
+    """What the columns of `classes` are of."""
+    square: NDArray[np.uint8] | None = None
+    """The square itself, where the head's outline may be drawn to the edge that it shows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "square_px", self.square_px or self.grid.size_px)
         n, cells = sum(self.grid.counts), self.grid.size_px // MAP_STRIDE_PX
         expected = {
-            "classes": (n, len(STRUCTURES)),
+            "classes": (n, len(self.labels)),
             "centreness": (n,),
             "sides": (n, 4),
             "turns": (n, 2),

@@ -91,6 +91,11 @@ def overlap(first: RotatedBox, second: RotatedBox) -> float:
     return shared / (first.w * first.h + second.w * second.h - shared)
 
 
+def cover(first: RotatedBox, second: RotatedBox) -> float:
+    """Return which share of the smaller of two boxes lies in the other, 0 to 1."""
+    return _shared_area(first, second) / min(first.w * first.h, second.w * second.h)
+
+
 def _shared_area(first: RotatedBox, second: RotatedBox) -> float:
     near = (math.hypot(first.w, first.h) + math.hypot(second.w, second.h)) / 2
     if math.hypot(first.cx - second.cx, first.cy - second.cy) >= near:
@@ -122,13 +127,15 @@ def _area(shape: Polygon) -> float:
     return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
 
 
-def suppress(found: Sequence[Found], most_overlap: float) -> list[Found]:
-    """Return the best of each heap of boxes of one label, surest first.
+def suppress(found: Sequence[Found], most_overlap: float, most: int | None = None) -> list[Found]:
+    """Return the best of each heap of boxes of one label, surest first, at most `most` in all.
 
     A box goes where it overlaps a surer one of its label by more than `most_overlap`.
     """
     kept: list[Found] = []
     for each in sorted(found, key=lambda one: -one.score):
+        if len(kept) == most:
+            break
         rivals = (one for one in kept if one.label == each.label)
         if all(overlap(one.box, each.box) <= most_overlap for one in rivals):
             kept.append(each)

@@ -11,10 +11,10 @@ import numpy as np
 
 from neurosono.engine.structures.answer import Answer, Array
 from neurosono.engine.structures.boxes import Found, RotatedBox, suppress
-from neurosono.engine.structures.names import LV, PLEXUS, STRUCTURES
+from neurosono.engine.structures.names import LV, PLEXUS
 
-PAIRED = {LV: 2, PLEXUS: 2}
-"""How many a picture can show of what it does not show once."""
+PAIRED = (LV, PLEXUS)
+"""What a picture can show twice; all else once."""
 _SMALLEST_PX = 1.0
 """A box that is thinner than a pixel of the input is none."""
 
@@ -29,6 +29,8 @@ class Limits:
     """Of each label, before heaps are thinned: a structure's own locations are some dozens."""
     kept: int | None = None
     """Of each label; None keeps as many as a brain has of it."""
+    paired: tuple[str, ...] = PAIRED
+    """Of what it has two."""
 
 
 def turn_of(turns: Array) -> Array:
@@ -58,7 +60,7 @@ def find_structures(answer: Answer, limits: Limits | None = None) -> list[Found]
     points, strides = answer.grid.locations()
     scores = np.sqrt(answer.classes * answer.centreness[:, None])  # (N, C)
     kept: list[Found] = []
-    for number, label in enumerate(STRUCTURES):
+    for number, label in enumerate(answer.labels):
         column = scores[:, number]
         sure = np.flatnonzero(column > limits.least_score)
         sure = sure[np.argsort(-column[sure], kind="stable")][: limits.candidates]
@@ -68,6 +70,6 @@ def find_structures(answer: Answer, limits: Limits | None = None) -> list[Found]
             for at, box in zip(sure, boxes, strict=True)
             if min(box[2], box[3]) >= _SMALLEST_PX
         ]
-        most = limits.kept or PAIRED.get(label, 1)
-        kept.extend(suppress(heap, limits.most_overlap)[:most])
+        most = limits.kept or (2 if label in limits.paired else 1)
+        kept.extend(suppress(heap, limits.most_overlap, most))
     return sorted(kept, key=lambda each: -each.score)

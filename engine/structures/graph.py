@@ -11,6 +11,7 @@ from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
 from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
 from neurosono.engine.structures.looks import look
+from neurosono.engine.structures.names import STRUCTURES
 from neurosono.engine.structures.reading import Reading, read_answer
 
 INPUT = "grey"
@@ -37,15 +38,19 @@ def square_of(model: ov.Model) -> int:
 
 
 class StructuresGraph:
-    """A compiled graph; raises `BundleError` where the file is none of ours."""
+    """A compiled graph; raises `BundleError` where the file is none of ours, or of other labels."""
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
+    def __init__(self, path: Path, threads: int = 2, labels: tuple[str, ...] = STRUCTURES) -> None:
         core = ov.Core()
         try:
             model = core.read_model(path)
             found = {name for output in model.outputs for name in output.get_names()}
             if not set(OUTPUTS) <= found:
                 raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")
+            classes = int(model.output(OUTPUTS[0]).partial_shape[2].get_length())
+            if classes != len(labels):
+                raise RuntimeError(f"it tells {classes} labels apart, expected {len(labels)}")
+            self.labels = labels
             self.grid = Grid(int(model.input(INPUT).partial_shape[3].get_length()))
             config = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -75,7 +80,7 @@ class StructuresGraph:
     def _ask(self, square: NDArray[np.uint8]) -> Answer:
         self._request.infer({INPUT: np.ascontiguousarray(square)[None, None]})
         found = {name: np.array(self._request.get_tensor(name).data)[0] for name in OUTPUTS}
-        return Answer(self.grid, **found)
+        return Answer(self.grid, **found, labels=self.labels)
 
     def read(self, pixels: NDArray[np.uint8], mm_per_px: float | None = None) -> Reading:
         """Return the reading of a region, (H, W) grey or (H, W, 3) BGR uint8.

@@ -1,7 +1,8 @@
-"""Two looks at one picture: a glance at all of it, then a closer look at the head that it showed.
+"""Looks at one picture: a glance at all of it, then a closer one at the head that it showed.
 
 In the closer look the head lies level and has always the same length, so that what is left to tell
-apart is anatomy. Both looks are of one network, and are cut from the same square.
+apart is anatomy; it is taken twice, once in the mirror. All are of one network, and are cut from
+the same square.
 """
 
 import math
@@ -14,18 +15,28 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
+from neurosono.engine.structures.mirror import average, mirror_look
 
 HEAD_SHARE = 0.78
 """Of the look's side, the head's long axis: there is room for what lies just outside of it."""
+
+NEARER = (1.0, 1.4)
+"""How near each glance is: the next is taken where one shows no head."""
+SMALLEST = 0.1
+"""Of the square's side, the half axis of a head: what is smaller is a part of one."""
 
 Square = NDArray[np.uint8]
 Affine = NDArray[np.float64]
 
 
-def glance_affine(square_px: int, look_px: int) -> Affine:
-    """Return the affine (2, 3) from a square's pixels to those of a look at all of it."""
-    scale = look_px / square_px
-    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+def glance_affine(square_px: int, look_px: int, nearer: float = 1.0) -> Affine:
+    """Return the affine (2, 3) from a square's pixels to those of a look at all of it.
+
+    `nearer` is how much larger things are seen: then only its middle is.
+    """
+    scale = nearer * look_px / square_px
+    middle = (look_px - 1) / 2 - scale * (square_px - 1) / 2
+    return np.array([[scale, 0, middle], [0, scale, middle]])
 
 
 def closer_affine(head: Ellipse, look_px: int) -> Affine:
@@ -59,18 +70,30 @@ def placed(answer: Answer, affine: Affine, square_px: int) -> Answer:
 def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answer:
     """Return what `ask` says of a square (S, S) uint8: of the head where the glance shows one.
 
-    Whether it is one is left to the closer look: a small head seen from afar looks like none.
+    Whether it is one is left to the closer look: a small head seen from afar looks like none. Where
+    none is seen, a second glance is nearer.
     """
     side = square.shape[0]
     if side == look_px:
         return ask(square)
-    affine = glance_affine(side, look_px)
-    glance = placed(ask(cut(square, affine, look_px)), affine, side)
-    head = find_head(glance)
-    if head is None:
-        return glance
+    glances = (_glance(square, look_px, ask, nearer) for nearer in NEARER)
+    seen = []
+    for glance in glances:
+        seen.append(glance)
+        head = find_head(glance)
+        if head is not None and head.a >= SMALLEST * side:
+            break
+    else:
+        return seen[0]
     affine = closer_affine(head, look_px)
-    return placed(ask(cut(square, affine, look_px)), affine, side)
+    closer = cut(square, affine, look_px)
+    both = average(ask(closer), ask(mirror_look(closer)))
+    return replace(placed(both, affine, side), square=square)
+
+
+def _glance(square: Square, look_px: int, ask: Callable[[Square], Answer], nearer: float) -> Answer:
+    affine = glance_affine(square.shape[0], look_px, nearer)
+    return placed(ask(cut(square, affine, look_px)), affine, square.shape[0])
 
 
 def find_head(answer: Answer) -> Ellipse | None:

@@ -40,10 +40,3 @@ def check_plane(name: str) -> str:
     if name not in PLANES:
         raise InputError(f"a plane is one of {', '.join(PLANES)}; found {name!r}")
     return name
-
-
-def check_structure(name: str) -> str:
-    """Return `name`; raise `InputError` if it is no structure that is found as a box."""
-    if name not in STRUCTURES:
-        raise InputError(f"a structure is one of {', '.join(STRUCTURES)}; found {name!r}")
-    return name

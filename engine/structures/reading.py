@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from neurosono.engine.structures.names import (
     SPINE,
     TRANSVENTRICULAR,
 )
+from neurosono.engine.structures.refine import refine
 
 HEADLESS_FROM = 0.5
 """From this share of "no head" or "spine" on no head is measured."""
@@ -138,7 +140,9 @@ def read_answer(
 ) -> Reading:
     """Return the reading of a picture of this size, of which the network said `answer`.
 
-    Raises `InputError` for a scale that is none.
+    Without `limits` of one's own, what no real picture taught is told only in the plane that must
+    hold it: elsewhere it would be named on most real pictures. Raises `InputError` for a scale that
+    is none.
     """
     back = _after(to_picture(height_px, width_px, answer.square_px), answer.back)
     planes = {name: float(p) for name, p in zip(PLANES, answer.planes, strict=True)}
@@ -146,12 +150,29 @@ def read_answer(
     plane = likeliest if planes[likeliest] >= PLANE_AT_LEAST else None
     head = None
     if planes[NO_HEAD] + planes[SPINE] < HEADLESS_FROM:
-        head = ellipse_of_map(answer.head, back, (width_px, height_px))
+        head = _outline(answer, back, height_px, width_px)
     boxes = tuple(
         Found(each.label, each.score, each.box.mapped(back))
         for each in find_structures(answer, limits)
+        if limits is not None or _belongs(each.label, plane)
     )
     return Reading(plane, planes, _rate(plane, boxes), boxes, head, mm_per_px)
+
+
+def _belongs(label: str, plane: str | None) -> bool:
+    return label not in LEARNT_ON_PHANTOMS or label in EXPECTED.get(plane or "", ())
+
+
+def _outline(
+    answer: Answer, back: NDArray[np.float64], height_px: int, width_px: int
+) -> Ellipse | None:
+    """Return the head of the map, drawn to the edge that the square shows, where there is one."""
+    head = ellipse_of_map(answer.head, back, (width_px, height_px))
+    if head is None or answer.square is None:
+        return head
+    forth = to_picture(height_px, width_px, answer.square_px)
+    inside = head.mapped(np.asarray(cv2.invertAffineTransform(forth)))
+    return refine(answer.square, inside).mapped(forth)
 
 
 def _rate(plane: str | None, boxes: tuple[Found, ...]) -> float | None:

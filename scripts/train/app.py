@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from neurosono.scripts.train.evaluate import evaluate
 from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
+from neurosono.scripts.train.patterns import patterns_app
 from neurosono.scripts.train.prepare import prepare
 from neurosono.scripts.train.pretrain import pretrain
 from neurosono.scripts.train.regions import regions_app
@@ -36,6 +37,7 @@ train_app = typer.Typer(
 
 train_app.add_typer(gate_app, name="gate")
 train_app.add_typer(structures_app, name="structures")
+train_app.add_typer(patterns_app, name="patterns")
 train_app.add_typer(regions_app, name="regions")
 for _command in (
     prepare,

@@ -1,14 +1,11 @@
 """`neurosono train structures`: the network that finds planes, structures and heads."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from neurosono.scripts.train.prepare import JsonOption
-
-if TYPE_CHECKING:
-    from neurosono.training.detect.train import DetectTrainer
 
 structures_app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +31,7 @@ def prepare(
     from rich.progress import Progress
 
     from neurosono.scripts.console import console, write_json_report
-    from neurosono.scripts.train.structures_prepare import take_phantoms
+    from neurosono.scripts.train.structures_prepare import find_scale, take_phantoms
     from neurosono.training.detect.data import open_real, write_detect_data
     from neurosono.training.detect.tables import ATTRIBUTION, read_tables
 
@@ -45,7 +42,7 @@ def prepare(
         def watch() -> None:
             bar.advance(task)
 
-        real = (_watched(open_real(each), watch) for each in pictures)
+        real = (_watched(open_real(each, read_scale=find_scale), watch) for each in pictures)
         made = write_detect_data(
             out, chain(real, take_phantoms(phantoms, seed, watch)), ATTRIBUTION
         )
@@ -71,6 +68,9 @@ def run(
     batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    begin_with: Annotated[
+        Path | None, typer.Option(help="An earlier run of this fold, to begin with its weights.")
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
     ] = 1,
@@ -84,38 +84,24 @@ def run(
     json: JsonOption = None,
 ) -> None:
     """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
-    import torch
-    from rich.progress import Progress
-
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.detecting import learn
     from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.earlier import Earlier
     from neurosono.training.detect.recipe import DetectRecipe
-    from neurosono.training.detect.run import open_run, train
+    from neurosono.training.detect.run import open_run
+    from neurosono.training.detect.train import STATE_NAME
 
-    torch.set_num_threads(1)  # two that meet in every layer wait for each other on a busy machine
+    earlier = Earlier.read(begin_with / STATE_NAME) if begin_with else None
     recipe = DetectRecipe(
         pictures=pictures,
         batch=batch,
         learning_rate=learning_rate,
         held_out=None if fold < 0 else fold,
         seed=seed,
+        glance=0.0 if earlier else DetectRecipe.glance,  # it knows heads from afar already
     )
-    trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads)
-    _print_shares(trainer)
-    with Progress(console=console) as bar:
-        task = bar.add_task("training", total=recipe.steps, completed=trainer.done)
-
-        def watch(done: int, loss: float) -> None:
-            bar.update(task, completed=done, description=f"training, loss {loss:.3f}")
-
-        train(trainer, out, minutes, watch)
-    finished = trainer.done == recipe.steps
-    console.print(
-        f"{trainer.done} of {recipe.steps} steps in {out}"
-        + ("" if finished else ": run the same command again to go on"),
-        soft_wrap=True,
-    )
-    write_json_report(json, {"out": str(out), "steps_done": trainer.done, "finished": finished})
+    trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads, earlier)
+    learn(trainer, out, minutes, json)
 
 
 @structures_app.command()
@@ -125,19 +111,10 @@ def build(
     json: JsonOption = None,
 ) -> None:
     """Build f32 and int8 graphs of a run, as far as it has come, each held to its limits."""
-    from neurosono.scripts.console import console, write_json_report
-    from neurosono.training.detect.build import build as build_graphs
+    from neurosono.scripts.train.detecting import build_run
     from neurosono.training.detect.data import DetectData
-    from neurosono.training.detect.run import reopen_run
 
-    card = build_graphs(reopen_run(DetectData.load(cache), folder), folder)
-    for precision, each in card["graphs"].items():
-        parity = each["parity"]
-        console.print(
-            f"{precision}: {each['bytes'] / 1e6:.1f} MB, planes kept {parity['same_plane']:.1%}, "
-            f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
-        )
-    write_json_report(json, card)
+    build_run(DetectData.load(cache), folder, json)
 
 
 @structures_app.command()
@@ -189,13 +166,6 @@ def evaluate(
     _print_figures(found)
     console.print(f"report: {where}", soft_wrap=True)
     write_json_report(json, found)
-
-
-def _print_shares(trainer: "DetectTrainer") -> None:
-    from neurosono.scripts.console import console
-
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in trainer.deck.shares.items())
-    console.print(f"of each batch: {shares}")
 
 
 def _print_figures(found: dict[str, Any]) -> None:

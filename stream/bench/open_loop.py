@@ -20,6 +20,7 @@ import numpy as np
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import RunError, StoppedError
 from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.bench.clip import BenchClip
 from neurosono.stream.bench.glass import GlassLog
@@ -53,6 +54,11 @@ class MeasuringRecord(LiveRecord):
         super().record(result)
         judged = Judged(result.seq, result.skip_reason, result.stage_ms)
         self._trace.judged[result.seq] = judged
+
+    def record_reading(self, reading: ReaderResult) -> None:
+        """Write down what a reader said, and note how long it took."""
+        super().record_reading(reading)
+        self._trace.hear(reading)
 
     def see(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Take a picture; it is handed to the page next."""

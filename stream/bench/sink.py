@@ -7,6 +7,7 @@ from typing import Any
 
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.stream.bench.glass import GlassLog
 from neurosono.stream.bench.resources import UsageReader
@@ -44,6 +45,11 @@ class MeasuringSink(Outputs):
         """Take one sampled frame's result."""
         super().write(result)
         self.trace.judged[result.seq] = Judged(result.seq, result.skip_reason, result.stage_ms)
+
+    def read(self, reading: ReaderResult) -> None:
+        """Take what a bundle beside the first says of a frame."""
+        super().read(reading)
+        self.trace.hear(reading)
 
     def show(self, picture: DisplayFrame, state: OverlayState) -> None:
         """Draw one picture's overlay, note the moments, and read the canvas as an eye would."""

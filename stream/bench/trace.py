@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.stream.bench.glass import GlassLog
 from neurosono.stream.bench.resources import Reading
 
@@ -51,12 +52,19 @@ class Trace:
     rate_hz: float = 0.0
     shown: list[Shown] = field(default_factory=list)
     judged: dict[int, Judged] = field(default_factory=dict)
+    read: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Of each frame's `seq`, the milliseconds of what reads beside the first: `READER: stage`."""
     refreshed: list[tuple[int, int]] = field(default_factory=list)
     """The newest result's `seq` that each word between two pictures knew, and when it came."""
     readings: list[Reading] = field(default_factory=list)
     glass: GlassLog | None = None
     frames: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
+
+    def hear(self, reading: ReaderResult) -> None:
+        """Note how long a reader took over a frame."""
+        found = {f"{reading.reader}: {stage}": ms for stage, ms in reading.stage_ms.items()}
+        self.read.setdefault(reading.seq, {}).update(found)
 
     @property
     def first_measured(self) -> int:
@@ -90,6 +98,9 @@ class Trace:
         else:
             yield "page", (each.done_ns - each.begun_ns) / 1e6
         yield from each.stage_ms.items()
-        judged = None if each.seq is None else self.judged.get(each.seq)
+        if each.seq is None:
+            return
+        yield from self.read.get(each.seq, {}).items()
+        judged = self.judged.get(each.seq)
         if judged is not None:
             yield from ((s, ms) for s, ms in judged.stage_ms.items() if s not in each.stage_ms)

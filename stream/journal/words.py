@@ -38,7 +38,7 @@ STAGE = re.compile(r"[a-z_]{1,24}")
 ROLES = _words("capture engine reader display journal recorder")
 ERRORS = frozenset(ERRORS_BY_NAME)
 SKIPS = frozenset(map(str, SkipReason))
-KEEP_REASONS = _words("key freeze quality evidence plane")
+KEEP_REASONS = _words("key freeze quality evidence plane finding")
 """Why a key frame is kept: by the user's key, or proposed by itself."""
 VERDICTS = _words("accept reject reassign")
 STATUS_OF_VERDICT = {"accept": "accepted", "reject": "rejected", "reassign": "reassigned"}

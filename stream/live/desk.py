@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.stream.keep.proposals import EVIDENCE_STEP, Best, Proposal, Proposals
 from neurosono.stream.live.stage import Record, Stage
 from neurosono.stream.page.protocol import Command
@@ -73,7 +74,8 @@ class Desk:
         if isinstance(best, Mapping) and own is not None:
             for what, score in best.items():
                 times = result.captured_ns, result.pts_s
-                frame = Proposal("plane", result.seq, *times, None, own, None)
+                reason = "finding" if what in FINDINGS else "plane"
+                frame = Proposal(reason, result.seq, *times, None, own, None)
                 self._best.setdefault((result.reader, what), Best(0.0)).offer(score, frame)
         for standing in self._best.values():
             if (taken := standing.take(result.captured_ns)) is not None:

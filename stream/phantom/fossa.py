@@ -36,7 +36,7 @@ def draw_cerebellum(canvas: Canvas, patient: Patient, wrong: Malformation, z: fl
     for lobe in places:
         _draw_lobe(canvas, patient, lobe, size)
     if open_:
-        _draw_open_fourth(canvas, patient, back, size, told=here >= WELL_SHOWN)
+        _draw_open_fourth(canvas, patient, back, size, told=here >= 0.5)
     else:
         canvas.blob((back + 0.49 + deep, 0.0), (0.16 * size, 0.10), paint(200))
 

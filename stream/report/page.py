@@ -57,6 +57,7 @@ KEPT = {
     "quality": "proposed: best picture until then",
     "evidence": "proposed: strongest evidence for its class",
     "plane": "proposed: a view not seen before",
+    "finding": "proposed: the best frame of a finding pattern, which is no diagnosis",
 }
 
 

@@ -17,10 +17,12 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.exam.exam import Exam
 from neurosono.engine.kinds import KINDS, find_kind
+from neurosono.engine.patterns.names import LABELS
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.ellipse import Ellipse
+from tests.support.patterns import THRESHOLD, make_patterns_bundle
 from tests.support.regions import make_regions_bundle
-from tests.support.structures import make_structures_bundle
+from tests.support.structures import make_structures_bundle, write_bundle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_structures_bundle(tmp_path_factory.mktemp("kinds") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_patterns_bundle(tmp_path_factory.mktemp("kinds") / "patterns")
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +86,10 @@ def test_an_altered_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_a_file_that_opens_and_begins(
-    structures: Path, regions: Path, bundle_root: Path
+    structures: Path, regions: Path, patterns: Path, bundle_root: Path
 ) -> None:
-    found = [Bundle.load(root, kind=None) for root in (bundle_root, structures, regions)]
+    roots = (bundle_root, structures, regions, patterns)
+    found = [Bundle.load(root, kind=None) for root in roots]
     assert [each.manifest.kind for each in found] == list(KINDS)
     for each in found:
         kind = find_kind(each)
@@ -140,7 +148,7 @@ def test_what_cannot_be_is_refused(structures: Path) -> None:
         neurosono.open_bundle(structures, members=1)
 
 
-@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "demo"])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("demo", "vm")])
 def test_a_name_that_does_not_ship_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHIPPED, name, Path("nowhere") / name)
     with pytest.raises(BundleError, match=rf"no bundle `{name}` ships .*train {name} ship"):
@@ -158,3 +166,24 @@ def test_the_classifiers_own_exam_adds_up_by_the_same_protocol() -> None:
     exam.update(more)
     again.update(more)
     assert np.array_equal(exam.snapshot().probabilities, again.snapshot().probabilities)
+
+
+def test_what_contradicts_itself_yields_and_what_is_unsure_is_not_said(patterns: Path) -> None:
+    """The network says a normal ventricle at 0.60 and a wide one at 0.87 in one place."""
+    picture, _ = draw_head()
+    said = neurosono.open_bundle(patterns, threads=1).judge(picture).to_dict()
+    assert [each["label"] for each in said["boxes"]] == [
+        "falx",
+        "non-visualised-csp",
+        "severe-ventriculomegaly",
+    ]
+    findings = [each for each in said["boxes"] if each["finding"]]
+    assert len(findings) == 2
+    assert all(each["score"] > THRESHOLD and each["unproven"] for each in findings)
+
+
+def test_patterns_without_rules_are_refused(tmp_path: Path) -> None:
+    card = {"intended_use": "tests"}
+    root = write_bundle(tmp_path / "bundle", "p", "patterns", LABELS, (), card)
+    with pytest.raises(BundleError, match="no rules for its findings"):
+        neurosono.open_bundle(root)

@@ -32,7 +32,7 @@ def make_regions_bundle(root: Path, name: str = "regions", size_px: int = SIZE_P
     """Write the bundle; returns `root`."""
     folder = root / "engines/openvino-f32"
     folder.mkdir(parents=True)
-    finder = make_graph(size_px, BRIGHT_MEAN)
+    finder = make_graph(size_px, bright_mean=BRIGHT_MEAN)
     ov.save_model(finder, folder / "finder.xml", compress_to_fp16=False)
     ov.save_model(make_judge(), folder / "regions.xml", compress_to_fp16=False)
     for plane in PLANES:

@@ -5,6 +5,7 @@ middle and the rest of what that plane must hold beside it.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -34,30 +35,51 @@ SURE = 0.9
 LV_SIDES = (2.0, 1.0, 2.0, 1.0)
 """In strides of 16 px: the ventricle is 64 by 32 px of the input."""
 
-SHOWN = ((LV, 0), (PLEXUS, 0), (CSP, -16), (FALX, 16))
-"""Structures, and how far from the middle they stand along the picture, in pixels of the input."""
+Shown = tuple[tuple[str, int, float], ...]
+"""What the network sees: a label, how far right of the middle in pixels, and how surely."""
+STRUCTURES_SHOWN: Shown = ((LV, 0, SURE), (PLEXUS, 0, SURE), (CSP, -16, SURE), (FALX, 16, SURE))
 
 
 def make_structures_bundle(root: Path, name: str = "structures", size_px: int = SIZE_PX) -> Path:
     """Write the bundle; returns `root`."""
+    card = {"intended_use": "tests"}
+    return write_bundle(root, name, KIND, STRUCTURES, STRUCTURES_SHOWN, card, size_px)
+
+
+def write_bundle(
+    root: Path,
+    name: str,
+    kind: str,
+    labels: tuple[str, ...],
+    shown: Shown,
+    card: dict[str, Any],
+    size_px: int = SIZE_PX,
+) -> Path:
+    """Write a bundle of a kind that finds boxes of `labels`; its network sees what is `shown`."""
     folder = "engines/openvino-f32"
     (root / folder).mkdir(parents=True)
-    ov.save_model(make_graph(size_px), root / folder / "model.xml", compress_to_fp16=False)
+    model = make_graph(size_px, labels, shown)
+    ov.save_model(model, root / folder / "model.xml", compress_to_fp16=False)
     files = tuple(file_of(root, f"{folder}/model.{suffix}") for suffix in ("xml", "bin"))
     manifest = Manifest(
-        kind=KIND,
+        kind=kind,
         name=name,
-        labels=STRUCTURES,
+        labels=labels,
         preprocessing=preprocessing_of(size_px),
         members=(Member("00", 1.0),),
         engines=(EngineEntry("openvino", "f32", 1, files),),
-        card={"intended_use": "tests"},
+        card=card,
     )
     write_manifest(root, manifest)
     return root
 
 
-def make_graph(size_px: int, bright_mean: float = 256.0) -> ov.Model:
+def make_graph(
+    size_px: int,
+    labels: tuple[str, ...] = STRUCTURES,
+    shown: Shown = STRUCTURES_SHOWN,
+    bright_mean: float = 256.0,
+) -> ov.Model:
     """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out.
 
     A picture brighter than `bright_mean` shows a cerebellum, and nothing else.
@@ -73,8 +95,9 @@ def make_graph(size_px: int, bright_mean: float = 256.0) -> ov.Model:
     is_dark = op.less(mean, np.float32(DARK_MEAN))
     planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
     is_bright = op.unsqueeze(op.unsqueeze(op.greater(mean, np.float32(bright_mean)), 1), 2)
-    shown = op.select(is_bright, _classes(grid, places, ((CEREBELLUM, 0),)), _classes(grid, places))
-    classes = op.multiply(shown, op.select(is_dark, np.float32([0]), np.float32([1])))
+    seen = (_classes(grid, places, labels, each) for each in (((CEREBELLUM, 0, SURE),), shown))
+    is_lit = op.select(is_dark, np.float32([0]), np.float32([1]))
+    classes = op.multiply(op.select(is_bright, *seen), is_lit)
     count = len(places)
     sides = np.tile(np.float32(LV_SIDES), (1, count, 1))
     turns = np.tile(np.float32([1, 0]), (1, count, 1))
@@ -96,15 +119,13 @@ def _plane(name: str) -> np.ndarray:
     return planes
 
 
-def _classes(
-    grid: Grid, places: np.ndarray, shown: tuple[tuple[str, int], ...] = SHOWN
-) -> np.ndarray:
-    """Return (1, N, C): one structure each at the cell of the middle level nearest to its place."""
-    classes = np.zeros((1, len(places), len(STRUCTURES)), np.float32)
-    level = slice(grid.counts[0], grid.counts[0] + grid.counts[1])
+def _classes(grid: Grid, places: np.ndarray, labels: tuple[str, ...], shown: Shown) -> np.ndarray:
+    """Return (1, N, C): one structure each at the cell of the last level nearest to its place."""
+    classes = np.zeros((1, len(places), len(labels)), np.float32)
+    first = len(places) - grid.counts[-1]
     middle = grid.size_px / 2
-    assert STRIDES_PX[1] == 16
-    for label, dx in shown:
-        away = np.hypot(*(places[level] - [middle + dx, middle]).T)
-        classes[0, grid.counts[0] + int(np.argmin(away)), STRUCTURES.index(label)] = SURE
+    assert STRIDES_PX[-1] == 16
+    for label, dx, sure in shown:
+        away = np.hypot(*(places[first:] - [middle + dx, middle]).T)
+        classes[0, first + int(np.argmin(away)), labels.index(label)] = sure
     return classes

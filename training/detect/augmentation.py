@@ -1,6 +1,7 @@
-"""Another view of a square: turned, mirrored, larger or smaller, brighter, noisier, partly hidden.
+"""Another view of a square: turned, mirrored, larger or smaller, as another machine shows it.
 
-Boxes and ellipses go along. The anatomy keeps its proportions to a few per cent.
+Boxes and ellipses go along. The anatomy keeps its proportions to a few per cent. Machines differ in
+their grey map, their gain along the depth, their resolution and their noise; so do views.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.looks import closer_affine, glance_affine
-from neurosono.engine.structures.names import STRUCTURES
 from neurosono.training.detect.rows import Row
 
 Square = NDArray[np.uint8]
@@ -27,7 +27,13 @@ class Strength:
     shift: float = 0.08
     mirror: float = 0.5
     gain: float = 0.25
-    gamma: float = 0.3
+    gamma: float = 0.35
+    contrast: float = 0.4
+    floor: float = 0.03
+    depth: float = 0.35
+    """Of a natural logarithm, from the middle of the view to its end."""
+    coarser: float = 0.25
+    """Share of views of another, lower resolution."""
     noise: float = 0.06
     hide: float = 0.3
     about: float = 0.1
@@ -77,22 +83,49 @@ def _clip(row: Row, side: int) -> Row:
     """Leave out structures whose middle is off the square; say nothing of their kind any more."""
     inside = tuple(b for b in row.boxes if 0 <= b.box.cx < side and 0 <= b.box.cy < side)
     lost = {each.label for each in row.boxes} - {each.label for each in inside}
-    known = tuple(name for name in STRUCTURES if name in row.known and name not in lost)
+    known = tuple(name for name in row.known if name not in lost)
     return replace(row, boxes=inside, known=known)
 
 
 def _alter(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
-    level = square.astype(np.float32) / 255
-    level = level ** np.float32(np.exp(rng.uniform(-strength.gamma, strength.gamma)))
-    level = level * np.float32(1 + rng.uniform(-strength.gain, strength.gain))
+    level = cv2.LUT(square, _draw_grey_map(rng, strength))
+    if rng.random() < strength.coarser:
+        side = square.shape[0]
+        small = max(16, int(side * rng.uniform(0.45, 0.9)))
+        level = cv2.resize(level, (small, small), interpolation=cv2.INTER_AREA)
+        level = cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR)
+    level = level.astype(np.float32)
     if rng.random() < 0.3:
         level = cv2.GaussianBlur(level, (0, 0), float(rng.uniform(0.4, 1.1)))
     if rng.random() < 0.4:
         size = np.float32(rng.uniform(0, strength.noise))
         level = level * (1 + size * rng.standard_normal(level.shape, dtype=np.float32) * 2)
+    if rng.random() < 0.4:
+        level = level * _draw_depth_gain(level.shape[0], rng, strength)
     if rng.random() < strength.hide:
         _shade(np.asarray(level, np.float32), rng)
-    return np.asarray(np.clip(level * 255, 0, 255), np.uint8)
+    return np.asarray(np.clip(level, 0, 255), np.uint8)
+
+
+def _draw_grey_map(rng: np.random.Generator, strength: Strength) -> NDArray[np.uint8]:
+    """Return (256,) uint8, which never falls: gamma, contrast about the middle, floor and gain."""
+    x = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-strength.gamma, strength.gamma))
+    steeper = x * x * (3 - 2 * x)
+    x = x + rng.uniform(-strength.contrast, strength.contrast) * (steeper - x)
+    floor = rng.uniform(0, strength.floor)
+    x = (x - floor) / (1 - floor) * (1 + rng.uniform(-strength.gain, strength.gain))
+    return np.asarray(np.clip(255 * x, 0, 255), np.uint8)
+
+
+def _draw_depth_gain(
+    side: int, rng: np.random.Generator, strength: Strength
+) -> NDArray[np.float32]:
+    """Return (S, 1) or (1, S): the gain's slide along one direction of the view."""
+    along = np.linspace(-1, 1, side, dtype=np.float32)
+    tilt, bend = rng.uniform(-strength.depth, strength.depth, 2)
+    gain = np.exp(tilt * along + bend * (along**2 - 1 / 3)).astype(np.float32)
+    found: NDArray[np.float32] = gain[:, None] if rng.random() < 0.7 else gain[None, :]
+    return found
 
 
 def _shade(level: NDArray[np.float32], rng: np.random.Generator) -> None:

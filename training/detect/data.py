@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,19 +15,15 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import letterbox_box, preprocess
 from neurosono.training.detect.rows import Row
+from neurosono.training.detect.subject import STRUCTURES_SUBJECT, Subject
 from neurosono.training.detect.tables import RealPicture
-from neurosono.training.squares import PHANTOM, Shelf
+from neurosono.training.squares import PHANTOM
 
-SHELF = Shelf(
-    schema="neurosono-structures-data/1",
-    index_name="index.jsonl",
-    summary_name="structures-data.json",
-    what="structures' data",
-    learner="detector",
-    command="neurosono train structures prepare",
-)
 SIZE_PX = 320
 """Decision: heads and ventricles are still plain; 416 px costs 1.7 times as much."""
+
+SAME_SHAPE = 0.01
+"""Of its width, how much a picture may be squeezed and still tell its scale by a ruler."""
 
 Square = NDArray[np.uint8]
 
@@ -48,8 +44,16 @@ def to_square(picture: Square, row: Row, size_px: int = SIZE_PX) -> tuple[Square
     return square, found
 
 
-def open_real(picture: RealPicture, size_px: int = SIZE_PX) -> tuple[Square, Row]:
-    """Return a real picture's square, its squeeze undone; raises `InputError`."""
+def open_real(
+    picture: RealPicture,
+    size_px: int = SIZE_PX,
+    read_scale: Callable[[Square], float | None] = lambda _: None,
+) -> tuple[Square, Row]:
+    """Return a real picture's square, its squeeze undone; raises `InputError`.
+
+    Where the tables tell no scale, `read_scale` may find one on the picture as it is, millimetres
+    per pixel, unless it was squeezed.
+    """
     pixels = cv2.imread(str(picture.path), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise InputError(f"{picture.row.path} is no picture that can be read: take its line out")
@@ -59,11 +63,13 @@ def open_real(picture: RealPicture, size_px: int = SIZE_PX) -> tuple[Square, Row
             f"{picture.row.path} has {found[0]} x {found[1]} pixels, its table says "
             f"{picture.width_px} x {picture.height_px}: boxes would stand in the wrong place"
         )
-    wide = max(1, round(picture.aspect * picture.height_px))
+    wide, row = max(1, round(picture.aspect * picture.height_px)), picture.row
+    if abs(wide - picture.width_px) <= SAME_SHAPE * wide and row.mm_per_px is None:
+        row = replace(row, mm_per_px=read_scale(np.asarray(pixels, np.uint8)))
     if wide != picture.width_px:
         way = cv2.INTER_AREA if wide < picture.width_px else cv2.INTER_LINEAR
         pixels = cv2.resize(pixels, (wide, picture.height_px), interpolation=way)
-    return to_square(np.asarray(pixels, np.uint8), picture.row, size_px)
+    return to_square(np.asarray(pixels, np.uint8), row, size_px)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,13 @@ class DetectData:
     frames: Square
     attribution: tuple[str, ...]
     digest: str
+    subject: Subject = STRUCTURES_SUBJECT
+    """What is to be learnt of them."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what boxes are of."""
+        return self.subject.labels
 
     @property
     def size_px(self) -> int:
@@ -81,9 +94,9 @@ class DetectData:
         return int(self.frames.shape[1])
 
     @classmethod
-    def load(cls, root: Path) -> Self:
+    def load(cls, root: Path, subject: Subject = STRUCTURES_SUBJECT) -> Self:
         """Open the folder; raise `InputError` where it is not whole, or was altered."""
-        return cls(*SHELF.read(root, _parse))
+        return cls(*subject.shelf.read(root, _parse), subject)
 
     def choose(self, fold: int | None, held_out: bool) -> NDArray[np.int64]:
         """Return the rows of patients in `fold`, or of all others; None is everyone's."""
@@ -110,13 +123,16 @@ class DetectData:
 
 
 def write_detect_data(
-    root: Path, found: Iterable[tuple[Square, Row]], attribution: Sequence[str]
+    root: Path,
+    found: Iterable[tuple[Square, Row]],
+    attribution: Sequence[str],
+    subject: Subject = STRUCTURES_SUBJECT,
 ) -> DetectData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""
     pairs = list(found)
     index = "".join(json.dumps(row.to_json()) + "\n" for _, row in pairs)
-    SHELF.write(root, [square for square, _ in pairs], index, attribution)
-    return DetectData.load(root)
+    subject.shelf.write(root, [square for square, _ in pairs], index, attribution)
+    return DetectData.load(root, subject)
 
 
 def _parse(index: str) -> list[Row]:

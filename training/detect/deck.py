@@ -5,30 +5,28 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.names import NO_HEAD
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.rows import Row
 from neurosono.training.squares import PHANTOM
 
-SHARES = {
-    "real, marked": 0.22,
-    "real, plane told": 0.34,
-    "real, head's ellipse": 0.14,
-    "real, no head": 0.08,
-    "phantom": 0.22,
-}
-"""Of each batch. Real pictures carry the goals; phantoms the structures that nobody marked."""
-
 
 def kind_of(row: Row) -> str:
-    """Return which of `SHARES` a picture belongs to."""
+    """Return which of a subject's shares a picture belongs to."""
     if row.source == PHANTOM:
-        return "phantom"
+        return "phantom, finding" if find_finding(row) else "phantom"
     if row.boxes:
-        return "real, marked"
+        upright = any(each.upright for each in row.boxes)
+        return "real, upright marks" if upright else "real, marked"
     if row.plane == NO_HEAD:
         return "real, no head"
     return "real, plane told" if row.plane else "real, head's ellipse"
+
+
+def find_finding(row: Row) -> str:
+    """Return the finding that a picture shows, "" without any."""
+    return next((each.label for each in row.boxes if each.label in FINDINGS), "")
 
 
 class Deck:
@@ -37,10 +35,11 @@ class Deck:
     def __init__(self, data: DetectData, rows: NDArray[np.int64]) -> None:
         self.rows = rows
         kinds = np.array([kind_of(data.rows[row]) for row in rows])
-        self._kinds = {name: rows[kinds == name] for name in SHARES if (kinds == name).any()}
+        shares = data.subject.shares
+        self._kinds = {name: rows[kinds == name] for name in shares if (kinds == name).any()}
         self._weights = {name: _weigh(data, found) for name, found in self._kinds.items()}
-        total = sum(SHARES[name] for name in self._kinds)
-        self.shares = {name: SHARES[name] / total for name in self._kinds}
+        total = sum(shares[name] for name in self._kinds)
+        self.shares = {name: shares[name] / total for name in self._kinds}
 
     def count_planes(self, data: DetectData) -> dict[str, float]:
         """Return which share of what is dealt is a real picture of each plane."""
@@ -59,8 +58,11 @@ class Deck:
 
 
 def _weigh(data: DetectData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how often each row comes: planes alike but by a root, a patient's pictures less."""
-    planes = [data.rows[row].plane for row in rows]
+    """Return how often each row comes: planes alike but by a root, a patient's pictures less.
+
+    Of pictures that show findings, findings count as planes do of others.
+    """
+    planes = [find_finding(data.rows[row]) or data.rows[row].plane for row in rows]
     patients = Counter(data.rows[row].patient for row in rows)
     many = Counter(planes)
     found = np.array(

@@ -83,4 +83,4 @@ class Feed:
             head = self._heads.get(number)
         side = self._recipe.look_px
         view, row = augment(square, self._data.rows[number], rng, Strength(), side, head)
-        return view, aim(row, Grid(side))
+        return view, aim(row, Grid(side), self._data.labels)

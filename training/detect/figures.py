@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.boxes import RotatedBox
+from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.names import (
     HEAD,
     HEAD_PLANES,
@@ -23,7 +24,7 @@ from neurosono.engine.structures.names import (
     TRANSVENTRICULAR,
 )
 from neurosono.engine.structures.reading import Reading
-from neurosono.training.detect.matching import Shown, average_precision, match
+from neurosono.training.detect.matching import Matches, Shown, average_precision, match
 from neurosono.training.detect.rows import Row
 from neurosono.training.squares import PHANTOM
 
@@ -129,8 +130,9 @@ def _f1_of(true: NDArray[np.int64], said: NDArray[np.int64]) -> Figure:
 def measure_structures(judged: Sequence[Judged], size_px: int, real: bool) -> dict[str, Any]:
     """Return mAP50 and mAP50-95 of each structure and of the head, also by machine.
 
-    A structure is judged on pictures on which its marks are complete. Of those that no real picture
-    has marked, real figures do not exist: they are said to be unproven.
+    A structure is judged on pictures on which its marks are complete. Upright marks are another
+    person's, who drew with more room around: they are judged apart. Of structures that no real
+    picture has marked, real figures do not exist: they are said to be unproven.
     """
     found: dict[str, Any] = {}
     for label in (HEAD, *STRUCTURES):
@@ -138,34 +140,55 @@ def measure_structures(judged: Sequence[Judged], size_px: int, real: bool) -> di
             found[label] = {"unproven": True, "said": _count_said(judged, label)}
             continue
         some = [each for each in judged if _is_known(each.row, label)]
-        shown = [_show(each, label) for each in some]
-        if not any(each.true for each in shown):
-            continue
-        found[label] = _measure_label(some, shown, size_px)
+        upright = [each for each in some if _marks_upright(each.row, label)]
+        close = [each for each in some if not _marks_upright(each.row, label)]
+        for name, chosen in ((label, close), (f"{label}, upright marks", upright)):
+            shown = [_show(each, label) for each in chosen]
+            if any(each.true for each in shown):
+                found[name] = _measure_label(chosen, shown, size_px)
     return found
+
+
+def _marks_upright(row: Row, label: str) -> bool:
+    return any(each.upright for each in row.boxes if each.label == label)
 
 
 def _measure_label(some: Sequence[Judged], shown: Sequence[Shown], size_px: int) -> dict[str, Any]:
     matches = match(shown, size_px)
-    machines = np.array([each.row.machine or each.row.source for each in some])
     by_machine = {}
-    for machine in sorted(set(machines)):
-        inside = (machines == machine).astype(float)
-        many = int((matches.positives * inside).sum())
-        if many:
-            value = float(average_precision(matches, inside)[0])
-            by_machine[machine] = {"true": many, "ap50": value}
+    for machine, inside in _by_machine(some).items():
+        part = [shown[k] for k in inside]
+        if any(each.true for each in part):
+            by_machine[machine] = {
+                "true": sum(len(each.true) for each in part),
+                "ap50": tell([some[k] for k in inside], _ap50_of(match(part, size_px))),
+            }
     return {
         "pictures": len(some),
         "true": int(matches.positives.sum()),
-        "ap50": tell(some, lambda w: float(average_precision(matches, w)[0])),
+        "ap50": tell(some, _ap50_of(matches)),
         "ap50_95": tell(some, lambda w: float(average_precision(matches, w).mean())),
         "by_machine": by_machine,
     }
 
 
+def _ap50_of(matches: Matches) -> Figure:
+    return lambda weight: float(average_precision(matches, weight)[0])
+
+
+def _by_machine(some: Sequence[Judged]) -> dict[str, list[int]]:
+    """Return which of `some` are of each machine, or source where no machine is told."""
+    names = [each.row.machine or each.row.source for each in some]
+    return {name: [k for k, n in enumerate(names) if n == name] for name in sorted(set(names))}
+
+
 def _count_said(judged: Sequence[Judged], label: str) -> int:
-    return sum(any(box.label == label for box in each.reading.boxes) for each in judged)
+    """Return on how many pictures a structure is named as surely as a reading names one."""
+    least = Limits().least_score
+    return sum(
+        any(box.label == label and box.score > least for box in each.reading.boxes)
+        for each in judged
+    )
 
 
 def _is_known(row: Row, label: str) -> bool:
@@ -179,8 +202,7 @@ def _show(judged: Judged, label: str) -> Shown:
         score = 1 - reading.planes[NO_HEAD]
         return Shown(true, ((score, reading.head.points()),) if reading.head else ())
     marked = [each for each in row.boxes if each.label == label]
-    upright = any(each.upright for each in marked)
-    outline = _upright if upright else RotatedBox.corners
+    outline = _upright if _marks_upright(row, label) else RotatedBox.corners
     return Shown(
         tuple(outline(each.box) for each in marked),
         tuple((each.score, outline(each.box)) for each in reading.boxes if each.label == label),
@@ -231,20 +253,20 @@ def _describe_errors(chosen: Sequence[Judged], error: Array) -> dict[str, Any]:
 
     spread = float(error.std(ddof=1)) if len(error) > 1 else 0.0
     bias = float(error.mean())
-    sources = sorted({each.row.machine or each.row.source for each in chosen})
-    names = np.array([each.row.machine or each.row.source for each in chosen])
+    by_machine = {}
+    for name, inside in _by_machine(chosen).items():
+        part = [chosen[k] for k in inside]
+        by_machine[name] = {
+            "pictures": len(part),
+            "mean_absolute": tell(part, mean_of(np.abs(error[inside]))),
+            "bias": tell(part, mean_of(error[inside])),
+        }
     return {
         "pictures": len(chosen),
         "mean_absolute": tell(chosen, mean_of(np.abs(error))),
         "bias": tell(chosen, mean_of(error)),
         "limits_of_agreement": [bias - 1.96 * spread, bias + 1.96 * spread],
-        "by_machine": {
-            each: {
-                "pictures": int((names == each).sum()),
-                "mean_absolute": float(np.abs(error[names == each]).mean()),
-            }
-            for each in sources
-        },
+        "by_machine": by_machine,
     }
 
 
@@ -253,11 +275,11 @@ def measure_atria(judged: Sequence[Judged]) -> dict[str, Any]:
 
     Only trans-ventricular pictures with a scale and a mark; of real ones the marks are biased low.
     """
-    chosen, error = [], []
+    chosen, error, least = [], [], Limits().least_score
     for each in judged:
         scale = each.row.mm_per_px
         marks = [b.box.h for b in each.row.boxes if b.label == LV and not b.upright]
-        boxes = [b.box.h for b in each.reading.boxes if b.label == LV]
+        boxes = [b.box.h for b in each.reading.boxes if b.label == LV and b.score > least]
         if scale and marks and boxes and each.row.plane == TRANSVENTRICULAR:
             chosen.append(each)
             error.append((boxes[0] - max(marks)) * scale)

@@ -35,4 +35,4 @@ def ask(network: Detector, look: NDArray[np.uint8]) -> Answer:
     """Return the answer of the float32 network itself to a look (L, L) uint8."""
     outputs = network(torch.from_numpy(look)[None, None])
     found = {name: each[0].numpy() for name, each in zip(OUTPUTS, outputs, strict=True)}
-    return Answer(Grid(look.shape[0]), **found)
+    return Answer(Grid(look.shape[0]), **found, labels=network.labels)

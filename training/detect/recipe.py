@@ -16,7 +16,8 @@ class DetectRecipe:
     on a share `closer` of the views are closer looks at a head, where one is known or was found.
 
     `pictures` are how many views are seen in all; `held_out` is the fold whose patients are only
-    judged, None to train on everyone.
+    judged, None to train on everyone. `begun_from` names the weights that it began with, by their
+    SHA-256, "" where it began from nothing.
     """
 
     pictures: int = 60_000
@@ -27,10 +28,11 @@ class DetectRecipe:
     average: float = 0.995
     look_px: int = 192
     glance: float = 0.3
-    closer: float = 0.75
+    closer: float = 0.85
     clip_norm: float = 10.0
     held_out: int | None = 0
     seed: int = 0
+    begun_from: str = ""
 
     def __post_init__(self) -> None:
         if self.batch < 2 or self.pictures < self.batch:

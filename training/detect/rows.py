@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
-from neurosono.engine.structures.names import check_plane, check_structure
+from neurosono.engine.structures.names import STRUCTURES, check_plane
 
 FOLDS = 5
+LISTS = ("planes", "known", "seen")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Labelled:
     upright: bool = False
 
     def __post_init__(self) -> None:
-        check_structure(self.label)
+        _check_label(self.label)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Row:
 
     `planes` are those that it may show: one where it is told, several where only "a head" is known,
     none where nothing is. `known` are the structures of which the marks are complete: only there is
-    an unmarked place a place without. `head` is None without one, if `head_known`. All in pixels of
+    an unmarked place a place without. `seen` are those that somebody saw and nobody marked: they
+    are somewhere. `head` is None without one, if `head_known`. All in pixels of
     the square; `mm_per_px` is the square's scale, where there is one.
     """
 
@@ -48,6 +51,7 @@ class Row:
     machine: str = ""
     planes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     boxes: tuple[Labelled, ...] = ()
     head: Ellipse | None = None
     head_known: bool = False
@@ -56,8 +60,8 @@ class Row:
     def __post_init__(self) -> None:
         for name in self.planes:
             check_plane(name)
-        for name in self.known:
-            check_structure(name)
+        for name in (*self.known, *self.seen):
+            _check_label(name)
         check_scale(self.mm_per_px)
         if self.head is not None and not self.head_known:
             raise InputError(f"{self.path} has a head, so its head must be known")
@@ -86,7 +90,7 @@ class Row:
             for each in self.boxes
         ]
         head = self.head.to_dict() if self.head else None
-        lists = {"planes": list(self.planes), "known": list(self.known)}
+        lists = {name: list(getattr(self, name)) for name in LISTS}
         return {**vars(self), **lists, "boxes": boxes, "head": head}
 
     @classmethod
@@ -101,8 +105,16 @@ class Row:
             for each in found["boxes"]
         )
         head = Ellipse(**found["head"]) if found["head"] else None
-        lists = {name: tuple(found[name]) for name in ("planes", "known")}
+        lists = {name: tuple(found.get(name, ())) for name in LISTS}
         return cls(**{**found, **lists, "boxes": boxes, "head": head})
+
+
+def _check_label(name: str) -> None:
+    if name not in (*STRUCTURES, *FINDINGS):
+        raise InputError(
+            f"a structure or finding is one of {', '.join((*STRUCTURES, *FINDINGS))}; "
+            f"found {name!r}"
+        )
 
 
 def _map_box(found: Labelled, matrix: NDArray[np.float64]) -> Labelled:

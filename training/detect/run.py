@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.training.detect.data import DetectData
-from neurosono.training.detect.evaluate import judge_rows
+from neurosono.training.detect.earlier import Earlier
+from neurosono.training.detect.evaluate import EVERY, judge_rows
 from neurosono.training.detect.export import LIMITS, graph_path
 from neurosono.training.detect.figures import measure
 from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.subject import STRUCTURES_SUBJECT, Subject
 from neurosono.training.detect.train import STATE_NAME, DetectTrainer
 
 RECIPE_NAME = "recipe.json"
@@ -27,13 +30,19 @@ def open_run(
     device: str = "cpu",
     workers: int = 0,
     parts: int = 1,
+    earlier: Earlier | None = None,
 ) -> DetectTrainer:
-    """Begin a run in `out`, or go on with the one that is there.
+    """Begin a run in `out`, or go on with the one that is there; `earlier` is what it begins with.
 
-    Raises `InputError` where that one has another recipe or other data, `OutputError` where `out`
-    cannot be written.
+    Raises `InputError` where that one has another recipe or other data, or where `earlier` has seen
+    whom it would hold out, `OutputError` where `out` cannot be written.
     """
+    if earlier is not None:
+        earlier.check(recipe.held_out)
+        recipe = replace(recipe, begun_from=earlier.digest)
     trainer = DetectTrainer(data, recipe, device, workers, parts)
+    if earlier is not None:
+        trainer.begin_with(earlier)
     if (out / STATE_NAME).is_file():
         trainer.resume(out / STATE_NAME)
         return trainer
@@ -45,19 +54,19 @@ def open_run(
     return trainer
 
 
-def read_recipe(folder: Path) -> DetectRecipe:
+def read_recipe(folder: Path, subject: Subject = STRUCTURES_SUBJECT) -> DetectRecipe:
     """Return a run's recipe; raise `InputError` where the folder holds none."""
     try:
         return DetectRecipe(**json.loads((folder / RECIPE_NAME).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"{folder} holds no run ({error}): make one with `neurosono train structures run`"
+            f"{folder} holds no run ({error}): make one with `{subject.command} run`"
         ) from error
 
 
 def reopen_run(data: DetectData, folder: Path) -> DetectTrainer:
     """Return a run as far as it has come; raise `InputError` where there is none."""
-    trainer = DetectTrainer(data, read_recipe(folder))
+    trainer = DetectTrainer(data, read_recipe(folder, data.subject))
     if not (folder / STATE_NAME).is_file():
         raise InputError(f"{folder} holds no checkpoint yet: let it train on")
     trainer.resume(folder / STATE_NAME)
@@ -114,7 +123,7 @@ def judge_runs(
         if not graph.is_file():
             raise InputError(f"{graph} is missing: make it with `neurosono train structures build`")
         rows = np.arange(len(data.rows)) if everyone else data.choose(fold, held_out=True)
-        judged.extend(judge_rows(graph, data, rows, watch))
+        judged.extend(judge_rows(graph, data, rows, watch, EVERY))
     if not judged:
         raise InputError(f"no patient of these data is in folds {folds}: evaluate other data")
     return {

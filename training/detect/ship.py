@@ -1,29 +1,38 @@
-"""From a run's built graphs to a bundle of the kind `structures`."""
+"""From a run's built graphs to a bundle of its subject's kind."""
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.engine.contracts.manifest import STRUCTURES as KIND
 from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
 from neurosono.engine.structures.graph import preprocessing_of
-from neurosono.engine.structures.names import STRUCTURES
-from neurosono.training.detect.build import CARD_NAME, SCHEMA
+from neurosono.training.detect.build import CARD_NAME
 from neurosono.training.detect.export import graph_path
+from neurosono.training.detect.subject import STRUCTURES_SUBJECT, Subject
 
 REPORT_FOLDER = "report"
 
 
-def ship(folder: Path, out: Path, name: str, precisions: tuple[str, ...] = ("int8",)) -> Bundle:
+def ship(
+    folder: Path,
+    out: Path,
+    name: str,
+    precisions: tuple[str, ...] = ("int8",),
+    subject: Subject = STRUCTURES_SUBJECT,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Bundle:
     """Write the graphs of a run's `folder` as a bundle at `out`, which must not exist.
 
-    Its card is the run's own, with what was measured of it where a report lies in the folder.
+    Its card is the run's own, and `more`, with what was measured of it where a report lies in the
+    folder.
     Raises `InputError` where a graph was not built or was over its limits, and `OutputError`.
     """
-    card = _read_card(folder, precisions)
+    card = _read_card(folder, precisions, subject)
     if out.exists():
         raise InputError(f"{out} is there already: name a new folder for the bundle")
     try:
@@ -36,25 +45,25 @@ def ship(folder: Path, out: Path, name: str, precisions: tuple[str, ...] = ("int
     # a bundle's name is the hash of its manifest without its engines: the card names the weights
     weights = {entry.precision: [file.sha256 for file in entry.files] for entry in engines}
     manifest = Manifest(
-        kind=KIND,
+        kind=subject.name,
         name=name,
-        labels=STRUCTURES,
+        labels=subject.labels,
         preprocessing=preprocessing_of(int(card["size_px"])),
         members=(Member("00", 1.0),),
         engines=engines,
-        card={**card, "weights": weights},
+        card={**card, **more, "weights": weights},
     )
     write_manifest(out, manifest)
-    return Bundle.load(out, kind=KIND)
+    return Bundle.load(out, kind=subject.name)
 
 
-def _read_card(folder: Path, precisions: tuple[str, ...]) -> dict[str, Any]:
-    remedy = "build it with `neurosono train structures build`"
+def _read_card(folder: Path, precisions: tuple[str, ...], subject: Subject) -> dict[str, Any]:
+    remedy = f"build it with `{subject.command} build`"
     try:
         card: dict[str, Any] = json.loads((folder / CARD_NAME).read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no built graphs ({error}): {remedy}") from error
-    if card.get("schema") != SCHEMA:
+    if card.get("schema") != subject.schema:
         raise InputError(f"{folder / CARD_NAME} is of another release: {remedy}")
     for precision in precisions:
         graph = card["graphs"].get(precision)

@@ -109,7 +109,7 @@ def _read_planes(root: Path, found: dict[str, RealPicture]) -> None:
             )
         planes = _PLANES[line["plane"]]
         absent = planes == (NO_HEAD,)
-        known = tuple(STRUCTURES) if absent else _unseen(line)
+        known = tuple(STRUCTURES) if absent else _answered(line, "0")
         row = Row(
             path=line["path"],
             source="fpdb",
@@ -117,15 +117,16 @@ def _read_planes(root: Path, found: dict[str, RealPicture]) -> None:
             machine=line["machine"],
             planes=planes,
             known=known,
+            seen=_answered(line, "1"),
             head_known=absent,
         )
         found[line["path"]] = _open_row(root, where, line, row)
 
 
-def _unseen(line: dict[str, str]) -> tuple[str, ...]:
-    """Return what somebody looked for and did not see: there, no place shows it."""
+def _answered(line: dict[str, str], answer: str) -> tuple[str, ...]:
+    """Return what somebody looked for and saw, "1", or did not: there, no place shows it."""
     asked = ((CSP, "csp_visible"), (LV, "lv_visible"))
-    return tuple(name for name, column in asked if line[column] == "0")
+    return tuple(name for name, column in asked if line[column] == answer)
 
 
 def _read_structures(root: Path, found: dict[str, RealPicture]) -> None:
@@ -144,10 +145,12 @@ def _read_structures(root: Path, found: dict[str, RealPicture]) -> None:
             head = _ellipse(where, line, "head_cx", "head_cy", "head_a", "head_b", "head_angle")
         before = found.get(line["path"])
         row = before.row if before else Row(line["path"], "fpdb", f"fpdb-{line['patient']}")
-        known = (*row.known, *(each.label for each in boxes))
+        marked = {each.label for each in boxes}
+        known = (*row.known, *marked)
         row = replace(
             row,
             machine=line["machine"],
+            seen=tuple(name for name in row.seen if name not in marked),
             known=tuple(name for name in STRUCTURES if name in known),
             head_known=head is not None,
         )

@@ -21,7 +21,11 @@ from neurosono.training.detect.rows import Row
 CENTRE_RADIUS = 1.5
 """In strides, about a box's middle: torchvision's."""
 LEVEL_REACH = (4.0, 8.0)
-"""In strides, the longest side that a level answers for; the first and last level are open."""
+"""In strides, the longest side that a level answers for; the first and last level are open.
+
+No level answers for a box thinner than its stride, which might lie between its locations: a finer
+one does.
+"""
 
 Array = NDArray[np.float32]
 
@@ -31,8 +35,9 @@ class Targets:
     """Of one picture: N locations, C structures, P planes, a map of (h, w).
 
     `labels` (N,) the structure's number, -1 for none; `sides` (N, 4) in strides; `turns` (N, 2);
-    `shaped` (N,) whether the box's sides and angle are known; `known` (C,); `planes` (P,) those
-    that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and `head_known`.
+    `shaped` (N,) whether the box's sides and angle are known; `known` and `seen` (C,); `planes`
+    (P,) those that it may show, all False where nothing is told; `head` (h, w) 0 to 1 and
+    `head_known`.
     """
 
     labels: NDArray[np.int64]
@@ -40,6 +45,7 @@ class Targets:
     turns: Array
     shaped: NDArray[np.bool_]
     known: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
     planes: NDArray[np.bool_]
     head: Array
     head_known: bool
@@ -78,7 +84,10 @@ def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[NDArray[np.int64], 
         away = np.abs(_in_frame(points, box)).max(1)
         longest = found.max(1)
         mine = (away < CENTRE_RADIUS * strides) & (found.min(1) > 0)
-        mine &= (longest > lower) & (longest < upper) & (box.w * box.h < smallest)
+        coarsest = max(strides.min(), strides[strides <= box.h].max(initial=0))
+        reach = np.where(strides == coarsest, np.inf, upper)
+        mine &= (longest > lower) & (longest < reach) & (strides <= coarsest)
+        mine &= box.w * box.h < smallest
         matched[mine], smallest[mine], sides[mine] = number, box.w * box.h, found[mine]
     return matched, sides / strides[:, None]
 
@@ -112,10 +121,10 @@ def draw_head(head: Ellipse | None, size_px: int) -> Array:
     return inside
 
 
-def aim(row: Row, grid: Grid) -> Targets:
-    """Return the targets of a picture."""
+def aim(row: Row, grid: Grid, labels: tuple[str, ...] = STRUCTURES) -> Targets:
+    """Return the targets of a picture, of a network that tells `labels` apart."""
     matched, sides = assign(grid, [each.box for each in row.boxes])
-    numbers = np.array([STRUCTURES.index(each.label) for each in row.boxes] + [-1], np.int64)
+    numbers = np.array([labels.index(each.label) for each in row.boxes] + [-1], np.int64)
     shaped = np.array([not each.upright for each in row.boxes] + [False])
     angles = np.array([2 * frame_of(each.box)[2] for each in row.boxes] + [0.0])
     turns = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -124,7 +133,8 @@ def aim(row: Row, grid: Grid) -> Targets:
         sides=sides,
         turns=turns[matched],
         shaped=shaped[matched],
-        known=np.array([name in row.known for name in STRUCTURES]),
+        known=np.array([name in row.known for name in labels]),
+        seen=np.array([name in row.seen for name in labels]),
         planes=np.array([name in row.planes for name in PLANES]),
         head=draw_head(row.head, grid.size_px),
         head_known=row.head_known,

@@ -20,6 +20,7 @@ from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import HEAD_PLANES, PLANES
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
+from neurosono.training.detect.earlier import Earlier
 from neurosono.training.detect.feed import Feed
 from neurosono.training.detect.heads import find_heads
 from neurosono.training.detect.losses import measure_losses, weigh
@@ -73,7 +74,8 @@ class DetectTrainer:
         self.deck = Deck(data, data.choose(recipe.held_out, held_out=False))
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = Detector().to(self._device).to(memory_format=torch.channels_last)
+        network = Detector(recipe.look_px, data.labels)
+        self.network = network.to(self._device).to(memory_format=torch.channels_last)
         self.average = Average(self.network, recipe.average)
         self._copies = [self.network, *(_share(self.network) for _ in range(parts - 1))]
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
@@ -110,7 +112,7 @@ class DetectTrainer:
 
     def averaged(self) -> Detector:
         """Return a network with the averaged weights, ready to judge, on the CPU."""
-        network = Detector()
+        network = Detector(self.recipe.look_px, self.data.labels)
         network.load_state_dict({name: value.cpu() for name, value in self.average.weights.items()})
         last = network.planes[-1]
         assert isinstance(last, torch.nn.Conv2d)
@@ -169,11 +171,24 @@ class DetectTrainer:
         losses = [each.losses for each in lessons]
         return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
+    def begin_with(self, earlier: Earlier) -> None:
+        """Take over an earlier run's averaged weights, where they fit.
+
+        Of the same data, the heads that it found, too.
+        """
+        ours = self.network.state_dict()
+        fitting = earlier.weights_for(ours, self.data.labels)
+        self.network.load_state_dict({**ours, **fitting})
+        self.average = Average(self.network, self.recipe.average)
+        if earlier.data == self.data.digest:
+            self.heads = earlier.heads
+
     def save(self, path: Path) -> None:
         """Write the whole state aside, then rename it."""
         state = {
             "recipe": self.recipe.to_json(),
             "data": self.data.digest,
+            "labels": list(self.data.labels),
             "done": self.done,
             "network": self.network.state_dict(),
             "average": self.average.weights,

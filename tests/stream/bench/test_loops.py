@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.stream.bench.glass import GlassLog
 from neurosono.stream.bench.loops import (
     count_drops,
@@ -71,6 +72,16 @@ def make_trace(shown: list[Shown], superseded: tuple[int, ...] = ()) -> Trace:
 def test_the_warm_up_is_not_measured_but_never_takes_all() -> None:
     assert make_trace([show(i) for i in range(100)]).first_measured == 30
     assert make_trace([show(i) for i in range(10)]).first_measured == 5
+
+
+def test_what_reads_beside_the_first_has_stages_of_its_own() -> None:
+    trace = make_trace([show(i) for i in range(100)])
+    for seq in range(90):
+        took = {"network": 3.0 + seq}
+        trace.hear(ReaderResult("a" * 32, seq, 0, 0.0, "structures", {}, stage_ms=took))
+    stages = summarise_stages(gather_stages([trace]))
+    assert stages["structures: network"]["count"] == 60  # from 30 on, where the run is warm
+    assert stages["structures: network"]["max"] == 92.0
 
 
 def test_age_counts_from_when_a_picture_was_due() -> None:

@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.frame import DisplayFrame
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
+from neurosono.engine.patterns.names import MEGA_CISTERNA
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.record import LiveRecord
@@ -115,3 +117,18 @@ def test_what_was_kept_in_the_exam_before_is_not_reviewed_in_the_next(record: Li
     desk.open_exam(make_exam().labels)
     desk.obey(Command("review", {"key_frame_id": name, "verdict": "reject"}))
     assert hub.told[-1]["verdict"] == "proposed"
+
+
+def test_the_best_frame_of_a_finding_is_kept_as_one(record: LiveRecord) -> None:
+    hub = Listener()
+    desk = Desk(hub, record, Recent(), lambda: None)
+    results = show(desk, record, 1)
+    said = {"boxes": []}
+    for place, best in ((0, {MEGA_CISTERNA: 0.8}), (6, {"trans-cerebellum": 0.9})):
+        frame = Frame(STREAM, place, 0, 0.0, None, skip_reason=SkipReason.FROZEN)
+        desk.judge_reading(ReaderResult.of(frame, "patterns", said=said), best, PICTURE)
+    late_ns = results[-1].captured_ns + 60 * 10**9
+    frame = Frame(STREAM, 29, late_ns, 60.0, None, skip_reason=SkipReason.FROZEN)
+    desk.judge_reading(ReaderResult.of(frame, "patterns", said=said), {}, PICTURE)
+    found = {each.reason: each.seq for each in kept(record) if each.label is None}
+    assert found == {"finding": 0, "plane": 6}

@@ -14,7 +14,8 @@ from neurosono.engine.structures.names import NO_HEAD, PLANES
 from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.build import CARD_NAME, build
 from neurosono.training.detect.data import DetectData
-from neurosono.training.detect.deck import SHARES, Deck, kind_of
+from neurosono.training.detect.deck import Deck, kind_of
+from neurosono.training.detect.earlier import Earlier
 from neurosono.training.detect.evaluate import judge_rows
 from neurosono.training.detect.export import (
     LIMITS,
@@ -28,7 +29,8 @@ from neurosono.training.detect.feed import Feed
 from neurosono.training.detect.figures import measure
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.report import PAGE_NAME, write_report
-from neurosono.training.detect.run import judge_runs, open_run, reopen_run, train
+from neurosono.training.detect.rows import Row
+from neurosono.training.detect.run import judge_runs, open_run, read_recipe, reopen_run, train
 from neurosono.training.detect.train import STATE_NAME, DetectTrainer
 from tests.training.detect.pictures import SIZE_PX, write_drawn_data
 
@@ -158,6 +160,33 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: DetectData, tmp_path: Pa
         other.resume(tmp_path / "bad.pt")
 
 
+def test_a_run_begins_with_an_earlier_one_of_its_fold(data: DetectData, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    recipe = DetectRecipe(pictures=32, batch=8, look_px=64, glance=0.5, closer=1.0)
+    first = DetectTrainer(data, recipe)
+    first.fit(3)
+    first.save(tmp_path / STATE_NAME)
+    earlier = Earlier.read(tmp_path / STATE_NAME)
+    next_one = DetectRecipe(pictures=32, batch=8, look_px=96, glance=0.0, seed=4)
+    second = open_run(data, next_one, tmp_path / "second", earlier=earlier)
+    begun = second.network.state_dict()
+    assert torch.equal(begun["stem.0.weight"], first.average.weights["stem.0.weight"])
+    layout = "layout.1.weight"  # of another picture's size: it is learnt anew
+    assert begun[layout].shape != first.average.weights[layout].shape
+    assert second.heads == first.heads
+    assert read_recipe(tmp_path / "second").begun_from == earlier.digest
+    for fold in (1, None):
+        other = DetectTrainer(data, DetectRecipe(**{**recipe.to_json(), "held_out": fold}))
+        other.save(tmp_path / "other.pt")
+        with pytest.raises(InputError, match="has seen patients on whom this one is judged"):
+            open_run(
+                data, next_one, tmp_path / "third", earlier=Earlier.read(tmp_path / "other.pt")
+            )
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="no checkpoint to begin with"):
+        Earlier.read(tmp_path / "bad.pt")
+
+
 def test_a_run_stops_when_its_time_is_over(data: DetectData, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe = DetectRecipe(pictures=2000, batch=2, **LOOK)
@@ -199,6 +228,22 @@ def test_what_falls_off_a_view_is_no_longer_known(data: DetectData) -> None:
     assert "lv" not in row.known
 
 
+def test_other_machines_greys_keep_their_order() -> None:
+    rng = np.random.default_rng(3)
+    steps = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
+    row = Row("a", "b", "c")
+    plain = Strength(
+        turn_deg=0, scale=0, squeeze=0, shift=0, mirror=0, noise=0, hide=0, about=0, depth=0,
+        coarser=0,
+    )  # fmt: skip
+    seen = [augment(steps, row, rng, plain)[0].astype(int) for _ in range(20)]
+    for view in seen:
+        inner = view[20:44, 4:-4]  # a blur bends the ends
+        assert (np.diff(inner, axis=1) >= 0).all()
+    levels = {int(view[30, 32]) for view in seen}
+    assert len(levels) > 10
+
+
 def test_a_batch_holds_its_shares(data: DetectData) -> None:
     deck = Deck(data, np.arange(len(data.rows)))
     assert sum(deck.shares.values()) == pytest.approx(1)
@@ -206,7 +251,7 @@ def test_a_batch_holds_its_shares(data: DetectData) -> None:
     kinds = [kind_of(data.rows[deck.deal(rng)]) for _ in range(3000)]
     for name, share in deck.shares.items():
         assert kinds.count(name) / 3000 == pytest.approx(share, abs=0.04)
-    assert set(deck.shares) <= set(SHARES)
+    assert set(deck.shares) <= set(data.subject.shares)
 
 
 def test_workers_and_restarts_change_nothing_that_is_dealt(data: DetectData) -> None:

@@ -65,6 +65,26 @@ def _head_line(**other: object) -> dict[str, object]:
     return {**line, "angle": 0, "width": 800, "height": 540, "outline_cut": "no", **other}
 
 
+def test_what_was_seen_and_not_marked_is_somewhere(tmp_path: Path) -> None:
+    _write_real(tmp_path)
+    table = tmp_path / PLANES_TABLE
+    lines = table.read_text().replace("Aloka,0,,", "Aloka,1,1,", 1)
+    assert lines != table.read_text()
+    table.write_text(lines)
+    row = read_tables(tmp_path)[0].row
+    assert (row.known, row.seen) == (("lv",), ("csp",))  # the ventricle is marked
+    assert Row.from_json(row.to_json()) == row
+
+
+def test_a_scale_is_read_off_a_picture_that_was_not_squeezed(tmp_path: Path) -> None:
+    _write_real(tmp_path)
+    squeezed, native, told = read_tables(tmp_path)
+    scales = [open_real(each, 320, lambda _: 0.2)[1].mm_per_px for each in (squeezed, native, told)]
+    assert scales[0] is None
+    assert scales[1] == pytest.approx(0.2 * 400 / 320)
+    assert scales[2] == pytest.approx(0.15 * 800 / 320)  # the table's own
+
+
 def test_what_is_known_is_taken_and_no_more(tmp_path: Path) -> None:
     _write_real(tmp_path)
     a, b, c = (each.row for each in read_tables(tmp_path))

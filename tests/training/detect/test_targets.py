@@ -146,6 +146,17 @@ def test_what_is_aimed_at_is_what_is_decoded(angle_deg: float) -> None:
     assert ((near > 0) & (near <= 1)).all()
 
 
+@pytest.mark.parametrize("away_px", range(8))
+@pytest.mark.parametrize(("w", "h"), [(20.0, 8.5), (134.0, 5.0), (70.0, 10.0), (150.0, 18.0)])
+def test_a_thin_box_is_answered_for_wherever_it_lies(w: float, h: float, away_px: int) -> None:
+    box = RotatedBox(126.3, 120.0 + away_px, w, h, 4.0)
+    matched, sides = assign(GRID, [box])
+    _, strides = GRID.locations()
+    assert (matched == 0).sum() >= 3
+    assert (strides[matched == 0] <= h).all()
+    assert (sides[matched == 0] > 0).all()
+
+
 def test_the_losses_are_torchvisions_where_everything_is_known_and_upright() -> None:
     corners = _draw_boxes(3)
     labels = [STRUCTURES[k % len(STRUCTURES)] for k in range(len(corners))]
@@ -209,6 +220,28 @@ def test_what_nobody_marked_teaches_nothing() -> None:
     assert float(measure_losses(raw, [some])["planes"].detach()) == pytest.approx(
         np.log(2), abs=1e-5
     )
+
+
+def test_what_was_seen_and_not_marked_is_asked_of_its_surest_places_alone() -> None:
+    n, cells, csp = sum(GRID.counts), SIZE_PX // MAP_STRIDE_PX, STRUCTURES.index("csp")
+    logits = torch.full((1, n, len(STRUCTURES)), -4.0)
+    logits[0, [7, 40, 90, 300], csp] = 0.0
+    logits.requires_grad_()
+    raw = Raw(
+        classes=logits,
+        centreness=torch.zeros(1, n),
+        sides=torch.ones(1, n, 4),
+        turns=torch.ones(1, n, 2),
+        planes=torch.zeros(1, len(PLANES)),
+        head=torch.zeros(1, cells, cells),
+    )
+    loss = measure_losses(raw, [aim(Row("a", "b", "c", seen=("csp",)), GRID)])["seen"]
+    assert float(loss.detach()) == pytest.approx(np.log(2), abs=1e-5)
+    loss.backward()
+    places = logits.grad.nonzero()
+    assert places[:, 1].tolist() == [7, 40, 90, 300]
+    assert (places[:, 2] == csp).all()
+    assert (logits.grad[0, [7, 40, 90, 300], csp] < 0).all()  # they are to be surer
 
 
 @pytest.mark.parametrize(

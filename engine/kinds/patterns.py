@@ -1,0 +1,93 @@
+"""`patterns`: finding patterns beside the normal structures, and the logic over them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.frame import Frame
+from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.kinds import Heard
+from neurosono.engine.kinds.structures import BACKEND, open_graph, rounded
+from neurosono.engine.kinds.told import Told
+from neurosono.engine.patterns.exam import PatternsExam
+from neurosono.engine.patterns.names import FINDINGS, LABELS, TWOFOLD
+from neurosono.engine.patterns.rules import Rules, resolve
+from neurosono.engine.patterns.words import tell_patterns
+from neurosono.engine.structures.boxes import Found
+from neurosono.engine.structures.decode import Limits
+from neurosono.engine.structures.reading import Reading, read_answer
+
+if TYPE_CHECKING:  # who keeps an exam loads no network
+    from neurosono.engine.structures.graph import StructuresGraph
+
+LIMITS = Limits(paired=TWOFOLD)
+
+
+@dataclass(frozen=True)
+class PatternsReader:
+    """The open network of a bundle, and the logic over it."""
+
+    graph: "StructuresGraph"
+    entry: EngineEntry
+    rules: Rules
+
+    def describe(self) -> dict[str, Any]:
+        """Return `backend`, `precision` and `members`."""
+        return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
+
+    def read(self, frame: Frame) -> Heard:
+        """Read a frame; places are in pixels of the source's own picture."""
+        assert frame.pixels is not None, "only frames with pixels are read"
+        x, y, w, h = frame.region_px or (0, 0, *frame.pixels.shape[::-1])
+        answer = self.graph.infer(frame.pixels)
+        reading = read_answer(answer, h, w, frame.mm_per_px, LIMITS).moved(x, y)
+        return Heard(describe(reading, self.rules))
+
+
+def keep(found: tuple[Found, ...], rules: Rules) -> list[Found]:
+    """Return what is told of a picture: without contradictions, findings over their thresholds."""
+    return [
+        each
+        for each in resolve(found, rules.groups)
+        if each.score >= rules.thresholds.get(each.label, 0.0)
+    ]
+
+
+def describe(reading: Reading, rules: Rules) -> dict[str, Any]:
+    """Return what is said of a frame: its plane, head and boxes, and the rules of its exam."""
+    boxes = [
+        {**each.to_dict(), "finding": each.label in FINDINGS, "unproven": True}
+        for each in keep(reading.boxes, rules)
+    ]
+    said: dict[str, Any] = rounded(
+        {
+            "plane": reading.plane,
+            "planes": dict(reading.planes),
+            "boxes": boxes,
+            "head": reading.head.to_dict() if reading.head else None,
+            "dwell": rules.dwell,
+            "apart_s": rules.apart_s,
+            "excludes": [list(group.over_exam) for group in rules.groups if group.over_exam],
+        }
+    )
+    return said
+
+
+class _Patterns:
+    def open(self, bundle: Bundle, threads: int) -> PatternsReader:
+        rules = Rules.from_card(bundle.manifest.card)
+        graph, entry = open_graph(bundle, threads, LABELS)
+        return PatternsReader(graph, entry, rules)
+
+    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
+        del bundle
+        return PatternsExam()
+
+    def tell(self, exam: Mapping[str, Any]) -> Told:
+        return tell_patterns(exam)
+
+
+KIND = _Patterns()

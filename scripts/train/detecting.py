@@ -1,0 +1,46 @@
+"""The steps that every subject of the detector shares: learning, and building graphs."""
+
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from neurosono.scripts.console import console, write_json_report
+from neurosono.training.detect.build import build
+from neurosono.training.detect.data import DetectData
+from neurosono.training.detect.run import reopen_run, train
+from neurosono.training.detect.train import DetectTrainer
+
+
+def learn(trainer: DetectTrainer, out: Path, minutes: float | None, json: Path | None) -> None:
+    """Train a run in `out` on, and say how far it has come."""
+    torch.set_num_threads(1)  # two that meet in every layer wait for each other on a busy machine
+    steps = trainer.recipe.steps
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in trainer.deck.shares.items())
+    console.print(f"of each batch: {shares}")
+    with Progress(console=console) as bar:
+        task = bar.add_task("training", total=steps, completed=trainer.done)
+
+        def watch(done: int, loss: float) -> None:
+            bar.update(task, completed=done, description=f"training, loss {loss:.3f}")
+
+        train(trainer, out, minutes, watch)
+    finished = trainer.done == steps
+    console.print(
+        f"{trainer.done} of {steps} steps in {out}"
+        + ("" if finished else ": run the same command again to go on"),
+        soft_wrap=True,
+    )
+    write_json_report(json, {"out": str(out), "steps_done": trainer.done, "finished": finished})
+
+
+def build_run(data: DetectData, folder: Path, json: Path | None) -> None:
+    """Build a run's graphs, and say what each weighs and changes."""
+    card = build(reopen_run(data, folder), folder)
+    for precision, each in card["graphs"].items():
+        parity = each["parity"]
+        console.print(
+            f"{precision}: {each['bytes'] / 1e6:.1f} MB, planes kept {parity['same_plane']:.1%}, "
+            f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
+        )
+    write_json_report(json, card)

@@ -1,0 +1,178 @@
+"""`neurosono train patterns`: the structures' detector, which finds finding patterns as well."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurosono.scripts.train.prepare import JsonOption
+
+patterns_app = typer.Typer(
+    no_args_is_help=True,
+    help="Find patterns beside the normal structures: `prepare` the data, `run` the training, "
+    "`build` graphs of it, `evaluate` them and set their thresholds, `ship` them as a bundle.",
+)
+
+CacheArgument = Annotated[Path, typer.Argument(help="What `train patterns prepare` made.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
+
+
+@patterns_app.command()
+def prepare(
+    out: Annotated[Path, typer.Option(help="The prepared data: a new folder.")],
+    structures: Annotated[
+        Path | None,
+        typer.Argument(help="What `train structures prepare` made: its real pictures show none."),
+    ] = None,
+    phantoms: Annotated[int, typer.Option(min=1, help="Generated exams, findings in turn.")] = 900,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated exams.")] = 8200,
+    json: JsonOption = None,
+) -> None:
+    """Generate exams with finding patterns and their exact truth; real pictures show none."""
+    from itertools import chain
+
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.patterns_prepare import take_findings
+    from neurosono.training.detect.data import DetectData, write_detect_data
+    from neurosono.training.patterns.real import take_normals
+    from neurosono.training.patterns.subject import PATTERNS_SUBJECT
+
+    cohort = DetectData.load(structures) if structures else None
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("generating", total=phantoms)
+        made = write_detect_data(
+            out,
+            chain(
+                take_normals(cohort) if cohort else (),
+                take_findings(phantoms, seed, lambda: bar.advance(task)),
+            ),
+            cohort.attribution if cohort else (),
+            PATTERNS_SUBJECT,
+        )
+    counts = made.count()
+    for name, count in counts.items():
+        console.print(f"{name}: {count['patients']} patients, {count['pictures']} pictures")
+    write_json_report(json, {"out": str(out), "pictures": counts, "digest": made.digest})
+
+
+@patterns_app.command()
+def run(
+    cache: CacheArgument,
+    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run goes on in it.")],
+    fold: Annotated[
+        int, typer.Option(min=0, max=4, help="Whose patients are held out, for the thresholds.")
+    ] = 0,
+    pictures: Annotated[int, typer.Option(min=16, help="Views seen in all.")] = 32_000,
+    batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    begin_with: Annotated[
+        Path | None,
+        typer.Option(help="A run of `train structures`, or of this, of the same fold."),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
+    ] = 1,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
+    ] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
+    from neurosono.scripts.train.detecting import learn
+    from neurosono.training.detect.data import DetectData
+    from neurosono.training.detect.earlier import Earlier
+    from neurosono.training.detect.recipe import DetectRecipe
+    from neurosono.training.detect.run import open_run
+    from neurosono.training.detect.train import STATE_NAME
+    from neurosono.training.patterns.subject import PATTERNS_SUBJECT
+
+    earlier = Earlier.read(begin_with / STATE_NAME) if begin_with else None
+    recipe = DetectRecipe(
+        pictures=pictures,
+        batch=batch,
+        learning_rate=learning_rate,
+        held_out=fold,
+        seed=seed,
+        glance=0.0 if earlier else DetectRecipe.glance,
+    )
+    data = DetectData.load(cache, PATTERNS_SUBJECT)
+    learn(open_run(data, recipe, out, device, workers, threads, earlier), out, minutes, json)
+
+
+@patterns_app.command()
+def build(folder: RunArgument, cache: CacheArgument, json: JsonOption = None) -> None:
+    """Build f32 and int8 graphs of a run, as far as it has come, each held to its limits."""
+    from neurosono.scripts.train.detecting import build_run
+    from neurosono.training.detect.data import DetectData
+    from neurosono.training.patterns.subject import PATTERNS_SUBJECT
+
+    build_run(DetectData.load(cache, PATTERNS_SUBJECT), folder, json)
+
+
+@patterns_app.command()
+def evaluate(
+    folder: RunArgument,
+    cache: Annotated[Path, typer.Option(help="What the run was trained on: its fold is judged.")],
+    test: Annotated[
+        Path | None, typer.Option(help="Prepared phantoms of another seed, for their figures.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="int8 or f32.")] = "int8",
+    json: JsonOption = None,
+) -> None:
+    """Set thresholds on the patients held out, and measure the graph as it runs."""
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.patterns_view import print_figures
+    from neurosono.training.patterns.evaluate import evaluate as measure_run
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("judging", total=None)
+        found = measure_run(folder, cache, test, precision, lambda: bar.advance(task))
+    print_figures(found)
+    write_json_report(json, found)
+
+
+@patterns_app.command()
+def ship(
+    folder: RunArgument,
+    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
+    name: Annotated[str, typer.Option(help="By which its readings are named.")] = "patterns",
+    precision: Annotated[
+        list[str] | None, typer.Option(help="int8 or f32; may be repeated. [default: int8]")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Make a bundle of a run's built graphs and thresholds, for `--also`."""
+    from neurosono.scripts.console import console, write_json_report
+    from neurosono.training.patterns.evaluate import ship as write_bundle
+
+    bundle = write_bundle(folder, out, name, tuple(precision or ("int8",)))
+    digest = bundle.manifest.digest
+    console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
+    write_json_report(json, {"out": str(out), "sha256": digest})
+
+
+@patterns_app.command()
+def gallery(
+    bundle: Annotated[str, typer.Argument(help="A bundle of patterns: a folder, or `patterns`.")],
+    folder: Annotated[Path, typer.Argument(help="Pictures: ultrasound regions, not screens.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("patterns-gallery.html"),
+) -> None:
+    """Lay pictures out with what a bundle says of each: to look at, without any rate."""
+    from rich.progress import Progress
+
+    from neurosono.scripts.console import console
+    from neurosono.scripts.train.patterns_gallery import write_gallery
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        count = write_gallery(bundle, folder, out, lambda: bar.advance(task))
+    console.print(f"{count} pictures: {out}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The detector of finding patterns: what it learns from, its thresholds, its figures."""
