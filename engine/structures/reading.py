@@ -140,7 +140,9 @@ def read_answer(
 ) -> Reading:
     """Return the reading of a picture of this size, of which the network said `answer`.
 
-    Raises `InputError` for a scale that is none.
+    Without `limits` of one's own, what no real picture taught is told only in the plane that must
+    hold it: elsewhere it would be named on most real pictures. Raises `InputError` for a scale that
+    is none.
     """
     back = _after(to_picture(height_px, width_px, answer.square_px), answer.back)
     planes = {name: float(p) for name, p in zip(PLANES, answer.planes, strict=True)}
@@ -152,8 +154,13 @@ def read_answer(
     boxes = tuple(
         Found(each.label, each.score, each.box.mapped(back))
         for each in find_structures(answer, limits)
+        if limits is not None or _belongs(each.label, plane)
     )
     return Reading(plane, planes, _rate(plane, boxes), boxes, head, mm_per_px)
+
+
+def _belongs(label: str, plane: str | None) -> bool:
+    return label not in LEARNT_ON_PHANTOMS or label in EXPECTED.get(plane or "", ())
 
 
 def _outline(

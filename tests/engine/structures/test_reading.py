@@ -1,6 +1,7 @@
 """One picture's reading: pixels of the picture, millimetres only where the scale is known."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from neurosono.engine.contracts.errors import EngineFailedError, InputError
 from neurosono.engine.structures.answer import MAP_STRIDE_PX, Answer, Grid
 from neurosono.engine.structures.biometry import estimate_age, measure_head
 from neurosono.engine.structures.boxes import RotatedBox
+from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 from neurosono.engine.structures.reading import read_answer, to_picture
@@ -69,6 +71,22 @@ def test_a_reading_is_in_the_pictures_own_pixels() -> None:
     assert told["cephalic_index"] == pytest.approx(0.8, abs=0.01)
     assert told["atrial_width_mm"] == pytest.approx(5, abs=1e-3)
     assert told["age"]["weeks"] == pytest.approx(31.1, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("plane", "told"),
+    [("trans-cerebellum", ["cerebellum"]), ("trans-ventricular", []), ("other-head", [])],
+)
+def test_what_phantoms_alone_taught_is_told_in_its_own_plane(plane: str, told: list[str]) -> None:
+    answer = make_answer(plane, HEAD)
+    classes = answer.classes.copy()
+    at = classes[:, STRUCTURES.index("lv")].argmax()
+    classes[at, STRUCTURES.index("lv")] = 0.001
+    classes[at, STRUCTURES.index("cerebellum")] = 0.81
+    answer = replace(answer, classes=classes)
+    assert [each.label for each in read_answer(answer, HEIGHT, WIDTH).boxes] == told
+    every = read_answer(answer, HEIGHT, WIDTH, limits=Limits())
+    assert [each.label for each in every.boxes] == ["cerebellum"]
 
 
 def test_without_a_scale_there_are_no_millimetres() -> None:
