@@ -80,7 +80,8 @@ def _measure_planes(
 
     Both are seen in one batch, so that they are normalised alike.
     """
-    planes = [PLANES[k % 2] for k in range(len(dealt))]
+    # normal and abnormal pairs alternate: each plane must be met with either
+    planes = [PLANES[k // 2 % 2] for k in range(len(dealt))]
     shown: list[Given] = []
     for plane, pair in zip(planes, given, strict=True):
         at = slice(A_PLANE * PLANES.index(plane), A_PLANE * (PLANES.index(plane) + 1))

@@ -109,7 +109,7 @@ def test_what_is_trained_is_what_runs(made: Path) -> None:
         if region["contribution"] is not None
     ]
     assert all(np.isfinite(spoken))
-    assert find_kind(bundle).open(bundle, 1).describe()["precision"] == "int8"
+    assert find_kind(bundle).open(bundle, 1).describe()["precision"] == "f32"
 
 
 def test_only_regions_of_both_planes_are_shipped(made: Path, tmp_path: Path) -> None:
