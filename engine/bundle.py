@@ -23,10 +23,10 @@ from neurosono.engine.signature import read_trusted_keys, verify
 MANIFEST_NAME = "manifest.json"
 CALIBRATION_NAME = "calibration.json"
 DEMO_NAME, STRUCTURES_NAME = "demo", "structures"
-REGIONS_NAME, PATTERNS_NAME = "regions", "patterns"
+REGIONS_NAME, PATTERNS_NAME, VM_NAME = "regions", "patterns", "vm"
 SHIPPED = {
     name: Path(__file__).parent / "bundles" / name
-    for name in (DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME, PATTERNS_NAME)
+    for name in (DEMO_NAME, STRUCTURES_NAME, REGIONS_NAME, PATTERNS_NAME, VM_NAME)
 }
 """The bundles that ship with the package, by the name that stands for them wherever a bundle is
 asked for. All but `structures` were trained on phantoms, for showing the pipeline only."""
@@ -162,9 +162,10 @@ def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | No
     path = root / MANIFEST_NAME
     name = next((each for each, place in SHIPPED.items() if place == root), DEMO_NAME)
     if name != DEMO_NAME and not root.is_dir():
+        command = "train" if name == VM_NAME else f"train {name} ship"
         raise BundleError(
-            f"no bundle `{name}` ships with this release: make one with `neurosono train {name} "
-            "ship`, and name its folder"
+            f"no bundle `{name}` ships with this release: make one with `neurosono {command}`, and "
+            "name its folder"
         )
     if not root.is_dir():
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")

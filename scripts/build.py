@@ -86,16 +86,20 @@ def _build(
         return {"precision": precision, "parity": parity, "target": {"device": "CPU"}}
     from neurosono.engine.build import build_engine
 
-    check = _check_frames(bundle, cache)
+    check = check_frames(bundle, cache)
     entry = build_engine(bundle, engine, precision, members, check, on_step)
     return {"precision": entry.precision, "parity": entry.parity, "target": entry.target}
 
 
-def _check_frames(bundle: "Bundle", cache: "Cache | None") -> "CheckFrames":
-    """Return what to compare on: held-out frames where there are any, or phantoms."""
+def check_frames(bundle: "Bundle", cache: "Cache | None") -> "CheckFrames":
+    """Return what to compare on: held-out frames where there are any, or phantoms.
+
+    Phantoms are of the bundle's labels, or, where it has others, of all that phantoms have.
+    """
     import numpy as np
 
     from neurosono.engine.build import CheckFrames
+    from neurosono.engine.contracts.labels import DEFAULT_LABELS
     from neurosono.engine.preprocess import preprocess
     from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 
@@ -105,7 +109,8 @@ def _check_frames(bundle: "Bundle", cache: "Cache | None") -> "CheckFrames":
         _, exams = np.unique(names, return_inverse=True)
         return CheckFrames(np.asarray(cache.frames[chosen]), exams.astype(np.int64))
     frames, exams_of = [], []
-    for number, label in enumerate(bundle.manifest.labels):
+    known = set(bundle.manifest.labels) <= set(DEFAULT_LABELS)
+    for number, label in enumerate(bundle.manifest.labels if known else DEFAULT_LABELS):
         for picture in exam_frames(PhantomSpec(label, seconds=EXAM_FRAMES, fps=1.0)):
             frames.append(preprocess(picture.pixels, bundle.manifest.preprocessing))
             exams_of.append(number)

@@ -29,6 +29,10 @@ def pretrain(
         list[Path] | None,
         typer.Option(help="Caches whose patients must not be learnt from: what will be judged."),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Sources of `train gate prepare` to leave out; may be repeated."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="f32 or bf16.")] = "bf16",
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     json: JsonOption = None,
@@ -52,7 +56,7 @@ def pretrain(
         precision=precision,
         seed=seed,
     )
-    pool = gather(folders, apart_from or [], size_px)
+    pool = gather(folders, apart_from or [], size_px, without or [])
     with Progress(console=console) as bar:
         said = Pretraining(pool, recipe, out).train(_watch(bar, epochs))
     console.print(

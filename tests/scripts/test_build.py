@@ -1,10 +1,13 @@
 """`neurosono build` and what `neurosono doctor` then says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from neurosono.engine.bundle import Bundle
+from neurosono.scripts.build import check_frames
 from tests.support.commands import run
 
 
@@ -35,3 +38,13 @@ def test_a_build_that_fails_leaves_no_copy(bundle_root: Path, tmp_path: Path) ->
     assert "name their --cache" in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+def test_a_bundle_of_classes_that_no_phantom_has_is_compared_on_phantoms(
+    bundle_root: Path,
+) -> None:
+    bundle = Bundle.load(bundle_root)
+    other = replace(bundle, manifest=replace(bundle.manifest, labels=("wide", "normal")))
+    found = check_frames(other, None)
+    assert found.frames.shape == (40, 64, 64)
+    assert len(set(found.exams)) == 5

@@ -42,7 +42,7 @@ def measure(held_out: Sequence[Seen], test: Sequence[Seen]) -> dict[str, Any]:
             "ranking": measure_ranking(phantoms),
             "exams": measure_exams(phantoms, rules),
         },
-        "contradictions": _contradict([*held_out, *test], rules),
+        "contradictions": _contradict(list(dict.fromkeys([*held_out, *test])), rules),
     }
 
 

@@ -41,41 +41,58 @@ class Pool:
         return torch.from_numpy(np.stack(found)).unsqueeze(1).float()
 
 
-def gather(folders: Sequence[Path], apart_from: Sequence[Path], size_px: int) -> Pool:
+def gather(
+    folders: Sequence[Path],
+    apart_from: Sequence[Path],
+    size_px: int,
+    without: Sequence[str] = (),
+) -> Pool:
     """Open folders of pictures; patients of `apart_from`, folders too, are left out.
+
+    So are the gate's pictures of the sources `without`, where patients have other names.
 
     Raises `InputError` where one is neither a frame cache nor the gate's data, has smaller
     pictures, or nothing is left.
     """
     apart = {patient for folder in apart_from for patient in _open(folder)[1]}
+    known: set[str] = set()
     parts, places, patients, digests, left_out = [], [], [], [], 0
     for number, folder in enumerate(folders):
-        frames, owners, digest = _open(folder)
+        frames, owners, digest, sources = _open(folder)
+        known.update(sources)
         if frames.shape[1] < size_px:
             raise InputError(
                 f"the pictures of {folder} are {frames.shape[1]} px a side, asked for are "
                 f"{size_px}: give a smaller --size-px"
             )
-        wanted = [row for row, owner in enumerate(owners) if owner not in apart]
+        wanted = [
+            row
+            for row, owner in enumerate(owners)
+            if owner not in apart and sources[row] not in without
+        ]
         left_out += len(owners) - len(wanted)
         parts.append(frames)
         places += [(number, row) for row in wanted]
         patients += [owners[row] for row in wanted]
         digests.append(digest)
+    if missing := [name for name in without if name not in known]:
+        raise InputError(f"there is no source {missing[0]!r} here: found {sorted(known - {''})}")
     if len(places) < 2:
         raise InputError("fewer than two pictures are left to learn from: name other folders")
-    said = hashlib.sha256("\n".join([*digests, *sorted(apart)]).encode()).hexdigest()
+    said = hashlib.sha256("\n".join([*digests, *sorted(apart), *without]).encode()).hexdigest()
     return Pool(tuple(parts), np.array(places), np.array(patients), left_out, said)
 
 
-def _open(folder: Path) -> tuple[NDArray[np.uint8], list[str], str]:
-    """Return frames, the patient of each, and the digest of both."""
+def _open(folder: Path) -> tuple[NDArray[np.uint8], list[str], str, list[str]]:
+    """Return frames, the patient of each, the digest of both, and each one's source or ""."""
     if (folder / SUMMARY_NAME).is_file():
         cache = Cache.load(folder)
-        return cache.frames, [row.patient for row in cache.rows], cache.digest
+        patients = [row.patient for row in cache.rows]
+        return cache.frames, patients, cache.digest, [""] * len(patients)
     if (folder / SHELF.summary_name).is_file():
         data = GateData.load(folder)
-        return data.frames, [row.patient for row in data.rows], data.digest
+        patients = [row.patient for row in data.rows]
+        return data.frames, patients, data.digest, [row.source for row in data.rows]
     raise InputError(
         f"{folder} holds no pictures: name a cache made by `neurosono train prepare`, or what "
         "`neurosono train gate prepare` made"

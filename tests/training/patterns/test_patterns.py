@@ -188,4 +188,4 @@ def test_figures_are_of_the_right_patients() -> None:
     assert found["real"]["exams"] == 100
     assert found["real"]["any_picture"]["right"] <= 8, "set on one half, judged on the other"
     assert found["real"]["by_dwell"]["right"] == 0
-    assert found["contradictions"] == {"pictures": 156, "before": 0, "after": 0}
+    assert found["contradictions"] == {"pictures": 144, "before": 0, "after": 0}

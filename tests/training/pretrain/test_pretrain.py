@@ -116,6 +116,9 @@ def test_whoever_is_judged_later_is_kept_apart(make_cohort: MakeCohort, tmp_path
     assert len(pool.places) == 2 * 6 + 3
     assert not set(judged.label_of_patient) & set(pool.patients)
     assert pool.read(np.array([0, len(pool.places) - 1]), 64).shape == (2, 1, 64, 64)
+    assert len(gather([everyone.root, tmp_path / "real"], [], 64, ["some"]).places) == 18
+    with pytest.raises(InputError, match="no source 'others' here"):
+        gather([tmp_path / "real"], [], 64, ["others"])
     with pytest.raises(InputError, match="64 px a side, asked for are 224"):
         gather([everyone.root], [], 224)
     with pytest.raises(InputError, match="holds no pictures"):
