@@ -78,11 +78,15 @@ class Bundle:
     ) -> "Bundle":
         """Open a bundle, or a shipped one by its name, and check every file in it.
 
+        A `Path` is a folder first: one that is called like a shipped bundle is itself.
+
         Raises `BundleError` on a missing folder or file, a wrong hash, another schema, another
         `kind` than the one asked for (None: any), labels other than `labels` where given, or no
         signature by one of the keys in the file `trusted`, where that is given.
         """
-        root = SHIPPED.get(str(where), Path(where))
+        root = Path(where)
+        if isinstance(where, str) or not (root / MANIFEST_NAME).is_file():
+            root = SHIPPED.get(str(where), root)
         manifest, signer = _read_manifest(root, trusted)
         if kind not in (None, manifest.kind):
             raise BundleError(

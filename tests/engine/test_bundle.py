@@ -37,6 +37,18 @@ def test_loads_what_was_written(root: Path) -> None:
     assert open_engine(bundle).backend.members == 2
 
 
+def test_a_folder_called_like_a_shipped_bundle_is_itself(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = Bundle.load(Path("demo"))
+    shutil.copytree(root, "demo")
+    own = Bundle.load(Path("demo"))
+    assert own.manifest.digest == Bundle.load(root).manifest.digest != shipped.manifest.digest
+    assert Bundle.load("demo/").manifest.digest == own.manifest.digest
+    assert Bundle.load("demo").manifest.digest == shipped.manifest.digest, "a name is a name"
+
+
 def test_names_the_model_alike_whichever_engines_it_has(root: Path) -> None:
     before = Bundle.load(root).manifest
     edit(root, lambda manifest: manifest.update(engines=[]))
