@@ -17,6 +17,7 @@ from neurosono.engine.regions.names import MEASURED, PLANES, VERDICTS, regions_o
 from neurosono.engine.regions.view import View, pick_best, view_plane
 from neurosono.engine.regions.words import tell_regions
 from neurosono.engine.structures.boxes import Found
+from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS
 from neurosono.engine.structures.reading import Reading, read_answer, to_picture
 
@@ -79,7 +80,7 @@ class RegionsReader:
         """Read a frame; places are in pixels of the source's own picture."""
         assert frame.pixels is not None, "only frames with pixels are read"
         side = frame.pixels.shape[0]
-        reading = read_answer(self.finder.infer(frame.pixels), side, side)
+        reading = read_answer(self.finder.infer(frame.pixels), side, side, limits=Limits())
         best = self._name_plane(frame, reading)
         plane = None if best is None else best.plane
         said: dict[str, Any] = {"plane": plane, "regions": {}, "goodness": None}

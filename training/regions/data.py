@@ -14,6 +14,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.kinds.regions import rate_frame
 from neurosono.engine.regions.names import PLANES
 from neurosono.engine.structures.boxes import Found, RotatedBox
+from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import OTHER_HEAD
@@ -179,7 +180,7 @@ def look_at(pictures: Iterable[Made], finder: StructuresGraph) -> Iterator[tuple
     """Yield each picture's row with what the detector finds on it."""
     for square, truth, plane, abnormal, finding in pictures:
         side = square.shape[0]
-        reading = read_answer(finder.infer(square), side, side)
+        reading = read_answer(finder.infer(square), side, side, limits=Limits())
         yield square, PairRow(truth, plane, abnormal, finding, Seen.of(reading))
 
 

@@ -9,6 +9,7 @@ import pytest
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.architecture import count_features
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.result import ExamState
 from neurosono.engine.exam.exam import Exam
@@ -125,7 +126,8 @@ def test_what_is_unlike_the_members_training_adds_nothing_and_is_told(bundle_roo
     bundle = Bundle.load(bundle_root)
     backend = open_engine(bundle).backend
     exam = Exam(bundle.manifest.labels, bundle.calibration)
-    worker = Worker(backend, exam, 5, familiarity=make_familiarity(backend))
+    early, _ = count_features(bundle.manifest.architecture, bundle.manifest.members[0].width)
+    worker = Worker(backend, exam, 5, familiarity=make_familiarity(backend, early))
     known = worker.judge(make_frame(0, 0.0))
     flat = np.full((64, 64), 255, dtype=np.uint8)
     results = [worker.judge(Frame("s", seq, 0, seq / 5, flat)) for seq in (1, 2)]
@@ -143,10 +145,10 @@ def test_what_is_unlike_the_members_training_adds_nothing_and_is_told(bundle_roo
     assert results[1].exam.skipped == {"unfamiliar-to-model": 2}
 
 
-def make_familiarity(backend: Backend) -> Familiarity:
+def make_familiarity(backend: Backend, early: int) -> Familiarity:
     """Return what is familiar to an ensemble that knows noise and nothing else."""
     noise = np.random.default_rng(1).integers(0, 256, (30, 64, 64), dtype=np.uint8)
-    placed = place(backend.infer(noise).features)
+    placed = place(backend.infer(noise).features, early)
     centre, scale = placed.mean(0), placed.std(0) + 0.05
     pair = np.tile([1.0, 0.0], (len(centre), 1))
     return Familiarity(centre, scale, np.zeros_like(centre), pair, pair + 9)

@@ -41,12 +41,14 @@ def read(path: Path, lines: int) -> list[list[str]]:
 
 
 def test_a_child_that_was_kept_ready_is_the_next_one(tmp_path: Path, heard: Path) -> None:
+    others = set(psutil.Process().children())
     with Supervisor(Endpoints.in_folder(tmp_path)) as children:
         children.start("capture", {"first": 1})
         read(heard, 1)
+        first = set(psutil.Process().children())
         children.prepare("capture")
         assert children.has_spare("capture")
-        ready = [each.pid for each in psutil.Process().children()][-1]
+        (ready,) = [each.pid for each in psutil.Process().children() if each not in first]
         children.kill("capture")
         assert not children.runs("capture")
         assert children.exit_code("capture") == -9
@@ -57,14 +59,16 @@ def test_a_child_that_was_kept_ready_is_the_next_one(tmp_path: Path, heard: Path
         second = next(line for line in read(heard, 2) if "second" in line[1])
         assert second[0] == str(ready)
         children.prepare("capture")
-        left = psutil.Process().children()
+        left = set(psutil.Process().children()) - others
+    assert left
     assert not any(each.is_running() for each in left)
 
 
 def test_a_spare_that_died_is_not_relied_on(tmp_path: Path, heard: Path) -> None:
+    others = set(psutil.Process().children())
     with Supervisor(Endpoints.in_folder(tmp_path)) as children:
         children.prepare("capture")
-        (spare,) = psutil.Process().children()
+        (spare,) = set(psutil.Process().children()) - others
         spare.kill()
         wait_until(lambda: spare.status() == psutil.STATUS_ZOMBIE)
         children.start("capture", {})

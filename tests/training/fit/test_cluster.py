@@ -84,10 +84,11 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_the_same(
 def test_a_node_with_another_version_ends_the_run_with_a_sentence(
     make_cohort: MakeCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    others = set(psutil.Process().children(recursive=True))
     monkeypatch.setattr(cluster, "VERSIONS", cluster.VERSIONS | {"neurosono": "0.0"})
     with pytest.raises(InputError, match=r"a node of the cluster has .*0\.0.* was expected"):
         Run(make_cohort(), RECIPE, tmp_path / "b", "tiny", cluster="local").train(_ignore)
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= others
 
 
 def test_a_member_may_lose_a_few_workers_only() -> None:
