@@ -277,7 +277,7 @@ def test_a_cluster_gives_the_same_rows_and_does_a_dead_workers_exam_again(
     killed: list[int] = []
 
     def watch(progress: Any) -> None:
-        if not killed and progress.done == 3:
+        if not killed and progress.done >= 2:  # none is at work just now: the next time
             killed.extend(_kill_one(lambda name: name.startswith("ray::judge_remotely")))
 
     assert run_archive(there, asked, watch)["complete"]

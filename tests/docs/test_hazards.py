@@ -39,7 +39,8 @@ def test_hazards_are_numbered_without_a_gap() -> None:
 
 def test_the_licence_of_every_dependency_is_told() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["signing"]]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["signing"], *extras["study"], *extras["igtl"]]
     names = {re.split(r"[<>=!\[ ]", each)[0] for each in needed}
     page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| ([\w.-]+) \|", page, re.MULTILINE)

@@ -1,5 +1,6 @@
 """The OpenVINO engine against the torch reference."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,10 @@ def test_the_same_picture_gives_the_same_bits(folder: Path, pictures: np.ndarray
     assert np.array_equal(first.cams, again.cams)
 
 
+@pytest.mark.skipif(
+    os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL") not in ("ALL", "DEFAULT"),
+    reason="oneDNN is held below what bf16 needs, of which OpenVINO knows nothing",
+)
 def test_bf16_stays_near_f32(folder: Path, pictures: np.ndarray) -> None:
     exact = OpenVinoBackend(folder / "model.xml", "f32").infer(pictures)
     short = OpenVinoBackend(folder / "model.xml", "bf16").infer(pictures)
