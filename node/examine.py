@@ -155,8 +155,8 @@ def list_cines(folder: Path) -> list[Cine]:
 def _order(cine: Cine) -> tuple[int, int, str, str]:
     header = cine.header
     time_words = re.sub(r"\D", "", str(header.get("ContentTime") or ""))
-    numbers = (int(header.get(each) or 0) for each in ("SeriesNumber", "InstanceNumber"))
-    return (*numbers, time_words, str(header.SOPInstanceUID))  # type: ignore[return-value]
+    series, instance = (int(header.get(each) or 0) for each in ("SeriesNumber", "InstanceNumber"))
+    return series, instance, time_words, str(header.SOPInstanceUID)
 
 
 def _locate(cines: Sequence[Cine], index: int) -> Seen:

@@ -66,7 +66,8 @@ class Judging:
 
     def __post_init__(self) -> None:
         if self.default is None and not self.routes:
-            raise InputError("say where results go: --send AE@HOST:PORT, or --route FROM=AE@HOST:PORT")  # fmt: skip  # noqa: E501
+            where = "--send AE@HOST:PORT, or --route FROM=AE@HOST:PORT"
+            raise InputError(f"say where results go: {where}")
         if self.every < 1 or self.quiet_s < 0:
             raise InputError("--every is 1 or more, --complete-after 0 s or more")
 

@@ -25,13 +25,11 @@ instance_group [ {{ count: {instances}, kind: KIND_GPU }} ]
 optimization {{ execution_accelerators {{ gpu_execution_accelerator : [ {{
   name : "tensorrt"
   parameters {{ key: "precision_mode" value: "{mode}" }}
-  parameters {{ key: "trt_engine_cache_enable" value: "true" }}
-  parameters {{ key: "trt_engine_cache_path" value: "/tmp/neurosono-engines" }}
 }} ] }} }}
 {parameters}
 """
-"""One picture a request, without a batch: shapes are whole. An engine is built on the first start,
-and kept."""
+"""One picture a request, without a batch: shapes are whole. An engine is built at each start: a
+cache in a folder that others may write to would be a way in."""
 
 
 def write_graph(bundle: Bundle, members: int | None, version: Path) -> dict[str, list[int]]:

@@ -53,7 +53,7 @@ drops its own old ones, and stops waiting for one after 400 ms.
 
 _START = {
     False: "Start a server whose Python has `openvino` (the answers are OpenVINO's on that host):",
-    True: "Start it in Triton's GPU container; the first start builds TensorRT's engines:",
+    True: "Start it in Triton's GPU container; each start builds TensorRT's engines first:",
 }
 
 
