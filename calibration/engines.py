@@ -17,9 +17,10 @@ from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.architecture import TRANSFORMERS
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.files import writing
 from neurosono.engine.judgement import judge
 from neurosono.engine.members import load_ensemble
 from neurosono.engine.parity import LIMITS, check_limits
@@ -44,7 +45,7 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     frames = np.asarray(cache.frames[draw.quantise])
     attends = bundle.manifest.architecture in TRANSFORMERS
     model = quantise(convert(ensemble, frames.shape[-1]), frames, attends=attends)
-    try:
+    with writing(f"an engine into {bundle.root}"):
         (bundle.root / INT8_FOLDER).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:
             folder = Path(aside) / "engine"
@@ -56,8 +57,6 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
             measured = measure_cost(reference, found, bundle.calibration)
             shutil.rmtree(bundle.root / INT8_FOLDER, ignore_errors=True)
             folder.rename(bundle.root / INT8_FOLDER)
-    except OSError as error:
-        raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
     found_files = sorted((bundle.root / INT8_FOLDER).iterdir())
     entry = EngineEntry(
         backend="openvino",

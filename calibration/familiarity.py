@@ -13,10 +13,11 @@ from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.architecture import count_features
 from neurosono.engine.contracts.cache import Cache, pseudonym
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.familiarity import FAMILIARITY_NAME, FamiliarityEntry
 from neurosono.engine.exam.interval import bound_share
 from neurosono.engine.familiarity import Familiarity, place
+from neurosono.engine.files import writing
 
 REFUSED = (0.0016, 0.0064)
 """Shares of familiar frames that may be too far, and on the wrong side. Together 0.8 %, so that
@@ -88,10 +89,8 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
     early, _ = _features_of(bundle)
     fitted, measured = fit_familiarity(Look.join(own_looks), Look.join(unlike_looks), early)
     card = measured | {"made": MADE, "engines": len(own_looks), "limit": sum(REFUSED)}
-    try:
+    with writing(bundle.root / FAMILIARITY_NAME):
         fitted.save(bundle.root / FAMILIARITY_NAME)
-    except OSError as error:
-        raise OutputError(f"cannot write {bundle.root / FAMILIARITY_NAME}: {error}") from error
     entry = FamiliarityEntry(file_of(bundle.root, FAMILIARITY_NAME), card)
     write_manifest(bundle.root, replace(bundle.manifest, familiarity=entry))
     return card

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.engine.files import PRIVATE, write_whole, writing
 
 console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""
@@ -30,7 +30,7 @@ def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
     if where is None:
         return
     text = json.dumps(content, indent=2) + "\n"
-    try:
+    with writing(where, "choose another --json"):
         if str(where) == "-":
             print(text, end="", flush=True)  # noqa: T201
             return
@@ -39,7 +39,3 @@ def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
             where.write_text(text)  # a pipe or a terminal, which is not to be replaced
         else:
             write_whole(where, text, mode=PRIVATE, advice="choose another --json")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {where}: {error.strerror}; choose another --json"
-        ) from error

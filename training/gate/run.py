@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.gate import STATISTICS_NAME
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.engine.gate import Familiarity
 from neurosono.engine.gate_folder import write_entry
 from neurosono.training.gate.build import FRAMES, judge_built, write_graph
@@ -72,10 +73,8 @@ class GateRun:
             )
         held_out = self._cross_validate(watch)
         network = self.train("all", np.arange(len(self.data.rows)), watch)
-        try:
+        with writing(f"the gate to {self.out}"):
             return self._write(network, held_out)
-        except OSError as error:
-            raise OutputError(f"cannot write the gate to {self.out}: {error}") from error
 
     def _cross_validate(self, watch: Watch) -> "HeldOut":
         fold = deal_folds(self.data, self.folds)

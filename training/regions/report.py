@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import writing
 from neurosono.engine.pages.render import render_page
 from neurosono.training.report.words import say_interval
 
@@ -24,10 +24,8 @@ PUBLISHED = {
 def write_report(folder: Path, found: Mapping[str, Any]) -> Path:
     """Write `index.html` and `figures.json` of `arms` and `bundles`; return the page's path."""
     page = render_page(TEMPLATE, found=found, published=PUBLISHED, say=say_interval)
-    try:
+    with writing(folder, "choose another"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FIGURES_NAME).write_text(json.dumps(found, indent=2) + "\n")
         (folder / PAGE_NAME).write_text(page)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another") from error
     return folder / PAGE_NAME

@@ -7,10 +7,10 @@ import numpy as np
 
 from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.files import write_whole
+from neurosono.engine.files import write_whole, writing
 from neurosono.training.metrics.metrics import describe_fully
 from neurosono.training.metrics.resampling import Draws
 from neurosono.training.recipe import PAPER
@@ -171,9 +171,7 @@ def _describe_data(frames: Predictions) -> dict[str, Any]:
 def _write(out: Path, report: dict[str, Any], page: str) -> None:
     """Write both files, each aside and then renamed."""
     advice = "free some space or choose another --out"
-    try:
+    with writing(out, advice):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; {advice}") from error
     write_whole(out / PAGE_NAME, page, advice=advice)
     write_json(out / REPORT_NAME, report)

@@ -22,6 +22,7 @@ from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.engine.networks import Network
 
 ABOUT_NAME = "derivation.json"
@@ -124,10 +125,8 @@ class Derivation:
         """Write a network as member 00 and return its entry."""
         path = "members/00.safetensors"
         weights = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
-        try:
+        with writing(self.part, "free some space"):
             save_file(weights, self.part / path)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
         return Member("00", network.width, file_of(self.part, path), network.architecture)
 
     def finish(
@@ -158,20 +157,16 @@ class Derivation:
             if not (self.part / file.path).exists():
                 self._copy(file.path)
         write_manifest(self.part, manifest)
-        try:
+        with writing(self.out):
             for path in (*self.part.glob("state-*.pt"), self.part / ABOUT_NAME):
                 path.unlink(missing_ok=True)
             self.part.replace(self.out)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.out}: {error.strerror}") from error
         return Bundle.load(self.out)
 
     def _copy(self, path: str) -> None:
-        try:
+        with writing(self.part, "free some space"):
             (self.part / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.parent.root / path, self.part / path)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
 
     def _describe(
         self, details: dict[str, Any], limit: str, seen: frozenset[str]
