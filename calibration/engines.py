@@ -21,7 +21,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.files import writing
-from neurosono.engine.judgement import judge
+from neurosono.engine.judgement import check_fits, judge
 from neurosono.engine.members import load_ensemble
 from neurosono.engine.parity import LIMITS, check_limits
 
@@ -34,11 +34,7 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     `cache` holds patients that trained nothing. Returns what the manifest says of parity. Raises
     `InputError`, leaving the bundle as it was, where the engine is over its limits.
     """
-    if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
-        raise InputError(
-            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
-            "make it again with `neurosono train prepare`"
-        )
+    check_fits(bundle, cache)
     draw = draw_rows(cache)
     ensemble = load_ensemble(bundle)
     reference = judge(TorchBackend(ensemble), cache, draw.check, fold=-1, salt="")

@@ -1,6 +1,7 @@
 """The report: figures as JSON, a page to read, the plots of Bland and Altman."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ POINTS, LINES = "#0072B2", "#D55E00"
 
 def write_report(folder: Path, found: dict[str, Any]) -> Path:
     """Write `index.html` and `figures.json` of what `judge_runs` found; return the page's path."""
-    page = render_page(found)
+    return write_both(folder, render_page(found), found)
+
+
+def write_both(folder: Path, page: str, found: Mapping[str, Any]) -> Path:
+    """Write a page and the figures that stand on it; return the page's path."""
     with writing(folder, "choose another"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FIGURES_NAME).write_text(json.dumps(found, indent=2) + "\n")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from neurosono.engine.arrays import join
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.gate import STATISTICS_NAME
 from neurosono.engine.contracts.notice import NOTICE
@@ -87,7 +88,7 @@ class GateRun:
             seen = judge_frames(network, np.asarray(self.data.frames[train]))
             placed = fit_whitening(seen.features, group_names(self.data, train))
             parts.append((held, judged, measure(*placed, judged.features)))
-        joined = Judged.join([judged for _, judged, _ in parts])
+        joined = join([judged for _, judged, _ in parts])
         return HeldOut(
             np.concatenate([held for held, _, _ in parts]),
             joined,
