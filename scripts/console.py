@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,16 @@ from neurosono.engine.files import PRIVATE, write_whole, writing
 
 console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""
+
+
+@contextmanager
+def counting(words: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Show a bar that goes once it is done; what is given is called for each thing done."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda: bar.advance(task)
 
 
 def check_json_place(where: Path | None) -> None:
