@@ -15,6 +15,7 @@ import msgspec
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.stream.hospital.tls import Tls
 from neurosono.stream.journal.words import EXAM_ID
 
 FOLDER = "outbox"
@@ -36,7 +37,8 @@ class Standing(StrEnum):
 class Job(msgspec.Struct, frozen=True):
     """One exam's study on its way; times are nanoseconds since 1970.
 
-    `node` is `AE@HOST:PORT`, `said` why the last try failed.
+    `node` is `AE@HOST:PORT`, `said` why the last try failed,
+    `tls` the files by which it is sent.
     """
 
     exam_id: str
@@ -50,6 +52,7 @@ class Job(msgspec.Struct, frozen=True):
     tries: int = 0
     standing: Standing = Standing.WAITING
     said: str = ""
+    tls: Tls | None = None
 
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""

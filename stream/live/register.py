@@ -203,6 +203,7 @@ class Register:
             pdf=plan.pdf,
             made_ns=now_ns,
             next_ns=now_ns,
+            tls=self._plan.send.tls,
         )
         try:
             post(self._journal, job)

@@ -63,7 +63,7 @@ def _send(journal: Path, job: Job) -> None:
     entry = read_kept(journal, job.exam_id)
     identity = Identity() if entry is None else take_identity(entry.dataset)
     objects = make_study(report, identity, Scheme(job.codes), page=job.pdf)
-    send_dicom(objects, parse_node(job.node, job.own_title))
+    send_dicom(objects, parse_node(job.node, job.own_title, job.tls))
 
 
 def main(arguments: Sequence[str]) -> int:
