@@ -15,6 +15,7 @@ import msgspec
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.stream.hospital.tls import Tls
 from neurosono.stream.journal.words import EXAM_ID
 
 FOLDER = "outbox"
@@ -36,7 +37,8 @@ class Standing(StrEnum):
 class Job(msgspec.Struct, frozen=True):
     """One exam's study on its way; times are nanoseconds since 1970.
 
-    `node` is `AE@HOST:PORT`, `said` why the last try failed.
+    `node` is `AE@HOST:PORT`, `said` why the last try failed,
+    `tls` the files by which it is sent.
     """
 
     exam_id: str
@@ -50,15 +52,15 @@ class Job(msgspec.Struct, frozen=True):
     tries: int = 0
     standing: Standing = Standing.WAITING
     said: str = ""
+    tls: Tls | None = None
 
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""
         given_up = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
-        delay_s = DELAYS_S[min(self.tries, len(DELAYS_S) - 1)]
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
-            next_ns=now_ns + delay_s * 1_000_000_000,
+            next_ns=find_next_ns(self.tries, now_ns),
             standing=Standing.GIVEN_UP if given_up else Standing.WAITING,
             said=said,
         )
@@ -68,6 +70,11 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, tries=self.tries + 1, standing=Standing.STORED, said=""
         )
+
+
+def find_next_ns(tries: int, now_ns: int) -> int:
+    """Return when to try again after so many tries that failed, and one more."""
+    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
 
 
 def post(journal: Path, job: Job) -> None:
