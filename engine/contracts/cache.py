@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers, Pixels
 from neurosono.engine.contracts.cache_index import (
     COLUMNS,
     CachedFrame,
@@ -49,7 +49,7 @@ class Cache:
     source_digest: str
     digest: str
     rows: tuple[CachedFrame, ...]
-    frames: NDArray[np.uint8]
+    frames: Pixels
 
     @classmethod
     def load(cls, root: Path) -> Self:
@@ -79,7 +79,7 @@ class Cache:
         return cls(root, labels, spec, every, source_digest, digest, rows, frames)
 
     @cached_property
-    def targets(self) -> NDArray[np.int64]:
+    def targets(self) -> Integers:
         """Return `(N,)` class indices."""
         index = {label: number for number, label in enumerate(self.labels)}
         return np.array([index[row.label] for row in self.rows], dtype=np.int64)
@@ -96,7 +96,7 @@ class Cache:
         found: dict[str, Any] = json.loads((self.root / SUMMARY_NAME).read_bytes())
         return found
 
-    def rows_of(self, patients: Iterable[str]) -> NDArray[np.int64]:
+    def rows_of(self, patients: Iterable[str]) -> Integers:
         """Return the row numbers of these patients' frames, ascending."""
         wanted = frozenset(patients)
         found = [number for number, row in enumerate(self.rows) if row.patient in wanted]
@@ -141,7 +141,7 @@ class CacheWriter:
             self._file.close()
         shutil.rmtree(self._part, ignore_errors=True)
 
-    def add(self, pixels: NDArray[np.uint8], row: CachedFrame) -> None:
+    def add(self, pixels: Pixels, row: CachedFrame) -> None:
         """Append one picture, `(S, S)` uint8."""
         size = self._spec.size_px
         if pixels.shape != (size, size) or pixels.dtype != np.uint8:
@@ -224,7 +224,7 @@ def _output_error(root: Path, error: OSError) -> NeurosonoError:
     return OutputError(f"cannot write {root}: {error.strerror}; free some space or choose another")
 
 
-def _digest(spec: PreprocessingSpec, index: bytes, frames: NDArray[np.uint8]) -> str:
+def _digest(spec: PreprocessingSpec, index: bytes, frames: Pixels) -> str:
     found = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     found.update(index)
     found.update(np.ascontiguousarray(frames).data)
