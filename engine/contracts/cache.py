@@ -25,10 +25,11 @@ from neurosono.engine.contracts.cache_index import (
     format_index,
     read_index,
 )
-from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
+from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.files import writing
 
 __all__ = ["COLUMNS", "Cache", "CacheWriter", "CachedFrame", "check_one_label_each", "pseudonym"]
 
@@ -36,6 +37,7 @@ SCHEMA = "neurosono-cache/2"
 FRAMES_NAME = "frames.npy"
 INDEX_NAME = "index.csv"
 SUMMARY_NAME = "cache.json"
+ADVICE = "free some space or choose another"
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,11 @@ class CacheWriter:
         self._part = root.with_name(root.name + ".part")
         if root.exists():
             raise OutputError(f"{root} is there already: choose another folder or remove it")
-        try:
+        with writing(root, ADVICE):
             shutil.rmtree(self._part, ignore_errors=True)
             self._part.mkdir(parents=True)
             self._file = (self._part / FRAMES_NAME).open("w+b")
             self._write_header()
-        except OSError as error:
-            raise _output_error(root, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +148,8 @@ class CacheWriter:
             raise InputError(f"a cached frame must be ({size}, {size}) uint8: {pixels.shape}")
         if row.label not in self._labels:
             raise InputError(f"a cached frame's label must be one of {self._labels}: {row.label!r}")
-        try:
+        with writing(self._root, ADVICE):
             self._file.write(np.ascontiguousarray(pixels).tobytes())
-        except OSError as error:
-            raise _output_error(self._root, error) from error
         self._rows.append(row)
 
     def finish(
@@ -166,7 +164,7 @@ class CacheWriter:
         """
         if not self._rows:
             raise InputError("no frame carried evidence: nothing to put in a cache")
-        try:
+        with writing(self._root, ADVICE):
             self._file.seek(0)
             self._write_header()
             self._file.flush()
@@ -180,8 +178,6 @@ class CacheWriter:
             found = check(Cache.load(self._part))
             self._write_summary(summary | dict(found))
             self._part.rename(self._root)
-        except OSError as error:
-            raise _output_error(self._root, error) from error
         return Cache.load(self._root)
 
     def _write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -218,10 +214,6 @@ class CacheWriter:
         return {
             value: {"patients": len(patients[value]), "frames": frames[value]} for value in values
         }
-
-
-def _output_error(root: Path, error: OSError) -> NeurosonoError:
-    return OutputError(f"cannot write {root}: {error.strerror}; free some space or choose another")
 
 
 def _digest(spec: PreprocessingSpec, index: bytes, frames: Pixels) -> str:
