@@ -182,7 +182,7 @@ def test_the_folder_of_a_killed_session_goes_with_its_orphans(
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[Receiver, tuple[str, int]]]:
-    listening = listen_udp("127.0.0.1", 0, timeout_s=60)
+    listening = Receiver(listen_udp("127.0.0.1", 0), timeout_s=60)
     yield listening, listening._socket.getsockname()
     listening.close()
 
@@ -224,6 +224,6 @@ def test_a_port_that_is_taken_is_said_in_words() -> None:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         with pytest.raises(OSError, match="in use") as refused:
-            listen_udp("127.0.0.1", port, timeout_s=1)
+            listen_udp("127.0.0.1", port)
         words = tell_reason(refused.value, parse_link(f"udp://127.0.0.1:{port}"))
     assert words == f"port {port} of this machine is taken by another program, so end that first"
