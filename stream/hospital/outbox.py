@@ -51,9 +51,17 @@ class Job(msgspec.Struct, frozen=True):
     standing: Standing = Standing.WAITING
     said: str = ""
 
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether it is its turn."""
+        return not 0 < self.next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+
     def failed(self, said: str, now_ns: int) -> "Job":
-        """Return the job after a try that failed."""
-        given_up = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
+        """Return the job after a try that failed.
+
+        A clock that was set forward by a day gives up nothing that was not tried for hours.
+        """
+        is_old = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
+        given_up = is_old and self.tries > len(DELAYS_S)
         delay_s = DELAYS_S[min(self.tries, len(DELAYS_S) - 1)]
         return msgspec.structs.replace(
             self,
@@ -92,12 +100,15 @@ def read_job(journal: Path, exam_id: str) -> Job | None:
 
 
 def list_due(journal: Path, now_ns: int) -> list[Job]:
-    """Return the jobs whose turn it is, the oldest first; what cannot be read is passed over."""
+    """Return the jobs whose turn it is, the oldest first; what cannot be read is passed over.
+
+    One that waits for longer than any pause waits for a clock that was set back: its turn is now.
+    """
     found: list[Job] = []
     for path in sorted((journal.parent / FOLDER).glob("*.json")):
         with contextlib.suppress(InputError):
             job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.WAITING and job.next_ns <= now_ns:
+            if job is not None and job.standing is Standing.WAITING and job.is_due(now_ns):
                 found.append(job)
     return sorted(found, key=lambda job: job.made_ns)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, OF_A_BROWSER
 from tests.chaos.scene import PATIENCE_S, Scene
 from tests.chaos.watching import Viewer, Word
 from tests.support.commands import wait_until
@@ -22,8 +22,9 @@ class Seen:
     """What was seen of one fault; times in milliseconds, None where it did not come to it.
 
     `gap_ms` is the longest time between two pictures until all was well again, `opinion_ms` the
-    oldest opinion that was shown, `off_ms` and `unrecorded_ms` when the AI, and the record, were
-    first said to be off, `recovery_ms` how long it took until all was well.
+    oldest opinion that was shown (in a browser's tab as well), `off_ms` and `unrecorded_ms` when
+    the AI, and the record, were first said to be off, `recovery_ms` how long it took until all was
+    well.
     """
 
     fault: str
@@ -90,6 +91,10 @@ def _run_session(
 
 
 def _bear(scene: Scene, viewer: Viewer, name: str, rng: random.Random) -> Seen:
+    if name in OF_A_BROWSER:
+        scene.browse().tab.await_on()  # what it takes to start it is no part of the fault
+    scene.look_at_tabs()
+    scene.tab_off_ms = None
     begun_s = time.monotonic()
     before = [word.at_s for word in viewer.words if word.picture][-1:]
     try:
@@ -99,12 +104,14 @@ def _bear(scene: Scene, viewer: Viewer, name: str, rng: random.Random) -> Seen:
         recovery_s = None
     words = viewer.since(begun_s)
     pictures = before + [word.at_s for word in words if word.picture]
+    opinions = [word.opinion_age_ms for word in words if word.lit]
     gaps = [(after - earlier) * 1e3 for earlier, after in pairwise(pictures)]
     return Seen(
         name,
         max(gaps, default=None),
-        max((word.opinion_age_ms for word in words if word.lit), default=0.0),
-        _first_ms(words, begun_s, lambda word: word.status["ai"] in ("AI OFF", "NO SIGNAL")),
+        max([*opinions, scene.look_at_tabs()]),
+        scene.tab_off_ms
+        or _first_ms(words, begun_s, lambda word: word.status["ai"] in ("AI OFF", "NO SIGNAL")),
         _first_ms(words, begun_s, lambda word: not word.status["record"]["on"]),
         None if recovery_s is None else recovery_s * 1e3,
     )
