@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import keep_private
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -78,7 +79,7 @@ class Spool:
             for each in (folder, self.incoming, folder / "batches", folder / "results"):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder / "queue.sqlite"
-            path.touch(mode=0o600)
+            keep_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )

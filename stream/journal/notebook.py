@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import create_private
 from neurosono.stream.journal.ring import PREFACE, Found, pack_header, pack_preface, read_ring
 
 RING_BYTES = 16 * 1024 * 1024
@@ -269,7 +270,7 @@ def _make_file(path: Path, size: int) -> int:
 def _write_rest(path: Path, notes: list[Note]) -> None:
     if not notes:
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = create_private(path)
     size = sum(len(pack_header(0, note.parts)) + note.size for note in notes)
     position = 0
     try:

@@ -1,5 +1,6 @@
 """What is written belongs to its user alone, wherever it is put; and what is received, to one."""
 
+import ast
 import os
 import socket
 import stat
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurosono.engine.files import create_private
+from neurosono.engine import files
+from neurosono.engine.files import create_private, keep_private
 from neurosono.scripts.console import write_json_report
 from neurosono.stream.keep.recording import Segment
 from neurosono.stream.overlay.video import VideoWriter
@@ -126,6 +128,22 @@ def test_a_link_that_comes_back_is_refused_and_not_followed(
     with pytest.raises(FileExistsError):
         create_private(place)
     assert victim.read_text() == "precious"
+
+
+def test_no_file_is_made_through_a_link_that_somebody_planted(tmp_path: Path) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "book"
+    place.symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic link"):
+        keep_private(place)
+    assert not victim.exists()
+    root = Path(files.__file__).resolve().parent.parent
+    for folder in ("archive", "calibration", "engine", "node", "scripts", "stream", "training"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call | ast.Assign) and "O_CREAT" in ast.unparse(node):
+                    said = ast.unparse(node)
+                    safe = "O_EXCL" in said or "O_NOFOLLOW" in said
+                    assert safe or path.name == "log.py", f"{path}: {said}"  # may be /dev/stdout
 
 
 def test_a_new_folder_for_results_is_private(tmp_path: Path) -> None:
