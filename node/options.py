@@ -1,34 +1,29 @@
 """What a node is asked."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.node import Node, check_title
+from neurosono.stream.hospital.tls import Tls
 
 
 @dataclass(frozen=True)
 class Listening:
     """Where a node listens, as whom, and who may store on it: AE titles, or with TLS anybody known.
 
-    `certfile`, `keyfile` and `cafile` go together: then both sides show a certificate.
+    With `tls` both sides show a certificate.
     """
 
     host: str
     port: int
     title: str
     allowed: tuple[str, ...] = ()
-    certfile: Path | None = None
-    keyfile: Path | None = None
-    cafile: Path | None = None
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         for title in (self.title, *self.allowed):
             check_title(title)
-        given = [each is not None for each in (self.certfile, self.keyfile, self.cafile)]
-        if any(given) and not all(given):
-            raise InputError("mutual TLS needs --cert, --key and --ca: give all three or none")
-        if not self.allowed and not any(given):
+        if not self.allowed and self.tls is None:
             raise InputError(
                 "say who may store here: --allow AE, once for each scanner, or mutual TLS with "
                 "--cert, --key and --ca"

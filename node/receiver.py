@@ -1,12 +1,13 @@
 """The node's ears: C-ECHO, and C-STORE of all that we can decode, straight into the spool."""
 
 import shutil
-import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom import uid
@@ -15,6 +16,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.node.door import IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
 from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
@@ -59,7 +61,6 @@ SYNTAXES = (
 )
 MOST_ASSOCIATIONS = 100
 """Senders at once; one more is told to come again."""
-IDLE_S = 60.0
 LARGEST_PDU = 131_072
 STORED, FULL, MISFIT, UNREADABLE = 0x0000, 0xA700, 0xA900, 0xC000
 """PS3.4 table B.2-1."""
@@ -130,41 +131,25 @@ def _serve(listening: Listening, receiver: Receiver) -> Iterator[int]:
     entity.add_supported_context(Verification)
     for each in CLASSES:
         entity.add_supported_context(each, list(SYNTAXES))
+    tls = None if listening.tls is None else listening.tls.make_context(listening=True)
+    handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store)]
+    address = (listening.host, listening.port)
     try:
-        server = entity.start_server(
-            (listening.host, listening.port),
-            block=False,
-            ssl_context=_make_context(listening),
-            evt_handlers=[(evt.EVT_C_STORE, receiver.store)],
-        )
+        server = Door(entity, address, listening.title, entity.supported_contexts, tls, handlers)
     except OSError as error:
         raise InputError(
             f"cannot listen on {listening.host}:{listening.port} ({error.strerror or error}); "
             "choose another --port or --host"
         ) from error
+    thread = threading.Thread(target=server.serve_forever, name="door", daemon=True)
+    thread.start()
     try:
         yield int(server.socket.getsockname()[1])
     finally:
         server.shutdown()
+        thread.join()
 
 
 def _find_study(path: Path) -> str:
     found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
     return str(found.get("StudyInstanceUID") or "")
-
-
-def _make_context(listening: Listening) -> ssl.SSLContext | None:
-    if listening.certfile is None or listening.keyfile is None or listening.cafile is None:
-        return None
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(listening.certfile, listening.keyfile)
-        context.load_verify_locations(listening.cafile)
-        context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(
-            f"the TLS files cannot be used ({error}); expected a certificate, its key and the "
-            "certificates that vouch for senders, in PEM"
-        ) from error
-    return context

@@ -1,14 +1,11 @@
 """`neurosono live`: beside the scanner, with a page for the sonographer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from neurosono.scripts import options
-
-if TYPE_CHECKING:
-    from neurosono.stream.live.register import Registering
 
 SOURCE_HELP = (
     "/dev/video0, rtsp://..., udp://HOST:PORT, srt://..., http://..., "
@@ -104,6 +101,12 @@ def live(
         str | None,
         typer.Option(help="With --worklist: where the study of each exam goes: AE@HOST:PORT."),
     ] = None,
+    mpps: Annotated[
+        str | None,
+        typer.Option(
+            help="With --worklist: who is told when an exam begins and ends: AE@HOST:PORT."
+        ),
+    ] = None,
     codes: Annotated[
         Literal["snomed", "umls"], typer.Option(help="With --send: codes of the classes.")
     ] = "snomed",
@@ -113,6 +116,9 @@ def live(
     ae_title: Annotated[
         str, typer.Option(help="How we call ourselves to worklist and PACS.")
     ] = "NEUROSONO",
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    tls_ca: options.TlsCa = None,
     igtl_out: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="A port where 3D Slicer gets what is shown."),
@@ -121,6 +127,7 @@ def live(
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
     judging = options.pick_judging(locals())
+    registering = options.pick_registering(locals())
     from neurosono.engine.contracts.server import read_token
     from neurosono.scripts.live_view import LiveView, run_live_view
     from neurosono.stream.keep.recording import Film
@@ -136,7 +143,7 @@ def live(
         record_to=record_to,
         log_json=log_json,
         igtl_port=igtl_out,
-        registering=_plan_registering(worklist, accession, charset, send, codes, ae_title, pdf=pdf),
+        registering=registering,
     )
     view = LiveView(
         host=host,
@@ -152,39 +159,3 @@ def live(
         else read_token("--metrics-token", metrics_token),
     )
     run_live_view(asked, keeping, view, json)
-
-
-def _plan_registering(
-    worklist: str | None,
-    accession: str | None,
-    charset: str,
-    send: str | None,
-    codes: str,
-    ae_title: str,
-    *,
-    pdf: bool,
-) -> "Registering | None":
-    from importlib.util import find_spec
-
-    from neurosono.engine.contracts.errors import InputError
-
-    if worklist is None:
-        if send is not None or accession is not None:
-            raise InputError(
-                "--send and --accession go with --worklist: without it an exam is nobody's"
-            )
-        return None
-    for needed in ("pynetdicom", "highdicom"):
-        if find_spec(needed) is None:  # told now, and not when an exam ends
-            raise ModuleNotFoundError(name=needed)
-    from neurosono.stream.hospital.node import parse_node
-    from neurosono.stream.live.register import Registering
-
-    return Registering(
-        parse_node(worklist, ae_title),
-        None if send is None else parse_node(send, ae_title),
-        accession,
-        charset,
-        codes,
-        pdf,
-    )

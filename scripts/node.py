@@ -26,6 +26,9 @@ def node(
     ca: Annotated[
         Path | None, typer.Option(help="The certificates (PEM) that vouch for senders.")
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="With --cert, --key, --ca: results go out by TLS too.")
+    ] = False,
     bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
     also: Annotated[
         list[str] | None,
@@ -58,16 +61,21 @@ def node(
     from neurosono.node.run import Told, run_node, tell_batch
     from neurosono.scripts.console import console
     from neurosono.stream.hospital.node import parse_node
+    from neurosono.stream.hospital.tls import read_tls
 
+    mutual = read_tls("--cert, --key and --ca", cert, key, ca)
+    if tls and mutual is None:
+        raise InputError("--tls needs --cert, --key and --ca")
+    outward = mutual if tls else None
     routes = {}
     for words in route or ():
         sender, equals, where = words.partition("=")
         if not equals:
             raise InputError(f"a route is FROM=AE@HOST:PORT, found {words!r}")
-        routes[sender] = parse_node(where, ae_title)
-    listening = Listening(host, port, ae_title, tuple(allow or ()), cert, key, ca)
+        routes[sender] = parse_node(where, ae_title, outward)
+    listening = Listening(host, port, ae_title, tuple(allow or ()), mutual)
     asked = Judging(
-        default=None if send is None else parse_node(send, ae_title),
+        default=None if send is None else parse_node(send, ae_title, outward),
         routes=routes,
         bundle=bundle,
         also=tuple(also or ()),

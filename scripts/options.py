@@ -1,11 +1,15 @@
 """The options that `replay` and `live` have in common: said once, and given on as one."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.server import Server
+
+if TYPE_CHECKING:
+    from neurosono.stream.live.register import Registering
 
 Bundle = Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")]
 Every = Annotated[
@@ -47,6 +51,12 @@ ServerCa = Annotated[
 Fallback = Annotated[
     bool, typer.Option("--fallback", help="An engine of this host takes over if the server fails.")
 ]
+TLS = "--tls-cert, --tls-key and --tls-ca"
+TlsCert = Annotated[
+    Path | None, typer.Option(help="Mutual TLS with PACS and worklist: our certificate (PEM).")
+]
+TlsKey = Annotated[Path | None, typer.Option(help="Its key (PEM), without a password.")]
+TlsCa = Annotated[Path | None, typer.Option(help="The certificates (PEM) that vouch for them.")]
 Precision = Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")]
 Members = Annotated[int | None, typer.Option(help="Use the first N members.")]
 RequireSigned = Annotated[
@@ -105,3 +115,31 @@ def _name_server(given: dict[str, Any]) -> Server | None:
             raise InputError("--server-token, --server-ca and --fallback go with --server URL")
         return None
     return Server(given["server"], *extras)
+
+
+def pick_registering(said: dict[str, Any]) -> "Registering | None":
+    """Return what `live` is told of the hospital, out of all that it was told."""
+    from importlib.util import find_spec
+
+    if said["worklist"] is None:
+        if any(said[each] is not None for each in ("send", "accession", "mpps")):
+            raise InputError(
+                "--send, --mpps and --accession go with --worklist: without it an exam is nobody's"
+            )
+        return None
+    for needed in ("pynetdicom", "highdicom"):
+        if find_spec(needed) is None:  # told now, and not when an exam ends
+            raise ModuleNotFoundError(name=needed)
+    from neurosono.stream.hospital.node import parse_node
+    from neurosono.stream.hospital.tls import read_tls
+    from neurosono.stream.live.register import Registering
+
+    tls = read_tls(TLS, said["tls_cert"], said["tls_key"], said["tls_ca"])
+    worklist, send, mpps = (
+        None if words is None else parse_node(words, said["ae_title"], tls)
+        for words in (said["worklist"], said["send"], said["mpps"])
+    )
+    assert worklist is not None
+    return Registering(
+        worklist, send, said["accession"], said["charset"], said["codes"], said["pdf"], mpps
+    )

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from neurosono.stream.hospital.node import Node
+    from neurosono.stream.hospital.tls import Tls
     from neurosono.stream.study.identity import Identity
 
 WAITING, WORKLIST = "waiting", "worklist"
@@ -43,6 +46,9 @@ def study(
         typer.Option("--deidentified", help="For research: of nobody, no day, and other UIDs."),
     ] = False,
     ae_title: Annotated[str, typer.Option(help="How we call ourselves.")] = "NEUROSONO",
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    tls_ca: options.TlsCa = None,
     journal: Annotated[
         Path | None,
         typer.Option(help="The journal. [default: $XDG_DATA_HOME/neurosono/journal.sqlite]"),
@@ -57,12 +63,15 @@ def study(
     """
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.scripts.console import console
     from neurosono.stream.hospital.node import parse_node
+    from neurosono.stream.hospital.tls import read_tls
     from neurosono.stream.journal.journal import Journal
     from neurosono.stream.journal.schema import default_path
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.study.codes import Scheme
     from neurosono.stream.study.deidentified import make_deidentified
+    from neurosono.stream.study.send import write_files
     from neurosono.stream.study.study import make_study
 
     where = journal or default_path()
@@ -77,7 +86,8 @@ def study(
         raise InputError(f"--codes is one of {', '.join(Scheme)}, found {codes!r}")
     if deidentified and (identity_of or pdf or send or stow):
         raise InputError("--deidentified writes files (--out) that name nobody, and no PDF")
-    node = None if send is None else parse_node(send, ae_title)
+    tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
+    node = None if send is None else parse_node(send, ae_title, tls)
     loaded = None if bundle is None else Bundle.load(bundle)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
@@ -86,23 +96,24 @@ def study(
         objects = make_deidentified(found, Scheme(codes))
     else:
         objects = make_study(found, identity, Scheme(codes), page=pdf)
-    _give(objects, f"{len(objects)} objects of exam {found.exam.exam_id}", out, node, stow)
-
-
-def _give(
-    objects: "list[Dataset]", told: str, out: Path | None, node: "Node | None", stow: str | None
-) -> None:
-    from neurosono.scripts.console import console
-    from neurosono.stream.study.send import send_dicom, send_web, write_files
-
+    told = f"{len(objects)} objects of exam {found.exam.exam_id}"
     if out is not None:
         write_files(objects, out)
         console.print(f"{told}: {out.resolve()}", soft_wrap=True)
+    _send(objects, told, node, stow, tls)
+
+
+def _send(
+    objects: "list[Dataset]", told: str, node: "Node | None", stow: str | None, tls: "Tls | None"
+) -> None:
+    from neurosono.scripts.console import console
+    from neurosono.stream.study.send import send_dicom, send_web
+
     if node is not None:
         send_dicom(objects, node)
         console.print(f"{told}: stored on {node.title}")
     if stow is not None:
-        send_web(objects, stow)
+        send_web(objects, stow, tls)
         console.print(f"{told}: stored by DICOMweb")
 
 
@@ -127,13 +138,19 @@ def _send_waiting(journal: Path) -> None:
     from neurosono.engine.contracts.errors import RunError
     from neurosono.scripts.console import console
     from neurosono.stream.hospital.outbox import Standing, tell_job
-    from neurosono.stream.study.posting import send_due
+    from neurosono.stream.hospital.steps import tell_step
+    from neurosono.stream.study.posting import send_due, tell_due
 
     done = send_due(journal, at_once=True)
-    for job in done:
-        console.print(tell_job(job), markup=False, soft_wrap=True)
-    if not done:
+    told = tell_due(journal, at_once=True)
+    for words in (*map(tell_job, done), *(tell_step(*each) for each in told)):
+        if words:
+            console.print(words, markup=False, soft_wrap=True)
+    if not done and not told:
         console.print("nothing waits to be sent, or another session is sending it")
     failed = [job for job in done if job.standing is not Standing.STORED]
     if failed:
         raise RunError(f"{len(failed)} of {len(done)} exams could not be sent: they wait further")
+    untold = [each for each in told if each[1].said]
+    if untold:
+        raise RunError(f"{len(untold)} of {len(told)} steps could not be told: they wait further")

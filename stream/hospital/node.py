@@ -3,18 +3,23 @@
 from dataclasses import dataclass
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.hospital.tls import Tls
 
 OWN_TITLE = "NEUROSONO"
 
 
 @dataclass(frozen=True)
 class Node:
-    """Its application entity's title, where it listens, and how we call ourselves to it."""
+    """Its application entity's title, where it listens, and how we call ourselves to it.
+
+    With `tls` both sides show a certificate.
+    """
 
     title: str
     host: str
     port: int
     own_title: str = OWN_TITLE
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         for title in (self.title, self.own_title):
@@ -39,10 +44,10 @@ def check_title(title: str) -> str:
     return title
 
 
-def parse_node(words: str, own_title: str = OWN_TITLE) -> Node:
+def parse_node(words: str, own_title: str = OWN_TITLE, tls: Tls | None = None) -> Node:
     """Read `AE@HOST:PORT`; raises `InputError`."""
     title, at, place = words.partition("@")
     host, colon, port = place.rpartition(":")
     if not (at and colon and host and port.isdecimal() and 0 < int(port) < 65536):
         raise InputError(f"a DICOM node is named AE@HOST:PORT, found {words!r}")
-    return Node(title, host.strip("[]"), int(port), own_title)
+    return Node(title, host.strip("[]"), int(port), own_title, tls)

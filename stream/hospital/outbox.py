@@ -15,6 +15,7 @@ import msgspec
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.stream.hospital.tls import Tls
 from neurosono.stream.journal.words import EXAM_ID
 
 FOLDER = "outbox"
@@ -36,7 +37,8 @@ class Standing(StrEnum):
 class Job(msgspec.Struct, frozen=True):
     """One exam's study on its way; times are nanoseconds since 1970.
 
-    `node` is `AE@HOST:PORT`, `said` why the last try failed.
+    `node` is `AE@HOST:PORT`, `said` why the last try failed,
+    `tls` the files by which it is sent.
     """
 
     exam_id: str
@@ -50,23 +52,15 @@ class Job(msgspec.Struct, frozen=True):
     tries: int = 0
     standing: Standing = Standing.WAITING
     said: str = ""
-
-    def is_due(self, now_ns: int) -> bool:
-        """Return whether it is its turn."""
-        return not 0 < self.next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+    tls: Tls | None = None
 
     def failed(self, said: str, now_ns: int) -> "Job":
-        """Return the job after a try that failed.
-
-        A clock that was set forward by a day gives up nothing that was not tried for hours.
-        """
-        is_old = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
-        given_up = is_old and self.tries > len(DELAYS_S)
-        delay_s = DELAYS_S[min(self.tries, len(DELAYS_S) - 1)]
+        """Return the job after a try that failed."""
+        given_up = is_hopeless(self.tries, self.made_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
-            next_ns=now_ns + delay_s * 1_000_000_000,
+            next_ns=find_next_ns(self.tries, now_ns),
             standing=Standing.GIVEN_UP if given_up else Standing.WAITING,
             said=said,
         )
@@ -76,6 +70,24 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, tries=self.tries + 1, standing=Standing.STORED, said=""
         )
+
+
+def is_due(next_ns: int, now_ns: int) -> bool:
+    """Return whether what waits until `next_ns` has its turn.
+
+    Whatever waits for longer than any pause waits for a clock that was set back: its turn is now.
+    """
+    return not 0 < next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+
+
+def is_hopeless(tries: int, since_ns: int, now_ns: int) -> bool:
+    """Return whether to try no more: after a day, of which a clock that was set forward is none."""
+    return now_ns - since_ns > GIVE_UP_S * 1_000_000_000 and tries > len(DELAYS_S)
+
+
+def find_next_ns(tries: int, now_ns: int) -> int:
+    """Return when to try again after so many tries that failed, and one more."""
+    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
 
 
 def post(journal: Path, job: Job) -> None:
@@ -100,15 +112,12 @@ def read_job(journal: Path, exam_id: str) -> Job | None:
 
 
 def list_due(journal: Path, now_ns: int) -> list[Job]:
-    """Return the jobs whose turn it is, the oldest first; what cannot be read is passed over.
-
-    One that waits for longer than any pause waits for a clock that was set back: its turn is now.
-    """
+    """Return the jobs whose turn it is, the oldest first; what cannot be read is passed over."""
     found: list[Job] = []
     for path in sorted((journal.parent / FOLDER).glob("*.json")):
         with contextlib.suppress(InputError):
             job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.WAITING and job.is_due(now_ns):
+            if job is not None and job.standing is Standing.WAITING and is_due(job.next_ns, now_ns):
                 found.append(job)
     return sorted(found, key=lambda job: job.made_ns)
 

@@ -10,11 +10,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+import msgspec
 from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunError
+from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.entry import ASKED, ASKED_OF_STEP, Entry, read_entry
 from neurosono.stream.hospital.node import Node
 
@@ -54,11 +56,14 @@ def ask_worklist(question: Question, longest_s: float = LONGEST_S) -> list[Entry
 
     Raises `RunError` with what the other side said, without a word of any patient.
     """
-    told = json.dumps(asdict(question))
     command = [sys.executable, "-P", "-m", __spec__.name]
     try:
         done = subprocess.run(
-            command, input=told.encode(), capture_output=True, timeout=longest_s, check=False
+            command,
+            input=msgspec.json.encode(question),
+            capture_output=True,
+            timeout=longest_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         # its own message would quote what was answered until then
@@ -79,19 +84,10 @@ def name_today() -> str:
 
 def answer_question(question: Question) -> list[Entry]:
     """Ask, in this process."""
-    from pynetdicom import AE
     from pynetdicom.sop_class import ModalityWorklistInformationFind
 
     node = question.node
-    entity = AE(ae_title=node.own_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PEER_S
-    entity.connection_timeout = PEER_S
-    entity.add_requested_context(ModalityWorklistInformationFind)
-    association = entity.associate(node.host, node.port, ae_title=node.title)
-    if not association.is_established:
-        if association.is_rejected:
-            raise RunError(f"{node.where} refuses us: does it know the AE title {node.own_title}?")
-        raise RunError(f"{node.where} is not there, or serves no worklist")
+    association = associate(node, {ModalityWorklistInformationFind: None}, PEER_S, RunError)
     found: list[Entry] = []
     try:
         for status, answer in association.send_c_find(_ask(question), ModalityWorklistInformationFind):  # fmt: skip  # noqa: E501
@@ -134,8 +130,7 @@ def _ask(question: Question) -> Dataset:
 def main(told: Sequence[str] = ()) -> int:
     """Answer the question on standard input."""
     del told
-    asked = json.load(sys.stdin)
-    question = Question(Node(**asked.pop("node")), **asked)
+    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     answer: dict[str, object]
     try:
         answer = {"entries": [entry.to_json() for entry in answer_question(question)]}

@@ -4,7 +4,6 @@ import http.client
 import io
 import json
 import os
-import socket
 import ssl
 import uuid
 from collections.abc import Sequence
@@ -12,15 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, Association
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.node import Node
+from neurosono.stream.hospital.tls import Tls
 
 TIMEOUT_S = 30.0
-TRANSIENT = 0x02
-"""Of a rejection (PS3.8, 9.3.4): not now, but perhaps later."""
 _ACCEPTED = (200, 201)
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 """Stored, or stored with a warning (PS3.4 table B.2-1)."""
@@ -56,21 +54,13 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
 
     Raises `OutputError` which says what the other side answered and how many it took.
     """
-    entity = AE(ae_title=node.own_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
-    entity.connection_timeout = TIMEOUT_S
-    for sop_class in sorted({str(each.SOPClassUID) for each in objects}):
-        syntaxes = {
-            str(each.file_meta.TransferSyntaxUID)
-            for each in objects
-            if each.SOPClassUID == sop_class
-        }
-        entity.add_requested_context(sop_class, sorted(syntaxes))
-    entity.add_requested_context(Verification)
+    contexts: dict[str, list[str]] = {}
+    for each in objects:
+        known = contexts.setdefault(str(each.SOPClassUID), [])
+        if (syntax := str(each.file_meta.TransferSyntaxUID)) not in known:
+            known.append(syntax)
     where = node.where
-    association = entity.associate(node.host, node.port, ae_title=node.title)
-    if not association.is_established:
-        raise OutputError(f"{where} {_tell_refusal(association, node)}")
+    association = associate(node, {**contexts, Verification: None}, TIMEOUT_S, OutputError)
     stored = 0
     try:
         for each in objects:
@@ -91,20 +81,7 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
             association.release()
 
 
-def _tell_refusal(association: Association, node: Node) -> str:
-    """Return why there is no association; whether anybody listens is asked only then."""
-    try:
-        socket.create_connection((node.host, node.port), TIMEOUT_S).close()
-    except OSError as error:
-        return f"is not there: {error.strerror or error}"
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None and answer.result == TRANSIENT:
-        return "is busy: it takes no more associations at present"
-    said = "refuses us" if association.is_rejected else "does not answer as a DICOM node"
-    return f"{said}: does it know the AE title {node.own_title}?"
-
-
-def send_web(objects: Sequence[Dataset], url: str) -> None:
+def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> None:
     """Store the objects by STOW-RS (PS3.18 10.5) below `url`, the service's root.
 
     Raises `InputError` for an address that is none, `OutputError` for what the server answered.
@@ -122,7 +99,7 @@ def send_web(objects: Sequence[Dataset], url: str) -> None:
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     try:
-        connection = _connect(parts.scheme, parts.hostname, parts.port)
+        connection = _connect(parts.scheme, parts.hostname, parts.port, tls)
         try:
             connection.request("POST", f"{parts.path.rstrip('/')}/studies", body, headers)
             answer = connection.getresponse()
@@ -140,10 +117,12 @@ def send_web(objects: Sequence[Dataset], url: str) -> None:
         )
 
 
-def _connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+def _connect(
+    scheme: str, host: str, port: int | None, tls: Tls | None
+) -> http.client.HTTPConnection:
     if scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-    context = ssl.create_default_context()
+    context = ssl.create_default_context() if tls is None else tls.make_context(listening=False)
     return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
 
 

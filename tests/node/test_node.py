@@ -185,6 +185,7 @@ def _children(pid: int) -> list[str]:
         (["--allow", "A"], "say where results go"),
         (["--allow", "A", "--route", "A"], "a route is FROM=AE@HOST:PORT"),
         (["--allow", "A", "--send", "PACS@h:1", "--cert", "x.pem"], "give all three or none"),
+        (["--allow", "A", "--send", "PACS@h:1", "--tls"], "--tls needs --cert, --key and --ca"),
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:

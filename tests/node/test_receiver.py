@@ -18,9 +18,11 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.node.options import Limits, Listening
 from neurosono.node.receiver import FULL, MISFIT, STORED, UNREADABLE, Receiver, listen
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.tls import Tls
 from neurosono.stream.sources.limits import MediaLimits
 from tests.stream.page.test_access import make_certificate
 from tests.support.cines import draw_frames, make_cine
+from tests.support.commands import wait_until
 from tests.support.senders import HOST
 
 TITLE, SCANNER = "NODE", "SCANNER1"
@@ -155,6 +157,26 @@ def test_garbage_and_silence_hold_nobody_up(spool: Spool, frames: Any) -> None:
         assert silent is not None
 
 
+def test_a_sender_that_stops_in_the_middle_of_a_word_loses_its_place(
+    spool: Spool, frames: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurosono.node.receiver.MOST_ASSOCIATIONS", 1)
+    monkeypatch.setattr("neurosono.node.door.IDLE_S", 0.5)
+    with serve(spool) as port:
+        stopped = associate(port, Verification)
+        assert stopped.is_established
+        stopped.dul.socket.socket.sendall(b"\x04\x00" + (1000).to_bytes(4, "big") + bytes(10))
+
+        def has_room() -> bool:
+            tried = associate(port, Verification)
+            tried.release()
+            return bool(tried.is_released)
+
+        wait_until(has_room)
+        assert store(port, make_cine(frames)).Status == STORED
+        stopped.abort()
+
+
 def is_heard(port: int, context: ssl.SSLContext | None) -> bool:
     """Whether the node goes on to listen after a handshake, or a word without one."""
     try:
@@ -178,8 +200,9 @@ def test_with_mutual_tls_only_a_certificate_opens(spool: Spool, tmp_path: Path) 
     other.mkdir()
     certificate, key = make_certificate(own)
     stranger = make_certificate(other)
-    tls = Listening(HOST, 0, TITLE, (), certificate, key, certificate)
-    with serve(spool, listening=tls) as port:
+    mutual = Tls(str(certificate), str(key), str(certificate))
+    tls = Listening(HOST, 0, TITLE, (), mutual)
+    with serve(spool, listening=tls) as port, socket.create_connection((HOST, port)):
         context = ssl.create_default_context(cafile=str(certificate))
         context.load_cert_chain(certificate, key)
         known = associate(port, Verification, tls_args=(context, HOST))
@@ -193,7 +216,7 @@ def test_with_mutual_tls_only_a_certificate_opens(spool: Spool, tmp_path: Path) 
         assert not is_heard(port, None), "no DICOM without TLS"
     with (
         pytest.raises(InputError, match="TLS files cannot be used"),
-        serve(spool, listening=replace(tls, cafile=key)),
+        serve(spool, listening=replace(tls, tls=replace(mutual, cafile=str(key)))),
     ):
         pass
 

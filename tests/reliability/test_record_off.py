@@ -55,7 +55,10 @@ def test_a_new_exam_begins_without_a_journal(session: Session) -> None:
     session.screen.asked.append(Command("new-exam"))
     wait_until(lambda: session.record.exam_id != first)
     session.wait_for_evidence(3)
-    assert not session.screen.last["record"]["on"]
+    new = session.record.exam_id
+    wait_until(
+        lambda: session.screen.last["exam"] == new and not session.screen.last["record"]["on"]
+    )
     session.finish()
 
 

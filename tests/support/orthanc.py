@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from neurosono.stream.hospital.node import OWN_TITLE
+from neurosono.stream.hospital.tls import Tls
 from tests.support.commands import wait_until
 from tests.support.senders import HOST, free_tcp_port
 
@@ -41,10 +42,13 @@ class Orthanc:
 
 
 @contextlib.contextmanager
-def serving_orthanc(folder: Path, worklist: Path | None = None) -> Iterator[Orthanc]:
+def serving_orthanc(
+    folder: Path, worklist: Path | None = None, tls: Tls | None = None
+) -> Iterator[Orthanc]:
     """Run one until the block ends; skips the test where Orthanc is not installed.
 
-    `worklist` is a folder whose `.wl` files it offers as its modality worklist.
+    `worklist` is a folder whose `.wl` files it offers as its modality worklist. With `tls`
+    both sides of DICOM show certificates.
     """
     if shutil.which("Orthanc") is None:
         pytest.skip("no Orthanc here: .ci/run installs Debian's")
@@ -64,6 +68,13 @@ def serving_orthanc(folder: Path, worklist: Path | None = None) -> Iterator[Orth
     if worklist is not None:
         settings["Worklists"] = {"Enable": True, "Database": str(worklist)}
         settings["DicomModalities"] = {"us": [OWN_TITLE, HOST, free_tcp_port()]}
+    if tls is not None:
+        settings |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": tls.certfile,
+            "DicomTlsPrivateKey": tls.keyfile,
+            "DicomTlsTrustedCertificates": tls.cafile,
+        }
     path = folder / "orthanc.json"
     path.write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

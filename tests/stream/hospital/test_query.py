@@ -111,7 +111,7 @@ def test_a_node_that_is_away_or_is_none() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(RunError, match="is not there, or serves no worklist"):
+        with pytest.raises(RunError, match="does not answer as a DICOM node"):
             ask(f"ODD@{HOST}:{listener.getsockname()[1]}")
         thread.join()
 

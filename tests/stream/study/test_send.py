@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.main import app
 from neurosono.stream.hospital.node import parse_node
+from neurosono.stream.hospital.outbox import Job, Standing, post
+from neurosono.stream.study.posting import send_due
 from neurosono.stream.study.send import send_dicom, send_web
+from tests.support.certificates import make_authority
+from tests.support.dcmtk import storing as keeping
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
 
@@ -176,3 +180,22 @@ def test_the_command_writes_and_wants_a_place(
     ran = CliRunner().invoke(app, [*common, "--out", str(out), "--codes", "umls"])
     assert ran.exception is None
     assert len(list(out.iterdir())) == 3
+
+
+def test_the_command_sends_by_tls_and_so_does_what_waited(exam_id: str, tmp_path: Path) -> None:
+    clinic = make_authority(tmp_path / "clinic")
+    ours = clinic.issue("us")
+    journal = tmp_path / "journal.sqlite"
+    common = ["study", exam_id, "--journal", str(journal), "--send"]
+    files = ["--tls-cert", ours.certfile, "--tls-key", ours.keyfile, "--tls-ca", ours.cafile]
+    with keeping(tmp_path / "kept", clinic.issue("pacs")) as node:
+        ran = CliRunner().invoke(app, [*common, node.words, *files])
+        assert ran.exception is None
+        kept = list((tmp_path / "kept").iterdir())
+        assert len(kept) >= 2
+        for each in kept:
+            each.unlink()
+        post(journal, Job(exam_id, node.words, "US1", None, "snomed", False, 0, 0, tls=ours))
+        (job,) = send_due(journal)
+        assert job.standing is Standing.STORED
+        assert len(list((tmp_path / "kept").iterdir())) == len(kept)
