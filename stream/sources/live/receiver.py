@@ -5,6 +5,7 @@ into (so nobody knows how old a picture is), and a wait in them ends only at a t
 """
 
 import contextlib
+import hashlib
 import ipaddress
 import socket
 import struct
@@ -68,8 +69,10 @@ class Receiver:
         self._has_ended = False
         self.lost_bytes = 0
         self.strangers = 0
-        self._sender: object = None
-        self._heard_s = 0.0
+        self._sender = 0 if recalled is None else recalled.sender
+        self._heard_s = 0.0 if recalled is None else recalled.last_ns / 1e9
+        self._address: object = None
+        self._number = 0
         self._thread = threading.Thread(target=self._receive, name="live-receiver")
         self._thread.start()
 
@@ -163,7 +166,9 @@ class Receiver:
                 chunk, sender = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
                 if not chunk:  # the end of a connection is seen again, below
                     break
-                if not self._is_stranger(sender):
+                if self._is_stranger(sender):
+                    self.strangers += 1
+                else:
                     self._keep(recalled.last_ns, chunk)
                     self._caught_up_at = (self._caught_up_at or 0) + len(chunk)
         self._is_caught_up = True
@@ -193,9 +198,14 @@ class Receiver:
         By machine, not by port: an encoder that was started again sends from another port, and its
         first packets say that the stream begins anew.
         """
-        now_s, sender = time.monotonic(), None if address is None else address[0]
+        now_s = time.monotonic()
+        if address is not None and address[0] != self._address:
+            self._address, self._number = address[0], _identify(address[0])
+        sender = self._number
         if sender != self._sender and now_s - self._heard_s < SENDER_GONE_S:
-            return self._sender is not None
+            return self._sender != 0
+        if sender != self._sender and self._tail is not None:
+            self._tail.note_sender(sender)
         self._sender, self._heard_s = sender, now_s
         return False
 
@@ -217,6 +227,11 @@ class Receiver:
         with self._changed:
             self.error, self._has_ended = error, True
             self._changed.notify_all()
+
+
+def _identify(host: object) -> int:
+    """Return a number for a machine, the same in every process; never 0."""
+    return int.from_bytes(hashlib.sha256(str(host).encode()).digest()[:8], "little") | 1
 
 
 def listen_udp(host: str, port: int) -> socket.socket:

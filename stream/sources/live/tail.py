@@ -17,7 +17,7 @@ SIZE_BYTES = 8 << 20
 process waits for the next one."""
 
 _MAGIC = 0x3130_4C49_4154_534E
-_WRITTEN, _BEGIN, _SHOWN, _TAKEN = range(1, 5)
+_WRITTEN, _BEGIN, _SHOWN, _TAKEN, _SENDER = range(1, 6)
 _HEADER_BYTES = 64
 _NOWHERE = 2**63
 
@@ -35,12 +35,13 @@ class Recalled:
     """What a process before this one received: pieces and when they came, in order.
 
     `position` is that of the first byte in the stream, `shown` that of the last packet which became
-    a picture there.
+    a picture there, `sender` the number of whom it followed.
     """
 
     pieces: list[tuple[int, bytes]]
     position: int
     shown: int
+    sender: int
 
     @property
     def last_ns(self) -> int:
@@ -77,7 +78,8 @@ class Tail:
     def forget(self) -> None:
         """Begin anew: whoever comes next finds nothing."""
         self._words[_BEGIN] = _NOWHERE
-        self._words[_WRITTEN] = self._words[_SHOWN] = self._words[_TAKEN] = 0
+        for word in (_WRITTEN, _SHOWN, _TAKEN, _SENDER):
+            self._words[word] = 0
         self._words[0] = _MAGIC
 
     def add(self, arrived_ns: int, piece: bytes) -> None:
@@ -102,6 +104,10 @@ class Tail:
         self._words[_SHOWN] = position
         self._words[_TAKEN] = 0
 
+    def note_sender(self, sender: int) -> None:
+        """From here on another sender is followed, by a number of its own below 2^64."""
+        self._words[_SENDER] = sender
+
     def recall(self) -> Recalled | None:
         """Return what the process before this one received; None where nothing is of use.
 
@@ -123,7 +129,7 @@ class Tail:
         follows = (b - a == n for (a, b), n in zip(pairwise(positions), lengths, strict=False))
         if at != words[_WRITTEN] or not pieces or not all(follows):
             return None
-        found = Recalled(pieces, positions[0], words[_SHOWN])
+        found = Recalled(pieces, positions[0], words[_SHOWN], words[_SENDER])
         self._position = found.end
         self._tables = deque([(found.position, words[_BEGIN])], maxlen=_MOST_TABLES)
         return found

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.processes.legacy import Legacy
 from neurosono.stream.simulate.transmit import TcpTransmitter, UdpTransmitter
+from neurosono.stream.sources.live.receiver import Receiver, listen_udp
 from neurosono.stream.sources.live.source import LiveOptions, LiveSource, open_live
 from neurosono.stream.sources.live.tail import SIZE_BYTES, Tail
 from tests.support.commands import wait_until
@@ -106,6 +108,28 @@ def test_what_waited_too_long_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatc
             (picture, *_) = take(live, 1)
     assert picture.received_ns is not None
     assert picture.received_ns > opened_ns, "the socket was emptied, and the port is still ours"
+
+
+def test_the_next_process_follows_the_same_sender(make_tail: Any) -> None:
+    tail = make_tail()
+    with contextlib.ExitStack() as at_end:
+        listening = listen_udp(HOST, 0)
+        known, stranger = (
+            at_end.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)
+        )
+        stranger.bind(("127.0.0.2", 0))
+        first = Receiver(listening.dup(), timeout_s=60, tail=tail)
+        known.sendto(packet(0, 0), listening.getsockname())
+        assert first.read(188) == packet(0, 0)
+        first.close()
+        tail.note_alone(0)
+        stranger.sendto(packet(1), listening.getsockname())  # while nobody reads
+        known.sendto(packet(2), listening.getsockname())
+        recalled = tail.recall()
+        second = Receiver(listening, timeout_s=60, tail=tail, recalled=recalled)
+        at_end.callback(second.close)
+        assert [second.read(188) for _ in range(2)] == [packet(0, 0), packet(2)]
+        assert second.strangers == 1
 
 
 @pytest.fixture
