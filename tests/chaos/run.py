@@ -2,6 +2,7 @@
 
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -100,8 +101,9 @@ def _bear(scene: Scene, viewer: Viewer, name: str, rng: random.Random) -> Seen:
     try:
         FAULTS[name](scene, viewer, rng)
         recovery_s: float | None = _await_well(viewer, time.monotonic()) - begun_s
-    except AssertionError:
+    except AssertionError as error:
         recovery_s = None
+        sys.stderr.write(f"{name}: {error}\n")
     words = viewer.since(begun_s)
     pictures = before + [word.at_s for word in words if word.picture]
     opinions = [word.opinion_age_ms for word in words if word.lit]

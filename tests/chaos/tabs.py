@@ -10,7 +10,7 @@ import psutil
 from tests.support.chromium import ARGUMENTS, CHROMIUM
 from tests.support.commands import wait_until
 
-WAIT_MS = 120_000
+WAIT_MS, POLL_MS = 60_000, 50
 NETWORK = "--utility-sub-type=network.mojom.NetworkService"
 
 RECORDER = """
@@ -41,9 +41,15 @@ class Tab:
         """Before it was loaded anew."""
 
     def await_on(self) -> None:
-        """Wait until it shows a living AI."""
+        """Wait until it shows a living AI; fails with what it says instead."""
+        from playwright.sync_api import TimeoutError as WaitedTooLong
+
         script = "() => document.getElementById('ai')?.textContent === 'AI ON'"
-        self._page.wait_for_function(script, timeout=WAIT_MS)
+        try:
+            self._page.wait_for_function(script, timeout=WAIT_MS, polling=POLL_MS)
+        except WaitedTooLong as error:
+            said = self._page.evaluate("() => document.body.innerText")
+            raise AssertionError(f"the tab says {said[:400]!r}") from error
 
     def reload(self) -> None:
         """Load the page anew."""
@@ -61,7 +67,7 @@ class Tab:
     def await_off(self, since_s: float) -> float:
         """Wait until it said that no AI is on; returns when, milliseconds after a moment."""
         script = """since => window.seen.some(([at, ai]) => at >= since && ai !== 'AI ON')"""
-        self._page.wait_for_function(script, arg=since_s * 1e3, timeout=WAIT_MS)
+        self._page.wait_for_function(script, arg=since_s * 1e3, timeout=WAIT_MS, polling=POLL_MS)
         find = "since => window.seen.find(([at, ai]) => at >= since && ai !== 'AI ON')[0] - since"
         return float(self._page.evaluate(find, since_s * 1e3))
 
