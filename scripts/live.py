@@ -101,6 +101,12 @@ def live(
         str | None,
         typer.Option(help="With --worklist: where the study of each exam goes: AE@HOST:PORT."),
     ] = None,
+    mpps: Annotated[
+        str | None,
+        typer.Option(
+            help="With --worklist: who is told when an exam begins and ends: AE@HOST:PORT."
+        ),
+    ] = None,
     codes: Annotated[
         Literal["snomed", "umls"], typer.Option(help="With --send: codes of the classes.")
     ] = "snomed",

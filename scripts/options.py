@@ -122,9 +122,9 @@ def pick_registering(said: dict[str, Any]) -> "Registering | None":
     from importlib.util import find_spec
 
     if said["worklist"] is None:
-        if said["send"] is not None or said["accession"] is not None:
+        if any(said[each] is not None for each in ("send", "accession", "mpps")):
             raise InputError(
-                "--send and --accession go with --worklist: without it an exam is nobody's"
+                "--send, --mpps and --accession go with --worklist: without it an exam is nobody's"
             )
         return None
     for needed in ("pynetdicom", "highdicom"):
@@ -135,11 +135,11 @@ def pick_registering(said: dict[str, Any]) -> "Registering | None":
     from neurosono.stream.live.register import Registering
 
     tls = read_tls(TLS, said["tls_cert"], said["tls_key"], said["tls_ca"])
-    worklist, send = (
+    worklist, send, mpps = (
         None if words is None else parse_node(words, said["ae_title"], tls)
-        for words in (said["worklist"], said["send"])
+        for words in (said["worklist"], said["send"], said["mpps"])
     )
     assert worklist is not None
     return Registering(
-        worklist, send, said["accession"], said["charset"], said["codes"], said["pdf"]
+        worklist, send, said["accession"], said["charset"], said["codes"], said["pdf"], mpps
     )

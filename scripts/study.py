@@ -138,13 +138,19 @@ def _send_waiting(journal: Path) -> None:
     from neurosono.engine.contracts.errors import RunError
     from neurosono.scripts.console import console
     from neurosono.stream.hospital.outbox import Standing, tell_job
-    from neurosono.stream.study.posting import send_due
+    from neurosono.stream.hospital.steps import tell_step
+    from neurosono.stream.study.posting import send_due, tell_due
 
     done = send_due(journal, at_once=True)
-    for job in done:
-        console.print(tell_job(job), markup=False, soft_wrap=True)
-    if not done:
+    told = tell_due(journal, at_once=True)
+    for words in (*map(tell_job, done), *(tell_step(*each) for each in told)):
+        if words:
+            console.print(words, markup=False, soft_wrap=True)
+    if not done and not told:
         console.print("nothing waits to be sent, or another session is sending it")
     failed = [job for job in done if job.standing is not Standing.STORED]
     if failed:
         raise RunError(f"{len(failed)} of {len(done)} exams could not be sent: they wait further")
+    untold = [each for each in told if each[1].said]
+    if untold:
+        raise RunError(f"{len(untold)} of {len(told)} steps could not be told: they wait further")

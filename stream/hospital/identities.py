@@ -14,9 +14,12 @@ from neurosono.stream.journal.words import EXAM_ID
 FOLDER = "identities"
 
 
-def keep_identity(journal: Path, exam_id: str, entry: Entry) -> None:
-    """Write down whose an exam is, for its user alone; raises `OutputError`."""
-    path = _find(journal, exam_id)
+def keep_identity(journal: Path, exam_id: str, entry: Entry, step: int = 0) -> None:
+    """Write down whose an exam is, or was in one of its steps; raises `OutputError`.
+
+    Its user alone may read it.
+    """
+    path = _find(journal, exam_id, step)
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -24,9 +27,9 @@ def keep_identity(journal: Path, exam_id: str, entry: Entry) -> None:
     write_whole(path, json.dumps(entry.to_json(), ensure_ascii=False), mode=PRIVATE)
 
 
-def read_kept(journal: Path, exam_id: str) -> Entry | None:
-    """Return whose an exam is, or None where nobody said."""
-    path = _find(journal, exam_id)
+def read_kept(journal: Path, exam_id: str, step: int = 0) -> Entry | None:
+    """Return whose an exam is, or was in one of its steps; None where nobody said."""
+    path = _find(journal, exam_id, step)
     try:
         return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -39,10 +42,17 @@ def read_kept(journal: Path, exam_id: str) -> Entry | None:
 
 def forget_identity(journal: Path, exam_id: str) -> None:
     """Delete what was written down of an exam."""
-    _find(journal, exam_id).unlink(missing_ok=True)
+    for path in _find(journal, exam_id).parent.glob(f"{exam_id}.*"):
+        path.unlink(missing_ok=True)
 
 
-def _find(journal: Path, exam_id: str) -> Path:
+def forget_step(journal: Path, exam_id: str, step: int) -> None:
+    """Delete whose a step was, or (0) the exam: nobody need be told of it any more."""
+    _find(journal, exam_id, step).unlink(missing_ok=True)
+
+
+def _find(journal: Path, exam_id: str, step: int = 0) -> Path:
     if EXAM_ID.fullmatch(exam_id) is None:
         raise InputError(f"no exam is named {exam_id!r:.60}")
-    return journal.parent / FOLDER / f"{exam_id}.json"
+    name = f"{exam_id}.{step}.json" if step else f"{exam_id}.json"
+    return journal.parent / FOLDER / name

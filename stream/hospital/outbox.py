@@ -57,11 +57,10 @@ class Job(msgspec.Struct, frozen=True):
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""
         given_up = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
-        delay_s = DELAYS_S[min(self.tries, len(DELAYS_S) - 1)]
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
-            next_ns=now_ns + delay_s * 1_000_000_000,
+            next_ns=find_next_ns(self.tries, now_ns),
             standing=Standing.GIVEN_UP if given_up else Standing.WAITING,
             said=said,
         )
@@ -71,6 +70,11 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, tries=self.tries + 1, standing=Standing.STORED, said=""
         )
+
+
+def find_next_ns(tries: int, now_ns: int) -> int:
+    """Return when to try again after so many tries that failed, and one more."""
+    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
 
 
 def post(journal: Path, job: Job) -> None:

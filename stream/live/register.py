@@ -14,12 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import generate_uid
+
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunError
 from neurosono.stream.hospital.entry import Entry
-from neurosono.stream.hospital.identities import forget_identity, keep_identity, read_kept
+from neurosono.stream.hospital.identities import forget_step, keep_identity, read_kept
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.outbox import Job, Standing, list_due, post, read_job, tell_job
 from neurosono.stream.hospital.query import UTF_8, Question, ask_worklist, name_today
+from neurosono.stream.hospital.steps import (
+    Outcome,
+    Step,
+    Told,
+    list_steps,
+    read_told,
+    tell_step,
+    write_step,
+)
+from neurosono.stream.hospital.steps import list_due as list_due_steps
 from neurosono.stream.page.protocol import Command
 
 POSTING = "neurosono.stream.study.posting"
@@ -34,7 +46,8 @@ SETTLE_S = 30.0
 class Registering:
     """Where the worklist is, and where the study of an exam that ended goes.
 
-    `accession` is taken at once; `codes` and `pdf` are as in `neurosono study`.
+    `accession` is taken at once; `codes` and `pdf` are as in `neurosono study`; `mpps` is told when
+    an exam that took an entry begins and ends.
     """
 
     worklist: Node
@@ -43,6 +56,7 @@ class Registering:
     fallback: str = UTF_8
     codes: str = "snomed"
     pdf: bool = False
+    mpps: Node | None = None
 
     def __post_init__(self) -> None:
         Question(self.worklist, "", self.fallback)  # refuses a character set that is none
@@ -112,9 +126,11 @@ class Register:
         with self._lock:
             taken = self._taken if not self._exam_id else None
             self._exam_id = exam_id
-            self._taken = taken or read_kept(self._journal, exam_id)
+            self._taken = kept = taken or read_kept(self._journal, exam_id)
         if taken is not None:
             self._doing.submit(self._keep, exam_id, taken)
+        elif kept is not None:
+            self._doing.submit(self._begin_step, exam_id, kept)
         self._show()
 
     def obey(self, command: Command) -> None:
@@ -137,8 +153,10 @@ class Register:
         self._doing.submit(int).result()
         deadline_s = time.monotonic() + longest_s
         while time.monotonic() < deadline_s:
-            job = self._read_last()
-            if job is None or job.standing is not Standing.WAITING or job.tries:
+            job, known = self._read_last(), self._find_step()
+            sent = job is None or job.standing is not Standing.WAITING or job.tries
+            told = known is None or known[1].standing is not Standing.WAITING or known[1].said
+            if sent and told:
                 break
             self._stop.wait(0.05)
         return self._tell_study()["words"]
@@ -168,6 +186,8 @@ class Register:
             found = [e for e in offered if (e.accession, e.step) == (accession, step)]
             if not found or not self._exam_id:
                 return  # another screen has asked anew meanwhile; this one has heard of it
+            if self._taken == found[0]:
+                return
             self._taken, exam_id = found[0], self._exam_id
         self._doing.submit(self._keep, exam_id, found[0])
         self._show()
@@ -180,11 +200,50 @@ class Register:
                 self._taken = None
                 self._said = "whose exam this is could not be written down: free some space"
             self._show()
+        else:
+            self._begin_step(exam_id, entry)
+
+    def _begin_step(self, exam_id: str, entry: Entry) -> None:
+        """Have the hospital told that the exam of this entry runs, and of no other entry any more.
+
+        An exam that is taken up again is the step that it was.
+        """
+        mpps = self._plan.mpps
+        if mpps is None:
+            return
+        now_ns, known = time.time_ns(), list_steps(self._journal, exam_id)
+        if known and known[-1].outcome is None:
+            if read_kept(self._journal, exam_id, known[-1].number) == entry:
+                return
+            self._end_step(exam_id, Outcome.WRONG_ENTRY)
+        number = len(known) + 1
+        where = (mpps.words, mpps.own_title)
+        step = Step(exam_id, number, str(generate_uid()), *where, now_ns, mpps.tls)
+        try:
+            keep_identity(self._journal, exam_id, entry, number)
+            write_step(self._journal, step)
+        except NeurosonoError as error:
+            self._note = f"{mpps.where} is not told that the exam begins: {error}"
+            self._show()
+
+    def _end_step(self, exam_id: str, outcome: Outcome) -> None:
+        for step in list_steps(self._journal, exam_id):
+            if step.outcome is None:
+                try:
+                    write_step(self._journal, step.end(outcome, time.time_ns()))
+                except NeurosonoError as error:
+                    self._note = f"the step of exam {exam_id} is not told to be over: {error}"
 
     def _hand_over(self, exam_id: str, *, begun: bool, taken: bool) -> None:
         if not begun:
-            forget_identity(self._journal, exam_id)
+            self._end_step(exam_id, Outcome.ABANDONED)
+            forget_step(self._journal, exam_id, 0)
             return
+        self._post(exam_id, taken=taken)
+        self._end_step(exam_id, Outcome.COMPLETED)  # now it is known what the exam gave
+        self._show()
+
+    def _post(self, exam_id: str, *, taken: bool) -> None:
         if self._plan.send is None:
             return
         if not taken:
@@ -213,7 +272,8 @@ class Register:
 
     def _post_all(self) -> None:
         while not self._stop.wait(LOOK_S):
-            if not list_due(self._journal, time.time_ns()):
+            now_ns = time.time_ns()
+            if not (list_due(self._journal, now_ns) or list_due_steps(self._journal, now_ns)):
                 continue
             command = [sys.executable, "-P", "-m", POSTING, str(self._journal)]
             try:
@@ -236,9 +296,18 @@ class Register:
 
     def _tell_study(self) -> dict[str, str]:
         job = self._read_last()
-        if self._note or job is None:
-            return {"standing": "none", "words": self._note}
-        return {"standing": str(job.standing), "words": tell_job(job)}
+        known = self._find_step()
+        words = [self._note or ("" if job is None else tell_job(job))]
+        words.append("" if known is None else tell_step(*known))
+        standing = "none" if self._note or job is None else str(job.standing)
+        return {"standing": standing, "words": "; ".join(each for each in words if each)}
+
+    def _find_step(self) -> tuple[Step, Told] | None:
+        """Return the step to tell of: of the exam that runs where that has one, else the last."""
+        for exam_id in (self._exam_id, self._last):
+            if exam_id and (known := list_steps(self._journal, exam_id)):
+                return known[-1], read_told(self._journal, known[-1])
+        return None
 
     def _show(self) -> None:
         with self._lock:

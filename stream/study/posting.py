@@ -10,11 +10,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import BundleError, NeurosonoError
-from neurosono.stream.hospital.identities import read_kept
+from neurosono.engine.contracts.errors import BundleError, InputError, NeurosonoError
+from neurosono.stream.hospital import steps
+from neurosono.stream.hospital.entry import Entry
+from neurosono.stream.hospital.identities import forget_step, read_kept
+from neurosono.stream.hospital.mpps import tell_hospital
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import ALWAYS_NS, Job, Standing, hold, list_due, post
+from neurosono.stream.hospital.outbox import (
+    ALWAYS_NS,
+    Job,
+    Standing,
+    hold,
+    list_due,
+    post,
+    read_job,
+)
+from neurosono.stream.hospital.steps import Outcome, Step, Told
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.report.gather import describe_report
 from neurosono.stream.study.codes import Scheme
@@ -47,7 +61,48 @@ def send_due(
         return done
 
 
+def tell_due(
+    journal: Path, now_ns: Callable[[], int] = time.time_ns, *, at_once: bool = False
+) -> list[tuple[Step, Told]]:
+    """Tell the hospital of the steps that are due; return how far each is now.
+
+    Nothing where another process tells. With `at_once`, all that waits is due.
+    """
+    with hold(journal) as free:
+        if not free:
+            return []
+        done = []
+        for step in steps.list_due(journal, ALWAYS_NS if at_once else now_ns()):
+            told = steps.read_told(journal, step)
+            try:
+                told = _tell(journal, step, told, now_ns())
+            except Exception as error:  # noqa: BLE001 (its words could quote a patient, its class cannot)
+                known = isinstance(error, NeurosonoError)
+                said = str(error) if known else f"it could not be told: {type(error).__name__}"
+                told = told.failed(said, step.ended_ns or step.began_ns, now_ns())
+            steps.write_told(journal, step, told)
+            if told.standing is not Standing.WAITING:
+                forget_step(journal, step.exam_id, step.number)
+            done.append((step, told))
+        return done
+
+
+def _tell(journal: Path, step: Step, told: Told, now_ns: int) -> Told:
+    entry = read_kept(journal, step.exam_id, step.number)
+    if entry is None:
+        if not told.created:
+            raise InputError("whose it was is gone")
+        entry = Entry(Dataset(), "", "", "")  # its end names nobody
+    job = read_job(journal, step.exam_id)
+    made = [] if job is None or step.outcome is not Outcome.COMPLETED else _make(journal, job)
+    return tell_hospital(step, told, entry, made, now_ns)
+
+
 def _send(journal: Path, job: Job) -> None:
+    send_dicom(_make(journal, job), parse_node(job.node, job.own_title, job.tls))
+
+
+def _make(journal: Path, job: Job) -> list[Dataset]:
     bundle = None
     if job.bundle is not None:
         try:
@@ -62,15 +117,17 @@ def _send(journal: Path, job: Job) -> None:
         report = describe_report(reader, job.exam_id, bundle)
     entry = read_kept(journal, job.exam_id)
     identity = Identity() if entry is None else take_identity(entry.dataset)
-    objects = make_study(report, identity, Scheme(job.codes), page=job.pdf)
-    send_dicom(objects, parse_node(job.node, job.own_title, job.tls))
+    return make_study(report, identity, Scheme(job.codes), page=job.pdf)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Send what is due of the journal named."""
+    """Send and tell what is due of the journal named."""
     os.nice(10)  # what runs beside it is a live picture
-    done = send_due(Path(arguments[0]))
-    return 0 if all(job.standing is Standing.STORED for job in done) else 1
+    journal = Path(arguments[0])
+    tell_due(journal)  # before a PACS that is slow
+    send_due(journal)
+    tell_due(journal)
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Screenshots of every state lie in the test's temporary folder, at both sizes, for a person to see.
 """
 
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -441,6 +442,6 @@ def test_on_a_narrow_screen_no_key_runs_into_the_next(screen, tmp_path):
     screen.page.set_viewport_size({"width": 640, "height": 480})
     boxes = [key.bounding_box() for key in screen.page.locator("#keys kbd:visible").all()]
     assert len(boxes) >= 8
-    for left, right in zip(boxes, boxes[1:], strict=False):
+    for left, right in pairwise(boxes):
         assert left["x"] + left["width"] <= right["x"]
     screen.page.screenshot(path=tmp_path / "narrow.png")

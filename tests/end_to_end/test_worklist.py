@@ -52,4 +52,4 @@ def test_an_exams_study_arrives_under_the_name_that_it_was_ordered_for(
 def test_an_order_without_a_worklist_is_refused(bundle_root: Path, tmp_path: Path) -> None:
     done = run("live", SOURCE, "--bundle", bundle_root, "--send", "PACS@127.0.0.1:1")
     assert done.returncode == 2
-    assert "--send and --accession go with --worklist" in done.stderr
+    assert "--send, --mpps and --accession go with --worklist" in done.stderr
