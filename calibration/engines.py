@@ -17,10 +17,11 @@ from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.architecture import TRANSFORMERS
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.judgement import judge
+from neurosono.engine.files import writing
+from neurosono.engine.judgement import check_fits, judge
 from neurosono.engine.members import load_ensemble
 from neurosono.engine.parity import LIMITS, check_limits
 
@@ -33,18 +34,14 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
     `cache` holds patients that trained nothing. Returns what the manifest says of parity. Raises
     `InputError`, leaving the bundle as it was, where the engine is over its limits.
     """
-    if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
-        raise InputError(
-            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
-            "make it again with `neurosono train prepare`"
-        )
+    check_fits(bundle, cache)
     draw = draw_rows(cache)
     ensemble = load_ensemble(bundle)
     reference = judge(TorchBackend(ensemble), cache, draw.check, fold=-1, salt="")
     frames = np.asarray(cache.frames[draw.quantise])
     attends = bundle.manifest.architecture in TRANSFORMERS
     model = quantise(convert(ensemble, frames.shape[-1]), frames, attends=attends)
-    try:
+    with writing(f"an engine into {bundle.root}"):
         (bundle.root / INT8_FOLDER).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".int8-") as aside:
             folder = Path(aside) / "engine"
@@ -56,8 +53,6 @@ def add_int8(bundle: Bundle, cache: Cache) -> dict[str, float]:
             measured = measure_cost(reference, found, bundle.calibration)
             shutil.rmtree(bundle.root / INT8_FOLDER, ignore_errors=True)
             folder.rename(bundle.root / INT8_FOLDER)
-    except OSError as error:
-        raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
     found_files = sorted((bundle.root / INT8_FOLDER).iterdir())
     entry = EngineEntry(
         backend="openvino",

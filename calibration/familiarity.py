@@ -1,6 +1,5 @@
 """What is familiar to an ensemble: fitted on frames of patients that trained nothing."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,15 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.calibration.unlike import draw_unlike
+from neurosono.engine.arrays import join
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.architecture import count_features
 from neurosono.engine.contracts.cache import Cache, pseudonym
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.familiarity import FAMILIARITY_NAME, FamiliarityEntry
 from neurosono.engine.exam.interval import bound_share
 from neurosono.engine.familiarity import Familiarity, place
+from neurosono.engine.files import writing
+from neurosono.engine.judgement import salt_of
 
 REFUSED = (0.0016, 0.0064)
 """Shares of familiar frames that may be too far, and on the wrong side. Together 0.8 %, so that
@@ -44,14 +46,6 @@ class Look:
         """Return the pictures where `wanted`, (N,), is true."""
         return Look(self.features[wanted], self.owners[wanted])
 
-    @classmethod
-    def join(cls, parts: Sequence["Look"]) -> "Look":
-        """Put several looks, one or more, behind each other."""
-        return cls(
-            np.concatenate([part.features for part in parts]),
-            np.concatenate([part.owners for part in parts]),
-        )
-
 
 @dataclass(frozen=True)
 class Pictures:
@@ -74,7 +68,7 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
     the made ones. Every OpenVINO engine of all members looks, for their precisions differ. Raises
     `InputError`, `OutputError`.
     """
-    salt = str(bundle.manifest.card.get("training_data", {}).get("digest", ""))
+    salt = salt_of(bundle)
     owners = np.array([pseudonym(row.patient, salt) for row in cache.rows])
     size_px = bundle.manifest.preprocessing.size_px
     made = draw_unlike(MADE, size_px)
@@ -86,12 +80,10 @@ def add_familiarity(bundle: Bundle, cache: Cache, unlike: Pictures | None) -> di
         own_looks.append(look_at(backend, Pictures(cache.frames, owners)))
         unlike_looks += [look_at(backend, each) for each in others]
     early, _ = _features_of(bundle)
-    fitted, measured = fit_familiarity(Look.join(own_looks), Look.join(unlike_looks), early)
+    fitted, measured = fit_familiarity(join(own_looks), join(unlike_looks), early)
     card = measured | {"made": MADE, "engines": len(own_looks), "limit": sum(REFUSED)}
-    try:
+    with writing(bundle.root / FAMILIARITY_NAME):
         fitted.save(bundle.root / FAMILIARITY_NAME)
-    except OSError as error:
-        raise OutputError(f"cannot write {bundle.root / FAMILIARITY_NAME}: {error}") from error
     entry = FamiliarityEntry(file_of(bundle.root, FAMILIARITY_NAME), card)
     write_manifest(bundle.root, replace(bundle.manifest, familiarity=entry))
     return card

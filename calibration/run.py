@@ -16,7 +16,7 @@ from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.judgement import check_unseen, judge
+from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
 
 PREDICTIONS_PATH = Path("report") / "predictions.csv"
 REPORT_PATH = Path("report") / "calibration.json"
@@ -36,13 +36,9 @@ def read_out_of_fold(bundle: Bundle) -> Predictions:
 
 def judge_unseen(bundle: Bundle, cache: Cache, backend: Backend) -> Predictions:
     """Let the ensemble judge a cache of patients that trained nothing, which is checked."""
-    if cache.labels != bundle.manifest.labels or cache.spec != bundle.manifest.preprocessing:
-        raise InputError(
-            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
-            "make it again with `neurosono train prepare`"
-        )
+    check_fits(bundle, cache)
     data: dict[str, Any] = bundle.manifest.card.get("training_data", {})
-    salt = str(data.get("digest", ""))
+    salt = salt_of(bundle)
     check_unseen(cache, salt, data.get("patients_seen", []))
     rows = np.arange(len(cache.rows), dtype=np.int64)
     return judge(backend, cache, rows, fold=-1, salt=salt)

@@ -5,13 +5,20 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 LARGEST_BYTES = 64_000_000
 """All arrays of one file together; the largest that we write, a plane of features, has 4 MB."""
+
+Arrays = TypeVar("Arrays", bound="DataclassInstance")
 
 _FAILURES = (
     AttributeError,
@@ -45,3 +52,10 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[np.generic]]:
     except _FAILURES as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(words[:200]) from error
+
+
+def join(parts: Sequence[Arrays]) -> Arrays:
+    """Return several dataclasses of arrays, one or more, as one: each array behind the others'."""
+    kind = type(parts[0])
+    names = [each.name for each in fields(kind)]
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -19,8 +19,9 @@ from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.builders import Built
 from neurosono.engine.builders.openvino import convert
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
-from neurosono.engine.contracts.errors import EngineUnavailableError, InputError, OutputError
+from neurosono.engine.contracts.errors import EngineUnavailableError, InputError
 from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.files import writing
 from neurosono.engine.members import load_ensemble
 from neurosono.engine.network import Ensemble
 from neurosono.engine.parity import check_limits, compare_answers
@@ -64,7 +65,7 @@ def build_engine(
     ensemble = load_ensemble(bundle, members)
     count = len(ensemble.members)
     name = f"engines/{engine}-{precision}" + ("" if members is None else f"-x{count}")
-    try:
+    with writing(f"an engine into {bundle.root}"):
         (bundle.root / name).parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=bundle.root, prefix=".build-") as aside:
             folder = Path(aside) / "engine"
@@ -82,8 +83,6 @@ def build_engine(
                 write_probe(folder, check.frames, exact)
             shutil.rmtree(bundle.root / name, ignore_errors=True)
             folder.rename(bundle.root / name)
-    except OSError as error:
-        raise OutputError(f"cannot write an engine into {bundle.root}: {error}") from error
     paths = sorted(path.name for path in (bundle.root / name).iterdir())
     entry = EngineEntry(
         backend=engine,
@@ -101,10 +100,8 @@ def copy_bundle(bundle: Bundle, out: Path) -> Bundle:
     """Copy a bundle to `out`, which must not exist, so that an engine is built there instead."""
     if out.exists():
         raise InputError(f"{out} is there already: name a new folder for the bundle's copy")
-    try:
+    with writing(f"the bundle to {out}", doing="copy"):
         shutil.copytree(bundle.root, out)
-    except OSError as error:
-        raise OutputError(f"cannot copy the bundle to {out}: {error}") from error
     return Bundle.load(out)
 
 

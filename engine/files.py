@@ -2,12 +2,24 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from neurosono.engine.contracts.errors import OutputError
 
 PRIVATE = 0o600
 """What is of a patient may be read by its user alone, whatever the umask."""
+
+
+@contextmanager
+def writing(what: object, advice: str = "", *, doing: str = "write") -> Iterator[None]:
+    """Raise what the system refuses as `OutputError`: `cannot write WHAT: REASON; ADVICE`."""
+    try:
+        yield
+    except OSError as error:
+        said = f"cannot {doing} {what}: {error.strerror or error}"
+        raise OutputError(f"{said}; {advice}" if advice else said) from error
 
 
 def create_private(path: Path) -> int:
@@ -41,19 +53,19 @@ def write_whole(
 
     Raises `OutputError`, which ends in `advice`; nothing is left behind then.
     """
-    try:
-        with tempfile.NamedTemporaryFile(
+    with (
+        writing(path, advice),
+        tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            aside = Path(file.name)
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                aside.chmod(mode)
-                aside.replace(path)
-            except BaseException:
-                aside.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; {advice}") from error
+        ) as file,
+    ):
+        aside = Path(file.name)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            aside.chmod(mode)
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise

@@ -11,7 +11,7 @@ import msgspec
 
 from neurosono.engine.bundle import Bundle, file_of, hash_file, write_json, write_manifest
 from neurosono.engine.contracts.codec import to_plain
-from neurosono.engine.contracts.errors import BundleError, OutputError
+from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.gate import (
     GATE_FOLDER,
     GRAPH_NAME,
@@ -19,6 +19,7 @@ from neurosono.engine.contracts.gate import (
     WEIGHTS_NAME,
     GateEntry,
 )
+from neurosono.engine.files import writing
 from neurosono.engine.gate import Gate
 
 ENTRY_NAME = "gate.json"
@@ -69,18 +70,18 @@ def add_gate(root: Path, folder: Path) -> Bundle:
     """
     bundle, entry = Bundle.load(root), read_entry(folder)
     root = bundle.root
-    try:
-        with tempfile.TemporaryDirectory(dir=root, prefix=".gate-") as aside:
-            fresh = Path(aside) / GATE_FOLDER
-            fresh.mkdir()
-            for name in NAMES:
-                shutil.copyfile(folder / name, fresh / name)
-            here = replace(bundle, root=Path(aside), manifest=_enter(bundle, Path(aside), entry))
-            Gate.open(here)
-            shutil.rmtree(root / GATE_FOLDER, ignore_errors=True)
-            fresh.rename(root / GATE_FOLDER)
-    except OSError as error:
-        raise OutputError(f"cannot write a gate into {root}: {error}") from error
+    with (
+        writing(f"a gate into {root}"),
+        tempfile.TemporaryDirectory(dir=root, prefix=".gate-") as aside,
+    ):
+        fresh = Path(aside) / GATE_FOLDER
+        fresh.mkdir()
+        for name in NAMES:
+            shutil.copyfile(folder / name, fresh / name)
+        here = replace(bundle, root=Path(aside), manifest=_enter(bundle, Path(aside), entry))
+        Gate.open(here)
+        shutil.rmtree(root / GATE_FOLDER, ignore_errors=True)
+        fresh.rename(root / GATE_FOLDER)
     write_manifest(root, here.manifest)
     return Bundle.load(root)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
+from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -34,7 +35,18 @@ def judge(
         answer = backend.infer(np.asarray(cache.frames[some]))
         parts.append(answer.probabilities.astype(np.float64).mean(axis=1))
         watch(len(some))
-    probabilities = np.concatenate(parts)
+    return name_rows(cache, rows, np.concatenate(parts), fold=fold, salt=salt)
+
+
+def name_rows(
+    cache: Cache,
+    rows: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    *,
+    fold: int,
+    salt: str,
+) -> Predictions:
+    """Return what was said of `rows` of a cache, `(N, C)`, with whose they are and their truth."""
     found = [cache.rows[row] for row in rows]
     return Predictions(
         labels=cache.labels,
@@ -49,6 +61,20 @@ def judge(
         sites=np.array([row.site for row in found], dtype=np.str_),
         probabilities=probabilities,
     )
+
+
+def salt_of(bundle: Bundle) -> str:
+    """Return what the bundle's pseudonyms are salted with: the digest of its training data."""
+    return str(bundle.manifest.card.get("training_data", {}).get("digest", ""))
+
+
+def check_fits(bundle: Bundle, cache: Cache) -> None:
+    """Raise `InputError` if a cache has other labels or preprocessing than the bundle."""
+    if (cache.labels, cache.spec) != (bundle.manifest.labels, bundle.manifest.preprocessing):
+        raise InputError(
+            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
+            "make it again with `neurosono train prepare`"
+        )
 
 
 def check_unseen(cache: Cache, salt: str, patients_seen: Sequence[str]) -> None:

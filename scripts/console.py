@@ -2,16 +2,28 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.engine.files import PRIVATE, write_whole, writing
 
 console = Console(stderr=True, highlight=False)
 """What people read goes to standard error; standard output is left to `--json -`."""
+
+
+@contextmanager
+def counting(words: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Show a bar that goes once it is done; what is given is called for each thing done."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda: bar.advance(task)
 
 
 def check_json_place(where: Path | None) -> None:
@@ -30,7 +42,7 @@ def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
     if where is None:
         return
     text = json.dumps(content, indent=2) + "\n"
-    try:
+    with writing(where, "choose another --json"):
         if str(where) == "-":
             print(text, end="", flush=True)  # noqa: T201
             return
@@ -39,7 +51,3 @@ def write_json_report(where: Path | None, content: dict[str, Any]) -> None:
             where.write_text(text)  # a pipe or a terminal, which is not to be replaced
         else:
             write_whole(where, text, mode=PRIVATE, advice="choose another --json")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {where}: {error.strerror}; choose another --json"
-        ) from error

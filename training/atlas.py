@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import NORMAL_LABEL
+from neurosono.engine.files import writing
 
 TABLE_NAME = "atlas.csv"
 COLUMNS = ("file", "pseudo_case", "source", "finding", "group")
@@ -41,12 +42,10 @@ def write_tables(data: Path, out: Path) -> dict[str, dict[str, int]]:
         "against-normals.csv": [*wide, *normal],
         "normals.csv": normal,
     }
-    try:
+    with writing(out, "name a new folder"):
         out.mkdir(parents=True)
         for name, rows in tables.items():
             _write(out / name, data, rows)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; name a new folder") from error
     return {name: dict(Counter(label for _, label in rows)) for name, rows in tables.items()}
 
 

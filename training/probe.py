@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.cache import Cache, pseudonym
+from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.judgement import name_rows
 from neurosono.training.splits import Fold
 
 CORNER_SHARE = 1 / 8
@@ -61,23 +62,6 @@ def judge_by_shortcut(cache: Cache, folds: Sequence[Fold]) -> Predictions:
             StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
         )
         model.fit(seen[train], cache.targets[train])
-        parts.append(_tell(cache, judged, fold.index, model.predict_proba(seen[judged])))
+        said = model.predict_proba(seen[judged])
+        parts.append(name_rows(cache, judged, said, fold=fold.index, salt=cache.digest))
     return Predictions.join(parts)
-
-
-def _tell(
-    cache: Cache, rows: NDArray[np.int64], fold: int, probabilities: NDArray[np.float64]
-) -> Predictions:
-    found = [cache.rows[row] for row in rows]
-    salt = cache.digest
-    return Predictions(
-        labels=cache.labels,
-        rows=rows,
-        folds=np.full(len(rows), fold, dtype=np.int64),
-        patients=np.array([pseudonym(row.patient, salt) for row in found]),
-        exams=np.array([pseudonym(f"{row.patient}/{row.exam}", salt) for row in found]),
-        targets=cache.targets[rows],
-        weeks=np.full(len(rows), np.nan),
-        sites=np.array([row.site for row in found], dtype=np.str_),
-        probabilities=probabilities,
-    )

@@ -20,6 +20,7 @@ from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.files import writing
 from neurosono.engine.judgement import judge
 from neurosono.engine.network import Ensemble
 from neurosono.training.audit import audit
@@ -103,10 +104,8 @@ class Run:
             raise OutputError(f"{self.out} is there already: choose another --out or remove it")
         about = {"recipe": self.recipe.to_json(), "data": self.cache.digest}
         path = self.part / RECIPE_NAME
-        try:
+        with writing(self.part):
             self.part.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error.strerror}") from error
         if path.exists() and json.loads(path.read_bytes()) != about:
             raise InputError(
                 f"{self.part} was begun with another recipe or other data: give the same ones to "

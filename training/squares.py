@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.files import writing
 
 FRAMES_NAME = "frames.npy"
 PHANTOM = "phantom"
@@ -73,17 +74,13 @@ class Shelf:
             "attribution": list(attribution),
         }
         part = root.with_name(root.name + ".part")
-        try:
+        with writing(root, "free some space or choose another"):
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             np.save(part / FRAMES_NAME, frames)
             (part / self.index_name).write_text(index)
             (part / self.summary_name).write_text(json.dumps(summary, indent=2) + "\n")
             part.rename(root)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {root}: {error.strerror}; free some space or choose another"
-            ) from error
 
 
 def _digest(index: str, squares: Squares) -> str:

@@ -56,6 +56,11 @@ class Reading:
         check_scale(self.mm_per_px)
 
     @property
+    def likeliest(self) -> str:
+        """Return the plane that is likeliest, however unlikely."""
+        return max(self.planes, key=lambda name: self.planes[name])
+
+    @property
     def size_px(self) -> HeadSize | None:
         """Return the head's size in pixels."""
         return measure_head(self.head) if self.head else None

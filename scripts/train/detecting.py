@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
+from neurosono.engine.bundle import Bundle
 from neurosono.scripts.console import console, write_json_report
 from neurosono.training.detect.build import build
 from neurosono.training.detect.data import DetectData
@@ -44,3 +45,18 @@ def build_run(data: DetectData, folder: Path, json: Path | None) -> None:
             f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
         )
     write_json_report(json, card)
+
+
+def tell_prepared(data: DetectData, out: Path, json: Path | None) -> None:
+    """Say how many pictures and patients were prepared in `out`."""
+    counts = data.count()
+    for name, count in counts.items():
+        console.print(f"{name}: {count['patients']} patients, {count['pictures']} pictures")
+    write_json_report(json, {"out": str(out), "pictures": counts, "digest": data.digest})
+
+
+def tell_shipped(bundle: Bundle, out: Path, json: Path | None) -> None:
+    """Say which bundle was made in `out`."""
+    digest = bundle.manifest.digest
+    console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
+    write_json_report(json, {"out": str(out), "sha256": digest})

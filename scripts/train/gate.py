@@ -35,21 +35,14 @@ def prepare(
     """Cut real pictures and generated exams out of their screens, once, as a replay cuts them."""
     from itertools import chain
 
-    from rich.progress import Progress
-
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import counting, write_json_report
     from neurosono.scripts.train.gate_prepare import take_phantoms, take_real
     from neurosono.training.gate.data import write_gate_data
     from neurosono.training.gate.sources import find_files, load_rules
 
     rules = load_rules(sources)
     files = find_files(data, rules)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("cutting out", total=len(files) + phantoms)
-
-        def watch() -> None:
-            bar.advance(task)
-
+    with counting("cutting out", len(files) + phantoms) as watch:
         found = chain(take_real(data, files, watch), take_phantoms(phantoms, seed, watch))
         made = write_gate_data(out, found, [rule.attribution for rule in rules if rule.attribution])
     _print_counts(made)

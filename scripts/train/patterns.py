@@ -31,30 +31,25 @@ def prepare(
     """Generate exams with finding patterns and their exact truth; real pictures show none."""
     from itertools import chain
 
-    from rich.progress import Progress
-
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import counting
+    from neurosono.scripts.train.detecting import tell_prepared
     from neurosono.scripts.train.patterns_prepare import take_findings
     from neurosono.training.detect.data import DetectData, write_detect_data
     from neurosono.training.patterns.real import take_normals
     from neurosono.training.patterns.subject import PATTERNS_SUBJECT
 
     cohort = DetectData.load(structures) if structures else None
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("generating", total=phantoms)
+    with counting("generating", phantoms) as watch:
         made = write_detect_data(
             out,
             chain(
                 take_normals(cohort) if cohort else (),
-                take_findings(phantoms, seed, lambda: bar.advance(task)),
+                take_findings(phantoms, seed, watch),
             ),
             cohort.attribution if cohort else (),
             PATTERNS_SUBJECT,
         )
-    counts = made.count()
-    for name, count in counts.items():
-        console.print(f"{name}: {count['patients']} patients, {count['pictures']} pictures")
-    write_json_report(json, {"out": str(out), "pictures": counts, "digest": made.digest})
+    tell_prepared(made, out, json)
 
 
 @patterns_app.command()
@@ -127,15 +122,13 @@ def evaluate(
     json: JsonOption = None,
 ) -> None:
     """Set thresholds on the patients held out, and measure the graph as it runs."""
-    from rich.progress import Progress
 
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import counting, write_json_report
     from neurosono.scripts.train.patterns_view import print_figures
     from neurosono.training.patterns.evaluate import evaluate as measure_run
 
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("judging", total=None)
-        found = measure_run(folder, cache, test, precision, lambda: bar.advance(task))
+    with counting("judging") as watch:
+        found = measure_run(folder, cache, test, precision, watch)
     print_figures(found)
     write_json_report(json, found)
 
@@ -151,13 +144,11 @@ def ship(
     json: JsonOption = None,
 ) -> None:
     """Make a bundle of a run's built graphs and thresholds, for `--also`."""
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.detecting import tell_shipped
     from neurosono.training.patterns.evaluate import ship as write_bundle
 
     bundle = write_bundle(folder, out, name, tuple(precision or ("int8",)))
-    digest = bundle.manifest.digest
-    console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
-    write_json_report(json, {"out": str(out), "sha256": digest})
+    tell_shipped(bundle, out, json)
 
 
 @patterns_app.command()
@@ -167,12 +158,10 @@ def gallery(
     out: Annotated[Path, typer.Option(help="The page.")] = Path("patterns-gallery.html"),
 ) -> None:
     """Lay pictures out with what a bundle says of each: to look at, without any rate."""
-    from rich.progress import Progress
 
-    from neurosono.scripts.console import console
+    from neurosono.scripts.console import console, counting
     from neurosono.scripts.train.patterns_gallery import write_gallery
 
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        count = write_gallery(bundle, folder, out, lambda: bar.advance(task))
+    with counting("reading") as watch:
+        count = write_gallery(bundle, folder, out, watch)
     console.print(f"{count} pictures: {out}", soft_wrap=True)

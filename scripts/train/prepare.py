@@ -96,25 +96,23 @@ def _extract(
     skip_bad: bool = False,
     allow_copies: bool = False,
 ) -> "Cache":
-    from rich.progress import Progress
 
     from neurosono.engine.contracts.preprocessing import PreprocessingSpec
-    from neurosono.scripts.console import console
+    from neurosono.scripts.console import counting
     from neurosono.stream.dataset.extract import extract
     from neurosono.stream.dataset.listing import find_dataset
 
     found = find_dataset(dataset, labels)
     spec = PreprocessingSpec(size_px=size_px, resize_px=max(size_px, round(size_px * 256 / 224)))
-    with Progress(console=console, transient=True) as bar:
-        # Each exam is heard of twice: its files open, it is extracted.
-        task = bar.add_task("extracting exams", total=2 * len(found.exams))
+    # Each exam is heard of twice: its files open, it is extracted.
+    with counting("extracting exams", 2 * len(found.exams)) as watch:
         cache = extract(
             found,
             out,
             spec=spec,
             every=every,
             skip_bad=skip_bad,
-            watch=lambda: bar.advance(task),
+            watch=watch,
             check=_make_audit(allow_copies),
         )
     _print_summary(_report(cache))

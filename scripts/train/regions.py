@@ -46,12 +46,11 @@ def prepare(
     json: JsonOption = None,
 ) -> None:
     """Make pairs of planes, and let a detector find what is on them."""
-    from rich.progress import Progress
 
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
     from neurosono.engine.contracts.manifest import STRUCTURES
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import console, counting, write_json_report
     from neurosono.scripts.phantom import parse_pairs
     from neurosono.scripts.train.regions_prepare import (
         find_real_pairs,
@@ -66,12 +65,7 @@ def prepare(
     graph = _open_finder(Bundle.load(finder, kind=STRUCTURES))
     made: Iterable[Made]
     attribution: tuple[str, ...] = ()
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("pairs", total=None)
-
-        def watch() -> None:
-            bar.advance(task)
-
+    with counting("pairs") as watch:
         if again is not None:
             before = PairData.load(again)
             made, attribution = look_again(before), before.attribution
@@ -236,11 +230,10 @@ def evaluate(
 
 def _judge_bundle(bundle: str, caches: list[Path]) -> dict[str, Any]:
     """Return the figures of each cache; of real women, of those who fitted nothing."""
-    from rich.progress import Progress, TaskID
 
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.manifest import REGIONS
-    from neurosono.scripts.console import console
+    from neurosono.scripts.console import counting
     from neurosono.training.regions.data import PairData, fold_of
     from neurosono.training.regions.evaluate import describe, examine
 
@@ -251,12 +244,7 @@ def _judge_bundle(bundle: str, caches: list[Path]) -> dict[str, Any]:
         pairs = data.pairs
         if data.digest == loaded.manifest.card.get("unlike"):
             pairs = [each for each in pairs if fold_of(each.patient, 2) == 1]
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(f"judging {cache.name}", total=len(pairs))
-
-            def watch(bar: Progress = bar, task: TaskID = task) -> None:
-                bar.advance(task)
-
+        with counting(f"judging {cache.name}", len(pairs)) as watch:
             exams = examine(loaded, data, pairs, watch)
         found[cache.name] = {"data": data.digest, **describe(exams)}
     return found

@@ -28,28 +28,19 @@ def prepare(
     """Letterbox real pictures, un-squeezed, and generated exams with their exact truth."""
     from itertools import chain
 
-    from rich.progress import Progress
-
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import counting
+    from neurosono.scripts.train.detecting import tell_prepared
     from neurosono.scripts.train.structures_prepare import find_scale, take_phantoms
     from neurosono.training.detect.data import open_real, write_detect_data
     from neurosono.training.detect.tables import ATTRIBUTION, read_tables
 
     pictures = read_tables(data)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("letterboxing", total=len(pictures) + phantoms)
-
-        def watch() -> None:
-            bar.advance(task)
-
+    with counting("letterboxing", len(pictures) + phantoms) as watch:
         real = (_watched(open_real(each, read_scale=find_scale), watch) for each in pictures)
         made = write_detect_data(
             out, chain(real, take_phantoms(phantoms, seed, watch)), ATTRIBUTION
         )
-    counts = made.count()
-    for name, count in counts.items():
-        console.print(f"{name}: {count['patients']} patients, {count['pictures']} pictures")
-    write_json_report(json, {"out": str(out), "pictures": counts, "digest": made.digest})
+    tell_prepared(made, out, json)
 
 
 def _watched(found: Any, watch: Any) -> Any:
@@ -128,13 +119,11 @@ def ship(
     json: JsonOption = None,
 ) -> None:
     """Make a bundle of a run's built graphs, for `--also` and `neurosono.open_bundle`."""
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.train.detecting import tell_shipped
     from neurosono.training.detect.ship import ship as write_bundle
 
     bundle = write_bundle(folder, out, name, tuple(precision or ("int8",)))
-    digest = bundle.manifest.digest
-    console.print(f"bundle {out}, sha256 {digest[:12]}…", soft_wrap=True)
-    write_json_report(json, {"out": str(out), "sha256": digest})
+    tell_shipped(bundle, out, json)
 
 
 @structures_app.command()
@@ -151,17 +140,15 @@ def evaluate(
     json: JsonOption = None,
 ) -> None:
     """Measure graphs, as they run, on patients that trained nothing, and write a report."""
-    from rich.progress import Progress
 
-    from neurosono.scripts.console import console, write_json_report
+    from neurosono.scripts.console import console, counting, write_json_report
     from neurosono.training.detect.data import DetectData
     from neurosono.training.detect.report import write_report
     from neurosono.training.detect.run import judge_runs
 
     data = DetectData.load(cache)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("judging", total=len(data.rows))
-        found = judge_runs(folders, data, precision, everyone, lambda: bar.advance(task))
+    with counting("judging", len(data.rows)) as watch:
+        found = judge_runs(folders, data, precision, everyone, watch)
     where = write_report(out or folders[0] / "report", found)
     _print_figures(found)
     console.print(f"report: {where}", soft_wrap=True)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import write_whole
+from neurosono.engine.files import write_whole, writing
 from neurosono.engine.pages.render import render_page
 from neurosono.stream.bench.charts import Distribution, draw_cdf, draw_timeline
 
@@ -15,12 +14,8 @@ _LEVELS = ("p50", "p95", "p99", "p99_9", "max")
 
 def write_page(path: Path, report: Mapping[str, Any]) -> None:
     """Write the page; raises `OutputError` where it cannot be written."""
-    try:
+    with writing(path, "choose another --html"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; choose another --html"
-        ) from error
     write_whole(path, draw_page(report), advice="choose another --html")
 
 

@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.stream.journal.describe import describe_record
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.reader import KeyFrame, Reader, Recorded
@@ -199,19 +200,17 @@ def _build_table(pa: Any, schema: Any, rows: list[tuple[Any, ...]]) -> Any:
 
 
 def _write_aside(out: Path, write: Callable[[IO[str]], None]) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(
+    with (
+        writing(out, "free some space or choose another --out"),
+        tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", newline="", dir=out.parent, prefix=f".{out.name}.", delete=False
-        ) as file:
-            try:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(out)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {out}: {error.strerror}; free some space or choose another --out"
-        ) from error
+        ) as file,
+    ):
+        try:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(out)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -16,8 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import create_private
+from neurosono.engine.files import create_private, writing
 from neurosono.stream.journal.ring import PREFACE, Found, pack_header, pack_preface, read_ring
 
 RING_BYTES = 16 * 1024 * 1024
@@ -75,13 +74,8 @@ class Notebook:
     @classmethod
     def create(cls, path: Path, size: int = RING_BYTES) -> "Notebook":
         """Make a new notebook, with its space taken: it can then not run out of disk."""
-        try:
+        with writing(path, f"free {size >> 20} MB, or choose another --journal", doing="make"):
             return cls(path, _make_file(path, size))
-        except OSError as error:
-            raise OutputError(
-                f"cannot make {path}: {error.strerror}; free {size >> 20} MB, or choose another "
-                "--journal"
-            ) from error
 
     @classmethod
     def take_over(cls, path: Path, start: int) -> "Notebook | None":

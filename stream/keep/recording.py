@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import TICKS_HZ, add_video_stream
 from neurosono.stream.view.state import OverlayState
@@ -145,14 +145,10 @@ class Recorder:
         self._segment: Segment | None = None
         self._exam_id: str | None = None
         self._overlay: tuple[tuple[int, ...], Overlay] | None = None
-        try:
+        with writing(f"to {folder}", "choose another --record-to", doing="record"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "permission denied")
-        except OSError as error:
-            raise OutputError(
-                f"cannot record to {folder}: {error.strerror}; choose another --record-to"
-            ) from error
         self._thread = threading.Thread(target=self._run, name="recorder")
         self._thread.start()
 

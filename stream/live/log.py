@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import writing
 
 STDOUT = 1
 
@@ -45,13 +45,9 @@ class JsonLog:
         self._now = now
         self.lost = 0
         """Lines that could not be written."""
-        try:
+        with writing(f"the log {where}", "choose another --log-json"):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._file = os.dup(STDOUT) if str(where) == "-" else os.open(where, flags, 0o600)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write the log {where}: {error.strerror}; choose another --log-json"
-            ) from error
 
     def note_event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Write what the record was told."""

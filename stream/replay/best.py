@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import create_private
+from neurosono.engine.files import create_private, writing
 from neurosono.stream.view.reading import ShownReading
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class BestFrames:
         if not self._held:
             return
         folder = out / FOLDER
-        try:
+        with writing(folder, "free some space or choose another --out"):
             if folder.is_symlink():
                 folder.unlink()  # it would lead elsewhere
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -60,7 +59,3 @@ class BestFrames:
                 with os.fdopen(create_private(aside), "wb") as file:
                     file.write(cv2.imencode(".png", pixels)[1].tobytes())
                 aside.replace(folder / f"{name}.png")
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {folder}: {error.strerror}; free some space or choose another --out"
-            ) from error

@@ -14,7 +14,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.exam.exam import average_members, measure_disagreement
-from neurosono.engine.files import create_private
+from neurosono.engine.files import create_private, writing
 from neurosono.stream.view.summary import describe_result, name_values
 
 OUTPUT_NAMES = (
@@ -47,14 +47,12 @@ def prepare_folder(out: Path) -> bool:
     Raises `OutputError`.
     """
     remedy = "choose another --out, or free the place"
-    try:
+    with writing(f"to {out}", remedy):
         made = not out.exists()
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = out / f".neurosono-{os.getpid()}"
         os.close(create_private(probe))
         probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write to {out}: {error.strerror}; {remedy}") from error
     return made
 
 

@@ -106,7 +106,7 @@ def compare(exact: Sequence[Reading], found: Sequence[Reading]) -> Parity:
         elif one.size_px or other.size_px:
             changes.append(1.0)
     named = [(a, b) for a, b in zip(exact, found, strict=True) if a.plane is not None]
-    planes = [_likeliest(a) == _likeliest(b) for a, b in named] or [True]
+    planes = [a.likeliest == b.likeliest for a, b in named] or [True]
     return Parity(
         len(exact),
         boxes,
@@ -114,10 +114,6 @@ def compare(exact: Sequence[Reading], found: Sequence[Reading]) -> Parity:
         again / boxes if boxes else 1.0,
         float(np.mean(changes)) if changes else 0.0,
     )
-
-
-def _likeliest(reading: Reading) -> str:
-    return max(reading.planes, key=lambda name: reading.planes[name])
 
 
 def check(parity: Parity, size_bytes: int, precision: str) -> None:

@@ -87,7 +87,7 @@ def measure_planes(judged: Sequence[Judged]) -> dict[str, Any]:
     if not told:
         return {"pictures": 0}
     true = np.array([PLANES.index(each.row.plane) for each in told])
-    said = np.array([PLANES.index(_likeliest(each.reading)) for each in told])
+    said = np.array([PLANES.index(each.reading.likeliest) for each in told])
     confusion = np.zeros((len(PLANES), len(PLANES)), int)
     np.add.at(confusion, (true, said), 1)
     machines = sorted({each.row.machine for each in told if each.row.plane in HEAD_PLANES})
@@ -106,10 +106,6 @@ def measure_planes(judged: Sequence[Judged]) -> dict[str, Any]:
         "macro_f1": tell(told, _f1_of(true, said)),
         "by_machine": by_machine,
     }
-
-
-def _likeliest(reading: Reading) -> str:
-    return max(reading.planes, key=lambda name: reading.planes[name])
 
 
 def _f1_of(true: NDArray[np.int64], said: NDArray[np.int64]) -> Figure:

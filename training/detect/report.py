@@ -1,12 +1,13 @@
 """The report: figures as JSON, a page to read, the plots of Bland and Altman."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import writing
 from neurosono.engine.pages.figure import draw_figure
 from neurosono.engine.pages.render import render_page as render
 from neurosono.training.report.words import say_interval
@@ -24,13 +25,15 @@ POINTS, LINES = "#0072B2", "#D55E00"
 
 def write_report(folder: Path, found: dict[str, Any]) -> Path:
     """Write `index.html` and `figures.json` of what `judge_runs` found; return the page's path."""
-    page = render_page(found)
-    try:
+    return write_both(folder, render_page(found), found)
+
+
+def write_both(folder: Path, page: str, found: Mapping[str, Any]) -> Path:
+    """Write a page and the figures that stand on it; return the page's path."""
+    with writing(folder, "choose another"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FIGURES_NAME).write_text(json.dumps(found, indent=2) + "\n")
         (folder / PAGE_NAME).write_text(page)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another") from error
     return folder / PAGE_NAME
 
 

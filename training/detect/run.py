@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.files import writing
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.earlier import Earlier
 from neurosono.training.detect.evaluate import EVERY, judge_rows
@@ -46,11 +47,9 @@ def open_run(
     if (out / STATE_NAME).is_file():
         trainer.resume(out / STATE_NAME)
         return trainer
-    try:
+    with writing(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         (out / RECIPE_NAME).write_text(json.dumps(recipe.to_json(), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     return trainer
 
 

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import EngineEntry, Manifest, Member
+from neurosono.engine.files import writing
 from neurosono.engine.structures.graph import preprocessing_of
 from neurosono.training.detect.build import CARD_NAME
 from neurosono.training.detect.export import graph_path
@@ -35,13 +36,11 @@ def ship(
     card = _read_card(folder, precisions, subject)
     if out.exists():
         raise InputError(f"{out} is there already: name a new folder for the bundle")
-    try:
+    with writing(f"the bundle {out}"):
         engines = tuple(_copy_graph(folder, out, each, card) for each in precisions)
         measured = folder / REPORT_FOLDER
         if measured.is_dir():
             shutil.copytree(measured, out / REPORT_FOLDER)
-    except OSError as error:
-        raise OutputError(f"cannot write the bundle {out}: {error.strerror}") from error
     # a bundle's name is the hash of its manifest without its engines: the card names the weights
     weights = {entry.precision: [file.sha256 for file in entry.files] for entry in engines}
     manifest = Manifest(

@@ -28,6 +28,7 @@ from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.targets import Targets
 from neurosono.training.fit.checkpoint import UNREADABLE
+from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import Average, make_optimiser, set_rate
 
 STATE_NAME = "state.pt"
@@ -99,7 +100,9 @@ class DetectTrainer:
 
     def _fit(self, feed: Feed, end: int, watch: Watch) -> None:
         for at in range(self.done, end):
-            set_rate(self._optimiser, self._rate(at))
+            part = (at + 1) / self.recipe.steps
+            rate = warm_cosine(self.recipe.learning_rate, part, self.recipe.warmup, least=0.01)
+            set_rate(self._optimiser, rate)
             losses = self._step(at, *feed.take(at))
             if not all(math.isfinite(loss) for loss in losses.values()):
                 raise RunError(
@@ -131,13 +134,6 @@ class DetectTrainer:
         mean = sum(shares.values()) / max(len(shares), 1)
         added = [math.log(mean / shares[name]) if name in shares else 0.0 for name in PLANES]
         return torch.tensor(added)
-
-    def _rate(self, at: int) -> float:
-        part, warm = (at + 1) / self.recipe.steps, self.recipe.warmup
-        if part < warm:
-            return self.recipe.learning_rate * part / warm
-        left = 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
-        return self.recipe.learning_rate * max(left, 0.01)
 
     def _look(
         self, network: Detector, at: int, views: NDArray[np.uint8], targets: list[Targets]

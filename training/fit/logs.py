@@ -6,8 +6,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.training.fit.member import Step
 
 if TYPE_CHECKING:
@@ -44,16 +44,11 @@ class TensorBoardLogs:
             "learning_rate": step.rate,
             "validation_accuracy": step.validation,
         }
-        try:
+        with writing(self._root, "free some space, then give the same command again"):
             writer = self._writers.get(step.member) or self._open(step.member)
             for name, value in numbers.items():
                 writer.add_scalar(name, value, step.epoch + 1)
             writer.flush()
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self._root}: {error.strerror}; free some space, then give the "
-                "same command again"
-            ) from error
 
     def _open(self, member: int) -> "SummaryWriter":
         from torch.utils.tensorboard.writer import SummaryWriter

@@ -4,6 +4,16 @@ import math
 from dataclasses import dataclass
 
 
+def warm_cosine(highest: float, part: float, warmup: float, least: float = 0.0) -> float:
+    """Return the learning rate where `part` of the steps is done: a warm-up, then one cosine.
+
+    It rises to `highest` over the share `warmup`, and falls to the share `least` of it.
+    """
+    if part < warmup:
+        return highest * part / warmup
+    return highest * max(0.5 * (1 + math.cos(math.pi * (part - warmup) / (1 - warmup))), least)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Linear warm-up, then a cosine down to `final_ratio` of the highest rate, step by step.

@@ -7,6 +7,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from neurosono.engine.arrays import join
 from neurosono.engine.builders.openvino import export, quantise
 from neurosono.engine.contracts.files import BundleFile
 from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, WEIGHTS_NAME, GateEntry
@@ -34,7 +35,7 @@ def judge_built(folder: Path, frames: NDArray[np.uint8]) -> Judged:
     anything = np.array([0.0, 1.0])
     unfitted = Familiarity(np.eye(width), np.zeros((1, width)), anything, anything)
     gate = Gate(folder / GRAPH_NAME, unfitted, entry)
-    return Judged.join([_as_judged(gate.infer(np.asarray(frame))) for frame in frames])
+    return join([_as_judged(gate.infer(np.asarray(frame))) for frame in frames])
 
 
 def _as_judged(found: Sequence[NDArray[np.float32]]) -> Judged:

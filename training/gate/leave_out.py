@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.arrays import join
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import GateData
 from neurosono.training.gate.metrics import Answers, describe_kind
@@ -54,12 +55,7 @@ def leave_out(job: GateRun, by: str, watch: Watch) -> dict[str, Any]:
         network = job.train(f"without-{by}-{name}", train, watch)
         judged = judge_frames(network, np.asarray(data.frames[held]))
         parts.append((name, Answers(held, judged.scores, np.zeros(len(held)), judged.planes)))
-    pooled = Answers(
-        np.concatenate([each.rows for _, each in parts]),
-        np.concatenate([each.scores for _, each in parts]),
-        np.concatenate([each.unfamiliarity for _, each in parts]),
-        np.concatenate([each.planes for _, each in parts]),
-    )
+    pooled = join([each for _, each in parts])
     return {
         "by": by,
         "threshold": THRESHOLD,

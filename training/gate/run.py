@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from neurosono.engine.arrays import join
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.gate import STATISTICS_NAME
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
 from neurosono.engine.gate import Familiarity
 from neurosono.engine.gate_folder import write_entry
 from neurosono.training.gate.build import FRAMES, judge_built, write_graph
@@ -72,10 +74,8 @@ class GateRun:
             )
         held_out = self._cross_validate(watch)
         network = self.train("all", np.arange(len(self.data.rows)), watch)
-        try:
+        with writing(f"the gate to {self.out}"):
             return self._write(network, held_out)
-        except OSError as error:
-            raise OutputError(f"cannot write the gate to {self.out}: {error}") from error
 
     def _cross_validate(self, watch: Watch) -> "HeldOut":
         fold = deal_folds(self.data, self.folds)
@@ -88,7 +88,7 @@ class GateRun:
             seen = judge_frames(network, np.asarray(self.data.frames[train]))
             placed = fit_whitening(seen.features, group_names(self.data, train))
             parts.append((held, judged, measure(*placed, judged.features)))
-        joined = Judged.join([judged for _, judged, _ in parts])
+        joined = join([judged for _, judged, _ in parts])
         return HeldOut(
             np.concatenate([held for held, _, _ in parts]),
             joined,

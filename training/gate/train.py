@@ -1,7 +1,7 @@
 """Fits a gate's network to some patients of its data."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from neurosono.engine.arrays import join
 from neurosono.engine.contracts.errors import RunError
+from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import Average, make_optimiser, set_rate
 from neurosono.training.gate.augmentation import Square, Strength, augment, invent, scramble
 from neurosono.training.gate.data import GateData, GateRow
@@ -119,8 +121,10 @@ class GateTrainer:
     def fit(self, watch: Callable[[int, float], None] = lambda *_: None) -> GateNetwork:
         """Train to the end; returns the network with averaged weights, ready to judge."""
         self.network.train()
-        for at in range(self._recipe.batches):
-            set_rate(self._optimiser, self._rate(at))
+        recipe = self._recipe
+        for at in range(recipe.batches):
+            part = (at + 1) / recipe.batches
+            set_rate(self._optimiser, warm_cosine(recipe.learning_rate, part, recipe.warmup))
             loss = self._step()
             if not math.isfinite(loss):
                 raise RunError(f"the gate's loss is no number in batch {at + 1}: train it again")
@@ -128,14 +132,6 @@ class GateTrainer:
             watch(at + 1, loss)
         self.network.load_state_dict(self._average.weights)
         return self.network.eval()
-
-    def _rate(self, at: int) -> float:
-        part, warm = (at + 1) / self._recipe.batches, self._recipe.warmup
-        if part < warm:
-            return self._recipe.learning_rate * part / warm
-        return (
-            self._recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (part - warm) / (1 - warm)))
-        )
 
     def _step(self) -> float:
         grey, target, plane = self._draw_batch()
@@ -196,15 +192,6 @@ class Judged:
     planes: NDArray[np.float64]
     features: NDArray[np.float64]
 
-    @classmethod
-    def join(cls, parts: Sequence["Judged"]) -> "Judged":
-        """Return several as one, in order."""
-        return cls(
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.planes for part in parts]),
-            np.concatenate([part.features for part in parts]),
-        )
-
 
 @torch.inference_mode()
 def judge_frames(network: GateNetwork, frames: NDArray[np.uint8], batch: int = 64) -> Judged:
@@ -216,4 +203,4 @@ def judge_frames(network: GateNetwork, frames: NDArray[np.uint8], batch: int = 6
         parts.append(
             Judged(score[:, 0].double().numpy(), planes.double().numpy(), features.double().numpy())
         )
-    return Judged.join(parts)
+    return join(parts)

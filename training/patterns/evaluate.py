@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.files import writing
 from neurosono.engine.patterns.rules import CARD_KEY
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.export import graph_path
@@ -50,10 +51,8 @@ def evaluate(
         "test": "fold" if test is None else more.digest,
         **measure(held_out, others),
     }
-    try:
+    with writing(folder):
         (folder / FIGURES_NAME).write_text(json.dumps(found, indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     return found
 
 

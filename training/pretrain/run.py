@@ -17,6 +17,7 @@ from neurosono.engine.contracts.cache import pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.files import writing
 from neurosono.engine.network import Ensemble
 from neurosono.training.fit.augmentation import augment
 from neurosono.training.fit.batches import shuffle
@@ -56,10 +57,8 @@ class Pretraining:
         """
         if self.out.exists():
             raise OutputError(f"{self.out} is there already: choose another --out or remove it")
-        try:
+        with writing(self.part):
             self.part.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error.strerror}") from error
         torch.manual_seed(self.recipe.seed)
         trainer = _Trainer(self.pool, self.recipe)
         history = trainer.take_up(self._load())
@@ -103,13 +102,11 @@ class Pretraining:
             "patients_seen": patients,
             "losses": history,
         }
-        try:
+        with writing(self.out):
             save_file(network.encoder_state(), self.part / WEIGHTS_NAME)
             write_json(self.part / ABOUT_NAME, said)
             (self.part / STATE_NAME).unlink(missing_ok=True)
             self.part.replace(self.out)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.out}: {error.strerror}") from error
         return said
 
 

@@ -1,15 +1,13 @@
 """The report on pairs: figures as JSON, and a page with the arms side by side."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.pages.render import render_page
+from neurosono.training.detect.report import write_both
 from neurosono.training.report.words import say_interval
 
-PAGE_NAME, FIGURES_NAME = "index.html", "figures.json"
 TEMPLATE = Path(__file__).with_name("report.html")
 
 PUBLISHED = {
@@ -24,10 +22,4 @@ PUBLISHED = {
 def write_report(folder: Path, found: Mapping[str, Any]) -> Path:
     """Write `index.html` and `figures.json` of `arms` and `bundles`; return the page's path."""
     page = render_page(TEMPLATE, found=found, published=PUBLISHED, say=say_interval)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FIGURES_NAME).write_text(json.dumps(found, indent=2) + "\n")
-        (folder / PAGE_NAME).write_text(page)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another") from error
-    return folder / PAGE_NAME
+    return write_both(folder, page, found)

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.engine.files import write_whole
+from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.files import write_whole, writing
 from neurosono.training.regions.data import Pair, PairData, fold_of
 from neurosono.training.regions.recipe import PairRecipe
 from neurosono.training.regions.train import fit, judge, save_weights
@@ -87,11 +87,9 @@ def begin_run(out: Path, recipe: PairRecipe, digest: str) -> None:
                 f"{out} holds a run of another recipe or of other data: name a new folder"
             )
         return
-    try:
+    with writing(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / RECIPE_NAME, json.dumps(card, indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
-from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.manifest import REGIONS as KIND
 from neurosono.engine.contracts.manifest import STRUCTURES, EngineEntry, Manifest, Member
 from neurosono.engine.familiarity import Familiarity
+from neurosono.engine.files import writing
 from neurosono.engine.kinds.regions import BACKEND, FINDER, JUDGE, name_familiarity
 from neurosono.engine.regions.graph import RegionsGraph
 from neurosono.engine.regions.names import PLANES, REGIONS, VERDICTS
@@ -77,7 +78,7 @@ def ship(
     entry = finder.engine(BACKEND, None, None)
     place = f"engines/{BACKEND}-{entry.precision}"
     folder = out / place
-    try:
+    with writing(f"the bundle {out}"):
         folder.mkdir(parents=True)
         copy_finder(finder, entry, folder)
         tuning, unlike = look_as_shipped(tuning, folder), look_as_shipped(unlike, folder, half=0)
@@ -91,8 +92,6 @@ def ship(
             )
             fitted, familiar[plane] = fit(own, other)
             fitted.save(folder / name_familiarity(plane))
-    except OSError as error:
-        raise OutputError(f"cannot write the bundle {out}: {error.strerror}") from error
     names = sorted(each.name for each in folder.iterdir())
     files = tuple(file_of(out, f"{place}/{each}") for each in names)
     size = sum((out / each.path).stat().st_size for each in files)

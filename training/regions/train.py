@@ -14,6 +14,7 @@ from torch.nn import functional
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.regions.names import PLANES
 from neurosono.engine.regions.view import A_PLANE
+from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import make_optimiser, set_rate
 from neurosono.training.regions.data import Pair, PairData
 from neurosono.training.regions.draw import Given, draw_other, draw_pair, judge_pair
@@ -40,7 +41,8 @@ def fit(
     network = RegionsNetwork().train()
     optimiser = make_optimiser(network, recipe.learning_rate, recipe.weight_decay)
     for step in range(recipe.steps):
-        set_rate(optimiser, _rate(step, recipe))
+        part = (step + 1) / recipe.steps
+        set_rate(optimiser, warm_cosine(recipe.learning_rate, part, recipe.warmup, least=0.01))
         rng = np.random.default_rng([recipe.seed, 41, step])
         dealt = [kinds[k % 2][int(rng.integers(len(kinds[k % 2])))] for k in range(recipe.batch)]
         given = [draw_pair(data, each, recipe, rng) for each in dealt]
@@ -106,14 +108,6 @@ def judge(
         lean = None if given is None else speak(network, [given])[0][0].double().numpy()
         found.append(lean)
     return found
-
-
-def _rate(step: int, recipe: PairRecipe) -> float:
-    part = (step + 1) / recipe.steps
-    if part < recipe.warmup:
-        return recipe.learning_rate * part / recipe.warmup
-    left = 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
-    return recipe.learning_rate * max(left, 0.01)
 
 
 def save_weights(network: RegionsNetwork, path: Path) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 
 from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.files import write_whole
+from neurosono.engine.files import write_whole, writing
+from neurosono.engine.judgement import salt_of
 from neurosono.training.metrics.metrics import describe_fully
 from neurosono.training.metrics.resampling import Draws
 from neurosono.training.recipe import PAPER
@@ -60,7 +61,7 @@ def write_report(
             f"the predictions are of labels {list(frames.labels)}, the bundle of "
             f"{list(bundle.manifest.labels)}: train again"
         )
-    salt = _find_salt(bundle)
+    salt = salt_of(bundle)
     if cache is not None:
         check_holds(cache, frames, salt)
     shown = _calibrate(bundle, frames) or frames
@@ -93,10 +94,6 @@ def write_report(
     return report
 
 
-def _find_salt(bundle: Bundle) -> str:
-    return str(bundle.manifest.card.get("training_data", {}).get("digest", ""))
-
-
 def write_held_out_report(
     bundle: Bundle, cache: Cache | None, *, readers: Path | None = None, out: Path | None = None
 ) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def write_held_out_report(
 def is_trained_on(cache: Cache, bundle: Bundle) -> bool:
     """Return whether `cache` holds the pictures of the bundle's held-out predictions."""
     path = bundle.root / FOLDER / PREDICTIONS_NAME
-    return path.is_file() and holds(cache, Predictions.read(path), _find_salt(bundle))
+    return path.is_file() and holds(cache, Predictions.read(path), salt_of(bundle))
 
 
 def _calibrate(bundle: Bundle, frames: Predictions) -> Predictions | None:
@@ -171,9 +168,7 @@ def _describe_data(frames: Predictions) -> dict[str, Any]:
 def _write(out: Path, report: dict[str, Any], page: str) -> None:
     """Write both files, each aside and then renamed."""
     advice = "free some space or choose another --out"
-    try:
+    with writing(out, advice):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; {advice}") from error
     write_whole(out / PAGE_NAME, page, advice=advice)
     write_json(out / REPORT_NAME, report)

@@ -24,12 +24,12 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.judgement import check_unseen, judge
+from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
 from neurosono.engine.networks import make_network
 from neurosono.training.metrics.metrics import describe_both
 from neurosono.training.metrics.resampling import Draws, set_interval
 from neurosono.training.report.readers import compare_pairs
-from neurosono.training.sizes.derivation import check_fits, salt_of, seen_by
+from neurosono.training.sizes.derivation import seen_by
 
 ROUNDS = 15
 """Rounds of timing, in each of which every bundle judges one picture: what else the machine does

@@ -6,15 +6,12 @@ that were seen are carried on, so that none of them is ever judged as if unseen.
 """
 
 import json
-import platform
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors.torch import save_file
 
 from neurosono.engine.bundle import Bundle, file_of, write_json, write_manifest
@@ -22,15 +19,13 @@ from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.files import writing
+from neurosono.engine.judgement import check_fits, salt_of
 from neurosono.engine.networks import Network
+from neurosono.training.run import describe_environment
 
 ABOUT_NAME = "derivation.json"
 HISTORY_PATH = Path("report") / "history.json"
-
-
-def salt_of(bundle: Bundle) -> str:
-    """Return what the bundle's pseudonyms are salted with: the digest of its training data."""
-    return str(bundle.manifest.card.get("training_data", {}).get("digest", ""))
 
 
 def seen_by(bundle: Bundle) -> frozenset[str]:
@@ -41,15 +36,6 @@ def seen_by(bundle: Bundle) -> frozenset[str]:
 def name_patients(bundle: Bundle, patients: Iterable[str]) -> frozenset[str]:
     """Return these patients' pseudonyms, as this bundle's card writes them."""
     return frozenset(pseudonym(patient, salt_of(bundle)) for patient in patients)
-
-
-def check_fits(bundle: Bundle, cache: Cache) -> None:
-    """Raise `InputError` if a cache has other labels or preprocessing than the bundle."""
-    if (cache.labels, cache.spec) != (bundle.manifest.labels, bundle.manifest.preprocessing):
-        raise InputError(
-            f"cache {cache.root} has other labels or preprocessing than bundle {bundle.root}: "
-            "make it again with `neurosono train prepare`"
-        )
 
 
 def find_trained(bundle: Bundle, cache: Cache) -> frozenset[str]:
@@ -124,10 +110,8 @@ class Derivation:
         """Write a network as member 00 and return its entry."""
         path = "members/00.safetensors"
         weights = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
-        try:
+        with writing(self.part, "free some space"):
             save_file(weights, self.part / path)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
         return Member("00", network.width, file_of(self.part, path), network.architecture)
 
     def finish(
@@ -158,20 +142,16 @@ class Derivation:
             if not (self.part / file.path).exists():
                 self._copy(file.path)
         write_manifest(self.part, manifest)
-        try:
+        with writing(self.out):
             for path in (*self.part.glob("state-*.pt"), self.part / ABOUT_NAME):
                 path.unlink(missing_ok=True)
             self.part.replace(self.out)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.out}: {error.strerror}") from error
         return Bundle.load(self.out)
 
     def _copy(self, path: str) -> None:
-        try:
+        with writing(self.part, "free some space"):
             (self.part / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.parent.root / path, self.part / path)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
 
     def _describe(
         self, details: dict[str, Any], limit: str, seen: frozenset[str]
@@ -194,13 +174,3 @@ class Derivation:
             | details
             | {"environment": describe_environment()},
         }
-
-
-def describe_environment() -> dict[str, Any]:
-    """Return what the arithmetic ran on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "threads": torch.get_num_threads(),
-    }

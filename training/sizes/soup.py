@@ -21,19 +21,12 @@ from torch.optim.swa_utils import update_bn
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.judgement import check_unseen, judge
+from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
 from neurosono.engine.members import load_member
 from neurosono.engine.network import Ensemble
 from neurosono.engine.networks import Network
 from neurosono.training.fit.batches import in_order, read_frames
-from neurosono.training.sizes.derivation import (
-    Derivation,
-    check_fits,
-    find_trained,
-    name_patients,
-    salt_of,
-    seen_by,
-)
+from neurosono.training.sizes.derivation import Derivation, find_trained, name_patients, seen_by
 
 FRAMES = 1024
 """Training frames that statistics are measured on: at 224 px even those of the deepest layer, 7 x 7

@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from neurosono.engine.bundle import write_json
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.files import writing
 from neurosono.engine.members import load_ensemble, load_member
 from neurosono.engine.network import Ensemble
 from neurosono.engine.networks import Network, make_network
@@ -117,12 +118,10 @@ class StudentTrainer:
         for rows in in_order(asked, self._recipe.batch):
             grey = read_frames(self._cache, rows).float().to(self._device)
             found[rows] = self._ask(grey).cpu().numpy()
-        try:
+        with writing(path, "free some space"):
             with path.with_suffix(".part").open("wb") as file:
                 np.save(file, found)
             path.with_suffix(".part").replace(path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; free some space") from error
         return found
 
     def _teach_epoch(self, epoch: int, watch: Watch) -> float:

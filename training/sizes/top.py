@@ -17,17 +17,10 @@ from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
-from neurosono.engine.judgement import check_unseen, judge
+from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
 from neurosono.engine.members import load_member
 from neurosono.engine.network import Ensemble
-from neurosono.training.sizes.derivation import (
-    HISTORY_PATH,
-    Derivation,
-    check_fits,
-    name_patients,
-    salt_of,
-    seen_by,
-)
+from neurosono.training.sizes.derivation import HISTORY_PATH, Derivation, name_patients, seen_by
 
 CRITERIA = ("log-loss", "accuracy", "validation")
 
