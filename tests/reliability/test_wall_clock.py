@@ -13,7 +13,7 @@ ROOT = Path(neurosono.stream.__file__).resolve().parent.parent
 
 STAMPS = {
     "archive": set[str](),
-    "engine": set[str](),
+    "engine": {"kept.py"},
     "node": {"examine.py", "receiver.py", "run.py", "worker.py"},
     "stream": {
         *("bench/run.py", "hospital/query.py", "journal/journal.py", "live/igtl_out.py"),
@@ -21,7 +21,7 @@ STAMPS = {
     },
 }
 """Who asks what time it is: to write it down, to ask for the list of a day, or to wait into another
-day for a PACS. Nobody else may."""
+day for a PACS, or to drop what nobody used for weeks. Nobody else may."""
 
 ASKING = {"time", "time_ns", "now", "utcnow", "today", "gmtime", "localtime"}
 
