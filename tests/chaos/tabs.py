@@ -41,12 +41,13 @@ class Tab:
         """Before it was loaded anew."""
 
     def await_on(self) -> None:
-        """Wait until it shows a living AI; fails with what it says instead."""
+        """Wait until it showed a living AI, from now on; fails with what it says instead."""
         from playwright.sync_api import TimeoutError as WaitedTooLong
 
-        script = "() => document.getElementById('ai')?.textContent === 'AI ON'"
+        script = """since => window.seen?.some(([at, ai]) => at >= since && ai === 'AI ON')"""
+        begun_ms = time.time() * 1e3
         try:
-            self._page.wait_for_function(script, timeout=WAIT_MS, polling=POLL_MS)
+            self._page.wait_for_function(script, arg=begun_ms, timeout=WAIT_MS, polling=POLL_MS)
         except WaitedTooLong as error:
             said = self._page.evaluate("() => document.body.innerText")
             raise AssertionError(f"the tab says {said[:400]!r}") from error
@@ -78,6 +79,8 @@ class Tab:
           window.seen = [];
           return Math.max(0, ...lit);
         }"""
+        if self._page.is_closed():
+            return self._oldest_ms
         oldest_ms = max(self._oldest_ms, float(self._page.evaluate(script)))
         self._oldest_ms = 0.0
         return oldest_ms
