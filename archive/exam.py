@@ -1,6 +1,7 @@
 """One exam into one row, in whatever process this runs."""
 
 import faulthandler
+import multiprocessing
 import os
 import sys
 import time
@@ -13,7 +14,6 @@ from neurosono.archive.book import Exam, Outcome
 from neurosono.archive.options import Asked
 from neurosono.bundles import OpenBundle, open_bundle
 from neurosono.engine.contracts.errors import BundleError, NeurosonoError, RunError, SourceError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.exams import judge
 from neurosono.results import ExamResult
 from neurosono.stream.pictures.picture import Picture, Source
@@ -23,19 +23,6 @@ SILENT_S = 300.0
 """A worker that decodes no picture for so long hangs, and ends itself: its exam is done again."""
 
 BEAT_S = 1.0
-
-FIGURES = (
-    *("state", "prediction", "prediction_set", "alarm", "effective_frames"),
-    *("decoded", "sampled", "used", "left_out"),
-    *(f"skipped_{reason.value.replace('-', '_')}" for reason in SkipReason),
-)
-"""The columns of a row whatever the bundle's labels; then come theirs, and the engine's."""
-
-
-def name_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns that `judge_exam` fills."""
-    kinds = ("p", "low", "high")
-    return (*FIGURES, *(f"{kind}_{label}" for kind in kinds for label in labels), "engine")
 
 
 def open_worker(asked: Asked) -> OpenBundle:
@@ -66,7 +53,7 @@ class Watch:
         """`silent_s` counts from the last beat."""
         self._silent_s, self._beaten_s = silent_s, -BEAT_S
         self._nowhere: IO[str] = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        self._parent = os.getppid()
+        self._begun_by = multiprocessing.parent_process()
 
     def beat(self) -> None:
         """Say that there is progress; ends the process where the one that began it is gone."""
@@ -74,7 +61,7 @@ class Watch:
         if now_s - self._beaten_s < BEAT_S:
             return
         self._beaten_s = now_s
-        if os.getppid() != self._parent:
+        if self._begun_by is not None and not self._begun_by.is_alive():
             sys.exit("the archive's own process is gone")
         faulthandler.dump_traceback_later(self._silent_s, exit=True, file=self._nowhere)
 

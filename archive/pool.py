@@ -1,16 +1,16 @@
 """Workers of this machine: a process each, whose death costs nobody but its own exam."""
 
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any, Protocol
 
 from neurosono.archive.book import Exam, Outcome
 from neurosono.archive.options import Asked
+from neurosono.archive.server import start_server
 from neurosono.engine.contracts.errors import ERRORS_BY_NAME, NeurosonoError, ProcessFailedError
 
 POLL_S = 0.2
@@ -47,7 +47,7 @@ class Pool(Protocol):
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    process: ForkServerProcess
     connection: Connection
     exam: Exam | None = None
     ready: bool = False
@@ -57,9 +57,9 @@ class LocalPool:
     """`jobs` processes of this machine; each opens the bundle once, on one thread."""
 
     def __init__(self, asked: Asked, jobs: int) -> None:
-        """Start no process yet: each is started with the first exam that needs it."""
+        """Start no worker yet: each is started with the first exam that needs it."""
         self._asked, self._jobs = asked, jobs
-        self._context = multiprocessing.get_context("spawn")
+        self._context = start_server()
         self._workers: list[_Worker] = []
         self._stillborn = 0
 

@@ -1,9 +1,11 @@
 """An archive from its listing to its tables: what is done is done once, what failed is told."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any
 
 from neurosono.archive.book import Book, Exam, Outcome
@@ -11,13 +13,16 @@ from neurosono.archive.listing import list_exams
 from neurosono.archive.options import ArchiveOptions, Asked
 from neurosono.archive.page import write_page
 from neurosono.archive.pool import Died, LocalPool, Pool
-from neurosono.archive.tables import Tally, write_tables
+from neurosono.archive.tables import Tally, load_parquet, write_tables
 from neurosono.engine.bundle import Bundle, write_json
 from neurosono.engine.contracts.errors import InputError, RunError, StoppedError
 from neurosono.engine.contracts.notice import NOTICE
 
 DEATHS = 2
 """A worker's death may be bad luck; the second one, with no other exam beside it, is the exam's."""
+
+LOOKED_AHEAD = 64
+"""Exams among which the largest is sought; fewer than so many left: all of them."""
 
 SUMMARY_NAME = "summary.json"
 
@@ -44,6 +49,7 @@ def run_archive(
     bundle = Bundle.load(asked.bundle)
     asked = replace(asked, bundle=str(bundle.root), digest=bundle.manifest.digest)
     begun_s = time.monotonic()
+    load_parquet()  # now, while the workers' server still imports; nobody waits for it at the end
     with closing(Book(options.out)) as book:
         book.agree(asked.to_json())
         book.take(list_exams(options))
@@ -132,9 +138,37 @@ class _Counted:
         self._on_progress(self._now)
 
 
+def largest_first(exams: Iterator[Exam]) -> Iterator[Exam]:
+    """Yield the largest of the next `LOOKED_AHEAD` exams, each time.
+
+    What is long and begun last would keep one core busy while the others have nothing left.
+    """
+    held: list[tuple[int, int, Exam]] = []
+    for exam in exams:
+        heappush(held, (-_weigh(exam), exam.number, exam))
+        if len(held) == LOOKED_AHEAD:
+            yield heappop(held)[2]
+    while held:
+        yield heappop(held)[2]
+
+
+def _weigh(exam: Exam) -> int:
+    """Return the bytes of an exam's files; what cannot be read weighs nothing, and fails fast."""
+    total = 0
+    for source in exam.sources:
+        with suppress(OSError, ValueError):
+            if os.path.isdir(source):  # noqa: PTH112 (any bytes, no object a file)
+                with os.scandir(source) as entries:
+                    total += sum(entry.stat().st_size for entry in entries if entry.is_file())
+            else:
+                total += os.stat(source).st_size  # noqa: PTH116
+    return total
+
+
 def _judge_on(pool: Pool, book: Book, options: ArchiveOptions, counted: _Counted) -> None:
     """Judge all exams, then those whose worker died, one by one, so that none is blamed wrongly."""
-    _drain(pool, book.list_waiting(0, again=options.again), counted.note, at_once=None)
+    waiting = largest_first(book.list_waiting(0, again=options.again))
+    _drain(pool, waiting, counted.note, at_once=None)
     _drain(pool, book.list_waiting(1, again=options.again), counted.note, at_once=1)
 
 
@@ -144,12 +178,14 @@ def _drain(
     note: Callable[[Outcome | Died], None],
     at_once: int | None,
 ) -> None:
+    told: list[Outcome | Died] = []
     more = True
-    while more or pool.busy:
+    while more or pool.busy or told:
         while more and pool.free and (at_once is None or pool.busy < at_once):
             exam = next(waiting, None)
             more = exam is not None
             if exam is not None:
                 pool.begin(exam)
-        for each in pool.wait() if pool.busy else ():
+        for each in told:  # written to the disk while whoever told works on the next one
             note(each)
+        told = pool.wait() if pool.busy else []

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from neurosono.archive.book import Book, Outcome
-from neurosono.archive.exam import name_columns
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.files import create_private
 
 RESULTS, EXAMS, FAILURES = "results.csv", "exams.csv", "failures.csv"
 PARQUET = "results.parquet"
@@ -26,6 +27,20 @@ PARQUET_ROWS = 4096
 WORDS = {"state", "prediction", "prediction_set", "engine", "failure"}
 WHOLE = {"exam", "decoded", "sampled", "used", "left_out"}
 """Columns of text and of whole numbers; `alarm` and `complete` are true or false, all else real."""
+
+
+FIGURES = (
+    *("state", "prediction", "prediction_set", "alarm", "effective_frames"),
+    *("decoded", "sampled", "used", "left_out"),
+    *(f"skipped_{reason.value.replace('-', '_')}" for reason in SkipReason),
+)
+"""The columns of a row whatever the bundle's labels; then come theirs, and the engine's."""
+
+
+def name_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that a worker fills."""
+    kinds = ("p", "low", "high")
+    return (*FIGURES, *(f"{kind}_{label}" for kind in kinds for label in labels), "engine")
 
 
 @dataclass
@@ -119,7 +134,8 @@ def write_tables(out: Path, book: Book, labels: tuple[str, ...]) -> Tally:
 def _open(path: Path, mode: int) -> Iterator[IO[str]]:
     """Open a table aside; it gets its name once it is whole."""
     aside = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    descriptor = create_private(aside)
+    os.fchmod(descriptor, mode)
     # a file system holds any bytes in a name
     with open(descriptor, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
         yield file
@@ -136,13 +152,23 @@ class _CsvResults:
         self._writer.writerow(row | said)
 
 
-def _open_parquet(path: Path, columns: tuple[str, ...], stack: ExitStack) -> _Results | None:
-    """Open the Parquet table, where pyarrow is installed."""
+def load_parquet() -> bool:
+    """Import what writes the Parquet table, a quarter of a second's work; False: it is not here."""
     try:
         import pyarrow
-        from pyarrow import parquet
+        import pyarrow.parquet  # noqa: F401
     except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _open_parquet(path: Path, columns: tuple[str, ...], stack: ExitStack) -> _Results | None:
+    """Open the Parquet table, where pyarrow is installed."""
+    if not load_parquet():
         return None
+    import pyarrow
+    from pyarrow import parquet
+
     schema = pyarrow.schema([(name, _find_type(pyarrow, name)) for name in columns])
     aside = path.with_name(f".{path.name}.partial")
     stack.callback(lambda: aside.replace(path) if results.whole else aside.unlink(missing_ok=True))

@@ -1,14 +1,10 @@
 """Which engine to run: the best that this host really can, and why."""
 
 import importlib.util
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-from platformdirs import user_cache_path
 
 from neurosono.engine.backends import Backend, name_precision
 from neurosono.engine.bundle import Bundle
@@ -16,7 +12,7 @@ from neurosono.engine.contracts.errors import BundleError, EngineUnavailableErro
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.gpu import find_gpu
-from neurosono.engine.kept import drop_altered, note
+from neurosono.engine.kept import find_cache, note, take_up
 from neurosono.engine.parity import LIMITS
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
@@ -131,11 +127,11 @@ def _open_openvino(
             f".xml and .bin: build it again with `neurosono build {bundle.root}`"
         )
     cut = None if members == entry.members else members
-    cache = find_cache(entry) if entry.precision == "int8" else None
     threads, streams = cores
     path = bundle.root / graph.path
+    cache = find_cache(entry, path, threads, streams) if entry.precision == "int8" else None
     if cache is not None:
-        drop_altered(cache)
+        take_up(cache)
     backend = OpenVinoBackend(path, entry.precision, cut, threads, cache, streams)
     if cache is not None:
         note(cache)
@@ -175,7 +171,7 @@ def _open_serialized(
         cache = find_cache(entry)
         kept = None if cache is None else cache / "runtime.cache"
         if cache is not None:
-            drop_altered(cache)
+            take_up(cache)
         backend = TensorRtRtxBackend(engines, entry.precision, kept)
         if cache is not None:
             note(cache)
@@ -237,19 +233,3 @@ _OPEN: dict[str, Callable[[Bundle, EngineEntry, int | None, tuple[int, int]], Ba
     "tensorrt": partial(_open_serialized, rtx=False),
     "tensorrt-rtx": partial(_open_serialized, rtx=True),
 }
-
-
-def find_cache(entry: EngineEntry) -> Path | None:
-    """Return the user's own folder for what is compiled of an engine; None where there is none.
-
-    Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
-    Named by the engine's hashes, so another engine never finds it.
-    """
-    base = user_cache_path("neurosono") / "engines"
-    name = "-".join(sorted(file.sha256[:16] for file in entry.files))
-    try:
-        base.mkdir(parents=True, exist_ok=True, mode=0o700)
-        mine = base.stat().st_uid == os.getuid() and not base.stat().st_mode & 0o022
-    except OSError:
-        return None
-    return base / name if mine and os.access(base, os.W_OK) else None

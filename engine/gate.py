@@ -12,6 +12,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from neurosono.engine.arrays import read_arrays
+from neurosono.engine.backends import configure
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
@@ -91,13 +92,8 @@ class Gate:
             found = {name for output in model.outputs for name in output.get_names()}
             if not set(OUTPUTS) <= found:
                 raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")
-            config = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": "1",
-                # Half a millisecond's work: waking other cores would take longer.
-                "INFERENCE_NUM_THREADS": 1,
-            }
+            # Half a millisecond's work: waking other cores would take longer.
+            config = configure("int8", threads=1)
             self._request = core.compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]

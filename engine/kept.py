@@ -7,12 +7,61 @@ check of the bundle would see it. So its hash is noted beside it, and what is no
 import contextlib
 import hashlib
 import json
+import os
+import shutil
+import time
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.files import write_whole
 
 NOTES_NAME = "sha256.json"
+
+UNUSED_S = 30 * 86400.0
+"""What nobody took up for so long goes: an engine's compiled form is 5 to 100 MB, and a bundle
+made anew, another release of the runtime and another place on the disk each bring one more."""
+
+
+def find_cache(entry: EngineEntry, *settings: object) -> Path | None:
+    """Return the user's own folder for what is compiled of an engine; None where there is none.
+
+    Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
+    Named by the engine's hashes, so another engine never finds it, and by `settings`, such as its
+    threads, so that nobody reads through what was compiled for others.
+    """
+    base = user_cache_path("neurosono") / "engines"
+    name = "-".join(sorted(file.sha256[:16] for file in entry.files))
+    about = hashlib.sha256(repr([str(each) for each in settings]).encode()).hexdigest()[:16]
+    try:
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mine = base.stat().st_uid == os.getuid() and not base.stat().st_mode & 0o022
+    except OSError:
+        return None
+    return base / name / about if mine and os.access(base, os.W_OK) else None
+
+
+def take_up(folder: Path) -> None:
+    """Make sure that `folder` holds nothing but what was noted, and drop what nobody uses."""
+    drop_altered(folder)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.utime(folder)
+    drop_unused(folder.parent.parent, time.time() - UNUSED_S)
+
+
+def drop_unused(base: Path, before_s: float) -> list[Path]:
+    """Remove what was last taken up before `before_s`, of whatever engine; returns what went."""
+    dropped = []
+    for path in sorted(base.glob("*/*")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before_s:
+                path.unlink() if path.is_file() else shutil.rmtree(path)
+                dropped.append(path)
+                path.parent.rmdir()  # where that was the last of it
+    return dropped
 
 
 def drop_altered(folder: Path) -> list[str]:
@@ -29,8 +78,9 @@ def drop_altered(folder: Path) -> list[str]:
 
 def note(folder: Path) -> None:
     """Note the hashes of what the folder keeps now; where that fails, it is compiled again."""
+    noted = _read(folder)
     found = {path.name: _hash(path) for path in _list(folder)}
-    if found and found != _read(folder):
+    if found and found != noted:
         with contextlib.suppress(OutputError):
             write_whole(folder / NOTES_NAME, json.dumps(found, indent=2) + "\n", mode=0o600)
 

@@ -37,6 +37,10 @@ def archive(
     ] = None,
 ) -> None:
     """Judge an archive: a row an exam, whatever kills a worker; the same command goes on."""
+    if cluster is None:
+        from neurosono.archive.server import start_server
+
+        start_server()  # first of all: it imports while this process lists the archive
     from neurosono.archive.options import ArchiveOptions, Asked
     from neurosono.engine.contracts.errors import InputError
 

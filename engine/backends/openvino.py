@@ -10,7 +10,7 @@ import openvino as ov
 from neurosono.engine.backends import HINTS as HINTS
 from neurosono.engine.backends import INPUT as INPUT
 from neurosono.engine.backends import OUTPUTS as OUTPUTS
-from neurosono.engine.backends import Inference, check_pictures, name_precision
+from neurosono.engine.backends import Inference, check_pictures, configure, name_precision
 from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
@@ -49,16 +49,7 @@ class OpenVinoBackend:
         self.precision = name_precision(precision)
         core = ov.Core()
         _check_precision(core, self.precision)
-        config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
-            "NUM_STREAMS": str(streams),
-            # Judged at once, one thread of a picture must not wait behind the other on one core,
-            # 3 ms in every twentieth picture; several pictures go wherever a core is free.
-            "ENABLE_CPU_PINNING": streams == 1 and threads == 0,
-        }
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = threads
+        config = configure(self.precision, threads, streams)
         if cache is not None:
             config["CACHE_DIR"] = str(cache)
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from neurosono.engine.backends import configure
 from neurosono.engine.contracts.arrays import Singles
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX, View
@@ -55,12 +56,7 @@ class RegionsGraph:
                     raise RuntimeError(f"its input {name} is {found}, expected {shape}")
             for name in OUTPUTS:
                 model.output(name)
-            config = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": "1",
-                "INFERENCE_NUM_THREADS": threads,
-            }
+            config = configure("int8", threads)
             self._request = core.compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]

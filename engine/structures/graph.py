@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from neurosono.engine.backends import configure
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -52,12 +53,7 @@ class StructuresGraph:
                 raise RuntimeError(f"it tells {classes} labels apart, expected {len(labels)}")
             self.labels = labels
             self.grid = Grid(int(model.input(INPUT).partial_shape[3].get_length()))
-            config = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": "1",
-                "INFERENCE_NUM_THREADS": threads,
-            }
+            config = configure("int8", threads)
             self.spec = preprocessing_of(square_of(model))
             self._request = core.compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:

@@ -46,8 +46,8 @@ class TritonPythonModel:
             "NUM_STREAMS": "1",
         }
         threads = int(told["threads"]["string_value"])
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = threads
+        if threads:  # a few of the cores: pinned, every instance would take the same ones
+            config |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         compiled = ov.Core().compile_model(Path(__file__).with_name("model.xml"), "CPU", config)
         self._request = compiled.create_infer_request()
         size_px = int(compiled.inputs[0].partial_shape[3].get_length())

@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 import openvino as ov
 
-from neurosono.engine.backends.openvino import HINTS, INPUT, take_members
+from neurosono.engine.backends import configure
+from neurosono.engine.backends.openvino import INPUT, take_members
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.preprocess import resize
 from neurosono.stream.view.heatmap import HEAT_TABLE
@@ -66,14 +67,7 @@ class Floor:
     def __init__(self, job: FloorJob, streams: int) -> None:
         core = ov.Core()
         model = take_members(core.read_model(job.model), job.members)
-        config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": HINTS[job.precision],
-            "NUM_STREAMS": str(streams),
-            "ENABLE_CPU_PINNING": streams == 1 and not job.threads,
-        }
-        if job.threads:
-            config["INFERENCE_NUM_THREADS"] = job.threads
+        config = configure(job.precision, job.threads, streams)
         compiled = core.compile_model(model, "CPU", config)
         self.size = int(model.input(INPUT).partial_shape[3].get_length())
         self.job = job

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     SECOND_STREAM = "another video stream"
     THUMBNAIL = "smaller copy of the picture"
     TRAILING = "bytes behind the end"
+    TRACE = "trace beside the picture"
+    SECOND_PICTURE = "second picture beside the larger"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """An archive: the same rows whoever judges, whatever dies, and however often it is stopped."""
 
 import csv
+import itertools
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from neurosono.archive.book import NAME, Book, Exam, Outcome
 from neurosono.archive.cluster import judge_remotely
 from neurosono.archive.options import ArchiveOptions, Asked
 from neurosono.archive.pool import Died, LocalPool
-from neurosono.archive.run import Progress, _Counted, _judge_on, run_archive
+from neurosono.archive.run import Progress, _Counted, _judge_on, largest_first, run_archive
 from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError, OutputError, RunError
@@ -145,7 +146,9 @@ def test_a_killed_run_goes_on_with_what_is_not_done(
     book = Book(out)
     written = book._connection.execute("SELECT exam FROM outcome ORDER BY id").fetchall()
     assert len(written) == len({exam for (exam,) in written}) == 10, "nothing was done twice"
-    assert [outcome for outcome, _ in book.read()][: len(before)] == before
+    assert [
+        each for each, _ in book.read() if each.number in {one.number for one in before}
+    ] == before
     book.close()
 
 
@@ -207,6 +210,21 @@ def test_failed_exams_are_done_again_where_asked(
     assert summary["exams"] == {"listed": 4, "done": 4, "failed": 0}
     assert told == [Progress(4, 4, 1), Progress(4, 4, 0)]
     assert [row["complete"] for row in read_rows(tmp_path / "out")] == ["true"] * 4
+
+
+def test_the_largest_exam_is_begun_first_and_a_folder_weighs_what_is_in_it(tmp_path: Path) -> None:
+    for number, size in enumerate((10, 30, 20)):
+        (tmp_path / f"{number}").write_bytes(bytes(size))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "1").write_bytes(bytes(25))
+    sources = [("0",), ("1",), ("0", "2"), ("folder",), ("gone",)]
+    exams = [
+        Exam(number, tuple(str(tmp_path / name) for name in names))
+        for number, names in enumerate(sources)
+    ]
+    assert [each.number for each in largest_first(iter(exams))] == [1, 2, 3, 0, 4]
+    endless = largest_first(Exam(number, ("phantom:normal",)) for number in itertools.count())
+    assert [next(endless).number for _ in range(3)] == [0, 1, 2], "without reading all the others"
 
 
 def test_other_questions_go_into_another_table(archive: Path, asked: Asked, tmp_path: Path) -> None:

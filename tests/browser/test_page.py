@@ -3,6 +3,7 @@
 Screenshots of every state lie in the test's temporary folder, at both sizes, for a person to see.
 """
 
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_heatmap_stands_beside_the_picture_and_is_gone_in_time(screen):
       };
       look();
     })""")
-    assert max(age for age, _ in aged) < 500
+    assert max(age for age, _ in aged) <= 500  # said in whole milliseconds
     old = [opacity for age, opacity in aged if age > 400]
     assert all(opacity < 0.45 for opacity in old)
     assert not screen.visible("#well canvas")
@@ -404,3 +405,43 @@ def test_a_recording_is_shown_and_its_end_too(screen):
     screen.await_words("#recording", "● recording clean, 2 left out")
     screen.publisher.changes = {"recording": told | {"on": False, "reason": "recording stopped: x"}}
     screen.await_words("#recording", "✕ recording stopped: x")
+
+
+NOTHING_USED = (
+    "Nothing was judged: of 1 240 sampled frames none could be used (901 unfamiliar to model, "
+    "212 frozen, 64 near-duplicate, 40 Doppler, 23 not ultrasound)."
+)
+READ_IN_FULL = """() => {
+  const place = document.getElementById("unjudged");
+  const range = document.createRange();
+  range.selectNodeContents(place);
+  const [words, room] = [range.getBoundingClientRect(), place.getBoundingClientRect()];
+  return words.top >= room.top && words.bottom <= room.bottom && words.right <= room.right;
+}"""
+
+
+def test_an_unfamiliar_exam_says_why_in_full_where_the_classes_stand(screen, tmp_path):
+    screen.open()
+    assert not screen.visible("#unjudged")
+    silent = {"probabilities": None, "low": None, "high": None, "prediction_set": []}
+    unfamiliar = {"state": "unfamiliar", "nothing_used": NOTHING_USED, **silent}
+    screen.publisher.changes = unfamiliar
+    screen.await_words("#unjudged", "Unlike what the model was trained on")
+    assert NOTHING_USED in screen.words("#unjudged")
+    screen.shoot(tmp_path, "unfamiliar")
+    for width, height in ((1920, 1080), (1024, 768), (640, 480)):
+        screen.page.set_viewport_size({"width": width, "height": height})
+        assert screen.page.evaluate(READ_IN_FULL), f"{width}x{height}"
+    screen.publisher.changes = {**unfamiliar, "ai": "AI OFF"}
+    screen.await_words("#ai", "AI OFF")
+    assert not screen.visible("#unjudged")
+
+
+def test_on_a_narrow_screen_no_key_runs_into_the_next(screen, tmp_path):
+    screen.open()
+    screen.page.set_viewport_size({"width": 640, "height": 480})
+    boxes = [key.bounding_box() for key in screen.page.locator("#keys kbd:visible").all()]
+    assert len(boxes) >= 8
+    for left, right in pairwise(boxes):
+        assert left["x"] + left["width"] <= right["x"]
+    screen.page.screenshot(path=tmp_path / "narrow.png")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from neurosono.engine.bundle import Bundle, write_manifest
-from neurosono.engine.choice import find_cache, open_engine
+from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.gpu import find_gpu
+from neurosono.engine.kept import find_cache
 
 no_gpu = pytest.mark.skipif(find_gpu() is not None, reason="this host has a GPU")
 
@@ -97,5 +98,6 @@ def test_a_cache_is_the_users_own_and_of_one_engine(bundle: Bundle, own_cache: P
     assert found is not None
     assert own_cache in found.parents
     assert found != find_cache(other)
+    assert found != find_cache(entry, "one thread")
     (own_cache / "neurosono" / "engines").chmod(0o777)
     assert find_cache(entry) is None, "what others may write is not run"

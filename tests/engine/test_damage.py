@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from neurosono.engine.contracts.calibration import Calibration, ExamCalibration
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.exam.exam import Exam
-from neurosono.engine.kept import NOTES_NAME, drop_altered, note
+from neurosono.engine.kept import NOTES_NAME, drop_altered, drop_unused, note
 from neurosono.engine.members import load_member
 from neurosono.stream.journal.words import LABEL
 
@@ -166,6 +167,17 @@ def test_what_was_kept_of_an_engine_is_used_only_as_it_was_written(tmp_path: Pat
     (tmp_path / NOTES_NAME).write_text("[" * 100_000)
     assert drop_altered(tmp_path) == ["1.blob"]
     assert drop_altered(tmp_path / "nowhere") == []
+
+
+def test_what_nobody_takes_up_any_more_goes(tmp_path: Path) -> None:
+    for name, used_s in (("gone/a", 50.0), ("here/b", 50.0), ("here/c", 200.0)):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.blob").write_bytes(b"code")
+        os.utime(tmp_path / name, (used_s, used_s))
+    (tmp_path / "gone" / "of-an-older-release.blob").write_bytes(b"code")
+    os.utime(tmp_path / "gone" / "of-an-older-release.blob", (50.0, 50.0))
+    assert len(drop_unused(tmp_path, 100.0)) == 3
+    assert [each.name for each in tmp_path.rglob("*")] == ["here", "c", "1.blob"]
 
 
 def test_an_altered_blob_of_the_shipped_engine_is_compiled_anew(

@@ -31,7 +31,7 @@ class Page {
     this.clock = new Clock();
     this.panel = new Panel(byId);
     this.bars = new Bars(byId("bars"));
-    this.fuse = new Fuse([byId("state-lit"), byId("alarm"), byId("planes")]);
+    this.fuse = new Fuse([byId("state-lit"), byId("unjudged"), byId("alarm"), byId("planes")]);
     const ageOf = (head, about, nowMs) => (about.age_ms ?? 0) + this.clock.sincePublished(head, nowMs);
     this.picture = new Picture(byId("picture"), byId("live"), (head, painted) => this.link.acknowledge(head, painted), ageOf);
     this.heatmap = new Heatmap(byId, ageOf);
@@ -111,7 +111,7 @@ class Page {
   name(labels) {
     const readings = this.bars.name(labels);
     if (!readings) return;
-    this.fuse = new Fuse([byId("state-lit"), byId("alarm"), byId("planes"), ...readings]);
+    this.fuse = new Fuse([byId("state-lit"), byId("unjudged"), byId("alarm"), byId("planes"), ...readings]);
     this.evidence.name(labels);
   }
 

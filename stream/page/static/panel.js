@@ -1,6 +1,6 @@
 // State of the AI, state of the exam, and what became of the frames.
 
-import { clockTime, STATE_WORDS } from "./words.js";
+import { clockTime, readable, STATE_WORDS } from "./words.js";
 
 const SIGNS = { "AI ON": "on", "AI OFF": "off", "AI STARTING": "starting", "NO SIGNAL": "no-signal", "EXAM ENDED": "over" };
 
@@ -39,10 +39,14 @@ export class Panel {
   showExam(status, standing) {
     const known = standing.lit && status.state;
     const stated = known ? STATE_WORDS[status.state]?.(status.prediction_set ?? [], status.leaning) ?? "" : "";
-    const words = known && status.nothing_used ? status.nothing_used : stated;
+    // Where nothing is said of the classes, their place says why, in full.
+    const unlike = known && status.state === "unfamiliar" ? `${readable(stated)}. ` : "";
+    const unjudged = unlike + ((known && status.nothing_used) || "");
+    this.byId("unjudged").hidden = !unjudged;
+    this.write("unjudged", unjudged);
     this.write("state-none", known ? "" : standing.hidden ? "hidden" : "no result");
     this.write("state-name", known ? status.state : "");
-    this.write("state-words", known ? words : "");
+    this.write("state-words", unjudged ? "" : stated);
     this.byId("state").dataset.state = known ? status.state : "none";
     this.byId("alarm").hidden = !(standing.lit && status.alarm);
     this.showCarrier(standing.lit ? status.carried_by : null);

@@ -34,7 +34,7 @@ from neurosono.stream.sources.dicom.header import (
 )
 from neurosono.stream.sources.dicom.jpeg import check_jpeg, decode_baseline
 from neurosono.stream.sources.dicom.size import check_codestream
-from neurosono.stream.sources.dicom.square import square_regions
+from neurosono.stream.sources.dicom.square import square_beside, square_regions
 from neurosono.stream.sources.dicom.tone import Toner, align_samples, make_toner
 from neurosono.stream.sources.files.upright import make_square
 from neurosono.stream.sources.identity import Identity
@@ -59,7 +59,11 @@ class DicomClip:
     toner: Toner
     format_name: str = "dcm"
     noun: str = "DICOM"
-    left_out: tuple[Reason, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[Reason, ...]:
+        """What lies beside the picture to judge; it is shown black."""
+        return self.header.beside.left_out
 
     @property
     def interval_s(self) -> float:
@@ -105,7 +109,8 @@ class DicomClip:
             )
 
     def _show(self, samples: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
-        return make_square(self.toner.tone(samples, photometric), self.header.aspect)
+        shown = make_square(self.toner.tone(samples, photometric), self.header.aspect)
+        return square_beside(self.header).cover(shown)
 
 
 def open_dicom(path: Path, limits: MediaLimits = DEFAULT) -> Clip:

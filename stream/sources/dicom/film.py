@@ -8,7 +8,7 @@ from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.stream.sources.clip import ClipPicture, Region
 from neurosono.stream.sources.dicom.fragments import list_fragments
 from neurosono.stream.sources.dicom.header import DicomHeader
-from neurosono.stream.sources.dicom.square import square_regions
+from neurosono.stream.sources.dicom.square import square_beside, square_regions
 from neurosono.stream.sources.files.video import VideoClip, open_part
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
@@ -36,8 +36,8 @@ class DicomFilm:
 
     @property
     def left_out(self) -> tuple[Reason, ...]:
-        """Other streams beside the one that is read."""
-        return self.video.left_out
+        """Other streams beside the one that is read, and what lies beside the picture to judge."""
+        return self.video.left_out + self.header.beside.left_out
 
     @property
     def identity(self) -> Identity:
@@ -47,10 +47,12 @@ class DicomFilm:
     def pictures(self) -> Generator[ClipPicture]:
         """Decode to the end; raises `SourceBrokenError` if fewer come than declared."""
         times_s, count = self.header.times_s if self._states_times else (), 0
+        beside = square_beside(self.header)
         for picture in self.video.pictures():
             stated = count < len(times_s)
             pts_s = times_s[count] if stated else picture.pts_s
-            yield replace(picture, pts_s=pts_s, scale=self.header.scale)
+            decoded = beside.cover(picture.decoded)
+            yield replace(picture, pts_s=pts_s, scale=self.header.scale, decoded=decoded)
             count += 1
         if count < self.header.frame_count:
             raise SourceBrokenError(

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
 from neurosono.stream.sources.clip import Region
+from neurosono.stream.sources.dicom.beside import Beside, is_picture
 
 SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"]
 GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelAspectRatio", *SPACING_TAGS]
@@ -16,8 +17,8 @@ GEOMETRY_TAGS = ["SequenceOfUltrasoundRegions", "PixelAspectRatio", *SPACING_TAG
 
 SQUARE_WITHIN = 0.02
 """Sides of a pixel, and pixels of several regions, that differ by less are taken for the same."""
-_CENTIMETRES, _TWO_DIMENSIONAL = 3, 1
-"""PhysicalUnitsXDirection and RegionSpatialFormat (DICOM PS3.3, C.8.5.5.1)."""
+_CENTIMETRES = 3
+"""PhysicalUnitsXDirection (DICOM PS3.3, C.8.5.5.1)."""
 
 
 def find_aspect(dataset: Dataset) -> Fraction | None:
@@ -31,7 +32,7 @@ def find_aspect(dataset: Dataset) -> Fraction | None:
             return Fraction(numbers[1]) / Fraction(numbers[0])
     found: set[Fraction] = set()
     for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        if item.get("RegionSpatialFormat", _TWO_DIMENSIONAL) != _TWO_DIMENSIONAL:
+        if not is_picture(item):
             continue
         units = {item.get(f"PhysicalUnits{axis}Direction") for axis in "XY"}
         deltas = [abs(float(item.get(f"PhysicalDelta{axis}") or 0)) for axis in "XY"]
@@ -43,33 +44,38 @@ def find_aspect(dataset: Dataset) -> Fraction | None:
     return None  # regions of different shape: no one size of the picture is right for all
 
 
-def find_regions(dataset: Dataset) -> tuple[Region, ...]:
-    """Return the regions that are whole and inside the picture; the corners are inclusive."""
-    found: list[Region] = []
-    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        corners = [
-            item.get(f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
-        ]
-        if None in corners:
-            continue
-        left, top, right, bottom = (int(corner) for corner in corners)
-        right, bottom = min(right, int(dataset.Columns) - 1), min(bottom, int(dataset.Rows) - 1)
-        if 0 <= left < right and 0 <= top < bottom:
-            found.append((left, top, right - left + 1, bottom - top + 1))
-    return tuple(found)
+def find_regions(dataset: Dataset) -> list[tuple[Region, Dataset]]:
+    """Return the regions that are whole and inside the picture, each with its item."""
+    items = dataset.get("SequenceOfUltrasoundRegions") or []
+    located = [(_locate(item, dataset), item) for item in items]
+    return [(region, item) for region, item in located if region is not None]
 
 
-def find_scale(dataset: Dataset) -> Scaled:
+def _locate(item: Dataset, dataset: Dataset) -> Region | None:
+    """Return where an item's region is, whose corners are inclusive."""
+    corners = [
+        item.get(f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
+    ]
+    if None in corners:
+        return None
+    left, top, right, bottom = (int(corner) for corner in corners)
+    right, bottom = min(right, int(dataset.Columns) - 1), min(bottom, int(dataset.Rows) - 1)
+    if not (0 <= left < right and 0 <= top < bottom):
+        return None
+    return left, top, right - left + 1, bottom - top + 1
+
+
+def find_scale(dataset: Dataset, beside: Beside) -> Scaled:
     """Return how large a pixel is: by the ultrasound regions, or else by PixelSpacing.
 
-    Not guessed: regions of other units (M-mode, spectra) say nothing, and where those of pictures
-    disagree, or a pixel is not square, nothing is known.
+    Not guessed: regions of other units (M-mode, spectra) say nothing, nor does what lies `beside`
+    the picture, and where the others disagree, or a pixel is not square, nothing is known.
     """
     sides: list[float] = []
     for item in dataset.get("SequenceOfUltrasoundRegions") or []:
         units = [item.get(f"PhysicalUnits{axis}Direction") for axis in "XY"]
-        picture = item.get("RegionSpatialFormat", _TWO_DIMENSIONAL) == _TWO_DIMENSIONAL
-        if picture and units == [_CENTIMETRES] * 2:
+        judged = is_picture(item) and _locate(item, dataset) not in beside.regions
+        if judged and units == [_CENTIMETRES] * 2:
             for axis in "XY":
                 sides += [abs(10 * step) for step in read_numbers(item, f"PhysicalDelta{axis}")]
     sides = sides or [abs(step) for step in read_numbers(dataset, "PixelSpacing")]

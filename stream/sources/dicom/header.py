@@ -20,6 +20,7 @@ from pydicom.uid import (
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, NoPicturesError, Region
+from neurosono.stream.sources.dicom.beside import Beside, find_beside
 from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
 from neurosono.stream.sources.dicom.geometry import (
     GEOMETRY_TAGS,
@@ -89,6 +90,7 @@ READ_FAILURES = (
 """What pydicom and its decoders raise on damaged files; they share no base class."""
 
 _PIXEL_ELEMENT = (0x7FE0, 0x0010)
+_FRAME_TIME = 0x00181063
 _VIDEO_SYNTAXES = "1.2.840.10008.1.2.4.10"
 """MPEG-2, MPEG-4 AVC and HEVC inside DICOM all begin so (DICOM PS3.6, A)."""
 
@@ -116,6 +118,7 @@ class DicomHeader:
     times_s: tuple[float, ...]
     interval_s: float
     us_regions: tuple[Region, ...]
+    beside: Beside
     scale: Scaled
 
 
@@ -190,7 +193,8 @@ def _digest(
         found = length // frame_bytes(image)
     frame_count = max(declared, found)
     interval_s, times_s = _find_times(dataset, frame_count)
-    aspect = find_aspect(dataset)
+    aspect, regions = find_aspect(dataset), find_regions(dataset)
+    beside = find_beside(regions)
     size_px = int(dataset.Columns), int(dataset.Rows)
     return DicomHeader(
         image=image,
@@ -203,9 +207,10 @@ def _digest(
         identity=hash_identity(dataset),
         times_s=times_s,
         interval_s=interval_s,
-        us_regions=find_regions(dataset),
+        us_regions=tuple(region for region, _ in regions),
+        beside=beside,
         # a picture that is made square is not the one that the file measures
-        scale=find_scale(dataset) if square_size(*size_px, aspect) == size_px else Scaled(),
+        scale=find_scale(dataset, beside) if square_size(*size_px, aspect) == size_px else Scaled(),
     )
 
 
@@ -243,13 +248,15 @@ def _find_times(dataset: Dataset, frame_count: int) -> tuple[float, tuple[float,
     """Return the usual interval and the timestamps, in seconds.
 
     FrameTimeVector holds the steps from each picture to the next, in ms, with a 0 first; FrameTime
-    is one step for all. The rates that are meant for display come last.
+    is one step for all; FrameIncrementPointer says which of them holds. The rates that are meant
+    for display come last.
     """
     if frame_count == 1:
         return STILL_S, (0.0,)
     steps = [step / 1e3 for step in read_numbers(dataset, "FrameTimeVector")]
     frame_time = [step / 1e3 for step in read_numbers(dataset, "FrameTime") if step > 0]
-    if len(steps) > 1 and sum(steps) > 0:
+    pointed = dataset.get("FrameIncrementPointer") == _FRAME_TIME and bool(frame_time)
+    if len(steps) > 1 and sum(steps) > 0 and not pointed:
         times = [0.0]
         for step in steps[1:frame_count]:
             times.append(times[-1] + step)

@@ -69,6 +69,22 @@ def test_pixels_are_shown_square(tmp_path, elements, shape):
     assert {picture.pixels.shape for picture in colours} == {(*shape, 3)}
 
 
+@pytest.mark.parametrize(("pointer", "last_s"), [(0x181063, 0.15), (0x181065, 0.06), (None, 0.06)])
+def test_of_two_kinds_of_times_the_header_says_which_holds(tmp_path, pointer, last_s):
+    said = {"FrameTimeVector": [0, 10, 30, 20], "FrameTime": 50, "FrameIncrementPointer": pointer}
+    source = open_source([str(save(make_dataset(GREY, "MONOCHROME2", **said), tmp_path / "a.dcm"))])
+    assert [picture.pts_s for picture in source.pictures()][-1] == pytest.approx(last_s)
+    assert source.repaired_timestamps == 0
+
+
+def test_times_that_run_back_are_repaired_and_counted(tmp_path):
+    said = {"FrameTimeVector": [0, 40, -30, 20]}
+    source = open_source([str(save(make_dataset(GREY, "MONOCHROME2", **said), tmp_path / "a.dcm"))])
+    times_s = [picture.pts_s for picture in source.pictures()]
+    assert times_s == sorted(set(times_s))
+    assert source.repaired_timestamps > 0
+
+
 def test_regions_are_those_of_the_square_picture(tmp_path):
     dataset = make_dataset(GREY, "MONOCHROME2", PixelAspectRatio=[1, 2])
     dataset.SequenceOfUltrasoundRegions = [make_region(0.02, 0.01)]
