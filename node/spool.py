@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import keep_private
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -78,7 +79,7 @@ class Spool:
             for each in (folder, self.incoming, folder / "batches", folder / "results"):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder / "queue.sqlite"
-            path.touch(mode=0o600)
+            keep_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -129,12 +130,15 @@ class Spool:
         return True
 
     def take(self, quiet_ns: int, now_ns: int) -> Batch | None:
-        """Begin to judge the oldest batch to which nothing was added for so long."""
+        """Begin to judge the oldest batch to which nothing was added for so long.
+
+        What changed later than now did so by a clock that was set back since: it waits no more.
+        """
         with self._transaction() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND changed_ns <= ? "  # noqa: S608
-                "ORDER BY began_ns LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns),
+                f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
+                "AND (changed_ns <= ? OR changed_ns > ?) ORDER BY id LIMIT 1",
+                (Standing.OPEN, now_ns - quiet_ns, now_ns),
             ).fetchone()
             if row is None:
                 return None
@@ -201,7 +205,7 @@ class Spool:
                 "SELECT tries, changed_ns FROM batch WHERE id = ?", (number,)
             ).fetchone()
             delay_ns = DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 10**9
-            given_up = now_ns - changed_ns > GIVE_UP_NS
+            given_up = now_ns - changed_ns > GIVE_UP_NS and tries > len(DELAYS_S)
             connection.execute(
                 "UPDATE batch SET tries = tries + 1, next_ns = ?, said = ?, standing = ? "
                 "WHERE id = ?",
@@ -214,10 +218,14 @@ class Spool:
             )
 
     def list_due(self, now_ns: int) -> list[Batch]:
-        """Return the batches whose results are to be sent now."""
+        """Return the batches whose results are to be sent now.
+
+        One that waits for longer than any pause waits for a clock that was set back.
+        """
         rows = self._query(
-            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND next_ns <= ? ORDER BY id",  # noqa: S608
-            (Standing.JUDGED, now_ns),
+            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
+            "AND NOT next_ns BETWEEN ? AND ? ORDER BY id",
+            (Standing.JUDGED, now_ns + 1, now_ns + DELAYS_S[-1] * 10**9),
         )
         return [_read(row) for row in rows]
 

@@ -56,7 +56,7 @@ class Job(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""
-        given_up = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
+        given_up = is_hopeless(self.tries, self.made_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -70,6 +70,19 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, tries=self.tries + 1, standing=Standing.STORED, said=""
         )
+
+
+def is_due(next_ns: int, now_ns: int) -> bool:
+    """Return whether what waits until `next_ns` has its turn.
+
+    Whatever waits for longer than any pause waits for a clock that was set back: its turn is now.
+    """
+    return not 0 < next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+
+
+def is_hopeless(tries: int, since_ns: int, now_ns: int) -> bool:
+    """Return whether to try no more: after a day, of which a clock that was set forward is none."""
+    return now_ns - since_ns > GIVE_UP_S * 1_000_000_000 and tries > len(DELAYS_S)
 
 
 def find_next_ns(tries: int, now_ns: int) -> int:
@@ -104,7 +117,7 @@ def list_due(journal: Path, now_ns: int) -> list[Job]:
     for path in sorted((journal.parent / FOLDER).glob("*.json")):
         with contextlib.suppress(InputError):
             job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.WAITING and job.next_ns <= now_ns:
+            if job is not None and job.standing is Standing.WAITING and is_due(job.next_ns, now_ns):
                 found.append(job)
     return sorted(found, key=lambda job: job.made_ns)
 
@@ -138,7 +151,9 @@ def hold(journal: Path) -> Iterator[bool]:
     """Hold the outbox, so that no two sessions send the same; yields whether it was free."""
     folder = journal.parent / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    descriptor = os.open(
+        folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE
+    )
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

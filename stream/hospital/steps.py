@@ -13,7 +13,14 @@ import msgspec
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import PRIVATE, write_whole
-from neurosono.stream.hospital.outbox import ALWAYS_NS, GIVE_UP_S, Standing, find_next_ns
+from neurosono.stream.hospital.outbox import (
+    ALWAYS_NS,
+    GIVE_UP_S,
+    Standing,
+    find_next_ns,
+    is_due,
+    is_hopeless,
+)
 from neurosono.stream.hospital.tls import Tls
 
 FOLDER = "steps"
@@ -59,7 +66,7 @@ class Told(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, since_ns: int, now_ns: int) -> "Told":
         """Return it after a try that failed; `since_ns` is when there was something to say."""
-        given_up = now_ns - since_ns > GIVE_UP_S * 1_000_000_000
+        given_up = is_hopeless(self.tries, since_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -105,7 +112,7 @@ def list_due(journal: Path, now_ns: int) -> list[Step]:
     due = []
     for each in list_steps(journal):
         told = read_told(journal, each)
-        if told.standing is not Standing.WAITING or told.next_ns > now_ns:
+        if told.standing is not Standing.WAITING or not is_due(told.next_ns, now_ns):
             continue
         stale = each.outcome is None and now_ns - each.began_ns > GIVE_UP_S * 1_000_000_000
         step = each.end(Outcome.ABANDONED, now_ns) if stale and now_ns != ALWAYS_NS else each

@@ -97,3 +97,17 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot use"):
         Spool(tmp_path / "file")
+
+
+def test_a_clock_that_jumps_neither_keeps_a_study_back_nor_gives_it_up(tmp_path: Path) -> None:
+    day_ns = 86_400 * SECOND_NS
+    with Spool(tmp_path) as spool:
+        spool.store("1.2", "1.2.1", "US1", arrive(spool, "a"), 100 * day_ns)
+        assert spool.take(10 * SECOND_NS, 100 * day_ns) is None
+        assert spool.take(10 * SECOND_NS, 90 * day_ns) is not None, "set back by ten days"
+        spool.note(1, Standing.JUDGED, 100 * day_ns)
+        spool.postpone(1, "PACS is not there", 100 * day_ns)
+        assert spool.list_due(100 * day_ns) == []
+        (due,) = spool.list_due(90 * day_ns)
+        spool.postpone(due.number, "PACS is not there", 110 * day_ns)
+        assert spool.batches()[0].standing is Standing.JUDGED, "it was tried twice, not for a day"

@@ -94,3 +94,13 @@ def test_a_key_file_that_is_damaged_or_elsewhere_is_refused(tmp_path: Path) -> N
         read_kept(journal, EXAM)
     with pytest.raises(InputError, match="no exam is named"):
         read_kept(journal, "../../etc/passwd")
+
+
+def test_a_clock_that_jumps_neither_keeps_a_study_back_nor_gives_it_up(tmp_path: Path) -> None:
+    journal, day_ns = tmp_path / "journal.sqlite", 86_400 * SECOND_NS
+    late = make_job(made_ns=100 * day_ns).failed("PACS is not there", 100 * day_ns)
+    post(journal, late)
+    assert list_due(journal, 100 * day_ns) == []
+    assert list_due(journal, 90 * day_ns) == [late], "set back by ten days"
+    forward = late.failed("PACS is not there", 110 * day_ns)
+    assert forward.standing is Standing.WAITING, "it was tried twice, not for a day"
