@@ -82,6 +82,7 @@ def quantise(
     quickly: bool = False,
     attends: bool = False,
     trim: bool = False,
+    keep: Sequence[str] = (),
 ) -> ov.Model:
     """Return a graph in int8; `squares` (N, S, S) uint8 set the ranges.
 
@@ -90,7 +91,8 @@ def quantise(
     `quickly`: on the demo bundle the mean change of probability is 0.002 so, and 0.005 with NNCF's
     defaults, which clip outliers and correct all biases at once. A transformer `attends`: its
     attention and its few large activations are quantised by rules of their own (NNCF). To `trim`
-    chooses ranges by their histograms, which leaves out what is rare and large.
+    chooses ranges by their histograms, which leaves out what is rare and large. Operations that
+    `keep` names stay as they are.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
@@ -105,6 +107,7 @@ def quantise(
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(pictures),
         fast_bias_correction=quickly,
+        ignored_scope=nncf.IgnoredScope(names=list(keep)) if keep else None,
         model_type=nncf.ModelType.TRANSFORMER if attends else None,
         advanced_parameters=AdvancedQuantizationParameters(
             activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM

@@ -42,7 +42,8 @@ def build_run(data: DetectData, folder: Path, json: Path | None) -> None:
         parity = each["parity"]
         console.print(
             f"{precision}: {each['bytes'] / 1e6:.1f} MB, planes kept {parity['same_plane']:.1%}, "
-            f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}"
+            f"structures found again {parity['found_again']:.1%}, HC {parity['hc_change']:.2%}, "
+            f"heads alike {parity['same_head']:.1%}"
         )
     write_json_report(json, card)
 

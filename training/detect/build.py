@@ -20,6 +20,7 @@ from neurosono.training.detect.export import (
     compare,
     cut_looks,
     describe_graph,
+    find_outline,
     graph_path,
     read_by_torch,
     write_graph,
@@ -62,7 +63,9 @@ def build(
         if precision == "int8":
             draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
             looks = cut_looks(network, np.array(data.frames[draw]), look_px)
-            model = quantise(model, looks, quickly=True, trim=True)
+            model = quantise(
+                model, looks, quickly=True, trim=True, keep=find_outline(model)
+            )
         with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
             path = graph_path(Path(aside), precision)
             write_graph(model, path, data.size_px)

@@ -28,7 +28,7 @@ class DetectRecipe:
     average: float = 0.995
     look_px: int = 192
     glance: float = 0.3
-    closer: float = 0.85
+    closer: float = 0.55
     clip_norm: float = 10.0
     held_out: int | None = 0
     seed: int = 0

@@ -43,10 +43,10 @@ STRUCTURES_SUBJECT = Subject(
     shares={
         "real, marked": 0.20,
         "real, upright marks": 0.03,
-        "real, plane told": 0.44,
-        "real, head's ellipse": 0.12,
-        "real, no head": 0.06,
-        "phantom": 0.15,
+        "real, plane told": 0.34,
+        "real, head's ellipse": 0.10,
+        "real, no head": 0.05,
+        "phantom": 0.28,
     },
     shelf=Shelf(
         schema="neurosono-structures-data/1",

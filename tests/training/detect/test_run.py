@@ -22,6 +22,7 @@ from neurosono.training.detect.export import (
     Limits,
     Parity,
     check,
+    compare,
     graph_path,
     read_by_torch,
 )
@@ -55,7 +56,7 @@ def run(data: DetectData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(trainer, out, None, lambda *_: None)
     with pytest.MonkeyPatch.context() as patch:
         # A drawn ventricle is nine pixels wide, and 43 pictures are few: int8 may cost more here.
-        patch.setitem(LIMITS, "int8", Limits(0.9, 0.5, 0.03))
+        patch.setitem(LIMITS, "int8", Limits(0.9, 0.5, 0.03, 0.9))
         build(trainer, out)
     return out
 
@@ -101,7 +102,7 @@ def test_what_is_refused_is_not_written_and_the_rest_is_kept(
 ) -> None:
     trainer = reopen_run(data, run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(LIMITS, "f32", Limits(1.0, 1.1, 0.0))
+        patch.setitem(LIMITS, "f32", Limits(1.0, 1.1, 0.0, 0.0))
         with pytest.raises(RunError, match="the f32 graph is over its limits"):
             build(trainer, tmp_path, precisions=("f32",))
     assert [path.name for path in tmp_path.iterdir()] == [CARD_NAME]
@@ -344,11 +345,26 @@ def test_runs_that_cannot_be_judged_are_refused(data: DetectData, tmp_path: Path
 
 
 def test_a_graph_over_its_limits_is_refused() -> None:
-    check(Parity(100, 200, 1.0, 1.0, 0.0), 9_000_000, "f32")
+    check(Parity(100, 200, 1.0, 1.0, 0.0, 1.0), 9_000_000, "f32")
     with pytest.raises(RunError, match=r"HC changes by 0\.90% \(at most 0\.50%\)"):
-        check(Parity(100, 200, 1.0, 1.0, 0.009), 2_000_000, "int8")
+        check(Parity(100, 200, 1.0, 1.0, 0.009, 1.0), 2_000_000, "int8")
+    with pytest.raises(RunError, match=r"90\.0% of pictures keep whether a head is seen"):
+        check(Parity(100, 200, 1.0, 1.0, 0.0, 0.9), 2_000_000, "int8")
     with pytest.raises(RunError, match="has 7000000 bytes"):
-        check(Parity(100, 200, 1.0, 1.0, 0.0), 7_000_000, "int8")
+        check(Parity(100, 200, 1.0, 1.0, 0.0, 1.0), 7_000_000, "int8")
+
+
+def test_a_head_that_one_graph_alone_sees_is_no_change_of_its_size() -> None:
+    from neurosono.engine.structures.ellipse import Ellipse
+    from neurosono.engine.structures.reading import Reading
+
+    planes = {name: float(name == PLANES[0]) for name in PLANES}
+    seen = Reading(PLANES[0], planes, None, (), Ellipse(50.0, 50.0, 40.0, 30.0, 0.0), None)
+    larger = Reading(PLANES[0], planes, None, (), Ellipse(50.0, 50.0, 44.0, 33.0, 0.0), None)
+    missed = Reading(PLANES[0], planes, None, (), None, None)
+    parity = compare([seen, seen, missed, seen], [larger, missed, missed, seen])
+    assert parity.hc_change == pytest.approx(0.05)
+    assert parity.same_head == 0.75
 
 
 def test_figures_of_perfect_readings_are_perfect(data: DetectData) -> None:
