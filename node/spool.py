@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.stream.hospital.outbox import SECOND_NS, find_next_ns, is_due, is_given_up
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -37,8 +38,8 @@ READY = "worker.ready"
 BUSY_S = 30.0
 MOST_TRIES = 2
 """A study on which the worker died so often is not tried again: it would die for ever."""
-GIVE_UP_NS = 86_400 * 10**9
-DELAYS_S = (5, 15, 60, 300, 900, 3600)
+AHEAD_NS = 60 * SECOND_NS
+"""What came so far in the future came before the clock was set back."""
 
 
 class Standing(StrEnum):
@@ -132,9 +133,9 @@ class Spool:
         """Begin to judge the oldest batch to which nothing was added for so long."""
         with self._transaction() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND changed_ns <= ? "  # noqa: S608
-                "ORDER BY began_ns LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns),
+                f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
+                "AND (changed_ns <= ? OR changed_ns > ?) ORDER BY id LIMIT 1",
+                (Standing.OPEN, now_ns - quiet_ns, now_ns + AHEAD_NS),
             ).fetchone()
             if row is None:
                 return None
@@ -200,13 +201,12 @@ class Spool:
             tries, changed_ns = connection.execute(
                 "SELECT tries, changed_ns FROM batch WHERE id = ?", (number,)
             ).fetchone()
-            delay_ns = DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 10**9
-            given_up = now_ns - changed_ns > GIVE_UP_NS
+            given_up = is_given_up(tries, changed_ns, now_ns)
             connection.execute(
                 "UPDATE batch SET tries = tries + 1, next_ns = ?, said = ?, standing = ? "
                 "WHERE id = ?",
                 (
-                    now_ns + delay_ns,
+                    find_next_ns(tries, now_ns),
                     said,
                     Standing.FAILED if given_up else Standing.JUDGED,
                     number,
@@ -216,10 +216,10 @@ class Spool:
     def list_due(self, now_ns: int) -> list[Batch]:
         """Return the batches whose results are to be sent now."""
         rows = self._query(
-            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND next_ns <= ? ORDER BY id",  # noqa: S608
-            (Standing.JUDGED, now_ns),
+            f"SELECT next_ns, {_COLUMNS} FROM batch WHERE standing = ? ORDER BY id",  # noqa: S608
+            (Standing.JUDGED,),
         )
-        return [_read(row) for row in rows]
+        return [_read(row) for next_ns, *row in rows if is_due(next_ns, now_ns)]
 
     def batches(self, newest: int = 1000) -> list[Batch]:
         """Return the newest batches, in the order in which they began."""
@@ -285,7 +285,7 @@ class Spool:
             self._connection.execute("COMMIT")
 
 
-def _read(row: tuple) -> Batch:  # type: ignore[type-arg]
+def _read(row: Sequence) -> Batch:  # type: ignore[type-arg]
     number, sender, standing, *rest = row
     return Batch(number, sender, Standing(standing), *rest)
 

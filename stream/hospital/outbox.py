@@ -24,6 +24,8 @@ DELAYS_S = (5, 15, 60, 300, 900, 3600)
 ALWAYS_NS = 2**63 - 1
 GIVE_UP_S = 86_400
 """A PACS that was away for a day is somebody's to look at."""
+TRIES_OF_A_DAY = 30
+SECOND_NS = 1_000_000_000
 
 
 class Standing(StrEnum):
@@ -56,7 +58,7 @@ class Job(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""
-        given_up = now_ns - self.made_ns > GIVE_UP_S * 1_000_000_000
+        given_up = is_given_up(self.tries, self.made_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -74,7 +76,20 @@ class Job(msgspec.Struct, frozen=True):
 
 def find_next_ns(tries: int, now_ns: int) -> int:
     """Return when to try again after so many tries that failed, and one more."""
-    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
+    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * SECOND_NS
+
+
+def is_due(next_ns: int, now_ns: int) -> bool:
+    """Whether it is time; what lies further ahead than any delay is of a clock that was set."""
+    return not now_ns < next_ns <= now_ns + DELAYS_S[-1] * SECOND_NS
+
+
+def is_given_up(tries: int, since_ns: int, now_ns: int) -> bool:
+    """Whether one more failure after so many is the last: a day has passed, and the tries of one.
+
+    A clock that was set forward has the tries against it, a user who tries by hand has the clock.
+    """
+    return now_ns - since_ns > GIVE_UP_S * SECOND_NS and tries + 1 >= TRIES_OF_A_DAY
 
 
 def post(journal: Path, job: Job) -> None:
@@ -104,9 +119,18 @@ def list_due(journal: Path, now_ns: int) -> list[Job]:
     for path in sorted((journal.parent / FOLDER).glob("*.json")):
         with contextlib.suppress(InputError):
             job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.WAITING and job.next_ns <= now_ns:
+            if job is not None and job.standing is Standing.WAITING and is_due(job.next_ns, now_ns):
                 found.append(job)
     return sorted(found, key=lambda job: job.made_ns)
+
+
+def forget_stored(journal: Path, before_ns: int) -> None:
+    """Take away the jobs that were done before then: the outbox is looked at every second."""
+    for path in (journal.parent / FOLDER).glob("*.json"):
+        with contextlib.suppress(InputError, OSError):
+            job = read_job(journal, path.stem)
+            if job is not None and job.standing is Standing.STORED and job.made_ns < before_ns:
+                path.unlink()
 
 
 def count_waiting(journal: Path) -> int:

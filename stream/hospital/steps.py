@@ -13,7 +13,15 @@ import msgspec
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import PRIVATE, write_whole
-from neurosono.stream.hospital.outbox import ALWAYS_NS, GIVE_UP_S, Standing, find_next_ns
+from neurosono.stream.hospital.outbox import (
+    ALWAYS_NS,
+    GIVE_UP_S,
+    SECOND_NS,
+    Standing,
+    find_next_ns,
+    is_due,
+    is_given_up,
+)
 from neurosono.stream.hospital.tls import Tls
 
 FOLDER = "steps"
@@ -59,7 +67,7 @@ class Told(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, since_ns: int, now_ns: int) -> "Told":
         """Return it after a try that failed; `since_ns` is when there was something to say."""
-        given_up = now_ns - since_ns > GIVE_UP_S * 1_000_000_000
+        given_up = is_given_up(self.tries, since_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -105,9 +113,9 @@ def list_due(journal: Path, now_ns: int) -> list[Step]:
     due = []
     for each in list_steps(journal):
         told = read_told(journal, each)
-        if told.standing is not Standing.WAITING or told.next_ns > now_ns:
+        if told.standing is not Standing.WAITING or not is_due(told.next_ns, now_ns):
             continue
-        stale = each.outcome is None and now_ns - each.began_ns > GIVE_UP_S * 1_000_000_000
+        stale = each.outcome is None and now_ns - each.began_ns > GIVE_UP_S * SECOND_NS
         step = each.end(Outcome.ABANDONED, now_ns) if stale and now_ns != ALWAYS_NS else each
         if step.outcome is not None or not told.created:
             due.append(step)
@@ -118,6 +126,16 @@ def drop(journal: Path, exam_id: str) -> None:
     """Take the steps of an exam away, told or not."""
     for path in (journal.parent / FOLDER).glob(f"{exam_id}.*"):
         path.unlink(missing_ok=True)
+
+
+def forget_told(journal: Path, before_ns: int) -> None:
+    """Take away the steps that were told before then: the others are looked at every second."""
+    for step in list_steps(journal):
+        told = read_told(journal, step)
+        if told.standing is Standing.STORED and step.ended_ns < before_ns:
+            path = _find(journal, step)
+            path.unlink(missing_ok=True)
+            path.with_suffix(".told").unlink(missing_ok=True)
 
 
 def tell_step(step: Step, told: Told) -> str:

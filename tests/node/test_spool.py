@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.node.spool import GIVE_UP_NS, MOST_TRIES, Spool, Standing
-
-SECOND_NS = 10**9
+from neurosono.node.spool import MOST_TRIES, Spool, Standing
+from neurosono.stream.hospital.outbox import GIVE_UP_S, SECOND_NS
 
 
 def arrive(spool: Spool, name: str = "x") -> Path:
@@ -88,9 +87,30 @@ def test_results_wait_for_the_pacs_for_a_day(tmp_path: Path) -> None:
             tries += 1
             assert spool.list_due(now_ns) == []
             now_ns += 3600 * SECOND_NS
-        assert now_ns > GIVE_UP_NS
+        assert now_ns > GIVE_UP_S * SECOND_NS
         assert tries > 20
         assert spool.batches()[0].said == "PACS is not there"
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.store("1.2", "1.2.1", "US1", arrive(spool), 90_000 * SECOND_NS)
+        assert spool.take(10 * SECOND_NS, 90_001 * SECOND_NS) is None, "it is not quiet yet"
+        taken = spool.take(10 * SECOND_NS, 1 * SECOND_NS)
+        assert taken is not None, "it came before the clock was set back"
+        spool.note(taken.number, Standing.JUDGED, 90_000 * SECOND_NS)
+        spool.postpone(taken.number, "PACS is not there", 90_000 * SECOND_NS)
+        assert spool.list_due(90_001 * SECOND_NS) == []
+        assert len(spool.list_due(2 * SECOND_NS)) == 1
+
+
+def test_a_clock_that_was_set_forward_gives_nothing_up(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.store("1.2", "1.2.1", "US1", arrive(spool), 0)
+        spool.note(1, Standing.JUDGED, 0)
+        for now_s in (1, 10 * GIVE_UP_S, 11 * GIVE_UP_S):
+            spool.postpone(1, "PACS is not there", now_s * SECOND_NS)
+        assert spool.batches()[0].standing is Standing.JUDGED
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
