@@ -15,6 +15,7 @@ from typing import Any
 
 from neurosono.archive.listing import Found
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.files import keep_private
 
 NAME = "archive.sqlite"
 APPLICATION_ID = 0x4E534E41
@@ -76,8 +77,8 @@ class Book:
         """Open or begin the book in the folder `out`; raises `OutputError`, `InputError`."""
         path = out / NAME
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
+            out.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keep_private(path)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             # Held to the end: two runs would do every exam twice.
             for setting in ("locking_mode=EXCLUSIVE", "synchronous=FULL", "trusted_schema=OFF"):

@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 from neurosono.archive.book import Book, Outcome
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.contracts.frame import SkipReason
+from neurosono.engine.files import create_private
 
 RESULTS, EXAMS, FAILURES = "results.csv", "exams.csv", "failures.csv"
 PARQUET = "results.parquet"
@@ -133,7 +134,8 @@ def write_tables(out: Path, book: Book, labels: tuple[str, ...]) -> Tally:
 def _open(path: Path, mode: int) -> Iterator[IO[str]]:
     """Open a table aside; it gets its name once it is whole."""
     aside = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    descriptor = create_private(aside)
+    os.fchmod(descriptor, mode)
     # a file system holds any bytes in a name
     with open(descriptor, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
         yield file

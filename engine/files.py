@@ -33,6 +33,15 @@ def create_private(path: Path) -> int:
     return os.open(path, flags, PRIVATE)
 
 
+def keep_private(path: Path) -> None:
+    """Make sure that a file of the user's own is there; what is in it stays.
+
+    A link is refused, never followed. Raises `OSError`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(path, flags, PRIVATE))
+
+
 def write_whole(
     path: Path,
     text: str,

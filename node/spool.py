@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Self
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.stream.hospital.outbox import SECOND_NS, find_next_ns, is_due, is_given_up
+from neurosono.engine.files import keep_private
+from neurosono.stream.hospital.outbox import find_next_ns, is_due, is_hopeless
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -38,8 +39,8 @@ READY = "worker.ready"
 BUSY_S = 30.0
 MOST_TRIES = 2
 """A study on which the worker died so often is not tried again: it would die for ever."""
-AHEAD_NS = 60 * SECOND_NS
-"""What came so far in the future came before the clock was set back."""
+AHEAD_NS = 60 * 10**9
+"""Threads that store and judge read one clock a moment apart: less ahead is no clock set back."""
 
 
 class Standing(StrEnum):
@@ -79,7 +80,7 @@ class Spool:
             for each in (folder, self.incoming, folder / "batches", folder / "results"):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder / "queue.sqlite"
-            path.touch(mode=0o600)
+            keep_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -130,7 +131,10 @@ class Spool:
         return True
 
     def take(self, quiet_ns: int, now_ns: int) -> Batch | None:
-        """Begin to judge the oldest batch to which nothing was added for so long."""
+        """Begin to judge the oldest batch to which nothing was added for so long.
+
+        What changed well later than now did so by a clock that was set back: it waits no more.
+        """
         with self._transaction() as connection:
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
@@ -201,7 +205,7 @@ class Spool:
             tries, changed_ns = connection.execute(
                 "SELECT tries, changed_ns FROM batch WHERE id = ?", (number,)
             ).fetchone()
-            given_up = is_given_up(tries, changed_ns, now_ns)
+            given_up = is_hopeless(tries, changed_ns, now_ns)
             connection.execute(
                 "UPDATE batch SET tries = tries + 1, next_ns = ?, said = ?, standing = ? "
                 "WHERE id = ?",
@@ -214,7 +218,10 @@ class Spool:
             )
 
     def list_due(self, now_ns: int) -> list[Batch]:
-        """Return the batches whose results are to be sent now."""
+        """Return the batches whose results are to be sent now.
+
+        One that waits for longer than any pause waits for a clock that was set back.
+        """
         rows = self._query(
             f"SELECT next_ns, {_COLUMNS} FROM batch WHERE standing = ? ORDER BY id",  # noqa: S608
             (Standing.JUDGED,),

@@ -53,6 +53,13 @@ def bench(
     triton: Annotated[
         Path | None, typer.Option(help="Where scripts/install-triton put it. [default: .triton]")
     ] = None,
+    browser: Annotated[
+        str | None,
+        typer.Option(
+            help="Only: a scanner that sends by UDP, the live session, and this browser (chromium) "
+            "as its screen, from the picture sent to the picture painted."
+        ),
+    ] = None,
     also: options.Also = None,
     record: Annotated[
         bool, typer.Option("--record", help="Also encode and write the overlay.")
@@ -90,6 +97,11 @@ def bench(
         record=record,
         also=tuple(also or ()),
     )
+    if browser is not None:
+        from neurosono.scripts.screen_view import bench_screen
+
+        write_json_report(json, bench_screen(settings, browser))
+        return
     if sweep:
         if compare is not None or budget is not None or html is not None:
             raise InputError("--sweep goes with --json alone: bench one setting for the others")

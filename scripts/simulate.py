@@ -28,6 +28,9 @@ def simulate(
     jitter_ms: Annotated[
         float, typer.Option(help="Delay each picture by up to so much, at random.")
     ] = 0.0,
+    key_every_s: Annotated[
+        float, typer.Option(help="Seconds between pictures that stand alone.")
+    ] = 1.0,
     drop_every: Annotated[
         int, typer.Option(help="Leave out every Nth datagram (UDP); 0: none.", min=0)
     ] = 0,
@@ -48,7 +51,11 @@ def simulate(
     from neurosono.stream.sources.left_out import tell_left_out
 
     options = SimulateOptions(
-        loop=loop, seconds=seconds, jitter_ms=jitter_ms, states_lengths=lengths
+        loop=loop,
+        seconds=seconds,
+        jitter_ms=jitter_ms,
+        key_every_s=key_every_s,
+        states_lengths=lengths,
     )
     opened = open_source([source], frame_threads=False)
     for line in tell_left_out(opened.left_out):
@@ -60,8 +67,8 @@ def simulate(
         signal.signal(number, lambda *_: stop.set())
     where = f"udp://{udp}" if udp else f"tcp://{tcp}"
     console.print(
-        f"sending {opened.description} at {opened.nominal_rate_hz:g} Hz to {where}; "
-        f"show it with: neurosono live {where}",
+        f"sending {opened.description} at {opened.nominal_rate_hz:g} Hz to {where}, "
+        f"a key picture every {key_every_s:g} s; show it with: neurosono live {where}",
         soft_wrap=True,
     )
     scanner = Scanner(opened, transmitter, options, stop=stop)

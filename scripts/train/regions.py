@@ -40,8 +40,10 @@ def prepare(
         typer.Option(help="Instead: a folder of real pictures with their tables."),
     ] = None,
     again: Annotated[
-        Path | None,
-        typer.Option(help="Instead: prepared pairs, which another --finder is to look at."),
+        list[Path] | None,
+        typer.Option(
+            help="Instead: prepared pairs, which --finder is to look at; repeated, they are joined."
+        ),
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -58,17 +60,23 @@ def prepare(
         take_real_pairs,
     )
     from neurosono.training.detect.tables import ATTRIBUTION
-    from neurosono.training.regions.data import PairData, look_again, look_at, write_pair_data
+    from neurosono.training.regions.data import (
+        PairData,
+        join_attribution,
+        look_again,
+        look_at,
+        write_pair_data,
+    )
 
-    if real is not None and again is not None:
+    if real is not None and again:
         raise InputError("give --real or --again, one of the two")
     graph = _open_finder(Bundle.load(finder, kind=STRUCTURES))
     made: Iterable[Made]
     attribution: tuple[str, ...] = ()
     with counting("pairs") as watch:
-        if again is not None:
-            before = PairData.load(again)
-            made, attribution = look_again(before), before.attribution
+        if again:
+            before = [PairData.load(each) for each in again]
+            made, attribution = look_again(before), join_attribution(before)
         elif real is not None:
             made, attribution = take_real_pairs(find_real_pairs(real), watch), ATTRIBUTION
         else:

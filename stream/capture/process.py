@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -23,6 +24,7 @@ from neurosono.stream.pictures.picture import Picture, Source
 from neurosono.stream.pictures.region import parse_region
 from neurosono.stream.processes.channel import Endpoints, Outlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.legacy import Legacy
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.screen.follow import Screen
 from neurosono.stream.sources import ExamSource, open_source
@@ -64,10 +66,12 @@ def capture(
     endpoints: Endpoints,
     context: "zmq.Context[zmq.Socket[bytes]]",
     stop: Stop,
+    legacy: Legacy | None = None,
 ) -> None:
     """Run the capture process until its source ends, breaks, or `stop` is asked.
 
-    The display process may ask for a `finish` first: what is held is then sent, and counted.
+    The display process may ask for a `finish` first: what is held is then sent, and counted. Of a
+    live source it goes on where the process before it stopped, by the `legacy` of that.
     """
     cv2.setNumThreads(1)  # the other core belongs to the network
     with ExitStack() as stack:
@@ -100,7 +104,7 @@ def capture(
             return
         for outlet in (frames, display, *readers.values()):
             outlet.send_always(Event("hello"))
-        recorded, live = _open_newest(options, sender)
+        recorded, live = _open_newest(options, sender, legacy)
         stack.enter_context(live)
         sender.tally = lambda: live.counts.__dict__
         newest = Newest(live, sender, options.first_index, lambda: stop() or finish())
@@ -125,9 +129,15 @@ def _open_recording(options: CaptureOptions, sender: Capture) -> ExamSource:
     return recording
 
 
-def _open_newest(options: CaptureOptions, sender: Capture) -> tuple[ExamSource | None, LiveSource]:
+def _open_newest(
+    options: CaptureOptions, sender: Capture, legacy: Legacy | None
+) -> tuple[ExamSource | None, LiveSource]:
     """Open a link, or a recording that plays as one would."""
-    heard = LiveOptions(on_event=lambda name, fields: sender.tell(Event(name, fields)))
+
+    def hear(name: str, fields: dict[str, Any]) -> None:
+        sender.tell(Event(name, fields))
+
+    heard = LiveOptions(on_event=hear, legacy=legacy)
     if options.pace is Pace.LIVE:
         return None, open_live(options.sources[0], options=heard)
     recording = _open_recording(options, sender)
@@ -180,4 +190,5 @@ def _make_intake(source: Source, options: CaptureOptions) -> Intake:
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(capture, CaptureOptions))
+    inherited = Legacy.at(int(sys.argv[1])) if sys.argv[1:] else None
+    sys.exit(run_child(partial(capture, legacy=inherited), CaptureOptions))

@@ -24,8 +24,6 @@ DELAYS_S = (5, 15, 60, 300, 900, 3600)
 ALWAYS_NS = 2**63 - 1
 GIVE_UP_S = 86_400
 """A PACS that was away for a day is somebody's to look at."""
-TRIES_OF_A_DAY = 30
-SECOND_NS = 1_000_000_000
 
 
 class Standing(StrEnum):
@@ -58,7 +56,7 @@ class Job(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, now_ns: int) -> "Job":
         """Return the job after a try that failed."""
-        given_up = is_given_up(self.tries, self.made_ns, now_ns)
+        given_up = is_hopeless(self.tries, self.made_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -74,22 +72,22 @@ class Job(msgspec.Struct, frozen=True):
         )
 
 
+def is_due(next_ns: int, now_ns: int) -> bool:
+    """Return whether what waits until `next_ns` has its turn.
+
+    Whatever waits for longer than any pause waits for a clock that was set back: its turn is now.
+    """
+    return not 0 < next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+
+
+def is_hopeless(tries: int, since_ns: int, now_ns: int) -> bool:
+    """Return whether to try no more: after a day, of which a clock that was set forward is none."""
+    return now_ns - since_ns > GIVE_UP_S * 1_000_000_000 and tries > len(DELAYS_S)
+
+
 def find_next_ns(tries: int, now_ns: int) -> int:
     """Return when to try again after so many tries that failed, and one more."""
-    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * SECOND_NS
-
-
-def is_due(next_ns: int, now_ns: int) -> bool:
-    """Whether it is time; what lies further ahead than any delay is of a clock that was set."""
-    return not now_ns < next_ns <= now_ns + DELAYS_S[-1] * SECOND_NS
-
-
-def is_given_up(tries: int, since_ns: int, now_ns: int) -> bool:
-    """Whether one more failure after so many is the last: a day has passed, and the tries of one.
-
-    A clock that was set forward has the tries against it, a user who tries by hand has the clock.
-    """
-    return now_ns - since_ns > GIVE_UP_S * SECOND_NS and tries + 1 >= TRIES_OF_A_DAY
+    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
 
 
 def post(journal: Path, job: Job) -> None:
@@ -162,7 +160,9 @@ def hold(journal: Path) -> Iterator[bool]:
     """Hold the outbox, so that no two sessions send the same; yields whether it was free."""
     folder = journal.parent / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    descriptor = os.open(
+        folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE
+    )
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

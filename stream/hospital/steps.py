@@ -16,11 +16,10 @@ from neurosono.engine.files import PRIVATE, write_whole
 from neurosono.stream.hospital.outbox import (
     ALWAYS_NS,
     GIVE_UP_S,
-    SECOND_NS,
     Standing,
     find_next_ns,
     is_due,
-    is_given_up,
+    is_hopeless,
 )
 from neurosono.stream.hospital.tls import Tls
 
@@ -67,7 +66,7 @@ class Told(msgspec.Struct, frozen=True):
 
     def failed(self, said: str, since_ns: int, now_ns: int) -> "Told":
         """Return it after a try that failed; `since_ns` is when there was something to say."""
-        given_up = is_given_up(self.tries, since_ns, now_ns)
+        given_up = is_hopeless(self.tries, since_ns, now_ns)
         return msgspec.structs.replace(
             self,
             tries=self.tries + 1,
@@ -115,7 +114,7 @@ def list_due(journal: Path, now_ns: int) -> list[Step]:
         told = read_told(journal, each)
         if told.standing is not Standing.WAITING or not is_due(told.next_ns, now_ns):
             continue
-        stale = each.outcome is None and now_ns - each.began_ns > GIVE_UP_S * SECOND_NS
+        stale = each.outcome is None and now_ns - each.began_ns > GIVE_UP_S * 1_000_000_000
         step = each.end(Outcome.ABANDONED, now_ns) if stale and now_ns != ALWAYS_NS else each
         if step.outcome is not None or not told.created:
             due.append(step)

@@ -81,22 +81,29 @@ class Intake:
                 broken, picture = error, None
             if picture is None:
                 break
-            came_ns = time.monotonic_ns() if picture.received_ns is None else picture.received_ns
-            yield from self.take(picture, came_ns)
+            yield from self.take(picture, time.monotonic_ns())
         yield from self.flush()
         if broken is not None:
             raise broken
 
     def take(self, picture: Picture, captured_ns: int) -> list[Taken]:
-        """Take one picture; returns it and those that waited with it, once a region is known."""
+        """Take one picture; returns it and those that waited with it, once a region is known.
+
+        Each counts from when it came, where its source says so, else from `captured_ns`.
+        """
         begun_ns = time.monotonic_ns()
         screened = self._screen.push(picture)
         screen_ms = _since_ms(begun_ns) / max(1, len(screened))
-        return [self._take(each, captured_ns, screen_ms) for each in screened]
+        return [
+            self._take(each, _came_ns(each.picture, captured_ns), screen_ms) for each in screened
+        ]
 
     def flush(self) -> list[Taken]:
         """Return the pictures that still wait for their region."""
-        return [self._take(each, time.monotonic_ns(), 0.0) for each in self._screen.flush()]
+        now_ns = time.monotonic_ns()
+        return [
+            self._take(each, _came_ns(each.picture, now_ns), 0.0) for each in self._screen.flush()
+        ]
 
     def _take(self, screened: Screened, captured_ns: int, screen_ms: float) -> Taken:
         picture = screened.picture
@@ -175,6 +182,10 @@ def _lay_bare(picture: Picture, region: Region) -> NDArray[np.uint8] | None:
     if picture.chroma is not None and picture.chroma.is_neutral(region.bare):
         return None
     return picture.crop(region.bare)
+
+
+def _came_ns(picture: Picture, now_ns: int) -> int:
+    return now_ns if picture.received_ns is None else picture.received_ns
 
 
 def _box(screened: Screened) -> tuple[int, int, int, int]:

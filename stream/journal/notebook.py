@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-from neurosono.engine.files import writing
+from neurosono.engine.files import create_private, writing
 from neurosono.stream.journal.ring import PREFACE, Found, pack_header, pack_preface, read_ring
 
 RING_BYTES = 16 * 1024 * 1024
@@ -264,7 +264,7 @@ def _make_file(path: Path, size: int) -> int:
 def _write_rest(path: Path, notes: list[Note]) -> None:
     if not notes:
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = create_private(path)
     size = sum(len(pack_header(0, note.parts)) + note.size for note in notes)
     position = 0
     try:

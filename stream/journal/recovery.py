@@ -1,12 +1,13 @@
 """Reading in what a killed process had said to the journal."""
 
+import os
 import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.files import writing
+from neurosono.engine.files import create_private, writing
 from neurosono.stream.journal.notebook import Notebook, is_alive
 from neurosono.stream.journal.schema import connect, explain
 from neurosono.stream.journal.writer import Writer
@@ -58,9 +59,8 @@ def _recover(journal: Path, path: Path, position: int) -> Path | None:
         raise InputError(f"journal {journal}: {status.message}; then try again")
     left = path.with_name(path.name + UNREAD) if refused or notebook.damaged else None
     if left is not None:
-        with writing(left, "free some space"):
-            left.touch(mode=0o600)
-            left.write_bytes(b"".join((*refused, notebook.noise)))
+        with writing(left, "free some space"), os.fdopen(create_private(left), "wb") as file:
+            file.write(b"".join((*refused, notebook.noise)))
     notebook.close()
     return left
 

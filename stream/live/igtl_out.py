@@ -40,6 +40,8 @@ UINT8, LITTLE, RAS, UTF_8 = 3, 2, 1, 106
 OK, NOT_READY = 1, 13
 """Status codes of the protocol: "OK" and "Not ready"."""
 MOST_CLIENTS = 4
+RETRY_S = 0.2
+"""Pause after a connection that could not be accepted."""
 STALLED_S = 1.0
 EVERY_S = 0.1
 LINE_PX = 18
@@ -124,15 +126,20 @@ class IgtlOut:
         while not self._ended.is_set():
             try:
                 connected, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError:  # at the end; or there is no descriptor left, which may pass
+                self._ended.wait(RETRY_S)
+                continue
             self._clients = {each for each in self._clients if each.is_alive()}
             if len(self._clients) >= MOST_CLIENTS:
                 connected.close()
                 continue
             client = threading.Thread(target=self._serve, args=(connected,), daemon=True)
+            try:
+                client.start()
+            except RuntimeError:  # the system refuses another thread
+                connected.close()
+                continue
             self._clients.add(client)
-            client.start()
 
     def _serve(self, connected: socket.socket) -> None:
         heard = 0

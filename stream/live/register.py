@@ -22,7 +22,6 @@ from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.identities import forget_step, keep_identity, read_kept
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.outbox import (
-    SECOND_NS,
     Job,
     Standing,
     forget_stored,
@@ -284,7 +283,7 @@ class Register:
         self._show()
 
     def _post_all(self) -> None:
-        old_ns = time.time_ns() - DONE_FOR_S * SECOND_NS
+        old_ns = time.time_ns() - DONE_FOR_S * 10**9
         with contextlib.suppress(OSError):
             forget_stored(self._journal, old_ns)
             forget_told(self._journal, old_ns)

@@ -39,8 +39,9 @@ NO_SIGNAL_AFTER_S = 0.8
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
-SPARE_AFTER_NS = 3_000_000_000
-"""How long after the last start of a process a spare one is started: not while another loads."""
+SPARE_AFTER_NS = 1_000_000_000
+"""How long after the last start of a process a spare one is started, once the AI is on: not while
+another loads."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
 PLAYED_NS = 60_000_000_000
@@ -152,7 +153,7 @@ class Live(Session):
 
     def _keep_spare(self, now_ns: int) -> None:
         """Once all runs, keep a capture process that has loaded: half of what a restart takes."""
-        calm = now_ns - self._started_ns > SPARE_AFTER_NS
+        calm = now_ns - self._started_ns > SPARE_AFTER_NS and self.viewer.off_reason is None
         if calm and not self._plays and not self.children.has_spare("capture"):
             self.children.prepare("capture")
 

@@ -47,11 +47,13 @@ class _Sent:
 class Answer:
     """What an acknowledgement tells: how long its message was under way, by our clock alone.
 
-    `age_ms` is how old what it showed was by then, the acknowledgement's own way included.
+    `age_ms` is how old what it showed was by then, the acknowledgement's own way included; `about`
+    is the message's own JSON.
     """
 
     took_ms: float
     age_ms: float | None
+    about: bytes
 
 
 @dataclass
@@ -122,7 +124,7 @@ class Mailbox:
         parcel = sent.parcel
         since_ms = (now_ns - parcel.made_ns) / 1e6
         age_ms = None if parcel.age_ms is None else parcel.age_ms + since_ms
-        return Answer((now_ns - sent.at_ns) / 1e6, age_ms)
+        return Answer((now_ns - sent.at_ns) / 1e6, age_ms, parcel.about)
 
     @property
     def is_idle(self) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from types import TracebackType
@@ -12,6 +13,7 @@ import msgspec
 
 from neurosono.engine.contracts.errors import ProcessFailedError
 from neurosono.stream.processes.channel import Endpoints
+from neurosono.stream.processes.legacy import Legacy, close_all
 
 MODULES = {
     "capture": "neurosono.stream.capture.process",
@@ -19,6 +21,9 @@ MODULES = {
     "reader": "neurosono.stream.judge.reader",
 }
 """What runs in a role; that of a reader is `reader:` and its name."""
+
+HEIRS = frozenset({"capture"})
+"""Roles of which a process leaves open files to the one that takes its place."""
 
 HEAP = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -41,6 +46,8 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._spares: dict[str, subprocess.Popen[bytes]] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
+        self._ways: dict[subprocess.Popen[bytes], Legacy] = {}
+        self._left: dict[str, tuple[int, ...]] = {}
 
     def prepare(self, role: str) -> None:
         """Start a child that has loaded all it needs and waits to be told its options.
@@ -49,8 +56,9 @@ class Supervisor:
         none can be started, the next start does without.
         """
         if role not in self._spares or self._spares[role].poll() is not None:
+            self._forget_way(self._spares.get(role))
             with contextlib.suppress(OSError):
-                self._spares[role] = _spawn(role)
+                self._spares[role] = self._spawn(role)
 
     def has_spare(self, role: str) -> bool:
         """Whether a child waits to be told its options."""
@@ -64,12 +72,18 @@ class Supervisor:
         told = {"role": role, "endpoints": self._endpoints, "options": options}
         line = msgspec.json.encode(told) + b"\n"
         self._reap()
+        self._inherit(role)
+        self._forget_way(self._children.get(role))
         spare = self._spares.pop(role, None)
-        if spare is not None and _tell(spare, line):
-            self._children[role] = spare
-            return
+        if spare is not None:
+            self._bequeath(role, spare)
+            if _tell(spare, line):
+                self._children[role] = spare
+                return
+            self._forget_way(spare)
         try:
-            child = self._children[role] = _spawn(role)
+            child = self._children[role] = self._spawn(role)
+            self._bequeath(role, child)
             assert child.stdin is not None
             child.stdin.write(line)
             child.stdin.flush()
@@ -86,6 +100,7 @@ class Supervisor:
     def runs(self, role: str) -> bool:
         """Return whether a child is there (a stopped one is)."""
         self._reap()
+        self._inherit(role)
         child = self._children.get(role)
         return child is not None and child not in self._dying and child.poll() is None
 
@@ -114,6 +129,36 @@ class Supervisor:
         """Clear away whoever was killed and has died since."""
         self._dying = [child for child in self._dying if child.poll() is None]
 
+    def _spawn(self, role: str) -> subprocess.Popen[bytes]:
+        if role not in HEIRS:
+            return _spawn(role)
+        way, theirs = Legacy.pair()
+        try:
+            with theirs:
+                child = _spawn(role, theirs)
+        except BaseException:
+            way.close()
+            raise
+        self._ways[child] = way
+        return child
+
+    def _inherit(self, role: str) -> None:
+        """Take what the process of a role has left since this was last asked."""
+        child = self._children.get(role)
+        way = None if child is None else self._ways.get(child)
+        if way is not None and (left := way.take()) is not None:
+            close_all(self._left.pop(role, ()))
+            self._left[role] = left
+
+    def _bequeath(self, role: str, heir: subprocess.Popen[bytes]) -> None:
+        """Hand what was left to a process that is about to be told its options."""
+        if heir in self._ways:
+            self._ways[heir].leave(self._left.get(role, ()))
+
+    def _forget_way(self, child: subprocess.Popen[bytes] | None) -> None:
+        if child is not None and (way := self._ways.pop(child, None)) is not None:
+            way.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -136,13 +181,19 @@ class Supervisor:
                 child.wait()
             if child.stdin is not None:
                 child.stdin.close()
+        for way in self._ways.values():
+            way.close()
+        for left in self._left.values():
+            close_all(left)
 
 
-def _spawn(role: str) -> subprocess.Popen[bytes]:
+def _spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes]:
+    passed = [] if way is None else [way.fileno()]
     return subprocess.Popen(
         # -P: what lies in the current folder is data, never code
-        [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]]],
+        [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]], *map(str, passed)],
         stdin=subprocess.PIPE,
+        pass_fds=passed,
         env=os.environ | HEAP,
         # a group of its own: Ctrl-C reaches us alone, and we decide what it means
         process_group=0,

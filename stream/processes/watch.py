@@ -29,7 +29,8 @@ class Patience:
 
 
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Pause before each restart within a minute; the first comes at once."""
+"""How long after its last start a process may be started again, by how often it was within a
+minute. One that dies at its start is tried ever more rarely; one that ran for a while, at once."""
 
 RETRY_S = 1.0
 """Pause after a start that the system refused: memory or descriptors come back with time."""
@@ -45,15 +46,13 @@ class Watch:
     patience: Patience
     _started_ns: int = 0
     _heard_ns: int | None = None
-    _died_ns: int | None = None
     _refused_ns: int | None = None
     _restarts: deque[int] = field(default_factory=deque)
     given_up: bool = False
 
     def start(self, now_ns: int) -> None:
         """The process was started (again)."""
-        self._started_ns, self._heard_ns, self._died_ns = now_ns, None, None
-        self._refused_ns = None
+        self._started_ns, self._heard_ns, self._refused_ns = now_ns, None, None
 
     def postpone(self, now_ns: int) -> None:
         """The system refused to start it: it is tried again until it does, and none is counted."""
@@ -83,14 +82,12 @@ class Watch:
         limit_s = self.patience.start_s if self._heard_ns is None else self.patience.quiet_s
         if running and self.silent_s(now_ns) <= limit_s:
             return Action.NONE
-        if self._died_ns is None:
-            self._died_ns = now_ns
         while self._restarts and now_ns - self._restarts[0] > WINDOW_S * NS:
             self._restarts.popleft()
         if len(self._restarts) >= MAX_RESTARTS:
             self.given_up = True
             return Action.GIVE_UP
-        if now_ns - self._died_ns < BACKOFF_S[len(self._restarts)] * NS:
+        if now_ns - self._started_ns < BACKOFF_S[len(self._restarts)] * NS:
             return Action.NONE
         self._restarts.append(now_ns)
         return Action.RESTART

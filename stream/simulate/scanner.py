@@ -47,7 +47,8 @@ class RatedSource(Source, Protocol):
 class SimulateOptions:
     """How the scanner behaves, and misbehaves.
 
-    `jitter_ms` delays each picture by up to so much, at random but in order. `states_lengths`
+    `jitter_ms` delays each picture by up to so much, at random but in order. `key_every_s` is
+    between two pictures that stand alone: who joins waits for one. `states_lengths`
     writes each picture's length before it, which saves the receiver from waiting for the next one;
     many encoders do not.
     """
@@ -55,6 +56,7 @@ class SimulateOptions:
     loop: bool = False
     seconds: float | None = None
     jitter_ms: float = 0.0
+    key_every_s: float = 1.0
     states_lengths: bool = True
     seed: int = 0
 
@@ -63,6 +65,8 @@ class SimulateOptions:
             raise InputError(f"--seconds must be over 0 and finite, found {self.seconds}")
         if not 0 <= self.jitter_ms <= 10_000:
             raise InputError(f"--jitter-ms must be 0 to 10000, found {self.jitter_ms}")
+        if not 0 < self.key_every_s <= 1e4:
+            raise InputError(f"--key-every-s must be over 0, to 10000, found {self.key_every_s}")
 
 
 @dataclass
@@ -89,10 +93,11 @@ OnSent = Callable[[int, int], None]
 
 
 class Encoder:
-    """H.264, one packet a picture, a key picture a second, a new stream at each change of size."""
+    """H.264, one packet a picture, key pictures as asked, a new stream at each change of size."""
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, key_every_s: float = 1.0) -> None:
         self._rate = Fraction(rate_hz).limit_denominator(1001)
+        self._key_every_s = key_every_s
         self._codec: VideoCodecContext | None = None
         self._count = 0
 
@@ -117,7 +122,7 @@ class Encoder:
         assert isinstance(codec, VideoCodecContext)
         codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
         codec.time_base, codec.framerate = 1 / self._rate, self._rate
-        codec.gop_size = max(1, round(self._rate))
+        codec.gop_size = max(1, round(self._rate * self._key_every_s))
         codec.thread_count = 1
         codec.options = dict(ENCODER_OPTIONS)
         return codec
@@ -168,7 +173,7 @@ class Scanner:
         self._source, self._transmitter, self._options = source, transmitter, options
         self._stop, self._on_sent = stop, on_sent
         self._interval_s = 1 / source.nominal_rate_hz
-        self._encoder = Encoder(source.nominal_rate_hz)
+        self._encoder = Encoder(source.nominal_rate_hz, options.key_every_s)
         self._random = random.Random(options.seed)
         self._kept: list[EncodedPicture] = []
         self._is_kept_whole = False

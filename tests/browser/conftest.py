@@ -1,6 +1,5 @@
 """A browser for the tests of the page; without one they are skipped, visibly."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +11,7 @@ from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.web import WebServer
 from tests.browser.publisher import Publisher, draw_regions
 from tests.browser.screen import Screen
-
-CHROMIUM = os.environ.get("NEUROSONO_CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.support.chromium import ARGUMENTS, CHROMIUM
 
 
 @pytest.fixture(scope="module")

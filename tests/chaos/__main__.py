@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, list_possible
 from tests.chaos.run import Report, Seen, run
 
 
@@ -21,11 +21,13 @@ def main() -> int:
     parser.add_argument("--bundle", default="demo")
     parser.add_argument("--only", nargs="*", choices=sorted(FAULTS), help="these kinds alone")
     asked = parser.parse_args()
-    rng, kinds = random.Random(asked.seed), sorted(asked.only or FAULTS)
+    rng, kinds = random.Random(asked.seed), sorted(asked.only or list_possible())
     names: list[str] = []
     while len(names) < asked.faults:
         names += rng.sample(kinds, len(kinds))
     console = Console()
+    for name in [] if asked.only else sorted(set(FAULTS) - set(kinds)):
+        console.print(f"left out, for want of a C compiler or a browser: {name}")
 
     def tell(seen: Seen) -> None:
         console.print(f"{seen.fault}: {_row(seen)}")

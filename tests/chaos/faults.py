@@ -6,13 +6,16 @@ import random
 import resource
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 
 import psutil
 
 from tests.chaos.scene import CAPTURE, ENGINE, Scene, overwrite, pause
+from tests.chaos.wallclock import can_be_set
 from tests.chaos.watching import Viewer
+from tests.support.chromium import has_browser
 
 Fault = Callable[[Scene, Viewer, random.Random], None]
 
@@ -123,6 +126,50 @@ def new_exam(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
     viewer.send('{"command": "new-exam", "fields": {}}')
 
 
+def jump_clock(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    """Set the clock on the wall forwards and backwards, by little and by weeks."""
+    for _ in range(4):
+        scene.clock.move_by(rng.choice((-1, 1)) * rng.choice((0.3, 5.0, 3600.0, 4e6)))
+        pause(rng.uniform(0.1, 0.6))
+    scene.clock.move_by(0.0)
+
+
+def close_tab(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    browser = scene.browse()
+    browser.tab.close()
+    pause(rng.uniform(0.1, 1.0))
+    browser.tab = browser.open()
+
+
+def reload_tab(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    tab = scene.browse().tab
+    tab.reload()
+    tab.await_on()
+
+
+def sleep_tab(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    tab = scene.browse().tab
+    tab.sleep(rng.uniform(1.0, 4.0))
+    tab.await_on()
+
+
+def cut_tab(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    """Stop the browser's network, which is not told: the tab has its own clock alone."""
+    browser = scene.browse()
+    with browser.cut():
+        scene.tab_off_ms = browser.tab.await_off(time.time())
+        pause(rng.uniform(0.1, 2.0))
+    browser.tab.await_on()
+
+
+def open_second_tab(scene: Scene, viewer: Viewer, rng: random.Random) -> None:
+    browser = scene.browse()
+    second = browser.open()
+    pause(rng.uniform(0.3, 1.0))
+    browser.tab.await_on()
+    second.close()
+
+
 def hold(process: psutil.Process, seconds: float) -> None:
     """Stop a process for a while."""
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -139,5 +186,14 @@ FAULTS: dict[str, Fault] = {
         *(lock_journal, move_journal, unmount_journal, delete_log, fill_disk),
         *(fuzz_ring, cut_ring, delete_ring),
         *(drop_viewer, doze_viewer, babble, new_exam),
+        *(jump_clock, close_tab, reload_tab, sleep_tab, cut_tab, open_second_tab),
     )
 }
+
+OF_A_BROWSER = frozenset(name for name in FAULTS if name.endswith(" tab"))
+
+
+def list_possible() -> list[str]:
+    """Return the faults that can be made here: a movable clock needs `cc`, a tab a browser."""
+    without = set() if can_be_set() else {"jump clock"}
+    return sorted(set(FAULTS) - without - (set() if has_browser() else OF_A_BROWSER))

@@ -2,13 +2,14 @@
 
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, OF_A_BROWSER
 from tests.chaos.scene import PATIENCE_S, Scene
 from tests.chaos.watching import Viewer, Word
 from tests.support.commands import wait_until
@@ -22,8 +23,9 @@ class Seen:
     """What was seen of one fault; times in milliseconds, None where it did not come to it.
 
     `gap_ms` is the longest time between two pictures until all was well again, `opinion_ms` the
-    oldest opinion that was shown, `off_ms` and `unrecorded_ms` when the AI, and the record, were
-    first said to be off, `recovery_ms` how long it took until all was well.
+    oldest opinion that was shown (in a browser's tab as well), `off_ms` and `unrecorded_ms` when
+    the AI, and the record, were first said to be off, `recovery_ms` how long it took until all was
+    well.
     """
 
     fault: str
@@ -75,6 +77,9 @@ def _run_session(
     scene.send()
     with scene.begin() as viewer:
         _await_well(viewer, time.monotonic())
+        if OF_A_BROWSER.intersection(names):
+            scene.browse()  # what it takes to start it is no part of a fault
+            _await_well(viewer, time.monotonic())
         for name in names:
             time.sleep(rng.random())
             report.seen.append(_bear(scene, viewer, name, rng))
@@ -90,21 +95,26 @@ def _run_session(
 
 
 def _bear(scene: Scene, viewer: Viewer, name: str, rng: random.Random) -> Seen:
+    scene.look_at_tabs()
+    scene.tab_off_ms = None
     begun_s = time.monotonic()
     before = [word.at_s for word in viewer.words if word.picture][-1:]
     try:
         FAULTS[name](scene, viewer, rng)
         recovery_s: float | None = _await_well(viewer, time.monotonic()) - begun_s
-    except AssertionError:
+    except AssertionError as error:
         recovery_s = None
+        sys.stderr.write(f"{name}: {error}\n")
     words = viewer.since(begun_s)
     pictures = before + [word.at_s for word in words if word.picture]
+    opinions = [word.opinion_age_ms for word in words if word.lit]
     gaps = [(after - earlier) * 1e3 for earlier, after in pairwise(pictures)]
     return Seen(
         name,
         max(gaps, default=None),
-        max((word.opinion_age_ms for word in words if word.lit), default=0.0),
-        _first_ms(words, begun_s, lambda word: word.status["ai"] in ("AI OFF", "NO SIGNAL")),
+        max([*opinions, scene.look_at_tabs()]),
+        scene.tab_off_ms
+        or _first_ms(words, begun_s, lambda word: word.status["ai"] in ("AI OFF", "NO SIGNAL")),
         _first_ms(words, begun_s, lambda word: not word.status["record"]["on"]),
         None if recovery_s is None else recovery_s * 1e3,
     )

@@ -16,6 +16,8 @@ import psutil
 
 from neurosono.stream.bench.clip import render_clip
 from neurosono.stream.journal.journal import Journal
+from tests.chaos.tabs import Browser
+from tests.chaos.wallclock import WallClock
 from tests.chaos.watching import Viewer
 from tests.support.commands import start, wait_until
 from tests.support.senders import HOST, free_udp_port
@@ -34,7 +36,12 @@ class Scene:
     sender: subprocess.Popen[str] | None = None
     live: subprocess.Popen[str] | None = None
     said: list[str] = field(default_factory=list)
+    tab_off_ms: float | None = None
+    """When a tab of the browser said that no AI is on, after the fault."""
     seen: list[psutil.Process] = field(default_factory=list)
+    _clock: WallClock | None = None
+    _browser: Browser | None = None
+    _url: str = ""
     _port: int = field(default_factory=free_udp_port)
     _sessions: list[tuple[subprocess.Popen[str], threading.Thread]] = field(default_factory=list)
 
@@ -48,6 +55,23 @@ class Scene:
         """Return where its sockets are."""
         return self.folder / "run"
 
+    @property
+    def clock(self) -> WallClock:
+        """Return the clock on the wall of the session and its sender."""
+        if self._clock is None:
+            self._clock = WallClock(self.folder)
+        return self._clock
+
+    def browse(self) -> Browser:
+        """Return a browser with a tab on the session's page."""
+        if self._browser is None:
+            self._browser = Browser(self._url)
+        return self._browser
+
+    def look_at_tabs(self) -> float:
+        """Return the age of the oldest opinion that a tab showed since this was last asked, ms."""
+        return 0.0 if self._browser is None else self._browser.tab.look()
+
     def send(self, *more: str) -> None:
         """Start the scanner, anew where one ran."""
         self.end_sender()
@@ -56,7 +80,7 @@ class Scene:
         if not clip.exists():  # rendered once: a scanner does not take the machine's cores
             render_clip(clip.parent, CLIP_S, CLIP_HZ, CLIP_PX)
             (clip.parent / "once.mp4").rename(clip)
-        self.sender = start("simulate", clip, *told)
+        self.sender = start("simulate", clip, *told, env=self.clock.env)
 
     def end_sender(self) -> None:
         """End the scanner at once."""
@@ -75,7 +99,7 @@ class Scene:
             "--json",
             self.folder / "exam.json",
         )
-        env = {"XDG_RUNTIME_DIR": str(self.sockets), "COLUMNS": "400"}
+        env = {"XDG_RUNTIME_DIR": str(self.sockets), "COLUMNS": "400"} | self.clock.env
         self.live = start("live", f"udp://{HOST}:{self._port}", *told, *more, env=env)
         self.said = []
         ear = threading.Thread(target=self._hear, args=(self.live,), daemon=True)
@@ -85,7 +109,8 @@ class Scene:
         def find_page() -> re.Match[str] | None:
             return re.search(r"open (http://\S+)", " ".join(self.said))
 
-        return Viewer(wait_until(find_page, PATIENCE_S)[1])
+        self._url = wait_until(find_page, PATIENCE_S)[1]
+        return Viewer(self._url)
 
     def _hear(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
@@ -110,10 +135,16 @@ class Scene:
     def end(self, number: int = signal.SIGINT) -> int:
         """End the session; returns its exit code."""
         assert self.live is not None
+        self._end_browser()
         with contextlib.suppress(psutil.Error):
             self.seen += psutil.Process(self.live.pid).children(recursive=True)
         self.live.send_signal(number)
         return self.live.wait(PATIENCE_S)
+
+    def _end_browser(self) -> None:
+        if self._browser is not None:
+            self._browser.close()
+            self._browser = None
 
     def read_exam(self) -> dict[str, Any]:
         """Return what the session wrote of its exam."""
@@ -137,6 +168,7 @@ class Scene:
 
     def close(self) -> None:
         """End whatever runs, and hear it out."""
+        self._end_browser()
         self.end_sender()
         for process, ear in self._sessions:
             process.kill()

@@ -6,7 +6,9 @@ import pytest
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.node.spool import MOST_TRIES, Spool, Standing
-from neurosono.stream.hospital.outbox import GIVE_UP_S, SECOND_NS
+from neurosono.stream.hospital.outbox import GIVE_UP_S
+
+SECOND_NS = 10**9
 
 
 def arrive(spool: Spool, name: str = "x") -> Path:
@@ -92,28 +94,22 @@ def test_results_wait_for_the_pacs_for_a_day(tmp_path: Path) -> None:
         assert spool.batches()[0].said == "PACS is not there"
 
 
-def test_a_clock_that_was_set_back_holds_nothing_up(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
-        spool.store("1.2", "1.2.1", "US1", arrive(spool), 90_000 * SECOND_NS)
-        assert spool.take(10 * SECOND_NS, 90_001 * SECOND_NS) is None, "it is not quiet yet"
-        taken = spool.take(10 * SECOND_NS, 1 * SECOND_NS)
-        assert taken is not None, "it came before the clock was set back"
-        spool.note(taken.number, Standing.JUDGED, 90_000 * SECOND_NS)
-        spool.postpone(taken.number, "PACS is not there", 90_000 * SECOND_NS)
-        assert spool.list_due(90_001 * SECOND_NS) == []
-        assert len(spool.list_due(2 * SECOND_NS)) == 1
-
-
-def test_a_clock_that_was_set_forward_gives_nothing_up(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
-        spool.store("1.2", "1.2.1", "US1", arrive(spool), 0)
-        spool.note(1, Standing.JUDGED, 0)
-        for now_s in (1, 10 * GIVE_UP_S, 11 * GIVE_UP_S):
-            spool.postpone(1, "PACS is not there", now_s * SECOND_NS)
-        assert spool.batches()[0].standing is Standing.JUDGED
-
-
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot use"):
         Spool(tmp_path / "file")
+
+
+def test_a_clock_that_jumps_neither_keeps_a_study_back_nor_gives_it_up(tmp_path: Path) -> None:
+    day_ns = 86_400 * SECOND_NS
+    with Spool(tmp_path) as spool:
+        spool.store("1.2", "1.2.1", "US1", arrive(spool, "a"), 100 * day_ns)
+        assert spool.take(10 * SECOND_NS, 100 * day_ns) is None
+        assert spool.take(10 * SECOND_NS, 100 * day_ns - SECOND_NS) is None, "another thread's now"
+        assert spool.take(10 * SECOND_NS, 90 * day_ns) is not None, "set back by ten days"
+        spool.note(1, Standing.JUDGED, 100 * day_ns)
+        spool.postpone(1, "PACS is not there", 100 * day_ns)
+        assert spool.list_due(100 * day_ns) == []
+        (due,) = spool.list_due(90 * day_ns)
+        spool.postpone(due.number, "PACS is not there", 110 * day_ns)
+        assert spool.batches()[0].standing is Standing.JUDGED, "it was tried twice, not for a day"

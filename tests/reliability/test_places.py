@@ -1,5 +1,6 @@
 """What is written belongs to its user alone, wherever it is put; and what is received, to one."""
 
+import ast
 import os
 import socket
 import stat
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurosono.engine.files import create_private
+from neurosono.engine import files
+from neurosono.engine.files import create_private, keep_private
 from neurosono.scripts.console import write_json_report
 from neurosono.stream.keep.recording import Segment
 from neurosono.stream.overlay.video import VideoWriter
@@ -128,6 +130,22 @@ def test_a_link_that_comes_back_is_refused_and_not_followed(
     assert victim.read_text() == "precious"
 
 
+def test_no_file_is_made_through_a_link_that_somebody_planted(tmp_path: Path) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "book"
+    place.symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic link"):
+        keep_private(place)
+    assert not victim.exists()
+    root = Path(files.__file__).resolve().parent.parent
+    for folder in ("archive", "calibration", "engine", "node", "scripts", "stream", "training"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call | ast.Assign) and "O_CREAT" in ast.unparse(node):
+                    said = ast.unparse(node)
+                    safe = "O_EXCL" in said or "O_NOFOLLOW" in said
+                    assert safe or path.name == "log.py", f"{path}: {said}"  # may be /dev/stdout
+
+
 def test_a_new_folder_for_results_is_private(tmp_path: Path) -> None:
     assert prepare_folder(tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
@@ -182,7 +200,7 @@ def test_the_folder_of_a_killed_session_goes_with_its_orphans(
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[Receiver, tuple[str, int]]]:
-    listening = listen_udp("127.0.0.1", 0, timeout_s=60)
+    listening = Receiver(listen_udp("127.0.0.1", 0), timeout_s=60)
     yield listening, listening._socket.getsockname()
     listening.close()
 
@@ -224,6 +242,6 @@ def test_a_port_that_is_taken_is_said_in_words() -> None:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         with pytest.raises(OSError, match="in use") as refused:
-            listen_udp("127.0.0.1", port, timeout_s=1)
+            listen_udp("127.0.0.1", port)
         words = tell_reason(refused.value, parse_link(f"udp://127.0.0.1:{port}"))
     assert words == f"port {port} of this machine is taken by another program, so end that first"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,23 @@ def look_at(pictures: Iterable[Made], finder: StructuresGraph) -> Iterator[tuple
         yield square, PairRow(truth, plane, abnormal, finding, Seen.of(reading))
 
 
-def look_again(data: PairData) -> Iterator[Made]:
-    """Yield prepared pictures for another detector to look at."""
-    for square, row in zip(data.frames, data.rows, strict=True):
-        yield np.array(square), row.truth, row.plane, row.abnormal, row.finding
+def look_again(prepared: Sequence[PairData]) -> Iterator[Made]:
+    """Yield prepared pictures for another detector to look at.
+
+    Raises `InputError` where a woman is in two of them: she would count twice.
+    """
+    women = Counter(name for data in prepared for name in {row.patient for row in data.rows})
+    twice = next((name for name, count in women.items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is in two of the prepared pairs: give each woman once")
+    for data in prepared:
+        for square, row in zip(data.frames, data.rows, strict=True):
+            yield np.array(square), row.truth, row.plane, row.abnormal, row.finding
+
+
+def join_attribution(prepared: Sequence[PairData]) -> tuple[str, ...]:
+    """Return every line of attribution once, in the order in which they are met."""
+    return tuple(dict.fromkeys(line for data in prepared for line in data.attribution))
 
 
 def write_pair_data(

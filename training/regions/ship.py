@@ -164,7 +164,7 @@ def look_as_shipped(data: PairData, folder: Path, half: int | None = None) -> Pa
         if row.plane in PLANES and (half is None or fold_of(row.patient, 2) == half)
     ]
     part = replace(data, rows=tuple(data.rows[n] for n in kept), frames=data.frames[kept])
-    return replace(part, rows=tuple(row for _, row in look_at(look_again(part), graph)))
+    return replace(part, rows=tuple(row for _, row in look_at(look_again([part]), graph)))
 
 
 def views_of(data: PairData, plane: str) -> list[tuple[str, View]]:

@@ -22,12 +22,14 @@ from neurosono.stream.sources.limits import DEFAULT
 from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge, device_age_ms
 from neurosono.stream.sources.live.device_modes import ModeWish, choose_mode
 from neurosono.stream.sources.live.devices import read_card
+from neurosono.stream.sources.live.handover import Handover
 from neurosono.stream.sources.live.links import FRAMED_CODECS, Link, LinkKind, input_options
-from neurosono.stream.sources.live.receiver import Receiver, connect_tcp, listen_udp
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
+
+    from neurosono.stream.sources.live.receiver import Receiver
 
 MOST_UNDECODED = 64
 """Packets whose pictures a decoder may still hold; their arrivals are remembered."""
@@ -102,23 +104,26 @@ class Feed(Protocol):
 
 
 class StreamFeed:
-    """A connection through FFmpeg."""
+    """A connection through FFmpeg; one by a socket of ours is opened by the `handover`."""
 
-    def __init__(self, link: Link, options: FeedOptions, tally: Tally) -> None:
+    def __init__(
+        self, link: Link, options: FeedOptions, tally: Tally, handover: Handover | None = None
+    ) -> None:
         self._link, self._options, self._tally = link, options, tally
+        self._handover = handover or Handover(link, None)
         self._receiver: Receiver | None = None
         self._container: InputContainer | None = None
         self._video: VideoStream | None = None
         self._backlog = Backlog()
         self._interrupted = False
-        self._is_damaged = False
+        self._is_damaged = self._is_framed = self._has_begun = False
         self._lost_bytes = self._strangers = 0
         self.progress_ns = time.monotonic_ns()
 
     def open(self) -> FeedInfo:
         """Connect and find the video."""
         if self._link.kind in (LinkKind.UDP, LinkKind.TCP):
-            self._receiver = self._receive()
+            self._receiver = self._handover.open(self._options.open_timeout_s)
             if self._interrupted:
                 self._receiver.close()
         try:
@@ -130,7 +135,8 @@ class StreamFeed:
     def _find_out(self) -> FeedInfo:
         self._container = self._open_container(parse=self._link.kind is LinkKind.HTTP)
         self._video = video = find_video(self._container)
-        if self._receiver is not None and video.codec_context.name not in FRAMED_CODECS:
+        self._is_framed = video.codec_context.name in FRAMED_CODECS
+        if self._receiver is not None and not self._is_framed:
             self._container.close()
             self._receiver.begin(self._options.open_timeout_s)
             self._container = self._open_container(parse=True)
@@ -167,7 +173,7 @@ class StreamFeed:
                 return
             self.progress_ns = now_ns = time.monotonic_ns()
             received_ns = now_ns - int(self._measure_age_ms(packet, asked_ns, now_ns) * 1e6)
-            verdict = self._judge(packet, (now_ns - received_ns) / 1e6)
+            verdict = self._catch_up(packet) or self._judge(packet, (now_ns - received_ns) / 1e6)
             if verdict is Handling.DROP:
                 continue
             arrivals[packet.pts] = received_ns
@@ -176,6 +182,8 @@ class StreamFeed:
             for frame in frames:
                 came_ns = arrivals.pop(frame.pts, received_ns)
                 if verdict is Handling.SHOW:
+                    if self._receiver is not None:  # before it is: better lost than judged twice
+                        self._receiver.note_shown(packet.pos)
                     yield self._make_shot(frame, converter, came_ns, decoded_ms / len(frames))
             while len(arrivals) > MOST_UNDECODED:
                 arrivals.pop(next(iter(arrivals)))
@@ -191,13 +199,7 @@ class StreamFeed:
         if self._container is not None:
             self._container.close()
         if self._receiver is not None:
-            self._receiver.close()
-
-    def _receive(self) -> Receiver:
-        host, port, timeout_s = self._link.host, self._link.port, self._options.open_timeout_s
-        if self._link.kind is LinkKind.UDP:
-            return listen_udp(host, port, timeout_s=timeout_s)
-        return connect_tcp(host, port, timeout_s=timeout_s)
+            self._receiver.let_go()
 
     def _open_container(self, *, parse: bool) -> InputContainer:
         timeouts = (self._options.open_timeout_s, self._options.read_timeout_s)
@@ -237,6 +239,21 @@ class StreamFeed:
         if by_kernel_ms is not None:
             return by_kernel_ms
         return max(0.0, self._ages.measure_ms(media_s, asked_ns, now_ns))
+
+    def _catch_up(self, packet: "Packet[VideoStream]") -> Handling | None:
+        """Say what to do with what came before this process did; None for what came later."""
+        if self._receiver is None:
+            return None
+        alone = self._is_framed and self._stands_alone(packet)
+        if alone:
+            self._receiver.note_alone(packet.pos)
+        known = self._receiver.is_known(packet.pos)
+        if known is None:
+            return None
+        self._has_begun = self._has_begun or alone
+        if not self._has_begun:
+            return Handling.DROP
+        return Handling.DECODE if known else Handling.SHOW
 
     def _judge(self, packet: "Packet[VideoStream]", age_ms: float) -> Handling:
         verdict = self._backlog.judge(

@@ -37,7 +37,8 @@ class IgtlFeed:
     def open(self) -> FeedInfo:
         """Connect and wait for the first picture."""
         link, timeout_s = self._link, self._options.open_timeout_s
-        self._receiver = connect_tcp(link.host, link.port, timeout_s=timeout_s)
+        connected = connect_tcp(link.host, link.port, timeout_s=timeout_s)
+        self._receiver = Receiver(connected, timeout_s=timeout_s)
         if self._interrupted:
             self._receiver.close()
         self._first = self._next(timeout_s)

@@ -5,12 +5,15 @@ into (so nobody knows how old a picture is), and a wait in them ends only at a t
 """
 
 import contextlib
+import hashlib
 import ipaddress
 import socket
 import struct
 import threading
 import time
 from collections import deque
+
+from neurosono.stream.sources.live.tail import Recalled, Tail
 
 LARGEST_DATAGRAM_BYTES = 65536
 
@@ -39,22 +42,37 @@ class Receiver:
     changed. `error` is why the stream ended, None if its sender ended it. `lost_bytes` counts what
     was dropped because nobody read it. Datagrams are taken of one sender at a time: two would mix
     into one picture, and one exam; `strangers` counts those of others.
+
+    What comes is kept in `tail`, for whoever takes this process's place. What was `recalled` of the
+    process before this one is read first.
     """
 
-    def __init__(self, connected: socket.socket, *, timeout_s: float) -> None:
-        self._socket = connected
+    def __init__(
+        self,
+        connected: socket.socket,
+        *,
+        timeout_s: float,
+        tail: Tail | None = None,
+        recalled: Recalled | None = None,
+    ) -> None:
+        self._socket, self._tail, self._recalled = connected, tail, recalled
         self.timeout_s = timeout_s
         self._changed = threading.Condition()
-        self._chunks: deque[tuple[int, bytes]] = deque()
-        self.waiting_bytes = 0
+        self._chunks = deque([] if recalled is None else recalled.pieces)
+        self.waiting_bytes = sum(len(chunk) for _, chunk in self._chunks)
+        self._base = 0 if recalled is None else recalled.position
+        self._caught_up_at = None if recalled is None else recalled.end
+        self._is_caught_up = recalled is None
         self._marks: deque[tuple[int, int]] = deque(maxlen=MOST_MARKS)
         self._position = 0
         self.error: OSError | None = None
         self._has_ended = False
         self.lost_bytes = 0
         self.strangers = 0
-        self._sender: object = None
-        self._heard_s = 0.0
+        self._sender = 0 if recalled is None else recalled.sender
+        self._heard_s = 0.0 if recalled is None else recalled.last_ns / 1e9
+        self._address: object = None
+        self._number = 0
         self._thread = threading.Thread(target=self._receive, name="live-receiver")
         self._thread.start()
 
@@ -83,7 +101,31 @@ class Receiver:
         """Count positions anew from what is read next: it is for another reader."""
         self.timeout_s = timeout_s
         self._marks.clear()
+        self._base += self._position
         self._position = 0
+
+    def is_known(self, position: int | None) -> bool | None:
+        """Whether a process before this one had made a picture of what begins at `position`.
+
+        None where it came later than this process did: what is between came while none read.
+        """
+        if self._recalled is None or position is None:
+            return None
+        at = self._base + position
+        if self._is_caught_up and at >= (self._caught_up_at or 0):
+            self._recalled = None
+            return None
+        return at <= self._recalled.shown
+
+    def note_alone(self, position: int | None) -> None:
+        """A picture that stands alone begins at `position`; only the reading thread says so."""
+        if self._tail is not None and position is not None:
+            self._tail.note_alone(self._base + position)
+
+    def note_shown(self, position: int | None) -> None:
+        """What begins at `position` becomes a picture; only the reading thread says so."""
+        if self._tail is not None and position is not None:
+            self._tail.note_shown(self._base + position)
 
     def arrived_ns(self, position: int | None) -> int:
         """Return when the byte at `position` of the stream came; positions must not fall.
@@ -102,13 +144,38 @@ class Receiver:
             self._has_ended = True
             self._chunks.clear()
             self._changed.notify_all()
-        with contextlib.suppress(OSError):  # a UDP socket has no peer to be shut off from
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._socket.type == socket.SOCK_STREAM:  # who listens may do so for others, too
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         if threading.current_thread() is not self._thread:
             self._thread.join()
         self._socket.close()
 
+    def let_go(self) -> None:
+        """Close, and let go of the memory: only the reading thread may, once it reads no more."""
+        self.close()
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
+
+    def _catch_up(self, recalled: Recalled) -> None:
+        """Take in what came while no process read; nobody knows when, so it counts as old."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):
+            while not self._has_ended:
+                chunk, sender = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
+                if not chunk:  # the end of a connection is seen again, below
+                    break
+                if self._is_stranger(sender):
+                    self.strangers += 1
+                else:
+                    self._keep(recalled.last_ns, chunk)
+                    self._caught_up_at = (self._caught_up_at or 0) + len(chunk)
+        self._is_caught_up = True
+
     def _receive(self) -> None:
+        if self._recalled is not None:
+            self._catch_up(self._recalled)
         self._socket.settimeout(_POLL_S)
         while not self._has_ended:
             try:
@@ -131,9 +198,14 @@ class Receiver:
         By machine, not by port: an encoder that was started again sends from another port, and its
         first packets say that the stream begins anew.
         """
-        now_s, sender = time.monotonic(), None if address is None else address[0]
+        now_s = time.monotonic()
+        if address is not None and address[0] != self._address:
+            self._address, self._number = address[0], _identify(address[0])
+        sender = self._number
         if sender != self._sender and now_s - self._heard_s < SENDER_GONE_S:
-            return self._sender is not None
+            return self._sender != 0
+        if sender != self._sender and self._tail is not None:
+            self._tail.note_sender(sender)
         self._sender, self._heard_s = sender, now_s
         return False
 
@@ -147,6 +219,8 @@ class Receiver:
                 self.waiting_bytes = 0
             self._chunks.append((arrived_ns, chunk))
             self.waiting_bytes += len(chunk)
+            if self._tail is not None:
+                self._tail.add(arrived_ns, chunk)
             self._changed.notify_all()
 
     def _finish(self, error: OSError | None) -> None:
@@ -155,8 +229,13 @@ class Receiver:
             self._changed.notify_all()
 
 
-def listen_udp(host: str, port: int, *, timeout_s: float) -> Receiver:
-    """Receive what is sent to `host:port`, an address of ours or a multicast group.
+def _identify(host: object) -> int:
+    """Return a number for a machine, the same in every process; never 0."""
+    return int.from_bytes(hashlib.sha256(str(host).encode()).digest()[:8], "little") | 1
+
+
+def listen_udp(host: str, port: int) -> socket.socket:
+    """Listen for what is sent to `host:port`, an address of ours or a multicast group.
 
     Raises `OSError`.
     """
@@ -171,14 +250,14 @@ def listen_udp(host: str, port: int, *, timeout_s: float) -> Receiver:
     except BaseException:
         listener.close()
         raise
-    return Receiver(listener, timeout_s=timeout_s)
+    return listener
 
 
-def connect_tcp(host: str, port: int, *, timeout_s: float) -> Receiver:
+def connect_tcp(host: str, port: int, *, timeout_s: float) -> socket.socket:
     """Connect to a sender that listens at `host:port`; raises `OSError`."""
     connected = socket.create_connection((host, port), timeout=timeout_s)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Receiver(connected, timeout_s=timeout_s)
+    return connected
 
 
 def _join(listener: socket.socket, family: int, group: str) -> None:

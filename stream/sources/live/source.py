@@ -9,11 +9,13 @@ from typing import Any, Self
 
 from neurosono.engine.contracts.errors import InputError, SourceBrokenError
 from neurosono.stream.pictures.picture import Picture
+from neurosono.stream.processes.legacy import Legacy
 from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, Region
 from neurosono.stream.sources.exam_source import open_source
 from neurosono.stream.sources.live.clock import Jump, LiveClock
 from neurosono.stream.sources.live.device_modes import ModeWish
 from neurosono.stream.sources.live.feed import Feed, FeedInfo, FeedOptions, Shot, StreamFeed, Tally
+from neurosono.stream.sources.live.handover import Handover
 from neurosono.stream.sources.live.igtl_feed import IgtlFeed
 from neurosono.stream.sources.live.keeper import Keeper
 from neurosono.stream.sources.live.latest import Latest
@@ -45,13 +47,14 @@ class LiveOptions:
     `on_event` hears `connected`, `second-sender`, `lost`, `reconnecting`, `timeout`, `clock-jump`,
     `size-change`, `stream-restart`, `damage`, `recovered`, `stuck` and, of a recording
     that is played once, `played`, in the thread that takes pictures. The wish is for capture cards
-    alone.
+    alone. `legacy` is what a process before this one left, and what this one leaves to the next.
     """
 
     wish: ModeWish = field(default_factory=ModeWish)
     open_timeout_s: float = 5.0
     read_timeout_s: float = 2.0
     on_event: OnEvent | None = None
+    legacy: Legacy | None = None
 
     def __post_init__(self) -> None:
         for name in ("open_timeout_s", "read_timeout_s"):
@@ -88,7 +91,7 @@ class LiveSource:
 
     `index` of its pictures counts what was received: a gap is what was overrun. `clip` counts
     connections, and what began anew or changed its size inside one. `feed` makes the connections;
-    `once` tells that the first of them is all there is.
+    `once` tells that the first of them is all there is, and `let_go` is called at the end.
     """
 
     def __init__(
@@ -98,8 +101,9 @@ class LiveSource:
         feed: Callable[[Tally], Feed],
         *,
         once: bool = False,
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
-        self._link, self._options = link, options
+        self._link, self._options, self._let_go = link, options, let_go
         self._tally = Tally()
         self._slot: Latest[Picture] = Latest()
         self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MOST_EVENTS)
@@ -204,6 +208,7 @@ class LiveSource:
         self._keeper.stop()
         self._slot.wake()
         self._keeper.join()
+        self._let_go()
         self._tell_events()
         self._slot.close()
 
@@ -306,5 +311,11 @@ def open_live(argument: str, *, options: LiveOptions | None = None) -> LiveSourc
     if link.kind is LinkKind.SRT:
         check_srt()
     waits = FeedOptions(options.open_timeout_s, options.read_timeout_s, options.wish)
-    connect = IgtlFeed if link.kind is LinkKind.IGTL else StreamFeed
-    return LiveSource(link, options, lambda tally: connect(link, waits, tally))
+    if link.kind is LinkKind.IGTL:
+        return LiveSource(link, options, lambda tally: IgtlFeed(link, waits, tally))
+    handover = Handover(link, options.legacy)
+
+    def connect(tally: Tally) -> StreamFeed:
+        return StreamFeed(link, waits, tally, handover)
+
+    return LiveSource(link, options, connect, let_go=handover.close)

@@ -71,15 +71,6 @@ def test_only_what_is_due_is_sent_and_the_oldest_first(tmp_path: Path) -> None:
         read_job(journal, OTHER)
 
 
-def test_a_clock_that_was_set_holds_nothing_up_and_gives_nothing_up(tmp_path: Path) -> None:
-    journal, later_ns = tmp_path / "journal.sqlite", 10 * GIVE_UP_S * SECOND_NS
-    forward = make_job().failed("PACS is not there", later_ns)
-    assert forward.standing is Standing.WAITING, "it was tried once, whatever the day"
-    post(journal, forward)
-    assert list_due(journal, later_ns) == [], "it is not its turn"
-    assert [job.exam_id for job in list_due(journal, 5 * SECOND_NS)] == [EXAM], "set back again"
-
-
 def test_what_was_done_long_ago_is_looked_at_no_more(tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite"
     post(journal, make_job(EXAM).stored())
@@ -130,3 +121,13 @@ def test_a_key_file_that_is_damaged_or_elsewhere_is_refused(tmp_path: Path) -> N
         read_kept(journal, EXAM)
     with pytest.raises(InputError, match="no exam is named"):
         read_kept(journal, "../../etc/passwd")
+
+
+def test_a_clock_that_jumps_neither_keeps_a_study_back_nor_gives_it_up(tmp_path: Path) -> None:
+    journal, day_ns = tmp_path / "journal.sqlite", 86_400 * SECOND_NS
+    late = make_job(made_ns=100 * day_ns).failed("PACS is not there", 100 * day_ns)
+    post(journal, late)
+    assert list_due(journal, 100 * day_ns) == []
+    assert list_due(journal, 90 * day_ns) == [late], "set back by ten days"
+    forward = late.failed("PACS is not there", 110 * day_ns)
+    assert forward.standing is Standing.WAITING, "it was tried twice, not for a day"

@@ -1,5 +1,6 @@
 """What goes out by OpenIGTLink, read by a library that is not ours; and never an old opinion."""
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -165,3 +166,29 @@ def test_status_says_whether_the_ai_is_on() -> None:
 def test_a_port_that_is_taken_is_refused(out: IgtlOut) -> None:
     with pytest.raises(InputError, match="choose another --igtl-out"):
         IgtlOut(out.port)
+
+
+class Exhausted:
+    """A listening socket whose process has no descriptor left, once."""
+
+    def __init__(self, listener: Any) -> None:
+        self._listener, self.refused = listener, 0
+
+    def accept(self) -> Any:
+        if not self.refused:
+            self.refused += 1
+            raise OSError(errno.EMFILE, "too many open files")
+        return self._listener.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+
+def test_without_a_descriptor_it_listens_on(out: IgtlOut) -> None:
+    out.say(make_status_dict())
+    out._listener = exhausted = Exhausted(out._listener)  # type: ignore[assignment]
+    for refused in (0, 1):  # the first is accepted by the call that waits already
+        listener = Listener(out)
+        listener.wait(result_says(b"0.64"))
+        listener.close()
+        assert exhausted.refused >= refused

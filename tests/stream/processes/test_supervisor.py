@@ -25,7 +25,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file in which each child writes its number and what it was told."""
     path = tmp_path / "heard"
 
-    def spawn(role: str) -> subprocess.Popen[bytes]:
+    def spawn(role: str, way: object = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", ECHO, path], stdin=subprocess.PIPE)
 
     monkeypatch.setattr(supervisor, "_spawn", spawn)

@@ -85,3 +85,11 @@ def test_a_start_that_the_system_refused_is_tried_again_and_never_given_up() -> 
     assert watch.restarts == 0
     watch.start(100 * NS)
     assert watch.judge(101 * NS, running=True) is Action.NONE
+
+
+def test_what_ran_for_a_while_is_started_again_at_once_however_often() -> None:
+    watch = make_watch()
+    for death in range(1, MAX_RESTARTS + 1):
+        watch.hear(death * 6 * NS)
+        assert watch.judge(death * 6 * NS + 1, running=False) is Action.RESTART
+        watch.start(death * 6 * NS + 1)

@@ -9,7 +9,7 @@ from neurosono.engine.contracts.errors import RunError
 from neurosono.scripts.main import app
 from neurosono.stream.hospital.mpps import tell_hospital
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import GIVE_UP_S, Standing
+from neurosono.stream.hospital.outbox import GIVE_UP_S, Standing, is_due
 from neurosono.stream.hospital.steps import Outcome, Step, Told, list_steps, read_told, write_told
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.page.protocol import Command
@@ -169,3 +169,11 @@ def test_a_session_that_was_killed_leaves_no_step_open(
         assert told.standing is Standing.STORED
         assert ris.statuses() == ["IN PROGRESS", "DISCONTINUED"]
         assert tell_due(journal.path, lambda: later_ns) == []
+
+
+def test_a_clock_that_jumps_keeps_no_step_back_and_gives_none_up() -> None:
+    day_ns = GIVE_UP_S * SECOND_NS
+    told = Told().failed("it is not there", 100 * day_ns, 100 * day_ns)
+    assert not is_due(told.next_ns, 100 * day_ns)
+    assert is_due(told.next_ns, 90 * day_ns)
+    assert told.failed("it is not there", 100 * day_ns, 110 * day_ns).standing is Standing.WAITING

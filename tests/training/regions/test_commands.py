@@ -61,6 +61,11 @@ def test_another_detector_looks_at_the_same_pictures(made: Path, tmp_path: Path)
     again = ("--again", made / "pairs", "--finder", made / "finder")
     invoke("prepare", "--out", tmp_path / "again", *again)
     assert PairData.load(tmp_path / "again").digest == PairData.load(made / "pairs").digest
+    joined = (*again, "--again", made / "others")
+    invoke("prepare", "--out", tmp_path / "joined", *joined)
+    assert len(PairData.load(tmp_path / "joined").pairs) == 28
+    with pytest.raises(InputError, match="is in two of the prepared pairs"):
+        invoke("prepare", "--out", tmp_path / "twice", *again, "--again", made / "pairs")
     with pytest.raises(InputError, match="one of the two"):
         invoke("prepare", "--out", tmp_path / "both", *again, "--real", tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 from neurosono.stream.sources.live.backlog import Backlog, Handling, MediaAge
 from neurosono.stream.sources.live.clock import LiveClock
 from neurosono.stream.sources.live.latest import Latest, SlotCounts
-from neurosono.stream.sources.live.receiver import listen_udp
+from neurosono.stream.sources.live.receiver import Receiver, listen_udp
 from neurosono.stream.sources.live.reconnect import Backoff
 from tests.support.commands import wait_until
 
@@ -151,7 +151,7 @@ def test_a_sender_with_a_slow_clock_is_no_backlog() -> None:
 
 
 def test_bytes_know_when_they_came() -> None:
-    receiver = listen_udp("127.0.0.1", 0, timeout_s=2)
+    receiver = Receiver(listen_udp("127.0.0.1", 0), timeout_s=2)
     port = receiver._socket.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"a" * 100, ("127.0.0.1", port))
@@ -170,7 +170,7 @@ def test_bytes_know_when_they_came() -> None:
 
 def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neurosono.stream.sources.live.receiver.MOST_WAITING_BYTES", 100)
-    receiver = listen_udp("127.0.0.1", 0, timeout_s=2)
+    receiver = Receiver(listen_udp("127.0.0.1", 0), timeout_s=2)
     port = receiver._socket.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(3):
