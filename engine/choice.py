@@ -13,12 +13,16 @@ from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.gpu import find_gpu
 from neurosono.engine.kept import find_cache, note, take_up
-from neurosono.engine.parity import LIMITS
+from neurosono.engine.parity import LIMITS, has_passed
+from neurosono.engine.timing import find_fastest
 
 BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
 """What `auto` tries, fastest first."""
 
-ENGINES = ("auto", *BY_PREFERENCE, "remote")
+AUTO = "auto"
+"""The best that runs here: of engines, and of precisions (the fastest, as timed once)."""
+
+ENGINES = (AUTO, *BY_PREFERENCE, "remote")
 
 NEEDS_GPU = ("tensorrt", "tensorrt-rtx", "torch-cuda")
 
@@ -66,7 +70,8 @@ def open_engine(
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":
-        return Choice(_open(engine, bundle, precision, members, (threads, streams)), "asked for")
+        backend, said = _open(engine, bundle, precision, members, (threads, streams))
+        return Choice(backend, "; ".join(["asked for", *said]))
     rejected: list[tuple[str, str]] = []
     gpu = find_gpu()
     for name in sorted(BY_PREFERENCE, key=lambda name: name in avoid):
@@ -74,11 +79,12 @@ def open_engine(
             rejected.append((name, "this host has no NVIDIA GPU or driver"))
             continue
         try:
-            backend = _open(name, bundle, precision, members, (threads, streams))
+            backend, said = _open(name, bundle, precision, members, (threads, streams))
         except (BundleError, EngineUnavailableError) as error:
             rejected.append((name, str(error)))
             continue
-        return Choice(backend, _explain(backend, rejected, avoid), tuple(rejected))
+        reason = _explain(backend, rejected, avoid)
+        return Choice(backend, "; ".join([reason, *said]), tuple(rejected))
     # what the engine of every host says is what its user can mend
     _open("openvino", bundle, precision, members, (threads, streams))
     raise EngineUnavailableError("; ".join(f"{name}: {reason}" for name, reason in rejected))
@@ -98,19 +104,53 @@ def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collectio
 
 def _open(
     name: str, bundle: Bundle, precision: str | None, members: int | None, cores: tuple[int, int]
-) -> Backend:
+) -> tuple[Backend, list[str]]:
+    """Open one of `BY_PREFERENCE`; returns also what there is to say of its precision."""
     if name == "torch":
-        return _open_torch(bundle, precision, members)
+        return _open_torch(bundle, precision, members), []
     if name == "torch-cuda":
-        return _open_torch_cuda(bundle, precision, members)
+        return _open_torch_cuda(bundle, precision, members), []
     open_entry = _OPEN[name]
     trouble: list[BundleError | EngineUnavailableError] = []
-    for entry in bundle.engines(name, precision, members):
+    entries, said = rank_engines(bundle, name, precision, members)
+    for entry in entries:
         try:
-            return open_entry(bundle, entry, members, cores)
+            return open_entry(bundle, entry, members, cores), said
         except (BundleError, EngineUnavailableError) as error:
             trouble.append(error)  # a slower precision of the same engine may do
     raise trouble[0]
+
+
+def rank_engines(
+    bundle: Bundle, name: str, precision: str | None, members: int | None
+) -> tuple[list[EngineEntry], list[str]]:
+    """Return a bundle's engines, the one to take first, and what there is to say of that.
+
+    Of OpenVINO's that passed their limits the fastest here, as timed on all cores, whatever a run
+    takes of them: a replay, a live session and an archive must not differ in it.
+    """
+    precision = _check_precision(precision)
+    entries = bundle.engines(name, precision, members)
+    if name != "openvino" or precision is not None:
+        return entries, []
+    passed = [entry for entry in entries if has_passed(entry.parity, entry.precision)]
+    if not passed:
+        raise BundleError(
+            f"no OpenVINO engine of {bundle.root} is within its limits: choose one by --precision"
+        )
+    smallest = {entry.precision: entry for entry in reversed(passed)}  # of the fewest members
+    if len(smallest) == 1:
+        return passed, []
+
+    def open_one(entry: EngineEntry) -> Backend:
+        return _open_openvino(bundle, entry, members, (0, 1))
+
+    timed = find_fastest(bundle, list(smallest.values()), members, open_one)
+    if timed is None:
+        return passed, []
+    order = timed.rank()
+    known = [entry for entry in passed if entry.precision in order]
+    return sorted(known, key=lambda each: order.index(each.precision)), [timed.describe()]
 
 
 def _open_openvino(
@@ -201,9 +241,9 @@ def _open_torch_cuda(bundle: Bundle, precision: str | None, members: int | None)
 
 
 def _check_precision(precision: str | None) -> str | None:
-    named = None if precision is None else name_precision(precision)
+    named = None if precision in (None, AUTO) else name_precision(str(precision))
     if named is not None and named not in LIMITS:
-        raise EngineUnavailableError(f"no precision {named!r}: choose one of {list(LIMITS)}")
+        raise EngineUnavailableError(f"no precision {named!r}: choose one of {[AUTO, *LIMITS]}")
     return named
 
 

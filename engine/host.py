@@ -11,6 +11,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import BY_PREFERENCE, open_engine
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 from neurosono.engine.gpu import Gpu, find_gpu
+from neurosono.engine.timing import read_processor
 
 PACKAGES = (
     "neurosono",
@@ -51,7 +52,7 @@ def describe_host() -> dict[str, str]:
     found = {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "processor": _read_processor(),
+        "processor": read_processor() or platform.processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "gpu": _describe_gpu(find_gpu()),
     }
@@ -102,15 +103,6 @@ def _read_version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _read_processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 (a kernel file)
-            lines = [line for line in file if line.startswith("model name")]
-        return lines[0].split(":", 1)[1].strip() if lines else platform.processor()
-    except OSError:
-        return platform.processor()
 
 
 def _probe_openvino() -> tuple[bool, str]:

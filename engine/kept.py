@@ -32,15 +32,21 @@ def find_cache(entry: EngineEntry, *settings: object) -> Path | None:
     Named by the engine's hashes, so another engine never finds it, and by `settings`, such as its
     threads, so that nobody reads through what was compiled for others.
     """
-    base = user_cache_path("neurosono") / "engines"
+    base = find_own("engines")
     name = "-".join(sorted(file.sha256[:16] for file in entry.files))
     about = hashlib.sha256(repr([str(each) for each in settings]).encode()).hexdigest()[:16]
+    return None if base is None else base / name / about
+
+
+def find_own(name: str) -> Path | None:
+    """Return a folder of the user's cache that nobody else may write to; None: there is none."""
+    base = user_cache_path("neurosono") / name
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
         mine = base.stat().st_uid == os.getuid() and not base.stat().st_mode & 0o022
     except OSError:
         return None
-    return base / name / about if mine and os.access(base, os.W_OK) else None
+    return base if mine and os.access(base, os.W_OK) else None
 
 
 def take_up(folder: Path) -> None:

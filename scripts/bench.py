@@ -26,7 +26,7 @@ def bench(
         Path | None, typer.Option(help="Limits in TOML; exit 1 where one is exceeded.")
     ] = None,
     members: Annotated[int | None, typer.Option(help="Use the first N members.")] = None,
-    precision: Annotated[str | None, typer.Option(help="f32, f16, bf16 or int8.")] = None,
+    precision: options.Precision = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")] = 0,
     cam_hz: Annotated[float, typer.Option(help="Heatmaps a second; 0 for none.")] = 5.0,

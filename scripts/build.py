@@ -62,6 +62,11 @@ def build(
         shown = f"{value:.4g}" if isinstance(value, float) else value
         console.print(f"  {name.replace('_', ' ')}: {shown}", highlight=False, soft_wrap=True)
     console.print(f"{loaded.root}: {engine} {built['precision']} built", soft_wrap=True)
+    if engine == "openvino":
+        from neurosono.engine.advice import advise
+
+        built["advice"] = advise(Bundle.load(loaded.root), members)
+        console.print(f"  {built['advice']}", highlight=False, soft_wrap=True)
     write_json_report(json, {"engine": engine, **built})
 
 

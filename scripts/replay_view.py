@@ -12,6 +12,7 @@ from rich.table import Table
 from neurosono.engine.contracts.errors import RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.kinds import kind_named
+from neurosono.engine.timing import TIMED
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from neurosono.stream.replay.run import replay
@@ -51,6 +52,8 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
     if record["nothing_used"] is not None:
         console.print(record["nothing_used"], style="bold", soft_wrap=True)
     console.print(describe(record))
+    if TIMED in (reason := record["engine"].get("reason", "")):
+        console.print(f"engine: {reason}", markup=False, highlight=False, soft_wrap=True)
     for line in tell_readings(record):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for name in (OVERLAY_NAME, EXAM_NAME, FRAMES_NAME):

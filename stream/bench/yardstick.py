@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.choice import rank_engines
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.stream.bench.clip import BenchClip
 from neurosono.stream.bench.floor import FloorJob
@@ -32,7 +33,7 @@ class Yardstick:
             raise InputError(
                 f"the floor runs on OpenVINO, not {settings.engine}: choose --engine openvino"
             )
-        entry = bundle.engine("openvino", settings.precision, settings.members)
+        entry = rank_engines(bundle, "openvino", settings.precision, settings.members)[0][0]
         graph = next(file.path for file in entry.files if file.path.endswith(".xml"))
         region, rate_hz = _look_at(clip)
         self._job = FloorJob(

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,32 @@ def test_a_unit_starts_a_command_that_there_is() -> None:
         given = {word.split("=")[0] for word in words if word.startswith("--")}
         options = {each for option in command.params for each in option.opts}
         assert given <= options, unit.name
+
+
+def test_the_image_holds_every_folder_and_runs_as_nobody_in_particular() -> None:
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    copied = set(re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE))
+    links = {path.name for path in (ROOT / "neurosono").iterdir() if path.is_symlink()}
+    assert links <= copied
+    (files,) = re.findall(r"^COPY (.*) \./$", text, re.MULTILINE)
+    assert all((ROOT / name).is_file() for name in files.split()), files
+    final = text.split("\nFROM ")[-1]
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", final, re.MULTILINE)
+    assert all(int(each) >= 10_000 for each in user), "no user of the host's by chance"
+    assert re.findall(r"^VOLUME (.*)$", final, re.MULTILINE) == ["/data"]
+    (check,) = re.findall(r"^HEALTHCHECK .*$", final, re.MULTILINE)
+    assert "/healthz" in check
+    assert "/readyz" not in check, "AI OFF must not end an exam"
+    (started,) = re.findall(r"^CMD (\[.*\])$", final, re.MULTILINE)
+    verb, *words = json.loads(started)
+    options = {each for option in _commands()[verb].params for each in option.opts}
+    assert {word.split("=")[0] for word in words if word.startswith("--")} <= options
+
+
+def _commands() -> dict[str, Any]:
+    import typer
+
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("unit", sorted(DEPLOY.glob("systemd/*.service")), ids=lambda p: p.name)
