@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.calibration.exams import Trace
+from neurosono.engine.contracts.arrays import Flags, Floats
 from neurosono.engine.contracts.calibration import Alarm, Calibration, OperatingPoint
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.exam.alarm import AlarmLatch
@@ -32,7 +32,7 @@ GAP = 0.1
 
 
 def fit_points(
-    scores: NDArray[np.float64], anomalous: NDArray[np.bool_], sensitivities: Sequence[float]
+    scores: Floats, anomalous: Flags, sensitivities: Sequence[float]
 ) -> tuple[OperatingPoint, ...]:
     """Return the highest threshold that calls a new anomalous exam with each sensitivity.
 
@@ -92,9 +92,7 @@ def fit_alarm(trace: Trace, calibration: Calibration, rate: float) -> Alarm | No
     return None if chosen is None else _loosen(chosen, others)
 
 
-def follow(
-    rule: Alarm, scores: NDArray[np.float64], worth: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def follow(rule: Alarm, scores: Floats, worth: Floats) -> Flags:
     """Return whether the engine's latch is on after each frame of one exam, `(N,)`."""
     latch = AlarmLatch(rule)
     sounding = np.empty(len(scores), dtype=bool)
@@ -104,7 +102,7 @@ def follow(
     return sounding
 
 
-def follow_all(trace: Trace, calibration: Calibration) -> list[NDArray[np.bool_]] | None:
+def follow_all(trace: Trace, calibration: Calibration) -> list[Flags] | None:
     """Return whether the alarm sounds after each frame of each exam; None without an alarm.
 
     As in the engine, never while the exam is `collecting`.
@@ -120,7 +118,7 @@ def follow_all(trace: Trace, calibration: Calibration) -> list[NDArray[np.bool_]
     ]
 
 
-def _exams(trace: Trace, calibration: Calibration) -> list[tuple[slice, NDArray[np.float64]]]:
+def _exams(trace: Trace, calibration: Calibration) -> list[tuple[slice, Floats]]:
     """Return each exam's lines and how many independent frames a frame of it is worth."""
     ends = trace.ends + 1
     exam = calibration.exam
@@ -132,7 +130,7 @@ def _exams(trace: Trace, calibration: Calibration) -> list[tuple[slice, NDArray[
     ]
 
 
-def _hold(scores: NDArray[np.float64], worth: NDArray[np.float64], dwell: float) -> float:
+def _hold(scores: Floats, worth: Floats, dwell: float) -> float:
     """Return the highest score that an exam held for `dwell` independent frames, 0 for none."""
     need = np.maximum(1, np.ceil(dwell / worth - 1e-9)).astype(np.int64)
     long_enough = np.flatnonzero(need <= np.arange(1, len(scores) + 1))
@@ -140,7 +138,7 @@ def _hold(scores: NDArray[np.float64], worth: NDArray[np.float64], dwell: float)
     return max(held, default=0.0)
 
 
-def _loosen(rule: Alarm, others: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Alarm:
+def _loosen(rule: Alarm, others: list[tuple[Floats, Floats]]) -> Alarm:
     """Return the rule with the highest `off` at which few anomalous exams lose their alarm."""
     lowest = []
     for scores, worth in others:

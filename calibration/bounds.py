@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.calibration.fit import Form, Wishes
 from neurosono.calibration.unseen import judge_unseen_patients
+from neurosono.engine.contracts.arrays import Floats, Words
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.exam.interval import bound_share
@@ -42,9 +42,7 @@ def fit_bounds(
     )
 
 
-def tabulate(
-    chances: NDArray[np.float64], hits: NDArray[np.float64], exams: NDArray[np.str_]
-) -> tuple[tuple[float, float, float], ...]:
+def tabulate(chances: Floats, hits: Floats, exams: Words) -> tuple[tuple[float, float, float], ...]:
     """Return ascending rows of probability, low and high, of `(N,)` chances that came true or not.
 
     () where there are not enough exams for two bins.
@@ -70,8 +68,6 @@ def tabulate(
     return tuple((float(at), float(low), float(high)) for at, low, high in table)
 
 
-def _describe(
-    chances: NDArray[np.float64], hits: NDArray[np.float64], exams: NDArray[np.str_]
-) -> tuple[float, float, float]:
+def _describe(chances: Floats, hits: Floats, exams: Words) -> tuple[float, float, float]:
     low, high = bound_share(np.array(hits.mean()), float(len(np.unique(exams))))
     return float(chances.mean()), float(low), float(high)

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -51,13 +51,13 @@ def fit_thresholds(exams: Predictions, alpha: float) -> Thresholds:
     return Thresholds(pooled, by_class if any(own) else (), own)
 
 
-def _take_rank(scores: NDArray[np.float64], alpha: float) -> float | None:
+def _take_rank(scores: Floats, alpha: float) -> float | None:
     # 1e-9: 20 * 0.95 must not become 19.000000000000004
     rank = math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9)
     return None if rank > len(scores) else float(np.clip(np.sort(scores)[rank - 1], alpha, 1))
 
 
-def choose_sets(calibration: Calibration, exams: NDArray[np.float64]) -> NDArray[np.bool_]:
+def choose_sets(calibration: Calibration, exams: Floats) -> Flags:
     """Return the sets that the engine shows of exam probabilities `(E, C)`: none is empty."""
     found = calibration.choose(exams)
     sets = np.ones(exams.shape, dtype=bool) if found is None else found.copy()

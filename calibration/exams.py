@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from neurosono.calibration.folds import deal
 from neurosono.calibration.scaling import HIGH, Contest, lose
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers
 from neurosono.engine.contracts.calibration import Calibration, ExamCalibration
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.exam.exam import Exam
@@ -43,27 +43,27 @@ class Trace:
     """
 
     exams: Predictions
-    exam_of: NDArray[np.int64]
-    means: NDArray[np.float64]
-    effective: NDArray[np.float64]
-    used: NDArray[np.int64]
+    exam_of: Integers
+    means: Floats
+    effective: Floats
+    used: Integers
 
     @property
-    def ends(self) -> NDArray[np.int64]:
+    def ends(self) -> Integers:
         """Return each exam's last line, `(E,)`."""
         return np.flatnonzero(np.append(np.diff(self.exam_of) > 0, True))
 
     @property
-    def targets(self) -> NDArray[np.int64]:
+    def targets(self) -> Integers:
         """Return each line's truth, `(N,)`."""
         return self.exams.targets[self.exam_of]
 
-    def calibrate(self, calibration: Calibration) -> NDArray[np.float64]:
+    def calibrate(self, calibration: Calibration) -> Floats:
         """Return each line's exam probabilities, `(N, C)`."""
         exam = calibration.exam
         return self.means if exam is None else exam.calibrate(self.means, self.effective, self.used)
 
-    def select(self, wanted: NDArray[np.bool_]) -> "Trace":
+    def select(self, wanted: Flags) -> "Trace":
         """Return the exams where `wanted`, `(E,)`, is true."""
         lines = wanted[self.exam_of]
         renumbered = np.cumsum(wanted) - 1
@@ -103,14 +103,14 @@ def fit_exams(trace: Trace, with_biases: bool) -> ExamCalibration:
     used, targets = trace.used[lines], trace.targets[lines]
     classes = means.shape[1]
 
-    def build(values: NDArray[np.float64], most: float = MOST) -> ExamCalibration:
+    def build(values: Floats, most: float = MOST) -> ExamCalibration:
         biases = values[3:] - values[3:].mean() if with_biases else np.zeros(0)
         intercept, slope, correlation = map(float, values[:3])
         return ExamCalibration(
             intercept, slope, most, correlation, PAIRS, tuple(map(float, biases))
         )
 
-    def cost(values: NDArray[np.float64]) -> float:
+    def cost(values: Floats) -> float:
         found = build(values).calibrate(means, effective, used)
         return float((weights * lose(found, targets)).sum())
 
@@ -143,7 +143,7 @@ def compare_biases(trace: Trace) -> Contest | None:
     return Contest.hold(losses[False][lines], losses[True][lines], patients, weights)
 
 
-def _weigh(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _weigh(trace: Trace) -> tuple[Integers, Floats]:
     """Return the lines that enter a fit, and their weights, summing to 1."""
     starts = np.append(0, trace.ends[:-1] + 1)
     lines, weights = [], []

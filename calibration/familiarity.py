@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.calibration.unlike import draw_unlike
 from neurosono.engine.arrays import join
@@ -12,6 +11,7 @@ from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.architecture import count_features
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers, Pixels, Singles, Words
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.familiarity import FAMILIARITY_NAME, FamiliarityEntry
@@ -39,10 +39,10 @@ MADE = 400
 class Look:
     """What members gave of N pictures: `features` (N, M, F), and whose they are, `owners` (N,)."""
 
-    features: NDArray[np.float32]
-    owners: NDArray[np.str_]
+    features: Singles
+    owners: Words
 
-    def select(self, wanted: NDArray[np.bool_]) -> "Look":
+    def select(self, wanted: Flags) -> "Look":
         """Return the pictures where `wanted`, (N,), is true."""
         return Look(self.features[wanted], self.owners[wanted])
 
@@ -51,8 +51,8 @@ class Look:
 class Pictures:
     """Pictures `(N, S, S)` uint8 and whose they are, `owners` (N,)."""
 
-    frames: NDArray[np.uint8]
-    owners: NDArray[np.str_]
+    frames: Pixels
+    owners: Words
 
 
 def look_at(backend: Backend, pictures: Pictures) -> Look:
@@ -152,7 +152,7 @@ def fit_familiarity(own: Look, unlike: Look, early: int) -> tuple[Familiarity, d
     return fitted, card
 
 
-def deal_owners(owners: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
+def deal_owners(owners: Words, seed: int = 0) -> Integers:
     """Return the fold of each picture, `(N,)`; no owner stands in two."""
     names, owner_of = np.unique(owners, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -178,14 +178,14 @@ def _fit(own: Look, unlike: Look, early: int) -> Familiarity:
     return Familiarity(centre, scale, np.stack(planes), nothing, nothing + 1)
 
 
-def _weigh(owners: NDArray[np.str_]) -> NDArray[np.float64]:
+def _weigh(owners: Words) -> Floats:
     """Return weights `(N,)` that sum to 1: an owner counts by the root of its pictures."""
     _, of, counts = np.unique(owners, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(counts[of])
     return np.asarray(weights / weights.sum())
 
 
-def _describe(refused: NDArray[np.bool_], owners: NDArray[np.str_]) -> dict[str, Any]:
+def _describe(refused: Flags, owners: Words) -> dict[str, Any]:
     """Return the share refused, with its 95 % interval: owners drawn with replacement."""
     _, of, counts = np.unique(owners, return_inverse=True, return_counts=True)
     hits = np.bincount(of, weights=refused)

@@ -1,8 +1,8 @@
 """Patients dealt into folds, so that nothing is measured on those that it was fitted on."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.predictions import Predictions
 
 FOLDS = 10
@@ -10,7 +10,7 @@ FOLDS = 10
 numbers."""
 
 
-def deal(frames: Predictions, seed: int = 0, folds: int = FOLDS) -> NDArray[np.int64] | None:
+def deal(frames: Predictions, seed: int = 0, folds: int = FOLDS) -> Integers | None:
     """Return the fold of each frame, `(N,)`; each class's patients are spread evenly.
 
     Fewer folds than asked for where a class has fewer patients; None where one has a single one.

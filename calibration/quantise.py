@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 
@@ -19,8 +19,8 @@ class Draw:
     both.
     """
 
-    quantise: NDArray[np.int64]
-    check: NDArray[np.int64]
+    quantise: Integers
+    check: Integers
 
 
 def draw_rows(cache: Cache, frames: int = FRAMES, seed: int = 0) -> Draw:
@@ -45,5 +45,5 @@ def draw_rows(cache: Cache, frames: int = FRAMES, seed: int = 0) -> Draw:
     return Draw(quantise=drawn, check=cache.rows_of(rest))
 
 
-def _some(rows: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _some(rows: Integers, count: int, rng: np.random.Generator) -> Integers:
     return rng.permutation(rows)[:count]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.calibration.scaling import lose
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.exam.interval import bound_share
 
@@ -26,13 +26,13 @@ class Rows:
     `even` is its bin of confidence of equal width, `equal` its bin of equal mass.
     """
 
-    confidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    squares: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    even: NDArray[np.int64]
-    equal: NDArray[np.int64]
-    patient_of: NDArray[np.int64]
+    confidence: Floats
+    right: Flags
+    squares: Floats
+    losses: Floats
+    even: Integers
+    equal: Integers
+    patient_of: Integers
 
     @classmethod
     def of(cls, predictions: Predictions) -> "Rows":
@@ -54,7 +54,7 @@ class Rows:
             np.unique(predictions.patients, return_inverse=True)[1],
         )
 
-    def measure(self, weights: NDArray[np.float64]) -> dict[str, float]:
+    def measure(self, weights: Floats) -> dict[str, float]:
         """Return ECE, adaptive ECE, Brier score and negative log-likelihood."""
         total = weights.sum()
         return {
@@ -64,7 +64,7 @@ class Rows:
             "nll": float((weights * self.losses).sum() / total),
         }
 
-    def _gap(self, bins: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
+    def _gap(self, bins: Integers, weights: Floats) -> float:
         gaps = np.bincount(bins, weights=weights * (self.right - self.confidence), minlength=BINS)
         return float(np.abs(gaps).sum() / weights.sum())
 

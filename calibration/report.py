@@ -21,6 +21,7 @@ from neurosono.calibration.fit import (
 )
 from neurosono.calibration.reliability import describe, draw_diagram, expect_ece, measure
 from neurosono.calibration.unseen import Unseen, judge_unseen_patients
+from neurosono.engine.contracts.arrays import Flags
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.exam.interval import bound_share
@@ -135,12 +136,12 @@ def _describe_sets(found: list[Unseen]) -> dict[str, Any]:
     """Return coverage and size over all exams and by class."""
     labels = found[0].exams.labels
 
-    def covered(unseen: Unseen) -> NDArray[np.bool_]:
-        sets: NDArray[np.bool_] = unseen.outcomes["sets"]
-        held: NDArray[np.bool_] = sets[np.arange(len(sets)), unseen.exams.targets]
+    def covered(unseen: Unseen) -> Flags:
+        sets: Flags = unseen.outcomes["sets"]
+        held: Flags = sets[np.arange(len(sets)), unseen.exams.targets]
         return held
 
-    def describe_some(wanted: Callable[[Predictions], NDArray[np.bool_]]) -> dict[str, Any]:
+    def describe_some(wanted: Callable[[Predictions], Flags]) -> dict[str, Any]:
         sizes = [each.outcomes["sets"].sum(1)[wanted(each.exams)] for each in found]
         single = [size == 1 for size in sizes]
         return _share([covered(each)[wanted(each.exams)] for each in found], "coverage") | {
@@ -191,7 +192,7 @@ def _describe_alarm(found: list[Unseen]) -> dict[str, Any] | None:
     )
 
 
-def _share(parts: list[NDArray[np.bool_]], name: str) -> dict[str, Any]:
+def _share(parts: list[Flags], name: str) -> dict[str, Any]:
     """Return the mean share, its Wilson interval at the number of exams, and that number."""
     count = len(parts[0])
     share = float(np.mean([part.mean() for part in parts]))

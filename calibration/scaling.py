@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from neurosono.calibration.folds import deal
+from neurosono.engine.contracts.arrays import Floats, Integers, Words
 from neurosono.engine.contracts.calibration import SMALLEST, Calibration
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -48,10 +48,10 @@ class Contest:
     @classmethod
     def hold(
         cls,
-        simple: NDArray[np.float64],
-        rich: NDArray[np.float64],
-        patients: NDArray[np.str_],
-        weights: NDArray[np.float64],
+        simple: Floats,
+        rich: Floats,
+        patients: Words,
+        weights: Floats,
     ) -> "Contest":
         """Compare the losses of the same rows, `(N,)` each, weighed and summed up by patient."""
         _, patient_of = np.unique(patients, return_inverse=True)
@@ -64,10 +64,10 @@ class Contest:
         return cls(float(one.mean()), float(other.mean()), float(gains.mean()), error)
 
 
-def weigh_exams(exams: NDArray[np.str_]) -> NDArray[np.float64]:
+def weigh_exams(exams: Words) -> Floats:
     """Return weights of frames, summing to 1, that give each exam the same: it is what is asked."""
     _, exam_of, counts = np.unique(exams, return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = 1.0 / (counts[exam_of] * len(counts))
+    weights: Floats = 1.0 / (counts[exam_of] * len(counts))
     return weights
 
 
@@ -100,7 +100,7 @@ def fit_vector(frames: Predictions) -> Calibration:
     weights, classes = weigh_exams(frames.exams), len(frames.labels)
     logs = np.log(np.clip(frames.probabilities, SMALLEST, 1.0))
 
-    def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def cost(values: Floats) -> tuple[float, Floats]:
         scaled = Calibration(
             weights=tuple(values[:classes]), biases=tuple(values[classes:])
         ).calibrate(frames.probabilities)
@@ -117,7 +117,7 @@ def fit_vector(frames: Predictions) -> Calibration:
     return Calibration(weights=tuple(map(float, found[:classes])), biases=tuple(map(float, biases)))
 
 
-def lose(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def lose(probabilities: Floats, targets: Integers) -> Floats:
     """Return each row's negative log-likelihood of the truth, `(N,)` nats."""
     chosen = probabilities[np.arange(len(targets)), targets]
     return np.asarray(-np.log(np.clip(chosen, SMALLEST, 1.0)))

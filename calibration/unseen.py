@@ -12,6 +12,7 @@ from neurosono.calibration.conformal import choose_sets
 from neurosono.calibration.exams import Trace, replay
 from neurosono.calibration.fit import Form, Wishes, apply, fit_calibration, whole
 from neurosono.calibration.folds import deal
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
 
@@ -77,7 +78,7 @@ def _judge(inside: Predictions, outside: Predictions, form: Form, wishes: Wishes
     return Unseen(apply(calibration, outside), trace.exams, exams, running, outcomes)
 
 
-def _cut(trace: Trace, probabilities: NDArray[np.float64]) -> dict[int, Predictions]:
+def _cut(trace: Trace, probabilities: Floats) -> dict[int, Predictions]:
     found = {}
     for used in EARLY:
         lines = np.flatnonzero(trace.used == used)

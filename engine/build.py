@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import Inference, name_precision
 from neurosono.engine.backends.openvino import MODEL_NAME, OpenVinoBackend, save
@@ -19,6 +18,7 @@ from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.builders import Built
 from neurosono.engine.builders.openvino import convert
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.contracts.arrays import Integers, Pixels, Singles
 from neurosono.engine.contracts.errors import EngineUnavailableError, InputError
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.files import writing
@@ -39,8 +39,8 @@ BATCH = 8
 class CheckFrames:
     """What an engine is compared on: frames (N, S, S) uint8, and the number (N,) of each's exam."""
 
-    frames: NDArray[np.uint8]
-    exams: NDArray[np.int64]
+    frames: Pixels
+    exams: Integers
 
 
 def build_engine(
@@ -116,9 +116,7 @@ def enter_engine(bundle: Bundle, entry: EngineEntry) -> None:
     write_manifest(bundle.root, replace(bundle.manifest, engines=(*others, entry)))
 
 
-def _judge(
-    infer: Callable[[NDArray[np.uint8]], Inference], frames: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+def _judge(infer: Callable[[Pixels], Inference], frames: Pixels) -> Singles:
     parts = [frames[at : at + BATCH] for at in range(0, len(frames), BATCH)]
     return np.concatenate([infer(part).probabilities for part in parts])
 

@@ -4,10 +4,11 @@ The maps come out of the compiled graph (`engine.networks.base.Network.explain`)
 """
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Floats, Singles
 
 
-def normalise_cam(cams: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise_cam(cams: Singles) -> Singles:
     """ReLU each map and divide it by its own maximum; a map without any positive part stays zero.
 
     `cams` is `(..., h, w)`; returns the same shape, float32, 0 to 1.
@@ -19,7 +20,7 @@ def normalise_cam(cams: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
-def combine_cams(cams: NDArray[np.float32]) -> NDArray[np.float32]:
+def combine_cams(cams: Singles) -> Singles:
     """Average the members' normalised maps, so that every member has the same say.
 
     `cams` is `(M, C, h, w)` before the ReLU; returns `(C, h, w)` float32, 0 to 1.
@@ -27,7 +28,7 @@ def combine_cams(cams: NDArray[np.float32]) -> NDArray[np.float32]:
     return normalise_cam(normalise_cam(cams).mean(axis=0))
 
 
-def eigen_cam(maps: NDArray[np.float32], class_map: NDArray[np.float32]) -> NDArray[np.float32]:
+def eigen_cam(maps: Singles, class_map: Singles) -> Singles:
     """Return what varies most over a picture: Eigen-CAM (Muhammad and Yeasin 2020).
 
     `maps` is `(K, h, w)`, what the last layer is a mean of; `class_map` `(h, w)` only says which
@@ -38,7 +39,7 @@ def eigen_cam(maps: NDArray[np.float32], class_map: NDArray[np.float32]) -> NDAr
     cells = maps.reshape(len(maps), -1).T.astype(np.float64)  # (h * w, K)
     cells -= cells.mean(0)
     _, _, directions = np.linalg.svd(cells, full_matrices=False)
-    along: NDArray[np.float64] = cells @ directions[0]
+    along: Floats = cells @ directions[0]
     if along @ class_map.ravel().astype(np.float64) < 0:
         along = -along
     return along.reshape(maps.shape[1:]).astype(np.float32)

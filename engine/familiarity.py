@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurosono.engine.arrays import read_arrays
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.architecture import counts_with
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 
 FLOOR = 0.05
@@ -17,7 +18,7 @@ FLOOR = 0.05
 them near 0, and on a logarithmic scale twice as bright is the same step everywhere."""
 
 
-def place(features: NDArray[np.floating[Any]], early: int) -> NDArray[np.float64]:
+def place(features: NDArray[np.floating[Any]], early: int) -> Floats:
     """Return the first `early` features of `(..., M, F)` on their logarithmic scale, `(..., M, E)`.
 
     They are those of the stages before the last (`contracts.architecture.count_features`).
@@ -38,11 +39,11 @@ class Familiarity:
     frames of patients held out, and what few of them exceed.
     """
 
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    plane: NDArray[np.float64]
-    typical: NDArray[np.float64]
-    limits: NDArray[np.float64]
+    centre: Floats
+    scale: Floats
+    plane: Floats
+    typical: Floats
+    limits: Floats
 
     def __post_init__(self) -> None:
         shapes = {self.centre.shape, self.scale.shape, self.plane.shape}
@@ -52,14 +53,14 @@ class Familiarity:
         if not (self.scale > 0).all() or not (self.limits > self.typical).all():
             raise InputError("the statistics of familiarity need scales and limits above 0")
 
-    def answer(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def answer(self, features: NDArray[np.floating[Any]]) -> Floats:
         """Return distance and side `(..., 2)` of features `(..., m, F)` of the first m members."""
         m = features.shape[-2]
         apart = (place(features, self.centre.shape[1]) - self.centre[:m]) / self.scale[:m]
         sides = (apart * self.plane[:m]).sum(-1).mean(-1)
         return np.stack([(apart**2).mean((-2, -1)), sides], -1)
 
-    def measure(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def measure(self, features: NDArray[np.floating[Any]]) -> Floats:
         """Return the strangeness `(...)` of features `(..., m, F)` of the first m members.
 
         0 is the typical frame's, 1 the limit; beyond it a frame is unfamiliar. It has no upper end:
@@ -67,7 +68,7 @@ class Familiarity:
         """
         typical, limits = (each[features.shape[-2] - 1] for each in (self.typical, self.limits))
         scaled = (self.answer(features) - typical) / (limits - typical)
-        strangeness: NDArray[np.float64] = scaled.max(-1)
+        strangeness: Floats = scaled.max(-1)
         return strangeness
 
     def check(self, features: NDArray[np.floating[Any]]) -> float:

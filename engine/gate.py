@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurosono.engine.arrays import read_arrays
 from neurosono.engine.backends import configure
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, GateEntry, GateVerdict
@@ -33,10 +34,10 @@ class Familiarity:
     them is nearer: with them a distance is told as a share, 0 to 1.
     """
 
-    whitening: NDArray[np.float64]
-    means: NDArray[np.float64]
-    distances: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    whitening: Floats
+    means: Floats
+    distances: Floats
+    shares: Floats
 
     def __post_init__(self) -> None:
         shapes = (self.whitening.shape[1:], self.means.shape[1:])
@@ -44,16 +45,16 @@ class Familiarity:
         if shapes[0] != shapes[1] or self.distances.shape != self.shares.shape or not ascending:
             raise InputError("the gate's statistics do not fit together")
 
-    def measure(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def measure(self, features: NDArray[np.floating[Any]]) -> Floats:
         """Return the distances `(N,)` of `(N, K)` features to the nearest group."""
         placed = np.asarray(features, dtype=np.float64) @ self.whitening  # (N, R)
         apart = placed[:, None] - self.means[None]  # (N, G, R)
-        nearest: NDArray[np.float64] = np.sqrt((apart**2).sum(2).min(1))
+        nearest: Floats = np.sqrt((apart**2).sum(2).min(1))
         return nearest
 
-    def rank(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rank(self, distances: Floats) -> Floats:
         """Return of each distance the share of held-out frames that are nearer, 0 to 1."""
-        ranks: NDArray[np.float64] = np.interp(distances, self.distances, self.shares)
+        ranks: Floats = np.interp(distances, self.distances, self.shares)
         return ranks
 
     def save(self, path: Path) -> None:
@@ -123,7 +124,7 @@ class Gate:
             )
         return gate
 
-    def infer(self, grey: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def infer(self, grey: Pixels) -> list[Singles]:
         """Return score `(1, 1)`, planes `(1, P)` and features `(1, K)` of an `(S, S)` uint8 square.
 
         Raises `InputError` on another shape or dtype.
@@ -136,7 +137,7 @@ class Gate:
         self._request.infer({INPUT: np.ascontiguousarray(grey)[None, None]})
         return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
 
-    def measure(self, grey: NDArray[np.uint8]) -> tuple[float, float, NDArray[np.float32]]:
+    def measure(self, grey: Pixels) -> tuple[float, float, Singles]:
         """Return score and unfamiliarity, 0 to 1, and the planes' probabilities `(P,)`.
 
         Raises `EngineFailedError` where they are not finite: such a frame must not pass.
@@ -151,7 +152,7 @@ class Gate:
             )
         return score, unfamiliarity, planes[0]
 
-    def judge(self, grey: NDArray[np.uint8]) -> GateVerdict:
+    def judge(self, grey: Pixels) -> GateVerdict:
         """Judge one `(S, S)` uint8 square; raises `EngineFailedError`."""
         score, unfamiliarity, planes = self.measure(grey)
         refusal = None

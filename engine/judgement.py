@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -18,7 +18,7 @@ BATCH = 64
 def judge(
     backend: Backend,
     cache: Cache,
-    rows: NDArray[np.int64],
+    rows: Integers,
     *,
     fold: int,
     salt: str,
@@ -40,8 +40,8 @@ def judge(
 
 def name_rows(
     cache: Cache,
-    rows: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
+    rows: Integers,
+    probabilities: Floats,
     *,
     fold: int,
     salt: str,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import name_precision
+from neurosono.engine.contracts.arrays import Integers, Singles
 from neurosono.engine.contracts.errors import InputError
 
 
@@ -46,9 +46,7 @@ class EngineParity:
         return {key: round(float(value), 7) for key, value in asdict(self).items()}
 
 
-def compare_answers(
-    exact: NDArray[np.float32], found: NDArray[np.float32], exams: NDArray[np.int64]
-) -> EngineParity:
+def compare_answers(exact: Singles, found: Singles, exams: Integers) -> EngineParity:
     """Compare member probabilities (N, M, C) of the same frames; `exams` (N,) numbers their exams.
 
     What is compared is the mean of the members, which is what the user is shown.

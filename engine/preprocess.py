@@ -5,8 +5,8 @@ Normalisation is not here: it lives inside the compiled graph, so that uint8 tra
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import Fit, PreprocessingSpec
 
@@ -14,14 +14,14 @@ HALVED_FROM = 4
 """Times the size asked for, along both sides, from which a picture is halved first."""
 
 
-def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def to_grey(pixels: Pixels) -> Pixels:
     """Return `(H, W)` grey for `(H, W)` grey or `(H, W, 3)` BGR, uint8."""
     if pixels.ndim == 2:
         return pixels
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def preprocess(pixels: NDArray[np.uint8], spec: PreprocessingSpec) -> NDArray[np.uint8]:
+def preprocess(pixels: Pixels, spec: PreprocessingSpec) -> Pixels:
     """Bring a region into the network's square.
 
     `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8; returns `(size_px, size_px)` uint8. Shrinks
@@ -36,7 +36,7 @@ def preprocess(pixels: NDArray[np.uint8], spec: PreprocessingSpec) -> NDArray[np
     return _center_crop(grey, spec.resize_px, spec.size_px)
 
 
-def resize(grey: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:
+def resize(grey: Pixels, height_px: int, width_px: int) -> Pixels:
     """Bring `(H, W)` uint8 to another size: shrinks by area averaging, grows bilinearly.
 
     Much larger pictures are halved first, over whole blocks of four pixels: that is a third of the
@@ -51,7 +51,7 @@ def resize(grey: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np
     return np.asarray(cv2.resize(grey, (width_px, height_px), interpolation=way), dtype=np.uint8)
 
 
-def _letterbox(grey: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+def _letterbox(grey: Pixels, size_px: int) -> Pixels:
     height, width = grey.shape
     scale = size_px / max(height, width)
     inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
@@ -61,7 +61,7 @@ def _letterbox(grey: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     return square
 
 
-def _center_crop(grey: NDArray[np.uint8], resize_px: int, size_px: int) -> NDArray[np.uint8]:
+def _center_crop(grey: Pixels, resize_px: int, size_px: int) -> Pixels:
     height, width = grey.shape
     scale = resize_px / min(height, width)
     scaled = resize(grey, max(size_px, round(height * scale)), max(size_px, round(width * scale)))

@@ -31,7 +31,7 @@ def list_exams(journal: JournalOption = None, json: JsonOption = None) -> None:
 
     found = []
     if journal is not None or default_path().exists():
-        with _open(journal) as opened, opened.read() as reader:
+        with open_recorded(journal) as opened, opened.read() as reader:
             found = [describe_summary(exam) for exam in reader.exams()]
     console.print(tabulate(found) if found else "no exam has been recorded yet")
     write_json_report(json, {"exams": found})
@@ -46,7 +46,7 @@ def show(exam: ExamArgument, journal: JournalOption = None, json: JsonOption = N
     from neurosono.stream.journal.describe import describe_record
     from neurosono.stream.report.gather import resolve_exam
 
-    with _open(journal) as opened, opened.read() as reader:
+    with open_recorded(journal) as opened, opened.read() as reader:
         record = describe_record(reader, resolve_exam(reader, exam))
     unknown = {
         key: "-" if record["frames"][key] is None else record["frames"][key]
@@ -75,7 +75,7 @@ def export(
     from neurosono.stream.journal.export import export_exam
     from neurosono.stream.report.gather import resolve_exam
 
-    with _open(journal) as opened:
+    with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)
         export_exam(opened, exam, out, kind or out.suffix.lstrip(".").lower(), pictures=pictures)
@@ -87,7 +87,7 @@ def delete(exam: ExamArgument, yes: YesOption = False, journal: JournalOption = 
     """Delete one exam wholly, its pictures and films too; what was stored is overwritten."""
     from neurosono.stream.report.gather import resolve_exam
 
-    with _open(journal) as opened:
+    with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam_id = reader.exam(resolve_exam(reader, exam)).exam_id
         _ask(f"delete exam {exam_id} for good?", yes)
@@ -109,7 +109,7 @@ def prune(
     from neurosono.stream.journal.retention import find_older, parse_age
 
     age_ns = parse_age(older_than)
-    with _open(journal) as opened:
+    with open_recorded(journal) as opened:
         old = [exam.exam_id for exam in find_older(opened, age_ns, time.time_ns())]
         for exam_id in old:
             console.print(f"  {exam_id}")
@@ -147,7 +147,7 @@ def replay(
         raise InputError("--student stands beside its --bundle: name that too")
     loaded = None if bundle is None else Bundle.load(bundle)
     beside = None if student is None else Bundle.load(student)
-    with _open(journal) as opened:
+    with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)
         verdict = verify_exam(opened, exam, loaded, beside)
@@ -157,7 +157,8 @@ def replay(
         raise typer.Exit(1)
 
 
-def _open(path: Path | None) -> "Journal":
+def open_recorded(path: Path | None) -> "Journal":
+    """Open the journal at `path`, or the user's own; raises `InputError` where there is none."""
     from neurosono.engine.contracts.errors import InputError
     from neurosono.scripts.console import console
     from neurosono.stream.journal.journal import Journal

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.backends.tensorrt import ENGINE_NAME, TensorRtBackend
@@ -28,6 +27,7 @@ from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend
 from neurosono.engine.builders.tensorrt import compile_tensorrt
 from neurosono.engine.builders.tensorrt_rtx import compile_rtx
 from neurosono.engine.contracts.architecture import ARCHITECTURES, RESNET34
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -107,8 +107,8 @@ def check_engine(
     precision: str,
     ensemble: Ensemble,
     folder: Path,
-    frames: NDArray[np.uint8],
-    exact: NDArray[np.float32],
+    frames: Pixels,
+    exact: Singles,
 ) -> dict[str, Any]:
     """Build and open one engine in `folder`, and measure it."""
     own = copy.deepcopy(ensemble)  # backends move and change what they are given

@@ -1,25 +1,15 @@
 """`neurosono report`: an exam as one page, to print or to file; two arms of readings compared."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from neurosono.scripts.group import standing_for
 from neurosono.scripts.report_study import study
 
-
-class _ExamByDefault(TyperGroup):
-    """`report EXAM` is short for `report exam EXAM`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["exam", *args]
-        return super().parse_args(ctx, args)
-
-
 report_app = typer.Typer(
-    cls=_ExamByDefault,
+    cls=standing_for("exam"),
     no_args_is_help=True,
     help="An exam as one page: `report EXAM`; `report exam --help` lists what may follow. Or "
     "readings compared, with the AI beside and after: `report study`.",
@@ -46,18 +36,14 @@ def report(
 ) -> None:
     """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
     from neurosono.engine.bundle import Bundle
-    from neurosono.engine.contracts.errors import InputError, OutputError
+    from neurosono.engine.contracts.errors import OutputError
     from neurosono.scripts.console import console
-    from neurosono.stream.journal.journal import Journal
-    from neurosono.stream.journal.schema import default_path
+    from neurosono.scripts.exams import open_recorded
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.report.page import write_report
 
-    where = journal or default_path()
-    if not where.exists():
-        raise InputError(f"no journal at {where}: nothing has been recorded there yet")
     loaded = None if bundle is None else Bundle.load(bundle)
-    with Journal.open(where) as opened, opened.read() as reader:
+    with open_recorded(journal) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     path = out or Path(f"neurosono-{found.exam.exam_id}.html")
     if path.exists() and not overwrite:

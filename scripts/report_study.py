@@ -27,20 +27,16 @@ def study(
 
     An answer is a kept frame to which the reader gave a class. Exams are named by their ids.
     """
-    from neurosono.engine.contracts.errors import InputError
     from neurosono.scripts.console import write_json_report
-    from neurosono.stream.journal.journal import Journal
-    from neurosono.stream.journal.schema import default_path
+    from neurosono.scripts.exams import open_recorded
     from neurosono.stream.report.compare import compare
     from neurosono.stream.report.trial import gather, read_table
 
     rows = read_table(truth)
     with ExitStack() as stack:
         readers = []
-        for where in journal or [default_path()]:
-            if not where.exists():
-                raise InputError(f"no journal at {where}: nothing has been recorded there yet")
-            opened = stack.enter_context(Journal.open(where))
+        for where in journal or (None,):
+            opened = stack.enter_context(open_recorded(where))
             readers.append(stack.enter_context(opened.read()))
         found = compare(gather(readers, rows))
     _print(found)

@@ -18,8 +18,8 @@ from itertools import product
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers, Pixels, Singles
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 
@@ -114,7 +114,7 @@ def find_copies(cache: Cache) -> list[Copy]:
     return sorted(best.values(), key=lambda each: -each.likeness)
 
 
-def _find_candidates(cache: Cache, looks: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
+def _find_candidates(cache: Cache, looks: Pixels) -> list[tuple[int, int, int]]:
     """Return (first, second, view): `second` may be the first's `view`; nearest hashes first."""
     names = {patient: number for number, patient in enumerate(cache.label_of_patient)}
     patients = np.array([names[row.patient] for row in cache.rows])
@@ -131,7 +131,7 @@ def _find_candidates(cache: Cache, looks: NDArray[np.uint8]) -> list[tuple[int, 
 
 
 def _match(
-    some: NDArray[np.float32], hashes: NDArray[np.float32], patients: NDArray[np.int64], at: int
+    some: Singles, hashes: Singles, patients: Integers, at: int
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (distance, row, row) of the hashes within reach of each other, across patients."""
     agreement = some @ hashes.T  # (b, N): of bits as -1 and 1, 144 - 2 x the Hamming distance
@@ -147,7 +147,7 @@ def _match(
 _VIEWS = len(_CROPS) + len(_FLIPS)
 
 
-def _change(look: NDArray[np.uint8], view: int) -> NDArray[np.uint8]:
+def _change(look: Pixels, view: int) -> Pixels:
     """Return a picture mirrored or with its sides cut off, at its size; view 0 is the picture."""
     if view == 0:
         return look
@@ -157,7 +157,7 @@ def _change(look: NDArray[np.uint8], view: int) -> NDArray[np.uint8]:
     return _resize(look[top : LOOK_PX - bottom, left : LOOK_PX - right], LOOK_PX)
 
 
-def _look(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _look(frame: Pixels) -> Pixels:
     """Return what a picture shows, without the black around it, as a square of LOOK_PX."""
     shows = _find_content(frame)
     rows = np.flatnonzero(shows.mean(axis=1) > _STRAY_SHARE)
@@ -171,7 +171,7 @@ _STRAY_SHARE = 0.03
 """Of a row or column: specks left over where a region was found too large fill less."""
 
 
-def _find_content(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _find_content(picture: Pixels) -> Pixels:
     """Return 1 where there are echoes and 0 on the black of bars, masks and outside the sector.
 
     Their edges stay in place however the picture moves, so no comparison may see them.
@@ -187,12 +187,12 @@ def _find_content(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(inner, dtype=np.uint8)
 
 
-def _resize(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _resize(picture: Pixels, side: int) -> Pixels:
     way = cv2.INTER_AREA if min(picture.shape) >= side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, (side, side), interpolation=way), dtype=np.uint8)
 
 
-def perceptual_hash(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
+def perceptual_hash(looks: Pixels) -> Singles:
     """Return `(N, 144)` of -1 and 1: `imagehash.phash`, for many pictures at a time.
 
     The lowest 12 x 12 frequencies of a 48 x 48 picture against their median.
@@ -208,7 +208,7 @@ _COSINES = np.cos(
 """`(12, 48)`: the lowest frequencies of the discrete cosine transform (type 2)."""
 
 
-def measure_likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def measure_likeness(one: Pixels, other: Pixels) -> float:
     """Return how alike the texture of two pictures is, once the second lies on the first: up to 1.
 
     Both are `(LOOK_PX, LOOK_PX)` uint8. 0 where they cannot be aligned or share too little.
@@ -237,7 +237,7 @@ _SHARED_SHARE = 0.1
 """Of the square: on less, any two pictures may agree by chance."""
 
 
-def _texture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _texture(picture: Pixels) -> Singles:
     """Return the detail between 1 and 4 px, brought to one contrast everywhere.
 
     So a bright skull counts no more than the speckle beside it; 3 grey levels keep noise down.

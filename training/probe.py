@@ -9,8 +9,8 @@ above the probe's.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import name_rows
@@ -32,7 +32,7 @@ NAMES = (
 """What the probe sees of a picture, in order."""
 
 
-def look(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def look(pixels: Pixels) -> Floats:
     """Return what the probe sees of a picture (S, S): `NAMES`."""
     grey = pixels.astype(np.float64) / 255
     side = max(1, round(len(grey) * CORNER_SHARE))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.files import writing
 
@@ -22,7 +22,6 @@ FRAMES_NAME = "frames.npy"
 PHANTOM = "phantom"
 """The source of all that was generated: counted apart from real pictures everywhere."""
 
-Squares = NDArray[np.uint8]
 Row = TypeVar("Row")
 
 
@@ -39,7 +38,7 @@ class Shelf:
 
     def read(
         self, root: Path, parse: Callable[[str], Sequence[Row]]
-    ) -> tuple[tuple[Row, ...], Squares, tuple[str, ...], str]:
+    ) -> tuple[tuple[Row, ...], Pixels, tuple[str, ...], str]:
         """Return rows, squares (mapped, not read), attribution and digest.
 
         Raises `InputError` where the folder is not whole, or was altered.
@@ -60,7 +59,7 @@ class Shelf:
         return rows, squares, attribution, digest
 
     def write(
-        self, root: Path, squares: Sequence[Squares], index: str, attribution: Sequence[str]
+        self, root: Path, squares: Sequence[Pixels], index: str, attribution: Sequence[str]
     ) -> None:
         """Write all of it aside, then rename; raises `OutputError`, `InputError` without any."""
         if not squares:
@@ -83,7 +82,7 @@ class Shelf:
             part.rename(root)
 
 
-def _digest(index: str, squares: Squares) -> str:
+def _digest(index: str, squares: Pixels) -> str:
     found = hashlib.sha256(index.encode())
     found.update(np.ascontiguousarray(squares).data)
     return found.hexdigest()

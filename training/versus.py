@@ -8,9 +8,7 @@ stand beside them, made by drawing patients, and each difference from the first 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.training.metrics.metrics import measure
@@ -19,7 +17,7 @@ from neurosono.training.metrics.resampling import Draws, set_interval
 MEASURES = ("f1", "precision", "recall", "specificity", "accuracy", "auroc")
 
 Named = tuple[str, Predictions]
-_Values = dict[str, NDArray[np.float64]]
+_Values = dict[str, Floats]
 
 
 def compare(named: Sequence[Named], positive: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import InputError
 
 INPUT = "grey"
@@ -48,9 +48,9 @@ class Inference:
     `explain` gives them.
     """
 
-    probabilities: NDArray[np.float32]
-    cams: NDArray[np.float32]
-    features: NDArray[np.float32]
+    probabilities: Singles
+    cams: Singles
+    features: Singles
 
 
 class Backend(Protocol):
@@ -68,7 +68,7 @@ class Backend(Protocol):
     def members(self) -> int:
         """How many members it holds."""
 
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 grey pictures."""
 
 
@@ -79,7 +79,7 @@ class Ahead(Backend, Protocol):
     ahead: int
     """How many pictures may be begun before the first of them is asked for; 0: none."""
 
-    def begin(self, picture: NDArray[np.uint8]) -> bool:
+    def begin(self, picture: Pixels) -> bool:
         """Start on a `(size, size)` uint8 picture that `infer` is asked for later, in order.
 
         Returns False where as many are begun already.
@@ -91,7 +91,7 @@ def name_precision(precision: str) -> str:
     return "fp16" if precision == "f16" else precision
 
 
-def check_pictures(grey: NDArray[np.uint8], size_px: int) -> None:
+def check_pictures(grey: Pixels, size_px: int) -> None:
     """Raise `InputError` where `grey` is not (B, size_px, size_px) uint8."""
     if grey.ndim != 3 or grey.shape[1:] != (size_px, size_px) or grey.dtype != np.uint8:
         raise InputError(

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import HINTS as HINTS
 from neurosono.engine.backends import INPUT as INPUT
 from neurosono.engine.backends import OUTPUTS as OUTPUTS
 from neurosono.engine.backends import Inference, check_pictures, configure, name_precision
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
 MODEL_NAME = "model.xml"
@@ -66,9 +66,9 @@ class OpenVinoBackend:
         self.ahead = streams + 1 if streams > 1 else 0
         # and one for a picture that was not begun
         self._idle = [_Request(compiled, self.size_px) for _ in range(self.ahead + 1)]
-        self._begun: deque[tuple[NDArray[np.uint8], _Request]] = deque()
+        self._begun: deque[tuple[Pixels, _Request]] = deque()
 
-    def begin(self, picture: NDArray[np.uint8]) -> bool:
+    def begin(self, picture: Pixels) -> bool:
         """Start on a `(size, size)` picture that `infer` is asked for later; False if it cannot.
 
         `infer` is asked in the same order, with the same memory; what it passes over was begun in
@@ -82,7 +82,7 @@ class OpenVinoBackend:
         self._begun.append((picture, request))
         return True
 
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 pictures; a picture's answer does not depend on the others.
 
         Raises `InputError` on another shape or dtype.
@@ -91,14 +91,14 @@ class OpenVinoBackend:
         answers = [self._infer_one(picture) for picture in grey]
         return Inference(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
-    def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _infer_one(self, picture: Pixels) -> list[Singles]:
         request = self._take_begun(picture)
         if request is None:
             request = self._idle[-1]
             request.run(picture)
         return [answer.copy() for answer in request.answers]
 
-    def _take_begun(self, picture: NDArray[np.uint8]) -> "_Request | None":
+    def _take_begun(self, picture: Pixels) -> "_Request | None":
         """Wait for the picture, and for those before it; None where it was not begun."""
         if not any(np.may_share_memory(each, picture) for each, _ in self._begun):
             return None
@@ -126,12 +126,12 @@ class _Request:
         for name, answer in zip(OUTPUTS, self.answers, strict=True):
             self._request.set_tensor(name, ov.Tensor(answer, shared_memory=True))
 
-    def begin(self, picture: NDArray[np.uint8]) -> None:
+    def begin(self, picture: Pixels) -> None:
         """Start on a copy of `picture`, `(size, size)`."""
         self._grey[0, 0] = picture
         self._request.start_async()
 
-    def run(self, picture: NDArray[np.uint8]) -> None:
+    def run(self, picture: Pixels) -> None:
         """Judge a copy of `picture`, `(size, size)`, here and now."""
         self._grey[0, 0] = picture
         self._request.infer(share_outputs=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neurosono.engine.backends import INPUT, OUTPUTS, Inference, check_pictures
 from neurosono.engine.backends.line import Line, NoAnswerError
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import (
     BundleError,
     EngineUnavailableError,
@@ -84,7 +85,7 @@ class RemoteBackend:
             self.close()
             raise
 
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 pictures, one request each.
 
         Raises `InputError` on another shape, `ServerAwayError` where no whole answer comes in time;
@@ -99,7 +100,7 @@ class RemoteBackend:
         self._line.close()
         self._known = False
 
-    def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _infer_one(self, picture: Pixels) -> list[Singles]:
         asked_ns = time.monotonic_ns()
         deadline_s = asked_ns / 1e9 + self._answer_s
         try:
@@ -115,7 +116,7 @@ class RemoteBackend:
             self.close()
             raise ServerAwayError(f"the inference server gave no answer: {error}") from error
 
-    def _learn_clock(self, picture: NDArray[np.uint8], deadline_s: float) -> None:
+    def _learn_clock(self, picture: Pixels, deadline_s: float) -> None:
         """Ask what must be refused at once: the refusal tells the server's clock, and costs it
         nothing, however many ask."""
         try:
@@ -125,7 +126,7 @@ class RemoteBackend:
                 raise
 
     def _ask(
-        self, picture: NDArray[np.uint8], until_ns: int | None, deadline_s: float
+        self, picture: Pixels, until_ns: int | None, deadline_s: float
     ) -> dict[str, NDArray[Any]]:
         """Ask once, and hear the server's clock from whatever it answers."""
         head = self._write_head(until_ns)

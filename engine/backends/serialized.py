@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.arrays import read_arrays
 from neurosono.engine.backends import OUTPUTS, Inference, check_pictures
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import (
     BundleError,
     EngineFailedError,
@@ -56,7 +56,7 @@ class SerializedEngine:
                 f"the engine does not start on this GPU: {error}; use --engine openvino"
             ) from error
 
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 pictures, one after the other.
 
         Raises `InputError` on another shape or dtype, `EngineFailedError` where the GPU fails.
@@ -65,7 +65,7 @@ class SerializedEngine:
         answers = [self._infer_one(picture) for picture in grey]
         return Inference(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
-    def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _infer_one(self, picture: Pixels) -> list[Singles]:
         self._input.host[0, 0] = picture
         self._launch()
         self._cuda.call(self._cuda.cudart.cudaStreamSynchronize, self._stream)
@@ -124,15 +124,13 @@ def check_shapes(shapes: list[tuple[int, ...]]) -> tuple[int, int, int]:
     return shapes[0][-1], shapes[1][1], shapes[1][2]
 
 
-def write_probe(folder: Path, frames: NDArray[np.uint8], answers: NDArray[np.float32]) -> None:
+def write_probe(folder: Path, frames: Pixels, answers: Singles) -> None:
     """Keep a few frames (N, S, S) uint8 and the reference's member probabilities (N, M, C)."""
     rows = np.linspace(0, len(frames) - 1, min(PROBE_FRAMES, len(frames))).astype(int)
     np.savez_compressed(folder / PROBE_NAME, frames=frames[rows], answers=answers[rows])
 
 
-def check_probe(
-    infer: Callable[[NDArray[np.uint8]], Inference], path: Path, precision: str
-) -> None:
+def check_probe(infer: Callable[[Pixels], Inference], path: Path, precision: str) -> None:
     """Let an engine judge the frames that it was built with.
 
     This is where an engine built without its GPU is compared with float32 on that GPU. Raises

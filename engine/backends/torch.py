@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from neurosono.engine.backends import Inference, check_pictures, name_precision
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
 from neurosono.engine.network import Ensemble
 
@@ -37,7 +37,7 @@ class TorchBackend:
         torch.backends.cudnn.allow_tf32 = False  # its 10 bits of mantissa are not float32
 
     @torch.inference_mode()
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 pictures; raises `InputError` on another shape or dtype."""
         if grey.ndim != 3 or grey.dtype != np.uint8:
             raise InputError(
@@ -93,7 +93,7 @@ class TorchCudaBackend:
                 "use fewer --members, or --engine openvino"
             ) from error
 
-    def infer(self, grey: NDArray[np.uint8]) -> Inference:
+    def infer(self, grey: Pixels) -> Inference:
         """Judge `(B, size, size)` uint8 pictures, one after the other.
 
         Raises `InputError` on another shape or dtype, `EngineFailedError` where the GPU fails.
@@ -103,7 +103,7 @@ class TorchCudaBackend:
         return Inference(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
     @torch.inference_mode()
-    def _infer_one(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _infer_one(self, picture: Pixels) -> list[Singles]:
         self._above.numpy()[0, 0] = picture
         try:
             self._run()

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.backends import Inference
+from neurosono.engine.contracts.arrays import Pixels
 
 
 @dataclass(frozen=True)
@@ -14,5 +12,5 @@ class Built:
     """What was compiled into a folder: what it was made for, and how its graph judges here."""
 
     target: dict[str, str]
-    infer: Callable[[NDArray[np.uint8]], Inference]
+    infer: Callable[[Pixels], Inference]
     """The engine itself where this host runs it; `target["parity_of"]` says what else."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import openvino as ov
 import torch
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import INPUT, OUTPUTS
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.network import Ensemble, answer
 
 
@@ -77,7 +77,7 @@ def _join(first: ov.Model, members: list[ov.Model]) -> ov.Model:
 
 def quantise(
     model: ov.Model,
-    squares: NDArray[np.uint8],
+    squares: Pixels,
     *,
     quickly: bool = False,
     attends: bool = False,

@@ -8,9 +8,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from neurosono.engine.backends.tensorrt import (
     ENGINE_NAME,
@@ -21,6 +19,7 @@ from neurosono.engine.backends.tensorrt import (
 )
 from neurosono.engine.backends.torch import DTYPES, fold_batch_norm
 from neurosono.engine.builders import Built
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import EngineUnavailableError
 from neurosono.engine.network import Ensemble
 
@@ -32,7 +31,7 @@ def compile_tensorrt(
     size_px: int,
     precision: str,
     folder: Path,
-    frames: NDArray[np.uint8],
+    frames: Pixels,
 ) -> Built:
     """Compile `ensemble`, which is altered, whole: an operator that cannot be is an error.
 
@@ -103,7 +102,7 @@ def _convert(
     return blob
 
 
-def _quantise(module: Ensemble, frames: NDArray[np.uint8], grey: torch.Tensor) -> Any:
+def _quantise(module: Ensemble, frames: Pixels, grey: torch.Tensor) -> Any:
     """Return the exported program with explicit Q/DQ pairs, their ranges from `frames`."""
     try:
         import modelopt.torch.quantization as mtq

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers, Pixels
 from neurosono.engine.contracts.cache_index import (
     COLUMNS,
     CachedFrame,
@@ -25,10 +25,11 @@ from neurosono.engine.contracts.cache_index import (
     format_index,
     read_index,
 )
-from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
+from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
+from neurosono.engine.files import writing
 
 __all__ = ["COLUMNS", "Cache", "CacheWriter", "CachedFrame", "check_one_label_each", "pseudonym"]
 
@@ -36,6 +37,7 @@ SCHEMA = "neurosono-cache/2"
 FRAMES_NAME = "frames.npy"
 INDEX_NAME = "index.csv"
 SUMMARY_NAME = "cache.json"
+ADVICE = "free some space or choose another"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Cache:
     source_digest: str
     digest: str
     rows: tuple[CachedFrame, ...]
-    frames: NDArray[np.uint8]
+    frames: Pixels
 
     @classmethod
     def load(cls, root: Path) -> Self:
@@ -79,7 +81,7 @@ class Cache:
         return cls(root, labels, spec, every, source_digest, digest, rows, frames)
 
     @cached_property
-    def targets(self) -> NDArray[np.int64]:
+    def targets(self) -> Integers:
         """Return `(N,)` class indices."""
         index = {label: number for number, label in enumerate(self.labels)}
         return np.array([index[row.label] for row in self.rows], dtype=np.int64)
@@ -96,7 +98,7 @@ class Cache:
         found: dict[str, Any] = json.loads((self.root / SUMMARY_NAME).read_bytes())
         return found
 
-    def rows_of(self, patients: Iterable[str]) -> NDArray[np.int64]:
+    def rows_of(self, patients: Iterable[str]) -> Integers:
         """Return the row numbers of these patients' frames, ascending."""
         wanted = frozenset(patients)
         found = [number for number, row in enumerate(self.rows) if row.patient in wanted]
@@ -125,13 +127,11 @@ class CacheWriter:
         self._part = root.with_name(root.name + ".part")
         if root.exists():
             raise OutputError(f"{root} is there already: choose another folder or remove it")
-        try:
+        with writing(root, ADVICE):
             shutil.rmtree(self._part, ignore_errors=True)
             self._part.mkdir(parents=True)
             self._file = (self._part / FRAMES_NAME).open("w+b")
             self._write_header()
-        except OSError as error:
-            raise _output_error(root, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -141,17 +141,15 @@ class CacheWriter:
             self._file.close()
         shutil.rmtree(self._part, ignore_errors=True)
 
-    def add(self, pixels: NDArray[np.uint8], row: CachedFrame) -> None:
+    def add(self, pixels: Pixels, row: CachedFrame) -> None:
         """Append one picture, `(S, S)` uint8."""
         size = self._spec.size_px
         if pixels.shape != (size, size) or pixels.dtype != np.uint8:
             raise InputError(f"a cached frame must be ({size}, {size}) uint8: {pixels.shape}")
         if row.label not in self._labels:
             raise InputError(f"a cached frame's label must be one of {self._labels}: {row.label!r}")
-        try:
+        with writing(self._root, ADVICE):
             self._file.write(np.ascontiguousarray(pixels).tobytes())
-        except OSError as error:
-            raise _output_error(self._root, error) from error
         self._rows.append(row)
 
     def finish(
@@ -166,7 +164,7 @@ class CacheWriter:
         """
         if not self._rows:
             raise InputError("no frame carried evidence: nothing to put in a cache")
-        try:
+        with writing(self._root, ADVICE):
             self._file.seek(0)
             self._write_header()
             self._file.flush()
@@ -180,8 +178,6 @@ class CacheWriter:
             found = check(Cache.load(self._part))
             self._write_summary(summary | dict(found))
             self._part.rename(self._root)
-        except OSError as error:
-            raise _output_error(self._root, error) from error
         return Cache.load(self._root)
 
     def _write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -220,11 +216,7 @@ class CacheWriter:
         }
 
 
-def _output_error(root: Path, error: OSError) -> NeurosonoError:
-    return OutputError(f"cannot write {root}: {error.strerror}; free some space or choose another")
-
-
-def _digest(spec: PreprocessingSpec, index: bytes, frames: NDArray[np.uint8]) -> str:
+def _digest(spec: PreprocessingSpec, index: bytes, frames: Pixels) -> str:
     found = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     found.update(index)
     found.update(np.ascontiguousarray(frames).data)

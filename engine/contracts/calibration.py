@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers
 from neurosono.engine.contracts.codec import read_plain, to_plain
 from neurosono.engine.contracts.errors import InputError
 
@@ -23,7 +24,7 @@ LARGEST_LOG = 100.0
 MOST_FRAMES = 1e9
 """Of what counts frames or exams."""
 
-Numbers = NDArray[np.floating[Any]] | NDArray[np.int64] | float
+Numbers = NDArray[np.floating[Any]] | Integers | float
 
 SMALLEST = 1e-12
 """A probability is taken for this at least before its logarithm: a network's softmax in float32
@@ -87,19 +88,17 @@ class ExamCalibration:
                 f"in 0 to 1, found {self.exams} and {self.bounds}"
             )
 
-    def weigh(self, effective: Numbers, used: Numbers) -> NDArray[np.float64]:
+    def weigh(self, effective: Numbers, used: Numbers) -> Floats:
         """Return the evidence in `used` frames worth `effective`, any shape, 1 or more."""
         frames = np.asarray(used, dtype=np.float64)
         worth = np.asarray(effective, dtype=np.float64)
         own = (frames - worth) / (frames + worth)  # `engine.exam` counts n (1 - r) / (1 + r)
         share = self.pairs / np.maximum(self.pairs + frames - 1, SMALLEST)
         shrunk = own + (self.correlation - own) * share
-        found: NDArray[np.float64] = frames * (1 - shrunk) / (1 + shrunk)
+        found: Floats = frames * (1 - shrunk) / (1 + shrunk)
         return np.maximum(found, 1.0)
 
-    def calibrate(
-        self, mean: NDArray[np.float64], effective: Numbers, used: Numbers
-    ) -> NDArray[np.float64]:
+    def calibrate(self, mean: Floats, effective: Numbers, used: Numbers) -> Floats:
         """Return exam probabilities, `(..., C)`, of means `(..., C)`; the others are `(...)`."""
         evidence = np.minimum(self.weigh(effective, used), self.most)
         power = np.exp(self.intercept + self.slope * np.log(evidence))
@@ -107,12 +106,10 @@ class ExamCalibration:
         found = _soften(power[..., None] * np.log(np.clip(mean, SMALLEST, 1.0)) + bias)
         classes = found.shape[-1]
         spread = classes / ((classes - 1) * (self.exams + 1)) if self.exams else 0.0
-        supported: NDArray[np.float64] = (1 - spread) * found + spread / classes
+        supported: Floats = (1 - spread) * found + spread / classes
         return supported
 
-    def enclose(
-        self, probabilities: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    def enclose(self, probabilities: Floats) -> tuple[Floats, Floats] | None:
         """Return the 95 % interval of each calibrated probability, `(C,)` each; None: not fitted.
 
         It holds the probability itself.
@@ -123,9 +120,7 @@ class ExamCalibration:
         lower = np.minimum(np.interp(probabilities, at, low), probabilities)
         return lower, np.maximum(np.interp(probabilities, at, high), probabilities)
 
-    def bound(
-        self, mean: NDArray[np.float64], bounds: NDArray[np.float64], effective: float, used: int
-    ) -> NDArray[np.float64]:
+    def bound(self, mean: Floats, bounds: Floats, effective: float, used: int) -> Floats:
         """Return what `calibrate` would give each class if its mean were `bounds`, `(C,)`.
 
         The others then share the rest in their proportions. It rises with the bound, and is the
@@ -138,7 +133,7 @@ class ExamCalibration:
         others = np.where(own, 0.0, rest[None, :])
         others *= ((1 - bounds) / others.sum(axis=1))[:, None]
         moved = self.calibrate(np.where(own, bounds[:, None], others), effective, used)
-        found: NDArray[np.float64] = moved.diagonal().copy()
+        found: Floats = moved.diagonal().copy()
         return found
 
 
@@ -231,14 +226,14 @@ class Calibration:
                 "run `neurosono calibrate` again"
             )
 
-    def calibrate(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def calibrate(self, probabilities: NDArray[np.floating[Any]]) -> Floats:
         """Rescale `(..., C)` probabilities, each row summing to 1; returns float64, same shape."""
         clipped = np.clip(np.asarray(probabilities, dtype=np.float64), SMALLEST, 1.0)
         if self.weights:
             return _soften(np.log(clipped) * np.array(self.weights) + np.array(self.biases))
         return _soften(np.log(clipped) / self.temperature)
 
-    def choose(self, exam: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+    def choose(self, exam: Floats) -> Flags | None:
         """Return which classes reach their threshold, `(..., C)`, of exam probabilities `(..., C)`.
 
         None where no thresholds were fitted. A row may be empty: no class is as likely as it was in
@@ -272,10 +267,10 @@ class Calibration:
         return read_plain("calibration", said, cls)
 
 
-def _soften(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _soften(logits: Floats) -> Floats:
     """Return the softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import numpy as np
 from msgspec import Struct, field
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 
 
@@ -99,7 +99,7 @@ class Frame(Stamped, frozen=True):
     stands in the source's own picture, `x, y, w, h`.
     """
 
-    pixels: NDArray[np.uint8] | None
+    pixels: Pixels | None
     skip_reason: SkipReason | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
     region_px: tuple[int, int, int, int] | None = None
@@ -126,7 +126,7 @@ class DisplayFrame(Struct, frozen=True):
     index: int
     captured_ns: int
     pts_s: float
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     seq: int | None = None
     skip_reason: SkipReason | None = None
     region_px: tuple[int, int, int, int] | None = None
@@ -142,7 +142,7 @@ class DisplayFrame(Struct, frozen=True):
             )
 
     @property
-    def region(self) -> NDArray[np.uint8]:
+    def region(self) -> Pixels:
         """Return the ultrasound region alone, `(h, w)` or `(h, w, 3)`."""
         if self.region_px is None:
             return self.pixels

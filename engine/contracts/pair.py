@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import numpy as np
 from msgspec import Struct, field
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Singles
 from neurosono.engine.contracts.codec import check_array
 from neurosono.engine.contracts.errors import InputError
 
@@ -69,7 +69,7 @@ class EnsembleAnswer(Struct, frozen=True):
     """
 
     seq: int
-    probabilities: NDArray[np.float32] | None = field(name="members")
+    probabilities: Singles | None = field(name="members")
     network_ms: float = 0.0
     strangeness: float | None = None
 

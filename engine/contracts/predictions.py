@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers, Words
 from neurosono.engine.contracts.errors import InputError, OutputError
 
 FIXED_COLUMNS = ("row", "fold", "patient", "exam", "label", "gestational_weeks", "site")
@@ -25,14 +25,14 @@ class Predictions:
     """
 
     labels: tuple[str, ...]
-    rows: NDArray[np.int64]
-    folds: NDArray[np.int64]
-    patients: NDArray[np.str_]
-    exams: NDArray[np.str_]
-    targets: NDArray[np.int64]
-    weeks: NDArray[np.float64]
-    sites: NDArray[np.str_]
-    probabilities: NDArray[np.float64]
+    rows: Integers
+    folds: Integers
+    patients: Words
+    exams: Words
+    targets: Integers
+    weeks: Floats
+    sites: Words
+    probabilities: Floats
 
     def __post_init__(self) -> None:
         count = len(self.rows)
@@ -52,11 +52,11 @@ class Predictions:
         averaged = total / np.bincount(exam_of)[:, None]
         return self._take(first).with_probabilities(averaged)
 
-    def select(self, wanted: NDArray[np.bool_]) -> "Predictions":
+    def select(self, wanted: Flags) -> "Predictions":
         """Return the frames where `wanted`, `(N,)`, is true; raise `InputError` if none is."""
         return self._take(np.flatnonzero(wanted))
 
-    def _take(self, at: NDArray[np.int64]) -> "Predictions":
+    def _take(self, at: Integers) -> "Predictions":
         names = (each.name for each in fields(self) if each.name != "labels")
         return replace(self, **{name: getattr(self, name)[at] for name in names})
 
@@ -67,7 +67,7 @@ class Predictions:
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return Predictions(labels=parts[0].labels, **joined)
 
-    def with_probabilities(self, probabilities: NDArray[np.float64]) -> "Predictions":
+    def with_probabilities(self, probabilities: Floats) -> "Predictions":
         """Return the same frames with other probabilities, e.g. calibrated ones."""
         return replace(self, probabilities=probabilities)
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 from msgspec import Struct, field
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Singles
 from neurosono.engine.contracts.codec import check_array
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import Frame, SkipReason, Stamped
@@ -43,15 +43,15 @@ class ExamSnapshot(Struct, frozen=True):
     whose exam this is; `used` and `skipped` are the student's, who judges every frame.
     """
 
-    probabilities: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    probabilities: Floats
+    low: Floats
+    high: Floats
     prediction_set: tuple[str, ...] = field(name="set")
     state: ExamState
     used: int
     effective_frames: float
     skipped: dict[str, int] = field(default_factory=dict)
-    mean: NDArray[np.float64] | None = None
+    mean: Floats | None = None
     alarm: bool = False
     carried: Carried | None = None
 
@@ -86,9 +86,9 @@ class Result(Stamped, frozen=True):
 
     exam: ExamSnapshot
     skip_reason: SkipReason | None = None
-    probabilities: NDArray[np.float64] | None = None
-    member_probabilities: NDArray[np.float32] | None = field(default=None, name="members")
-    cam: NDArray[np.float32] | None = None
+    probabilities: Floats | None = None
+    member_probabilities: Singles | None = field(default=None, name="members")
+    cam: Singles | None = None
     disagreement: float | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
     gate: float | None = None

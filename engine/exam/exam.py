@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Singles
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import EngineFailedError, InputError
 from neurosono.engine.contracts.frame import SkipReason
@@ -52,7 +52,7 @@ class Exam:
         self._last = np.full(classes, np.nan)
         self._skipped: dict[str, int] = {}
 
-    def update(self, member_probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    def update(self, member_probabilities: Singles) -> Floats:
         """Add a frame's `(M, C)` member probabilities; return its calibrated mean, `(C,)` float64.
 
         Raises `EngineFailedError` where they are not finite probabilities: such a frame must not
@@ -87,7 +87,7 @@ class Exam:
         evidence = effective if exam is None else float(exam.weigh(effective, self._used))
         self._alarm.follow(absent, evidence / self._used)
 
-    def _calibrate(self, mean: NDArray[np.float64], effective: float) -> NDArray[np.float64]:
+    def _calibrate(self, mean: Floats, effective: float) -> Floats:
         exam = self._calibration.exam
         return mean if exam is None else exam.calibrate(mean, effective, self._used)
 
@@ -137,7 +137,7 @@ class Exam:
             alarm=self._alarm.on and state is not ExamState.COLLECTING,
         )
 
-    def _count_effective(self, mean: NDArray[np.float64]) -> float:
+    def _count_effective(self, mean: Floats) -> float:
         if self._used < 2:
             return float(self._used)
         pairs = self._used - 1
@@ -154,14 +154,14 @@ class Exam:
 
     def _predict(
         self,
-        probabilities: NDArray[np.float64],
-        low: NDArray[np.float64],
-        high: NDArray[np.float64],
-    ) -> NDArray[np.bool_]:
+        probabilities: Floats,
+        low: Floats,
+        high: Floats,
+    ) -> Flags:
         chosen = self._calibration.choose(probabilities)
         return high >= low[int(np.argmax(probabilities))] if chosen is None else chosen
 
-    def _name(self, kept: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> tuple[str, ...]:
+    def _name(self, kept: Flags, probabilities: Floats) -> tuple[str, ...]:
         """Name the classes kept; of none the likeliest, for an empty set tells nobody anything.
 
         That only raises coverage, and the exam stays `ambiguous`.
@@ -207,7 +207,7 @@ class Exam:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"the exam's saved state is not readable: {error!r}") from error
 
-    def _arrays(self) -> dict[str, NDArray[np.float64]]:
+    def _arrays(self) -> dict[str, Floats]:
         return {
             "sum": self._sum,
             "sum_of_squares": self._sum_of_squares,
@@ -217,7 +217,7 @@ class Exam:
         }
 
 
-def average_members(member_probabilities: NDArray[np.float32], classes: int) -> NDArray[np.float64]:
+def average_members(member_probabilities: Singles, classes: int) -> Floats:
     """Return the mean of a frame's `(M, C)` member probabilities, `(C,)` float64.
 
     Raises `InputError` on another shape, `EngineFailedError` where they are no probabilities.
@@ -226,7 +226,7 @@ def average_members(member_probabilities: NDArray[np.float32], classes: int) -> 
         raise InputError(
             f"member probabilities must be (M, {classes}), found {member_probabilities.shape}"
         )
-    mean: NDArray[np.float64] = member_probabilities.astype(np.float64).mean(axis=0)
+    mean: Floats = member_probabilities.astype(np.float64).mean(axis=0)
     if not np.isfinite(mean).all() or abs(mean.sum() - 1) > 1e-2 or mean.min() < -1e-3:
         raise EngineFailedError(
             f"the engine gave {mean.tolist()}, which are no probabilities: rebuild it with "
@@ -235,7 +235,7 @@ def average_members(member_probabilities: NDArray[np.float32], classes: int) -> 
     return mean
 
 
-def measure_disagreement(member_probabilities: NDArray[np.float32]) -> float:
+def measure_disagreement(member_probabilities: Singles) -> float:
     """Return how far members are from their mean: mean total variation distance, 0 to 1.
 
     `member_probabilities` is `(M, C)`; one member cannot disagree with itself and gives 0.

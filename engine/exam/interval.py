@@ -1,15 +1,14 @@
 """Wilson's interval of a share."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Floats
 
 Z_95 = 1.959963984540054
 """The normal distribution's two-sided 95 % point."""
 
 
-def bound_share(
-    share: NDArray[np.float64], count: float | NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bound_share(share: Floats, count: float | Floats) -> tuple[Floats, Floats]:
     """Return the 95 % interval of a `share`, any shape, seen in `count` independent trials.
 
     Wilson 1927; `count` need not be whole, and is above 0.

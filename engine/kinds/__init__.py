@@ -5,7 +5,6 @@ classifier, carries the exam; the others are its readers: each says something of
 has an accumulator of its own.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +16,7 @@ from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.manifest import CLASSIFIER, PATTERNS, REGIONS, STRUCTURES
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.accumulator import Accumulator
+from neurosono.engine.exam.counted import Counted
 from neurosono.engine.kinds.told import Told
 from neurosono.engine.patterns.exam import PatternsExam
 from neurosono.engine.regions.exam import RegionsExam
@@ -56,21 +56,20 @@ class Reader(Protocol):
         """
 
 
-class Kind(Protocol):
+@dataclass(frozen=True)
+class Kind:
     """What a kind's module calls `KIND`."""
 
-    def open(self, bundle: Bundle, threads: int) -> Reader:
-        """Open a bundle's network; raises `BundleError`, `EngineUnavailableError`."""
+    open: Callable[[Bundle, int], Reader]
+    """Open a network on so many threads; raises `BundleError`, `EngineUnavailableError`."""
+    begin: Callable[[Bundle], Accumulator[ReaderResult]]
+    """Begin an exam at nothing; its snapshot is in plain words and numbers.
 
-    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        """Begin an exam at nothing; its snapshot is in plain words and numbers.
-
-        Its `update` may return `{what: score}`, of what the frame is the best so far: that is kept
-        by itself once nothing better came for a while.
-        """
-
-    def tell(self, exam: Mapping[str, Any]) -> Told:
-        """Return such a snapshot as people read it."""
+    Its `update` may return `{what: score}`, of what the frame is the best so far: that is kept
+    by itself once nothing better came for a while.
+    """
+    tell: Callable[[Mapping[str, Any]], Told]
+    """Return such a snapshot as people read it."""
 
 
 RECALLED: dict[str, Callable[[], Accumulator[ReaderResult]]] = {
@@ -96,34 +95,6 @@ def kind_named(name: str) -> Kind:
     """Return one of `KINDS`."""
     kind: Kind = import_module(f"{__name__}.{name}").KIND
     return kind
-
-
-class Counted:
-    """How many frames were read, and why others were not: what can be told without the bundle."""
-
-    def __init__(self) -> None:
-        self._used, self._skipped = 0, Counter[str]()
-
-    def update(self, seen: ReaderResult, /) -> None:
-        """Count a frame."""
-        if seen.skip_reason is None:
-            self._used += 1
-        else:
-            self._skipped[str(seen.skip_reason)] += 1
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return `frames`."""
-        skipped = dict(self._skipped)
-        sampled = self._used + sum(skipped.values())
-        return {"frames": {"sampled": sampled, "used": self._used, "skipped": skipped}}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts."""
-        return {"used": self._used, "skipped": dict(self._skipped)}
-
-    def take_up(self, found: dict[str, Any], /) -> None:
-        """Go on from the counts."""
-        self._used, self._skipped = int(found["used"]), Counter(found["skipped"])
 
 
 def recall(kind: str, sha256: str = "") -> Accumulator[ReaderResult]:

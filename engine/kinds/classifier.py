@@ -12,11 +12,10 @@ from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamState
-from neurosono.engine.exam.accumulator import Accumulator
 from neurosono.engine.exam.exam import Exam, average_members, measure_disagreement
 from neurosono.engine.exam.pair import open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
-from neurosono.engine.kinds import Heard
+from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.kinds.told import Told
 
 if TYPE_CHECKING:  # who keeps an exam loads no network
@@ -95,25 +94,22 @@ class ClassifierExam:
         self._exam.take_up(found)
 
 
-class _Classifier:
-    def open(self, bundle: Bundle, threads: int) -> ClassifierReader:
-        from neurosono.engine.choice import open_engine
-        from neurosono.engine.gate import Gate
+def _open(bundle: Bundle, threads: int) -> ClassifierReader:
+    from neurosono.engine.choice import open_engine
+    from neurosono.engine.gate import Gate
 
-        choice = open_engine(bundle, threads=threads)
-        return ClassifierReader(bundle, choice, Gate.open(bundle), open_familiarity(bundle))
-
-    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        return ClassifierExam(open_exam(bundle))
-
-    def tell(self, exam: Mapping[str, Any]) -> Told:
-        """Say nothing in figures while the exam says nothing yet, as the first bundle's rows do."""
-        state, probabilities = ExamState(exam["state"]), exam["probabilities"]
-        if probabilities is None or state in (ExamState.COLLECTING, ExamState.UNFAMILIAR):
-            return Told((str(state),))
-        ranked = sorted(probabilities.items(), key=lambda each: -each[1])
-        said = (f"{label} {min(max(p, 0.01), 0.99):.0%}" for label, p in ranked)
-        return Told((f"{state}: {', '.join(said)}",))
+    choice = open_engine(bundle, threads=threads)
+    return ClassifierReader(bundle, choice, Gate.open(bundle), open_familiarity(bundle))
 
 
-KIND = _Classifier()
+def _tell(exam: Mapping[str, Any]) -> Told:
+    """Say nothing in figures while the exam says nothing yet, as the first bundle's rows do."""
+    state, probabilities = ExamState(exam["state"]), exam["probabilities"]
+    if probabilities is None or state in (ExamState.COLLECTING, ExamState.UNFAMILIAR):
+        return Told((str(state),))
+    ranked = sorted(probabilities.items(), key=lambda each: -each[1])
+    said = (f"{label} {min(max(p, 0.01), 0.99):.0%}" for label, p in ranked)
+    return Told((f"{state}: {', '.join(said)}",))
+
+
+KIND = Kind(_open, lambda bundle: ClassifierExam(open_exam(bundle)), _tell)

@@ -1,17 +1,13 @@
 """`patterns`: finding patterns beside the normal structures, and the logic over them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
-from neurosono.engine.contracts.reader import ReaderResult
-from neurosono.engine.exam.accumulator import Accumulator
-from neurosono.engine.kinds import Heard
+from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.kinds.structures import BACKEND, open_graph, rounded
-from neurosono.engine.kinds.told import Told
 from neurosono.engine.patterns.exam import PatternsExam
 from neurosono.engine.patterns.names import FINDINGS, LABELS, TWOFOLD
 from neurosono.engine.patterns.rules import Rules, resolve
@@ -76,18 +72,10 @@ def describe(reading: Reading, rules: Rules) -> dict[str, Any]:
     return said
 
 
-class _Patterns:
-    def open(self, bundle: Bundle, threads: int) -> PatternsReader:
-        rules = Rules.from_card(bundle.manifest.card)
-        graph, entry = open_graph(bundle, threads, LABELS)
-        return PatternsReader(graph, entry, rules)
-
-    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        del bundle
-        return PatternsExam()
-
-    def tell(self, exam: Mapping[str, Any]) -> Told:
-        return tell_patterns(exam)
+def _open(bundle: Bundle, threads: int) -> PatternsReader:
+    rules = Rules.from_card(bundle.manifest.card)
+    graph, entry = open_graph(bundle, threads, LABELS)
+    return PatternsReader(graph, entry, rules)
 
 
-KIND = _Patterns()
+KIND = Kind(_open, lambda _: PatternsExam(), tell_patterns)

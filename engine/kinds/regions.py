@@ -8,10 +8,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
-from neurosono.engine.contracts.reader import ReaderResult
-from neurosono.engine.exam.accumulator import Accumulator
-from neurosono.engine.kinds import Heard
-from neurosono.engine.kinds.told import Told
+from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import MEASURED, PLANES, VERDICTS, regions_of
 from neurosono.engine.regions.view import View, pick_best, view_plane
@@ -139,36 +136,28 @@ def _round(found: dict[str, Any]) -> dict[str, Any]:
     return {n: round(v, _DECIMALS) if isinstance(v, float) else v for n, v in found.items()}
 
 
-class _Regions:
-    def open(self, bundle: Bundle, threads: int) -> RegionsReader:
-        from neurosono.engine.familiarity import Familiarity
-        from neurosono.engine.regions.graph import RegionsGraph
-        from neurosono.engine.structures.graph import StructuresGraph
+def _open(bundle: Bundle, threads: int) -> RegionsReader:
+    from neurosono.engine.familiarity import Familiarity
+    from neurosono.engine.regions.graph import RegionsGraph
+    from neurosono.engine.structures.graph import StructuresGraph
 
-        entry = bundle.engine(BACKEND, None, None)
-        files = {file.path.rpartition("/")[2]: bundle.root / file.path for file in entry.files}
-        wanted = (f"{FINDER}.xml", f"{JUDGE}.xml", *map(name_familiarity, PLANES))
-        if bundle.manifest.labels != VERDICTS or not set(wanted) <= set(files):
-            raise BundleError(
-                f"bundle {bundle.root} is not what this release judges regions with: make it anew "
-                "with `neurosono train regions ship`"
-            )
-        finder = StructuresGraph(files[wanted[0]], threads)
-        if finder.spec != bundle.manifest.preprocessing:
-            raise BundleError(
-                f"{wanted[0]} takes pictures as {finder.spec.to_json()}, but the manifest says "
-                f"{bundle.manifest.preprocessing.to_json()}: make the bundle anew with "
-                "`neurosono train regions ship`"
-            )
-        familiar = {plane: Familiarity.load(files[name_familiarity(plane)]) for plane in PLANES}
-        return RegionsReader(finder, RegionsGraph(files[wanted[1]], threads), familiar, entry)
-
-    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        del bundle
-        return RegionsExam()
-
-    def tell(self, exam: Mapping[str, Any]) -> Told:
-        return tell_regions(exam)
+    entry = bundle.engine(BACKEND, None, None)
+    files = {file.path.rpartition("/")[2]: bundle.root / file.path for file in entry.files}
+    wanted = (f"{FINDER}.xml", f"{JUDGE}.xml", *map(name_familiarity, PLANES))
+    if bundle.manifest.labels != VERDICTS or not set(wanted) <= set(files):
+        raise BundleError(
+            f"bundle {bundle.root} is not what this release judges regions with: make it anew "
+            "with `neurosono train regions ship`"
+        )
+    finder = StructuresGraph(files[wanted[0]], threads)
+    if finder.spec != bundle.manifest.preprocessing:
+        raise BundleError(
+            f"{wanted[0]} takes pictures as {finder.spec.to_json()}, but the manifest says "
+            f"{bundle.manifest.preprocessing.to_json()}: make the bundle anew with "
+            "`neurosono train regions ship`"
+        )
+    familiar = {plane: Familiarity.load(files[name_familiarity(plane)]) for plane in PLANES}
+    return RegionsReader(finder, RegionsGraph(files[wanted[1]], threads), familiar, entry)
 
 
-KIND = _Regions()
+KIND = Kind(_open, lambda _: RegionsExam(), tell_regions)

@@ -1,6 +1,5 @@
 """`structures`: planes, structures and the head, found by one network in each picture."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +7,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
-from neurosono.engine.contracts.reader import ReaderResult
-from neurosono.engine.exam.accumulator import Accumulator
-from neurosono.engine.kinds import Heard
-from neurosono.engine.kinds.told import Told
+from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.structures.exam import StructuresExam
 from neurosono.engine.structures.names import STRUCTURES
 from neurosono.engine.structures.reading import Reading, read_answer
@@ -68,19 +64,11 @@ def open_graph(
     return graph, entry
 
 
-class _Structures:
-    def open(self, bundle: Bundle, threads: int) -> StructuresReader:
-        return StructuresReader(*open_graph(bundle, threads, STRUCTURES))
-
-    def begin(self, bundle: Bundle) -> Accumulator[ReaderResult]:
-        del bundle
-        return StructuresExam()
-
-    def tell(self, exam: Mapping[str, Any]) -> Told:
-        return tell_structures(exam)
+def _open(bundle: Bundle, threads: int) -> StructuresReader:
+    return StructuresReader(*open_graph(bundle, threads, STRUCTURES))
 
 
-KIND = _Structures()
+KIND = Kind(_open, lambda _: StructuresExam(), tell_structures)
 
 
 def _describe(reading: Reading) -> dict[str, Any]:

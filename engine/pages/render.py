@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.notice import NOTICE
 
 SHARED = Path(__file__).parent
@@ -24,7 +23,7 @@ def render_page(template: Path, /, **words: Any) -> str:
     return _open_folder(template.parent).get_template(template.name).render(**words)
 
 
-def inline_jpeg(pixels: NDArray[np.uint8], quality: int) -> str:
+def inline_jpeg(pixels: Pixels, quality: int) -> str:
     """Return `(H, W)` grey or `(H, W, 3)` BGR as an address that holds the picture itself."""
     _, jpeg = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, quality))
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

@@ -3,14 +3,13 @@
 It needs nothing of its bundle: what a frame's reading says carries the rules that it was read by.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.counted import Counted
 from neurosono.engine.patterns.names import FINDINGS, LABELS
 
 
@@ -66,23 +65,20 @@ class Looks:
         }
 
 
-class PatternsExam:
+class PatternsExam(Counted):
     """One exam's findings and normal structures; adds `ReaderResult`s of a patterns bundle."""
 
     def __init__(self) -> None:
-        self._used = 0
-        self._skipped: Counter[str] = Counter()
+        super().__init__()
         self._looks = {label: Looks() for label in LABELS}
         self._dwell, self._apart_s = 1, 0.0
         self._excludes: list[list[str]] = []
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
         """Add a frame; returns the findings of which it is the best so far, and how sure it is."""
-        said = seen.said
+        said = self._count(seen)
         if said is None:
-            self._skipped[str(seen.skip_reason)] += 1
             return {}
-        self._used += 1
         self._dwell, self._apart_s = int(said["dwell"]), float(said["apart_s"])
         self._excludes = said["excludes"]
         surest: dict[str, float] = {}
@@ -117,17 +113,13 @@ class PatternsExam:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the exam as files and screens say it."""
-        skipped, yields = dict(self._skipped), self._yields()
+        yields = self._yields()
         told = {
             label: looks.describe(self._dwell, yields[label])
             for label, looks in self._looks.items()
         }
         return {
-            "frames": {
-                "sampled": self._used + sum(skipped.values()),
-                "used": self._used,
-                "skipped": skipped,
-            },
+            **super().snapshot(),
             "dwell": self._dwell,
             "apart_s": self._apart_s,
             "findings": {label: told[label] for label in FINDINGS},
@@ -137,8 +129,7 @@ class PatternsExam:
     def to_json(self) -> dict[str, Any]:
         """Return all that `take_up` needs, exactly."""
         return {
-            "used": self._used,
-            "skipped": dict(self._skipped),
+            **super().to_json(),
             "rules": [self._dwell, self._apart_s, self._excludes],
             "looks": {
                 label: [
@@ -157,9 +148,7 @@ class PatternsExam:
     def take_up(self, found: Mapping[str, Any]) -> None:
         """Go on where `to_json` was said; raises `InputError` where it is not whole."""
         try:
-            self._used = int(found["used"])
-            skipped = found["skipped"].items()
-            self._skipped = Counter({str(SkipReason(name)): int(n) for name, n in skipped})
+            super().take_up(found)
             self._dwell, self._apart_s, excludes = found["rules"]
             self._excludes = [list(group) for group in excludes]
             self._looks = {label: Looks(*found["looks"][label]) for label in LABELS}

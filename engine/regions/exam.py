@@ -1,14 +1,14 @@
 """What regions add up to over an exam: one verdict on the best frame of each of the two planes."""
 
 import math
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.counted import Counted
 from neurosono.engine.regions.names import ABNORMAL, NORMAL, PLANES, REGIONS, regions_of
 
 
@@ -70,30 +70,25 @@ class PlaneSeen:
         }
 
 
-@dataclass
-class RegionsExam:
+class RegionsExam(Counted):
     """One exam's regions; adds `ReaderResult`s of a regions bundle.
 
     The verdict's log-odds are the sum of what the six regions of the two best frames speak for, 0
     being the operating point. So each region's contribution is exact, and no more than it says.
     """
 
-    _used: int = 0
-    _skipped: Counter[str] = field(default_factory=Counter)
-    _planes: dict[str, PlaneSeen] = field(
-        default_factory=lambda: {name: PlaneSeen() for name in PLANES}
-    )
+    def __init__(self) -> None:
+        super().__init__()
+        self._planes = {name: PlaneSeen() for name in PLANES}
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
         """Add a frame; returns the plane of which it is the best so far, and how good it is.
 
         Raises `ValueError`, `TypeError`, `KeyError` where what is said is none of this kind.
         """
-        said = seen.said
+        said = self._count(seen)
         if said is None:
-            self._skipped[str(seen.skip_reason)] += 1
             return {}
-        self._used += 1
         plane = said["plane"]
         if plane not in self._planes or not said["regions"]:
             return {}
@@ -122,13 +117,8 @@ class RegionsExam:
             for each in RegionsState
         }
         lean = self._lean() if state is RegionsState.JUDGED else None
-        skipped = dict(self._skipped)
         return {
-            "frames": {
-                "sampled": self._used + sum(skipped.values()),
-                "used": self._used,
-                "skipped": skipped,
-            },
+            **super().snapshot(),
             "state": str(state),
             "waiting_for": by_state[RegionsState.WAITING],
             "unfamiliar": by_state[RegionsState.UNFAMILIAR],
@@ -162,18 +152,16 @@ class RegionsExam:
             name: [each.frames, each.unfamiliar, each.goodness, each.best]
             for name, each in self._planes.items()
         }
-        return {"used": self._used, "skipped": dict(self._skipped), "planes": planes}
+        return {**super().to_json(), "planes": planes}
 
-    def take_up(self, found: dict[str, Any]) -> None:
+    def take_up(self, found: Mapping[str, Any]) -> None:
         """Go on where `to_json` was said; raises `InputError` where it is not whole."""
         try:
-            used = int(found["used"])
-            skipped = found["skipped"].items()
-            counted = Counter({str(SkipReason(name)): int(n) for name, n in skipped})
             planes = {name: PlaneSeen(*found["planes"][name]) for name in PLANES}
+            super().take_up(found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of regions is not readable: {error!r}") from error
-        self._used, self._skipped, self._planes = used, counted, planes
+        self._planes = planes
 
 
 def _check_said(plane: str, said: dict[str, Any]) -> None:

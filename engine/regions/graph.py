@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import configure
+from neurosono.engine.contracts.arrays import Singles
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError
 from neurosono.engine.regions.view import A_PLANE, CONTEXT, CROP_PX, View
 
@@ -26,9 +26,9 @@ class Spoken:
     (3, FEATURES) tell whether it has seen the like. Checked where made.
     """
 
-    contributions: NDArray[np.float32]
-    likeness: NDArray[np.float32]
-    features: NDArray[np.float32]
+    contributions: Singles
+    likeness: Singles
+    features: Singles
 
     def __post_init__(self) -> None:
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(OUTPUTS[:2], (A_PLANE,))

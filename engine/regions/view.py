@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.regions.names import FRONT, MEASURED, REGIONS, Region, regions_of
 from neurosono.engine.structures.boxes import Found
@@ -26,8 +26,7 @@ GEOMETRY = 4 * _NUMBERS + 1
 CONTEXT = GEOMETRY + len(REGIONS)
 """What goes with each crop: the geometry of its plane, and which region it is."""
 
-Square = NDArray[np.uint8]
-Affine = NDArray[np.float64]
+Affine = Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +37,8 @@ class View:
     `found` tells of each region whether its structure was found or only its place is known.
     """
 
-    crops: Square
-    context: NDArray[np.float32]
+    crops: Pixels
+    context: Singles
     found: tuple[bool, ...]
 
     def __post_init__(self) -> None:
@@ -89,7 +88,7 @@ def face(head: Ellipse, boxes: Sequence[Found]) -> Frame:
 
 
 def view_plane(
-    square: Square, head: Ellipse, boxes: Sequence[Found], plane: str, mirrored: bool = False
+    square: Pixels, head: Ellipse, boxes: Sequence[Found], plane: str, mirrored: bool = False
 ) -> View:
     """Return what the network is given of a square (S, S) uint8 that shows `plane`.
 
@@ -127,7 +126,7 @@ def crop_affine(axes: Frame, middle: tuple[float, float], span: float) -> Affine
     return np.array([[c, s, half - c * x - s * y], [-s, c, half + s * x - c * y]])
 
 
-def measure(axes: Frame, best: dict[str, Found], plane: str) -> NDArray[np.float32]:
+def measure(axes: Frame, best: dict[str, Found], plane: str) -> Singles:
     """Return presence, place and size of a plane's structures, (GEOMETRY,), about -1 to 1 each.
 
     Sides are over the head's length; how far to the side is without its sign, as is which way a
@@ -154,5 +153,5 @@ def measure(axes: Frame, best: dict[str, Found], plane: str) -> NDArray[np.float
     return np.asarray(np.append(numbers, shape), np.float32)
 
 
-def _one_hot(region: Region) -> NDArray[np.float32]:
+def _one_hot(region: Region) -> Singles:
     return np.asarray(np.arange(len(REGIONS)) == REGIONS.index(region), np.float32)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.errors import EngineFailedError, InputError
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
@@ -18,8 +18,6 @@ MAP_STRIDE_PX = 4
 
 OUTPUTS = ("classes", "centreness", "sides", "turns", "planes", "head")
 """Names of the graph's outputs, each with a batch of one in front."""
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Grid:
         return tuple((self.size_px // stride) ** 2 for stride in STRIDES_PX)
 
     @cache  # noqa: B019 - a handful of sizes in a process's life
-    def locations(self) -> tuple[Array, Array]:
+    def locations(self) -> tuple[Singles, Singles]:
         """Return x, y (N, 2) and stride (N,) of every location, in pixels.
 
         A 3x3 convolution of stride 2 and padding 1 looks about every second pixel, from the first
@@ -70,18 +68,18 @@ class Answer:
     """
 
     grid: Grid
-    classes: Array
-    centreness: Array
-    sides: Array
-    turns: Array
-    planes: Array
-    head: Array
-    back: NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
+    classes: Singles
+    centreness: Singles
+    sides: Singles
+    turns: Singles
+    planes: Singles
+    head: Singles
+    back: Floats = field(default_factory=lambda: np.eye(2, 3))
     square_px: int = 0
     """0: its input was the square itself."""
     labels: tuple[str, ...] = STRUCTURES
     """What the columns of `classes` are of."""
-    square: NDArray[np.uint8] | None = None
+    square: Pixels | None = None
     """The square itself, where the head's outline may be drawn to the edge that it shows."""
 
     def __post_init__(self) -> None:

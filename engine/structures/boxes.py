@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 
-Points = NDArray[np.float64]
+Points = Floats
 Polygon = list[list[float]]
 
 
@@ -57,7 +57,7 @@ class RotatedBox:
         middle = np.array([self.cx, self.cy])
         return np.stack([middle - u - v, middle + u - v, middle + u + v, middle - u + v])
 
-    def mapped(self, matrix: NDArray[np.float64]) -> Self:
+    def mapped(self, matrix: Floats) -> Self:
         """Return the smallest box around this one's corners after an affine `matrix` (2, 3)."""
         return self.around(self.corners() @ matrix[:, :2].T + matrix[:, 2])
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurosono.engine.structures.answer import Answer, Array
+from neurosono.engine.contracts.arrays import Singles
+from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.boxes import Found, RotatedBox, suppress
 from neurosono.engine.structures.names import LV, PLEXUS
 
@@ -33,13 +34,13 @@ class Limits:
     """Of what it has two."""
 
 
-def turn_of(turns: Array) -> Array:
+def turn_of(turns: Singles) -> Singles:
     """Return angles in degrees (N,), -90 to 90, of cosine and sine of twice the angle (N, 2)."""
-    angles: Array = np.degrees(0.5 * np.arctan2(turns[:, 1], turns[:, 0]))
+    angles: Singles = np.degrees(0.5 * np.arctan2(turns[:, 1], turns[:, 0]))
     return angles
 
 
-def place_boxes(points: Array, strides: Array, sides: Array, turns: Array) -> Array:
+def place_boxes(points: Singles, strides: Singles, sides: Singles, turns: Singles) -> Singles:
     """Return boxes (N, 5) as cx, cy, w, h, angle in degrees; `w` lies along the angle.
 
     `points` (N, 2) are the locations, `sides` (N, 4) left, top, right, bottom in `strides` (N,).
@@ -50,7 +51,7 @@ def place_boxes(points: Array, strides: Array, sides: Array, turns: Array) -> Ar
     along, across = (right - left) / 2, (bottom - top) / 2
     cx = points[:, 0] + c * along - s * across
     cy = points[:, 1] + s * along + c * across
-    boxes: Array = np.stack([cx, cy, left + right, top + bottom, angle], axis=1)
+    boxes: Singles = np.stack([cx, cy, left + right, top + bottom, angle], axis=1)
     return boxes
 
 

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Singles
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.structures.answer import MAP_STRIDE_PX
 
-Points = NDArray[np.float64]
+Points = Floats
 
 _FIT_POINTS = 12
 """An ellipse has five unknowns; a handful of points more keep its fit from following noise."""
@@ -51,7 +51,7 @@ class Ellipse:
         x, y = self.a * np.cos(phi), self.b * np.sin(phi)
         return np.stack([self.cx + c * x - s * y, self.cy + s * x + c * y], axis=1)
 
-    def mapped(self, matrix: NDArray[np.float64]) -> Self:
+    def mapped(self, matrix: Floats) -> Self:
         """Return the ellipse after an affine `matrix` (2, 3): an ellipse again, exactly."""
         linear = np.asarray(matrix, np.float64)[:, :2]
         turn = math.radians(self.angle_deg)
@@ -92,8 +92,8 @@ def fit_ellipse(points: Points) -> Ellipse | None:
 
 
 def ellipse_of_map(
-    logits: NDArray[np.float32],
-    back: NDArray[np.float64],
+    logits: Singles,
+    back: Floats,
     size_px: tuple[int, int],
     stride_px: int = MAP_STRIDE_PX,
     grown: int = 4,

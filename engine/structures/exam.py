@@ -1,12 +1,13 @@
 """What structures add up to over an exam: a checklist, measurements, and the fetal age."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
+from neurosono.engine.exam.counted import Counted
 from neurosono.engine.structures.biometry import estimate_age
 from neurosono.engine.structures.names import (
     HEAD,
@@ -65,12 +66,11 @@ class Mark:
         return {"frames": self.frames, "seen": self.frames >= SEEN_FRAMES, "best": best}
 
 
-class StructuresExam:
+class StructuresExam(Counted):
     """One exam's structures; adds `ReaderResult`s of a structures bundle."""
 
     def __init__(self) -> None:
-        self._used = 0
-        self._skipped: Counter[str] = Counter()
+        super().__init__()
         self._planes = {name: Mark() for name in LISTED_PLANES}
         self._structures = {name: Mark() for name in LISTED_STRUCTURES}
         self._measures = {f"{name}_{unit}": Spread() for name in MEASURES for unit in UNITS}
@@ -79,11 +79,9 @@ class StructuresExam:
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
         """Add a frame; returns the planes of which it is the best so far, and how good it is."""
-        said = seen.said
+        said = self._count(seen)
         if said is None:
-            self._skipped[str(seen.skip_reason)] += 1
             return {}
-        self._used += 1
         source = None if seen.mm_per_px_from is None else str(seen.mm_per_px_from)
         told = dict(seen.told_mm_per_px)
         self._scale = {"mm_per_px": seen.mm_per_px, "source": source, "told": told}
@@ -129,13 +127,8 @@ class StructuresExam:
         }
         hc = measures["hc_mm"]
         age = None if hc is None else estimate_age(hc["value"])
-        skipped = dict(self._skipped)
         return {
-            "frames": {
-                "sampled": self._used + sum(skipped.values()),
-                "used": self._used,
-                "skipped": skipped,
-            },
+            **super().snapshot(),
             "planes": {name: mark.describe() for name, mark in self._planes.items()},
             "structures": {
                 name: {**mark.describe(), "unproven": name in LEARNT_ON_PHANTOMS}
@@ -150,8 +143,7 @@ class StructuresExam:
     def to_json(self) -> dict[str, Any]:
         """Return all that `take_up` needs, exactly."""
         return {
-            "used": self._used,
-            "skipped": dict(self._skipped),
+            **super().to_json(),
             "marks": {
                 name: [mark.frames, mark.score, mark.best] for name, mark in self._marks().items()
             },
@@ -160,12 +152,10 @@ class StructuresExam:
             "scale": self._scale,
         }
 
-    def take_up(self, found: dict[str, Any]) -> None:
+    def take_up(self, found: Mapping[str, Any]) -> None:
         """Go on where `to_json` was said; raises `InputError` where it is not whole."""
         try:
-            self._used = int(found["used"])
-            skipped = found["skipped"].items()
-            self._skipped = Counter({str(SkipReason(name)): int(n) for name, n in skipped})
+            super().take_up(found)
             for name, mark in self._marks().items():
                 mark.frames, mark.score, mark.best = found["marks"][name]
             for name in self._measures:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import configure
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
@@ -60,7 +60,7 @@ class StructuresGraph:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} finds no structures: {reason}") from error
 
-    def infer(self, square: NDArray[np.uint8]) -> Answer:
+    def infer(self, square: Pixels) -> Answer:
         """Return the answer of an (S, S) uint8 square; raises `InputError`, `EngineFailedError`.
 
         Where the network's input is smaller than the square, it looks twice.
@@ -73,12 +73,12 @@ class StructuresGraph:
             )
         return look(square, self.grid.size_px, self._ask)
 
-    def _ask(self, square: NDArray[np.uint8]) -> Answer:
+    def _ask(self, square: Pixels) -> Answer:
         self._request.infer({INPUT: np.ascontiguousarray(square)[None, None]})
         found = {name: np.array(self._request.get_tensor(name).data)[0] for name in OUTPUTS}
         return Answer(self.grid, **found, labels=self.labels)
 
-    def read(self, pixels: NDArray[np.uint8], mm_per_px: float | None = None) -> Reading:
+    def read(self, pixels: Pixels, mm_per_px: float | None = None) -> Reading:
         """Return the reading of a region, (H, W) grey or (H, W, 3) BGR uint8.
 
         Raises `InputError` for pixels or a scale that cannot be, `EngineFailedError` where the

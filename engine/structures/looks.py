@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
 from neurosono.engine.structures.mirror import average, mirror_look
@@ -25,8 +25,7 @@ NEARER = (1.0, 1.4)
 SMALLEST = 0.1
 """Of the square's side, the half axis of a head: what is smaller is a part of one."""
 
-Square = NDArray[np.uint8]
-Affine = NDArray[np.float64]
+Affine = Floats
 
 
 def glance_affine(square_px: int, look_px: int, nearer: float = 1.0) -> Affine:
@@ -56,7 +55,7 @@ def closer_affine(head: Ellipse, look_px: int) -> Affine:
     )
 
 
-def cut(square: Square, affine: Affine, look_px: int) -> Square:
+def cut(square: Pixels, affine: Affine, look_px: int) -> Pixels:
     """Return the look (L, L) uint8 that an affine (2, 3) cuts from a square (S, S) uint8."""
     found = cv2.warpAffine(square, affine, (look_px, look_px), flags=cv2.INTER_LINEAR)
     return np.asarray(found, np.uint8)
@@ -67,7 +66,7 @@ def placed(answer: Answer, affine: Affine, square_px: int) -> Answer:
     return replace(answer, back=np.asarray(cv2.invertAffineTransform(affine)), square_px=square_px)
 
 
-def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answer:
+def look(square: Pixels, look_px: int, ask: Callable[[Pixels], Answer]) -> Answer:
     """Return what `ask` says of a square (S, S) uint8: of the head where the glance shows one.
 
     Whether it is one is left to the closer look: a small head seen from afar looks like none. Where
@@ -91,7 +90,7 @@ def look(square: Square, look_px: int, ask: Callable[[Square], Answer]) -> Answe
     return replace(placed(both, affine, side), square=square)
 
 
-def _glance(square: Square, look_px: int, ask: Callable[[Square], Answer], nearer: float) -> Answer:
+def _glance(square: Pixels, look_px: int, ask: Callable[[Pixels], Answer], nearer: float) -> Answer:
     affine = glance_affine(square.shape[0], look_px, nearer)
     return placed(ask(cut(square, affine, look_px)), affine, square.shape[0])
 

@@ -8,14 +8,12 @@ from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from neurosono.engine.structures.answer import MAP_STRIDE_PX, STRIDES_PX, Answer, Array, Grid
-
-Square = NDArray[np.uint8]
+from neurosono.engine.contracts.arrays import Integers, Pixels, Singles
+from neurosono.engine.structures.answer import MAP_STRIDE_PX, STRIDES_PX, Answer, Grid
 
 
-def mirror_look(look: Square) -> Square:
+def mirror_look(look: Pixels) -> Pixels:
     """Return a look (L, L) uint8 mirrored so that cells of every level meet cells again.
 
     Cell j of a stride looks about pixel j * stride, so the picture turns about half of the last
@@ -36,7 +34,7 @@ def average(answer: Answer, mirrored: Answer) -> Answer:
     partner = _partners(grid)
     both = partner >= 0
 
-    def mean(own: Array, other: Array) -> Array:
+    def mean(own: Singles, other: Singles) -> Singles:
         found = own.copy()
         found[both] = (own[both] + other[partner[both]]) / 2
         return found
@@ -59,7 +57,7 @@ def average(answer: Answer, mirrored: Answer) -> Answer:
 
 
 @cache
-def _partners(grid: Grid) -> NDArray[np.int64]:
+def _partners(grid: Grid) -> Integers:
     """Return of each location the one that looks about the same place when mirrored, -1: none."""
     found, first = [], 0
     last = grid.size_px - STRIDES_PX[-1]

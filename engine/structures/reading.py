@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.preprocess import letterbox_box
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.biometry import (
@@ -122,7 +122,7 @@ class Reading:
         }
 
 
-def to_picture(height_px: int, width_px: int, size_px: int) -> NDArray[np.float64]:
+def to_picture(height_px: int, width_px: int, size_px: int) -> Floats:
     """Return the affine (2, 3) from the letterboxed input back to the picture's own pixels."""
     x, y, w, h = letterbox_box(height_px, width_px, size_px)
     sx, sy = width_px / w, height_px / h
@@ -130,9 +130,9 @@ def to_picture(height_px: int, width_px: int, size_px: int) -> NDArray[np.float6
     return np.array([[sx, 0, (0.5 - x) * sx - 0.5], [0, sy, (0.5 - y) * sy - 0.5]])
 
 
-def _after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+def _after(second: Floats, first: Floats) -> Floats:
     """Return the affine (2, 3) that does `first`, then `second`."""
-    both: NDArray[np.float64] = second @ np.vstack([first, [0, 0, 1]])
+    both: Floats = second @ np.vstack([first, [0, 0, 1]])
     return both
 
 
@@ -168,9 +168,7 @@ def _belongs(label: str, plane: str | None) -> bool:
     return label not in LEARNT_ON_PHANTOMS or label in EXPECTED.get(plane or "", ())
 
 
-def _outline(
-    answer: Answer, back: NDArray[np.float64], height_px: int, width_px: int
-) -> Ellipse | None:
+def _outline(answer: Answer, back: Floats, height_px: int, width_px: int) -> Ellipse | None:
     """Return the head of the map, drawn to the edge that the square shows, where there is one."""
     head = ellipse_of_map(answer.head, back, (width_px, height_px))
     if head is None or answer.square is None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.engine.structures.ellipse import Ellipse
 
-Array = NDArray[np.float64]
 Box = tuple[int, int, int, int]
 
 NORMALS = 72
@@ -38,7 +37,7 @@ class Search:
     outwards_px: float = 0.0
 
 
-def refine(square: NDArray[np.uint8], head: Ellipse, search: Search | None = None) -> Ellipse:
+def refine(square: Pixels, head: Ellipse, search: Search | None = None) -> Ellipse:
     """Return `head` moved to the edge that a square (S, S) uint8 shows, in its pixels.
 
     Where the picture in it ends is no edge. Where there is none the ellipse stays as it was.
@@ -52,7 +51,7 @@ def refine(square: NDArray[np.uint8], head: Ellipse, search: Search | None = Non
     return head
 
 
-def _frame(head: Ellipse) -> tuple[Array, Array, Array, Array]:
+def _frame(head: Ellipse) -> tuple[Floats, Floats, Floats, Floats]:
     """Return points on the ellipse and its normals there, in its own axes: x, y, nx, ny (N,)."""
     phi = np.linspace(0, 2 * np.pi, NORMALS, endpoint=False)
     nx, ny = np.cos(phi) / head.a, np.sin(phi) / head.b
@@ -61,8 +60,8 @@ def _frame(head: Ellipse) -> tuple[Array, Array, Array, Array]:
 
 
 def _find_edge(
-    smooth: NDArray[np.uint8], head: Ellipse, picture: Box, search: Search
-) -> tuple[Array, Array]:
+    smooth: Pixels, head: Ellipse, picture: Box, search: Search
+) -> tuple[Floats, Floats]:
     """Return how far out along each normal the edge lies, in pixels (N,), and its weight (N,)."""
     x, y, nx, ny = _frame(head)
     out = np.linspace(-1, 1, 2 * max(2, int(search.reach * head.b)) + 1) * search.reach * head.b
@@ -82,7 +81,7 @@ def _find_edge(
     return out[at] + search.outwards_px, np.clip(best / usual, 0, 2) * inside
 
 
-def _moved(head: Ellipse, away: Array, weight: Array, search: Search) -> Ellipse:
+def _moved(head: Ellipse, away: Floats, weight: Floats, search: Search) -> Ellipse:
     """Return the ellipse that best meets points `away` from it (N,): shift, half axes, turn."""
     if not weight.any():
         return head
@@ -91,8 +90,8 @@ def _moved(head: Ellipse, away: Array, weight: Array, search: Search) -> Ellipse
     slopes = np.stack(
         [nx, ny, nx * np.cos(phi), ny * np.sin(phi), (ny * x - nx * y) / head.a], axis=1
     )
-    trust: Array = weight
-    step: Array = np.zeros(5)
+    trust: Floats = weight
+    step: Floats = np.zeros(5)
     for _ in range(REWEIGHTINGS):
         normal = slopes.T @ (slopes * trust[:, None]) + search.ridge * np.eye(5)
         step = np.asarray(np.linalg.solve(normal, slopes.T @ (trust * away)), np.float64)

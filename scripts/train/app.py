@@ -1,10 +1,8 @@
 """`neurosono train`: from a folder of patients to a bundle, with its steps."""
 
-from typing import Any
-
 import typer
-from typer.core import TyperGroup
 
+from neurosono.scripts.group import standing_for
 from neurosono.scripts.train.evaluate import evaluate
 from neurosono.scripts.train.finders import flow, letters
 from neurosono.scripts.train.gate import gate_app
@@ -18,18 +16,8 @@ from neurosono.scripts.train.sizes import compare, soup, student, top
 from neurosono.scripts.train.structures import structures_app
 from neurosono.scripts.train.versus import atlas, versus
 
-
-class _RunByDefault(TyperGroup):
-    """`train DATASET` is short for `train run DATASET`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
 train_app = typer.Typer(
-    cls=_RunByDefault,
+    cls=standing_for("run"),
     no_args_is_help=True,
     help="Train members on patients: `train DATASET --out BUNDLE`, or one of the steps. "
     "`train run --help` lists what may follow `train DATASET`.",

@@ -1,6 +1,7 @@
 """`neurosono train letters` and `train flow`: what finds writing and flow on the ultrasound."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,7 @@ def letters(
     from neurosono.training.letters.network import export
 
     taught, kept, faces = _gather(pictures, fonts, phantoms)
-    with _Bar("letters", steps) as bar:
+    with _show("letters", steps) as bar:
         network = teach(
             taught,
             [face for face in faces if not face.is_held_out],
@@ -87,7 +88,7 @@ def _describe(
     pixels = [each.pixels for each in grounds]
     drawn = chain(draw_sheets(pixels, faces, count, rng), draw_phantoms(seeds, faces, rng))
     found = []
-    with _Bar(f"sheets {name}", 3 * count + len(seeds) * 10) as bar:
+    with _show(f"sheets {name}", 3 * count + len(seeds) * 10) as bar:
         for k, sheet in enumerate(drawn):
             described, lit = describe(sheet, rng)
             found.append((described, lit, replace(sheet, pixels=sheet.pixels[:1, :1])))
@@ -112,26 +113,18 @@ def _measure_flow(trees: Path, shown: "list[tuple[Described, int, Sheet]]") -> N
         console.print(f"{kind}: {len(rights) - sum(rights)} of {len(rights)} wrong")
 
 
-class _Bar:
-    """A progress bar that tells the loss."""
+@contextmanager
+def _show(name: str, steps: int) -> Iterator[Callable[[int, float], None]]:
+    """Show a bar; what is given takes the step and its loss."""
+    from rich.progress import Progress
 
-    def __init__(self, name: str, steps: int) -> None:
-        from rich.progress import Progress
+    from neurosono.scripts.console import console
 
-        from neurosono.scripts.console import console
-
-        self._name, self._bar = name, Progress(console=console)
-        self._task = self._bar.add_task(name, total=steps)
-
-    def __enter__(self) -> Callable[[int, float], None]:
-        self._bar.start()
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _tell(self, step: int, loss: float) -> None:
-        self._bar.update(self._task, completed=step, description=f"{self._name} loss {loss:.4f}")
+    with Progress(console=console) as bar:
+        task = bar.add_task(name, total=steps)
+        yield lambda step, loss: bar.update(
+            task, completed=step, description=f"{name} loss {loss:.4f}"
+        )
 
 
 def _gather(

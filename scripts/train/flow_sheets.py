@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Pixels
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.stream.phantom.notes import Notes
 from neurosono.stream.phantom.spec import PhantomSpec
@@ -19,9 +19,6 @@ from neurosono.stream.screen.letters import find_letters
 from neurosono.training.flow.lettering import write_words
 from neurosono.training.flow.painting import paint_flow
 from neurosono.training.letters.typefaces import Typeface
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 MOST_NOTES = 15
 TINTS = ((1.0, 1.0, 1.0),) * 16 + (
@@ -42,7 +39,7 @@ class Sheet:
     """A picture, `(h, w, 3)` BGR, where flow is to be seen on it, and what it is one of."""
 
     pixels: Pixels
-    flow: Mask
+    flow: Flags
     kind: str
 
 
@@ -50,9 +47,9 @@ class Sheet:
 class Described:
     """The coloured pieces of a sheet: what they look like, their pixels, their share of flow."""
 
-    features: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    features: Floats
+    sizes: Floats
+    shares: Floats
 
 
 def draw_sheets(
@@ -120,7 +117,7 @@ def describe(sheet: Sheet, rng: np.random.Generator) -> tuple[Described, int]:
 
 
 def _annotate(
-    bare: Pixels, flow: Mask, faces: Sequence[Typeface], rng: np.random.Generator, kind: str
+    bare: Pixels, flow: Flags, faces: Sequence[Typeface], rng: np.random.Generator, kind: str
 ) -> Sheet:
     written = bare.copy()
     _write(written, faces, rng)
@@ -149,7 +146,7 @@ def _tint(grey: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _see_flow(pixels: Pixels) -> Mask:
+def _see_flow(pixels: Pixels) -> Flags:
     blue, green, red = (channel.astype(np.int16) for channel in cv2.split(pixels))
     furthest = np.maximum(np.maximum(abs(blue - green), abs(red - green)), abs(blue - red))
     return np.asarray((furthest > FLOW_LEVEL) & ~np.all(pixels == np.array(BOX_BGR), axis=2))

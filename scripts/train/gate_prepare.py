@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from neurosono.stream.phantom.sweep import Stretch
     from neurosono.training.gate.sources import SourceFile
 
-Square = NDArray[np.uint8]
 
 REFUSED_BUT_TAUGHT = (SkipReason.NOT_ULTRASOUND, SkipReason.DOPPLER, SkipReason.SPECTRUM)
 """Skipped before they reach the gate, but good examples of what it must refuse."""
@@ -43,7 +42,7 @@ OTHER_FRAMES = 3
 
 def take_real(
     root: Path, files: list["SourceFile"], watch: Callable[[], None]
-) -> Iterator[tuple[Square, GateRow]]:
+) -> Iterator[tuple[Pixels, GateRow]]:
     """Yield the squares of real files, cut out of the screen as a replay cuts them."""
     for file in files:
         name, rule = file.path, file.rule
@@ -56,7 +55,7 @@ def take_real(
         watch()
 
 
-def _take_screen(root: Path, name: str, row: GateRow) -> Iterator[tuple[Square, GateRow]]:
+def _take_screen(root: Path, name: str, row: GateRow) -> Iterator[tuple[Pixels, GateRow]]:
     """Yield a still's whole picture, menus and all: what a wrong region would let through."""
     for picture in open_source([str(root / name)]).pictures():
         region = full_region(*picture.pixels.shape[:2])
@@ -65,7 +64,7 @@ def _take_screen(root: Path, name: str, row: GateRow) -> Iterator[tuple[Square, 
 
 def take_phantoms(
     exams: int, seed: int, watch: Callable[[], None]
-) -> Iterator[tuple[Square, GateRow]]:
+) -> Iterator[tuple[Pixels, GateRow]]:
     """Yield squares of generated exams, the labels in turn, with the plane that each shows."""
     from neurosono.stream.phantom.cohort import SCREENS_PX
     from neurosono.stream.phantom.exam import PhantomSpec
@@ -86,7 +85,7 @@ def take_phantoms(
         watch()
 
 
-def take_phantom(spec: "PhantomSpec") -> Iterator[tuple[Square, GateRow]]:
+def take_phantom(spec: "PhantomSpec") -> Iterator[tuple[Pixels, GateRow]]:
     """Yield the squares of one generated exam that a gate may learn from.
 
     After the exam come views of the same fetus and mother that are no head or spine, for in the
@@ -148,7 +147,7 @@ class _PhantomExam:
 
 def _walk(
     source: Source, every: int, taught: tuple[SkipReason, ...], screen: Screen
-) -> Iterator[tuple[Square, int]]:
+) -> Iterator[tuple[Pixels, int]]:
     """Yield the squares that reach the engine, and those skipped for a reason in `taught`."""
     spec = PreprocessingSpec()
     intake = Intake(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.preprocess import to_grey
@@ -60,7 +60,7 @@ def _name_patient(name: str) -> str:
     return found[1] or f"hc{found[2]}"
 
 
-def _open_few(file: Path) -> Iterator[NDArray[np.uint8]]:
+def _open_few(file: Path) -> Iterator[Pixels]:
     try:
         source = open_source([str(file)])
         pictures = iter(source.pictures())
@@ -72,7 +72,7 @@ def _open_few(file: Path) -> Iterator[NDArray[np.uint8]]:
     yield from later or [first.pixels]
 
 
-def _draw_phantom(seed: int) -> list[NDArray[np.uint8]]:
+def _draw_phantom(seed: int) -> list[Pixels]:
     """Return screens of one generated exam, of planes as different as it has."""
     label, size = DEFAULT_LABELS[seed % len(DEFAULT_LABELS)], SIZES_PX[seed % len(SIZES_PX)]
     spec = PhantomSpec(
@@ -83,7 +83,7 @@ def _draw_phantom(seed: int) -> list[NDArray[np.uint8]]:
         width_px=size[0],
         height_px=size[1],
     )
-    seen: dict[str, NDArray[np.uint8]] = {}
+    seen: dict[str, Pixels] = {}
     for frame in exam_frames(spec):
         if frame.kind in ("bmode", "nonfetal") and frame.index > 1:
             seen.setdefault(f"{frame.kind} {frame.plane}", frame.pixels)
@@ -91,7 +91,7 @@ def _draw_phantom(seed: int) -> list[NDArray[np.uint8]]:
     return [list(seen.values())[k] for k in order]
 
 
-def _cut(pixels: NDArray[np.uint8]) -> Background | None:
+def _cut(pixels: Pixels) -> Background | None:
     """Cut the ultrasound out, and mark where sharp edges on black are letters already."""
     region = find_region([pixels])
     if region is None or min(region.w, region.h) < PAGE_PX // 2:

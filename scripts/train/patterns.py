@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts.train import detect_options as options
 from neurosono.scripts.train.prepare import JsonOption
 
 patterns_app = typer.Typer(
@@ -14,7 +15,6 @@ patterns_app = typer.Typer(
 )
 
 CacheArgument = Annotated[Path, typer.Argument(help="What `train patterns prepare` made.")]
-RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 @patterns_app.command()
@@ -55,28 +55,22 @@ def prepare(
 @patterns_app.command()
 def run(
     cache: CacheArgument,
-    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run goes on in it.")],
+    out: options.Run,
     fold: Annotated[
         int, typer.Option(min=0, max=4, help="Whose patients are held out, for the thresholds.")
     ] = 0,
-    pictures: Annotated[int, typer.Option(min=16, help="Views seen in all.")] = 32_000,
-    batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    pictures: options.Pictures = 32_000,
+    batch: options.Batch = 16,
+    learning_rate: options.LearningRate = 1e-3,
+    seed: options.Seed = 0,
     begin_with: Annotated[
         Path | None,
         typer.Option(help="A run of `train structures`, or of this, of the same fold."),
     ] = None,
-    threads: Annotated[
-        int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
-    ] = 1,
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
-    workers: Annotated[
-        int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
-    ] = 0,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
-    ] = None,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+    workers: options.Workers = 0,
+    minutes: options.Minutes = None,
     json: JsonOption = None,
 ) -> None:
     """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
@@ -102,7 +96,7 @@ def run(
 
 
 @patterns_app.command()
-def build(folder: RunArgument, cache: CacheArgument, json: JsonOption = None) -> None:
+def build(folder: options.RunArgument, cache: CacheArgument, json: JsonOption = None) -> None:
     """Build f32 and int8 graphs of a run, as far as it has come, each held to its limits."""
     from neurosono.scripts.train.detecting import build_run
     from neurosono.training.detect.data import DetectData
@@ -113,7 +107,7 @@ def build(folder: RunArgument, cache: CacheArgument, json: JsonOption = None) ->
 
 @patterns_app.command()
 def evaluate(
-    folder: RunArgument,
+    folder: options.RunArgument,
     cache: Annotated[Path, typer.Option(help="What the run was trained on: its fold is judged.")],
     test: Annotated[
         Path | None, typer.Option(help="Prepared phantoms of another seed, for their figures.")
@@ -135,12 +129,10 @@ def evaluate(
 
 @patterns_app.command()
 def ship(
-    folder: RunArgument,
-    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
-    name: Annotated[str, typer.Option(help="By which its readings are named.")] = "patterns",
-    precision: Annotated[
-        list[str] | None, typer.Option(help="int8 or f32; may be repeated. [default: int8]")
-    ] = None,
+    folder: options.RunArgument,
+    out: options.NewBundle,
+    name: options.Name = "patterns",
+    precision: options.Precisions = None,
     json: JsonOption = None,
 ) -> None:
     """Make a bundle of a run's built graphs and thresholds, for `--also`."""

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.patterns.names import (
     FINDINGS,
     LABELS,
@@ -28,8 +26,6 @@ from neurosono.stream.phantom.spec import NO_FINDING, PhantomSpec
 from neurosono.stream.phantom.truth import FrameTruth
 from neurosono.training.detect.rows import Labelled, Row
 
-Square = NDArray[np.uint8]
-
 _WIDTHS = (MILD_WIDTH, SEVERE_WIDTH)
 _UNSURE = {
     MILD_WIDTH: (LV, *_WIDTHS),
@@ -45,7 +41,7 @@ _EVERY_AGE = 7
 _HOLOPROSENCEPHALY = "holoprosencephaly"
 
 
-def take_findings(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Square, Row]]:
+def take_findings(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Pixels, Row]]:
     """Yield squares of generated exams with findings in turn and controls, and their truth.
 
     One exam in seven is of any age instead, normal or holoprosencephaly in turn: what a fetus
@@ -62,7 +58,7 @@ def take_findings(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[
         watch()
 
 
-def _take_heads(spec: PhantomSpec) -> Iterator[tuple[Square, Row]]:
+def _take_heads(spec: PhantomSpec) -> Iterator[tuple[Pixels, Row]]:
     """Yield an exam's pictures of the head, and one in three of the others."""
     for place, (square, row) in enumerate(take_phantom(spec, tell_findings)):
         if row.head is not None or place % 3 == 0:

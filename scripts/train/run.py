@@ -1,5 +1,6 @@
 """`neurosono train run` and `recipes`: from patients to a bundle."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,8 @@ from neurosono.scripts.train.prepare import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from neurosono.training.fit.member import Step, Watch
 
 
@@ -81,7 +84,7 @@ def run(
     text = load_card(card)
     data = open_cache(dataset, cache, out, every, skip_bad, allow_copies)
     job = Run(data, chosen, out, name or out.name, workers or _count_workers(), text, cluster)
-    with _Progress(chosen.epochs) as progress:
+    with _show(chosen.epochs) as progress:
         metrics = job.train(progress)
     print_metrics(metrics, "held-out patients, uncalibrated")
     if "optimism" in metrics:
@@ -126,38 +129,31 @@ def _count_workers() -> int:
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
-class _Progress:
-    """Rich bars for `training.fit.member.Watch`."""
+@contextmanager
+def _show(epochs: int) -> "Iterator[Watch]":
+    """Show a bar for each member."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, epochs: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from neurosono.scripts.console import console
 
-        from neurosono.scripts.console import console
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    tasks: dict[int, Any] = {}
+    restarts: dict[int, int] = {}
+    with Progress(*columns, console=console) as bar:
 
-        self._epochs = epochs
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console)
-        self._tasks: dict[int, Any] = {}
-        self._restarts: dict[int, int] = {}
+        def hear(step: "Step") -> None:
+            member = f"member {step.member}"
+            if step.member not in tasks:
+                tasks[step.member] = bar.add_task("", total=epochs)
+            text = f"{member} epoch {step.epoch + 1}/{epochs} loss {step.loss:.3f}"
+            done = step.epoch + step.step / step.steps
+            bar.update(tasks[step.member], completed=done, description=text)
+            if step.restarts > restarts.get(step.member, 0):
+                restarts[step.member] = step.restarts
+                console.print(
+                    f"{member}: its worker died; taken up again in epoch {step.epoch + 1}"
+                )
+            if step.validation is not None:
+                console.print(f"{text}, validation {step.validation:.1%}")
 
-    def __enter__(self) -> "Watch":
-        self._bar.start()
-        return self._hear
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _hear(self, step: "Step") -> None:
-        if step.member not in self._tasks:
-            self._tasks[step.member] = self._bar.add_task("", total=self._epochs)
-        task = self._tasks[step.member]
-        done = step.epoch + step.step / step.steps
-        text = f"member {step.member} epoch {step.epoch + 1}/{self._epochs} loss {step.loss:.3f}"
-        self._bar.update(task, completed=done, description=text)
-        if step.restarts > self._restarts.get(step.member, 0):
-            self._restarts[step.member] = step.restarts
-            self._bar.console.print(
-                f"member {step.member}: its worker died; taken up again in epoch {step.epoch + 1}"
-            )
-        if step.validation is not None:
-            self._bar.console.print(f"{text}, validation {step.validation:.1%}")
+        yield hear

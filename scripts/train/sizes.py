@@ -1,5 +1,6 @@
 """`neurosono train top`, `soup`, `student` and `compare`: one ensemble in three sizes."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,9 +9,10 @@ import typer
 from neurosono.scripts.train.prepare import JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from neurosono.training.sizes.student import Progress
+    from neurosono.training.sizes.student import Progress as Learning
+    from neurosono.training.sizes.student import Watch
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle that carries its members' weights.")]
 OutOption = Annotated[Path, typer.Option(help="The new bundle: a new folder.")]
@@ -143,7 +145,7 @@ def student(
     lesson = Lesson(temperature, hard_share, view)
     about = {"recipe": chosen.to_json(), "data": data.digest, "lesson": asdict(lesson)}
     job = Derivation(loaded, out, "student", name, about)
-    with _Progress(chosen.epochs) as watch:
+    with _show(chosen.epochs) as watch:
         found = make_student(job, data, chosen, lesson, watch)
     console.print(
         f"started from {found['start']}, kept epoch {found['epoch'] + 1}: agrees with the teacher "
@@ -229,30 +231,21 @@ _ROWS: "list[tuple[str, Callable[[dict[str, Any]], str]]]" = [
 ]
 
 
-class _Progress:
-    """A rich bar for `training.sizes.student.Watch`."""
+@contextmanager
+def _show(epochs: int) -> "Iterator[Watch]":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, epochs: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from neurosono.scripts.console import console
 
-        from neurosono.scripts.console import console
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("the teacher looks on", total=epochs)
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("the teacher looks on", total=epochs)
-        self._epochs = epochs
+        def hear(at: "Learning") -> None:
+            text = f"epoch {at.epoch + 1}/{epochs} loss {at.loss:.3f}"
+            done = at.epoch + at.step / at.steps
+            bar.update(task, completed=done, description=f"student {text}")
+            if at.agreement is not None:
+                console.print(f"{text}, agrees with the teacher in {at.agreement:.1%}")
 
-    def __enter__(self) -> "Callable[[Progress], None]":
-        self._bar.start()
-        return self._hear
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _hear(self, at: "Progress") -> None:
-        text = f"epoch {at.epoch + 1}/{self._epochs} loss {at.loss:.3f}"
-        self._bar.update(
-            self._task, completed=at.epoch + at.step / at.steps, description=f"student {text}"
-        )
-        if at.agreement is not None:
-            self._bar.console.print(f"{text}, agrees with the teacher in {at.agreement:.1%}")
+        yield hear

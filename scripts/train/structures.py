@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosono.scripts.train import detect_options as options
 from neurosono.scripts.train.prepare import JsonOption
 
 structures_app = typer.Typer(
@@ -14,7 +15,6 @@ structures_app = typer.Typer(
 )
 
 CacheArgument = Annotated[Path, typer.Argument(help="What `train structures prepare` made.")]
-RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 @structures_app.command()
@@ -51,27 +51,21 @@ def _watched(found: Any, watch: Any) -> Any:
 @structures_app.command()
 def run(
     cache: CacheArgument,
-    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run goes on in it.")],
+    out: options.Run,
     fold: Annotated[
         int, typer.Option(min=-1, max=4, help="Whose patients are held out; -1 holds out nobody.")
     ] = 0,
-    pictures: Annotated[int, typer.Option(min=16, help="Views seen in all.")] = 60_000,
-    batch: Annotated[int, typer.Option(min=2, help="Views a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    pictures: options.Pictures = 60_000,
+    batch: options.Batch = 16,
+    learning_rate: options.LearningRate = 2e-3,
+    seed: options.Seed = 0,
     begin_with: Annotated[
         Path | None, typer.Option(help="An earlier run of this fold, to begin with its weights.")
     ] = None,
-    threads: Annotated[
-        int, typer.Option(min=1, help="Parts of a batch side by side, a processor thread each.")
-    ] = 1,
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
-    workers: Annotated[
-        int, typer.Option(min=0, help="Threads that draw views ahead, for a GPU to wait less.")
-    ] = 0,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
-    ] = None,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+    workers: options.Workers = 0,
+    minutes: options.Minutes = None,
     json: JsonOption = None,
 ) -> None:
     """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
@@ -97,7 +91,7 @@ def run(
 
 @structures_app.command()
 def build(
-    folder: RunArgument,
+    folder: options.RunArgument,
     cache: CacheArgument,
     json: JsonOption = None,
 ) -> None:
@@ -110,12 +104,10 @@ def build(
 
 @structures_app.command()
 def ship(
-    folder: RunArgument,
-    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
-    name: Annotated[str, typer.Option(help="By which its readings are named.")] = "structures",
-    precision: Annotated[
-        list[str] | None, typer.Option(help="int8 or f32; may be repeated. [default: int8]")
-    ] = None,
+    folder: options.RunArgument,
+    out: options.NewBundle,
+    name: options.Name = "structures",
+    precision: options.Precisions = None,
     json: JsonOption = None,
 ) -> None:
     """Make a bundle of a run's built graphs, for `--also` and `neurosono.open_bundle`."""

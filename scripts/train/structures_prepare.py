@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.patterns.names import MILD_WIDTH, SEVERE_WIDTH
 from neurosono.engine.structures.boxes import RotatedBox
@@ -22,7 +22,6 @@ from neurosono.training.detect.data import to_square
 from neurosono.training.detect.rows import Labelled, Row
 from neurosono.training.squares import PHANTOM
 
-Square = NDArray[np.uint8]
 Marks = tuple[tuple[Labelled, ...], tuple[str, ...]]
 """The boxes of one picture, and the labels of which they are complete."""
 
@@ -35,13 +34,13 @@ _NORMAL = 4
 """Of eight exams this many are normal: the planes and widths of the rest are not what is sought."""
 
 
-def find_scale(grey: Square) -> float | None:
+def find_scale(grey: Pixels) -> float | None:
     """Return the millimetres per pixel of the ruler on a scanner's picture, None without one."""
     ruler = read_ruler(grey)
     return None if ruler is None else ruler.mm_per_px
 
 
-def take_phantoms(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Square, Row]]:
+def take_phantoms(exams: int, seed: int, watch: Callable[[], None]) -> Iterator[tuple[Pixels, Row]]:
     """Yield squares of generated exams with their truth.
 
     Half of the exams are normal, the other classes in turn; in half of all, the ventricles are
@@ -81,7 +80,7 @@ def tell_structures(spec: PhantomSpec, truth: FrameTruth) -> Marks:
 
 def take_phantom(
     spec: PhantomSpec, tell: Callable[[PhantomSpec, FrameTruth], Marks] = tell_structures
-) -> Iterator[tuple[Square, Row]]:
+) -> Iterator[tuple[Pixels, Row]]:
     """Yield the squares of one generated exam, cut out of the screen where the picture truly is.
 
     `tell` says what is asked of a picture.

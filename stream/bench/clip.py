@@ -7,9 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.bench.glass import COUNT, ROW_PX, draw_number
 from neurosono.stream.phantom.cohort import write_clip
@@ -94,7 +93,7 @@ def repeat_clip(once: Path, path: Path, turns: int) -> None:
                 target.mux(packet)
 
 
-def _number(pictures: int, rate_hz: float, size_px: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def _number(pictures: int, rate_hz: float, size_px: tuple[int, int]) -> Iterator[Pixels]:
     width, height = size_px
     at = ((width - ROW_PX[1]) // 2, round(_ROW_AT * height))
     spec = PhantomSpec(

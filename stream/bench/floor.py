@@ -21,10 +21,10 @@ import av
 import cv2
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import configure
 from neurosono.engine.backends.openvino import INPUT, take_members
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.preprocess import resize
 from neurosono.stream.view.heatmap import HEAT_TABLE
 
@@ -78,9 +78,9 @@ class Floor:
         _, _, width, height = job.region
         scale = self.size / max(width, height)
         self.inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        self.canvas: NDArray[np.uint8] | None = None
+        self.canvas: Pixels | None = None
 
-    def prepare(self, luma: NDArray[np.uint8], slot: int) -> None:
+    def prepare(self, luma: Pixels, slot: int) -> None:
         """Bring the region of `luma`, (H, W), into the input of request `slot`."""
         x, y, w, h = self.job.region
         width, height = self.inner
@@ -88,7 +88,7 @@ class Floor:
         spot = self.inputs[slot][0, 0, top : top + height, left : left + width]
         spot[:] = resize(luma[y : y + h, x : x + w], height, width)
 
-    def draw(self, luma: NDArray[np.uint8], slot: int) -> None:
+    def draw(self, luma: Pixels, slot: int) -> None:
         """Draw the full frame, the heatmap over the region, and a bar a class."""
         if self.canvas is None:
             self.canvas = np.zeros((*luma.shape, 3), np.uint8)
@@ -109,7 +109,7 @@ class Floor:
             cv2.putText(canvas, words, (8, base - 3), cv2.FONT_HERSHEY_PLAIN, 0.9, (255,) * 3)
 
 
-def read_luma(clip: str, threads: str) -> Iterator[tuple[NDArray[np.uint8], Any]]:
+def read_luma(clip: str, threads: str) -> Iterator[tuple[Pixels, Any]]:
     """Decode and yield each picture's Y plane, (H, W), without a copy, with its frame."""
     with av.open(str(Path(clip).absolute())) as container:
         video = container.streams.video[0]

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Pixels
 
 BITS = 14
 """Numbers below 16384: nine minutes at 30 Hz, after which they begin anew."""
@@ -40,7 +41,7 @@ _LIKENESS = 0.8
 
 
 @lru_cache(maxsize=64)
-def paint_row(number: int) -> NDArray[np.uint8]:
+def paint_row(number: int) -> Pixels:
     """Return the row that says `number` (modulo `COUNT`): `ROW_PX` uint8 grey."""
     bits = _bits_of(number)
     levels = np.where([*_GUARD, *bits, *_GUARD], LIGHT_LEVEL, DARK_LEVEL).astype(np.uint8)
@@ -48,7 +49,7 @@ def paint_row(number: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.GaussianBlur(row, (0, 0), _SOFT_PX), dtype=np.uint8)
 
 
-def draw_number(pixels: NDArray[np.uint8], number: int, at: tuple[int, int]) -> None:
+def draw_number(pixels: Pixels, number: int, at: tuple[int, int]) -> None:
     """Draw `number` into a picture, `(H, W)` or `(H, W, 3)` uint8, its corner at `at` (x, y)."""
     x, y = at
     row = paint_row(number % COUNT)
@@ -56,7 +57,7 @@ def draw_number(pixels: NDArray[np.uint8], number: int, at: tuple[int, int]) -> 
     spot[:] = row if pixels.ndim == 2 else row[..., None]
 
 
-def find_row(pixels: NDArray[np.uint8], number: int) -> tuple[int, int] | None:
+def find_row(pixels: Pixels, number: int) -> tuple[int, int] | None:
     """Return where `number` stands in a picture, as x and y of its corner; None where nowhere."""
     grey = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 1])
     if grey.shape[0] < ROW_PX[0] or grey.shape[1] < ROW_PX[1]:
@@ -66,7 +67,7 @@ def find_row(pixels: NDArray[np.uint8], number: int) -> tuple[int, int] | None:
     return (int(where[0]), int(where[1])) if best >= _LIKENESS else None
 
 
-def read_number(pixels: NDArray[np.uint8], at: tuple[int, int]) -> int | None:
+def read_number(pixels: Pixels, at: tuple[int, int]) -> int | None:
     """Read the number whose corner is at `at` (x, y); None where there is none."""
     x, y = at
     inner = pixels[y + BLOCK_PX // 3 : y + BLOCK_PX - BLOCK_PX // 3, x : x + ROW_PX[1]]
@@ -104,7 +105,7 @@ class GlassLog:
     _last: int | None = None
     _at: tuple[int, int] | None = None
 
-    def look(self, canvas: NDArray[np.uint8], index: int) -> int | None:
+    def look(self, canvas: Pixels, index: int) -> int | None:
         """Read the canvas that shows picture `index` of the source; returns that index from pixels.
 
         None where no number can be read. The row is searched for until it was found once, and again

@@ -14,10 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.contracts.server import Server
 from neurosono.stream.journal.journal import Journal
@@ -53,7 +51,7 @@ class Screen:
         self.said: list[tuple[int, bool, bool]] = []
         """Monotonic ns, whether the AI is on, whether anything of it is shown."""
 
-    def publish(self, pixels: NDArray[np.uint8], status: dict[str, Any]) -> None:
+    def publish(self, pixels: Pixels, status: dict[str, Any]) -> None:
         """Hear a status that came with a picture."""
         del pixels
         self.publish_status(status)
@@ -67,22 +65,16 @@ class Screen:
         if on:
             self._on_ai()
 
-    def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
+    def publish_heatmap(self, pixels: Pixels, about: dict[str, Any]) -> None:
         """Heatmaps are judged by their own tests."""
 
-    def publish_reading(
-        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_reading(self, reader: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """No reader reads here."""
 
-    def publish_evidence(
-        self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_evidence(self, label: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Nobody looks at them here."""
 
-    def publish_key_frame(
-        self, key_frame_id: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_key_frame(self, key_frame_id: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Nobody looks at them here."""
 
     def commands(self) -> list[Command]:

@@ -16,10 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import RunError
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.notice import NOTICE
@@ -111,7 +109,7 @@ class _Watching(LiveRecord):
         if not self._trace.begun_ns and state.ai is AiState.ON:
             self._trace.begun_ns = time.monotonic_ns() + round(WARMUP_S * 1e9)
 
-    def _read(self, pixels: NDArray[np.uint8]) -> int | None:
+    def _read(self, pixels: Pixels) -> int | None:
         """Return the number that stands in a picture; its place is searched for aside."""
         if self._at is not None:
             return read_number(pixels, self._at)
@@ -120,7 +118,7 @@ class _Watching(LiveRecord):
             self._search.start()
         return None
 
-    def _find(self, pixels: NDArray[np.uint8]) -> None:
+    def _find(self, pixels: Pixels) -> None:
         for guess in range(self._trace.period):
             if (at := find_row(pixels, guess)) is not None and read_number(pixels, at) == guess:
                 self._at = at

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.cache import Cache, CachedFrame, CacheWriter
 from neurosono.engine.contracts.errors import InputError, RunError, SourceBrokenError, SourceError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -119,7 +117,7 @@ def _tell(counts: Mapping[str, int], bad: Sequence[BadFile]) -> dict[str, Any]:
 class _Taken:
     """What one exam gave; `counts` are its frames decoded, sampled, used, and skipped by reason."""
 
-    frames: list[tuple[NDArray[np.uint8], CachedFrame]] = field(default_factory=list)
+    frames: list[tuple[Pixels, CachedFrame]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 

@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels, Singles
 from neurosono.stream.screen.marks import drawn_share
 
 LIT_LEVEL = 20
@@ -24,7 +24,7 @@ DIM_LEVEL = 45
 """The same where nothing below the near field is brighter than so many grey levels, as in air."""
 
 
-def has_echoes(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
+def has_echoes(pixels: Pixels, grey: Pixels) -> bool:
     """Whether this looks like tissue at all.
 
     `pixels` is the region, `(h, w)` grey, uint8, at full resolution; `grey` the network's square.
@@ -35,7 +35,7 @@ def has_echoes(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
     return not is_noise(grey) and drawn_share(pixels) < DRAWN_SHARE
 
 
-def is_noise(grey: NDArray[np.uint8]) -> bool:
+def is_noise(grey: Pixels) -> bool:
     """Whether a picture's columns are all alike below the near field: noise depends on depth alone.
 
     False where too little is lit to tell.
@@ -51,7 +51,7 @@ def is_noise(grey: NDArray[np.uint8]) -> bool:
     return spread < LEVEL_SPREAD or (spread < DIM_SPREAD and brightest < DIM_LEVEL)
 
 
-def lateral_spread(levels: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
+def lateral_spread(levels: Singles, inside: Flags) -> tuple[float, float]:
     """Return the standard deviation along rows over the mean, and the brightest level.
 
     `levels` and `inside` are `(rows, columns)`; every row has some column inside.

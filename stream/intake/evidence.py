@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.intake.echo import has_echoes
@@ -43,19 +43,19 @@ class EvidenceGate:
     def __init__(self, *, realtime: bool = False) -> None:
         """`realtime` tells whether age counts, as in `Aside`."""
         self._clip: int | None = None
-        self._before: NDArray[np.uint8] | None = None
-        self._used: NDArray[np.uint8] | None = None
-        self._tissue: NDArray[np.uint8] | None = None
+        self._before: Pixels | None = None
+        self._used: Pixels | None = None
+        self._tissue: Pixels | None = None
         self._since_look = 0
         self._flow = FlowWatch()
-        self._aside: Aside[tuple[NDArray[np.uint8], SkipReason | None]] = Aside(realtime)
+        self._aside: Aside[tuple[Pixels, SkipReason | None]] = Aside(realtime)
 
     def judge(
         self,
-        pixels: NDArray[np.uint8],
-        grey: NDArray[np.uint8],
+        pixels: Pixels,
+        grey: Pixels,
         clip: int,
-        bare: NDArray[np.uint8] | None = None,
+        bare: Pixels | None = None,
         text: Sequence[Box] = (),
     ) -> SkipReason | None:
         """Return why this frame adds no evidence, or None where it does.
@@ -84,7 +84,7 @@ class EvidenceGate:
         return None
 
     def _judge_content(
-        self, pixels: NDArray[np.uint8], grey: NDArray[np.uint8], before: NDArray[np.uint8] | None
+        self, pixels: Pixels, grey: Pixels, before: Pixels | None
     ) -> SkipReason | None:
         """Judge what is seen where the picture is another than before."""
         if (seen := self._aside.take()) is not None:
@@ -103,16 +103,14 @@ class EvidenceGate:
         return None
 
 
-def _look_closely(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> SkipReason | None:
+def _look_closely(pixels: Pixels, grey: Pixels) -> SkipReason | None:
     levels = to_grey(pixels)
     if has_trace(levels):
         return SkipReason.SPECTRUM
     return None if has_echoes(levels, grey) else SkipReason.NOT_ULTRASOUND
 
 
-def is_same(
-    one: NDArray[np.uint8], other: NDArray[np.uint8], mean_level: float, level: int
-) -> bool:
+def is_same(one: Pixels, other: Pixels, mean_level: float, level: int) -> bool:
     """Whether two squares are one picture within codec noise; squares of two sizes never are."""
     if one.shape != other.shape:
         return False
@@ -122,7 +120,7 @@ def is_same(
     return int(np.count_nonzero(difference > level)) <= CHANGED_SHARE * difference.size
 
 
-def _is_alike(one: NDArray[np.uint8] | None, other: NDArray[np.uint8]) -> bool:
+def _is_alike(one: Pixels | None, other: Pixels) -> bool:
     return (
         one is not None
         and one.shape == other.shape
@@ -130,5 +128,5 @@ def _is_alike(one: NDArray[np.uint8] | None, other: NDArray[np.uint8]) -> bool:
     )
 
 
-def _mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def _mean_difference(one: Pixels, other: Pixels) -> float:
     return cv2.norm(one, other, cv2.NORM_L1) / one.size

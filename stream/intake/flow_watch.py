@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels
 from neurosono.stream.pictures.colour import Coloured, find_coloured
 from neurosono.stream.pictures.flow import Box, shows_flow
 
@@ -28,7 +28,7 @@ class FlowWatch:
         """Begin anew: what comes is another clip."""
         self._age = np.zeros((0, 0), dtype=np.uint8)
 
-    def sees_flow(self, pixels: NDArray[np.uint8], text: Sequence[Box], moved: bool) -> bool:
+    def sees_flow(self, pixels: Pixels, text: Sequence[Box], moved: bool) -> bool:
         """Whether a frame carries flow colours; `moved` says whether the tissue moved since.
 
         `pixels` is `(h, w)` grey or `(h, w, 3)` BGR, uint8, with nothing blanked; `text` are the
@@ -41,7 +41,7 @@ class FlowWatch:
         drawn = self._follow(seen, moved)
         return shows_flow(seen, seen.mask & ~drawn, text)
 
-    def _follow(self, seen: Coloured, moved: bool) -> NDArray[np.bool_]:
+    def _follow(self, seen: Coloured, moved: bool) -> Flags:
         """Take a frame's colours; return where they were drawn."""
         if self._age.shape != seen.mask.shape:
             self._blue, self._red = seen.blue, seen.red

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
 from msgspec import structs
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
@@ -175,7 +174,7 @@ class Intake:
         }
 
 
-def _lay_bare(picture: Picture, region: Region) -> NDArray[np.uint8] | None:
+def _lay_bare(picture: Picture, region: Region) -> Pixels | None:
     """Return the region with its letters, where some were blanked on a picture with colours."""
     if not region.text:
         return None

@@ -2,7 +2,8 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Floats, Pixels
 
 BASELINE_SHARE = 0.8
 """Of the row: so much of it must be one straight line of one grey, brighter than what lies on both
@@ -19,12 +20,12 @@ TOP_SHARE = 0.15
 row, where the region ends with the trace."""
 
 
-def has_trace(grey: NDArray[np.uint8]) -> bool:
+def has_trace(grey: Pixels) -> bool:
     """Whether a baseline crosses the region, `(h, w)` uint8 grey at full resolution."""
     return baseline_share(grey) >= BASELINE_SHARE
 
 
-def baseline_share(grey: NDArray[np.uint8]) -> float:
+def baseline_share(grey: Pixels) -> float:
     """Return how much of its row the longest drawn line takes, 0 to 1."""
     top = int(TOP_SHARE * grey.shape[0])
     bottom = grey.shape[0]
@@ -41,13 +42,13 @@ def baseline_share(grey: NDArray[np.uint8]) -> float:
     return max((_line_share(grey[[r, r - STEP_PX, r + STEP_PX]]) for r in rows), default=0.0)
 
 
-def _stands_out(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _stands_out(here: Pixels, there: Pixels) -> Floats:
     """Return how many pixels of each row are brighter than those of another by a step."""
     brighter = cv2.threshold(cv2.subtract(here, there), STEP_LEVEL, 1, cv2.THRESH_BINARY)[1]
     return np.asarray(cv2.reduce(brighter, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F)).ravel()
 
 
-def _line_share(three: NDArray[np.uint8]) -> float:
+def _line_share(three: Pixels) -> float:
     """Return how much of a row is a drawn line, given it and one row on either side of it."""
     line, above, below = three.astype(np.int16)
     seen = (line > 0) | (above > 0) | (below > 0)

@@ -4,9 +4,8 @@ import sqlite3
 
 import cv2
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.codec import decode
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
@@ -139,7 +138,7 @@ def _text(entry: Entry) -> str:
     return str(entry.body, "utf-8")
 
 
-def _encode_png(picture: NDArray[np.uint8]) -> bytes:
+def _encode_png(picture: Pixels) -> bytes:
     made, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     if not made:
         raise ValueError("a picture could not be written as PNG")

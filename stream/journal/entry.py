@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.codec import check_array, encode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.reader import ReaderResult
@@ -145,8 +145,8 @@ class Kept(Struct, frozen=True):
     seq: int
     reason: str
     label: str | None
-    pixels: NDArray[np.uint8]
-    heatmap: NDArray[np.uint8] | None
+    pixels: Pixels
+    heatmap: Pixels | None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -163,7 +163,7 @@ class Kept(Struct, frozen=True):
             raise InputError(f"a label must be like {LABEL.pattern}")
 
 
-def to_levels(heatmap: NDArray[np.float32] | None) -> NDArray[np.uint8] | None:
+def to_levels(heatmap: Singles | None) -> Pixels | None:
     """Return a heatmap of 0 to 1 as grey levels."""
     if heatmap is None:
         return None

@@ -16,9 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.codec import encode
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
 from neurosono.engine.contracts.reader import ReaderResult
@@ -260,10 +258,10 @@ class ExamJournal:
     def keep(
         self,
         seq: int,
-        pixels: NDArray[np.uint8],
+        pixels: Pixels,
         reason: str,
         *,
-        heatmap: NDArray[np.float32] | None = None,
+        heatmap: Singles | None = None,
         label: str | None = None,
         stream_id: str | None = None,
     ) -> str | None:

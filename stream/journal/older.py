@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Singles
 from neurosono.engine.contracts.codec import encode
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
 from neurosono.engine.contracts.frame import SkipReason
@@ -144,5 +144,5 @@ def _build_result(row: Mapping[str, Any], labels: tuple[str, ...]) -> Result:
     )
 
 
-def _read_members(blob: bytes | None, labels: tuple[str, ...]) -> NDArray[np.float32] | None:
+def _read_members(blob: bytes | None, labels: tuple[str, ...]) -> Singles | None:
     return None if blob is None else np.frombuffer(blob, "<f4").reshape(-1, len(labels))

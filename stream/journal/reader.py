@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.codec import decode
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.frame import SkipReason
@@ -85,7 +85,7 @@ class Evidence(Struct, frozen=True):
     beside a student had said by then, if anything.
     """
 
-    members: NDArray[np.float32] | None
+    members: Singles | None
     skip_reason: SkipReason | None
     ensemble: EnsembleAnswer | None
 
@@ -119,12 +119,12 @@ class KeyFrame:
     heatmap: bytes | None
 
     @property
-    def pixels(self) -> NDArray[np.uint8]:
+    def pixels(self) -> Pixels:
         """Return the picture, `(H, W)` grey or `(H, W, 3)` BGR, uint8."""
         return _decode_png(self.picture)
 
     @property
-    def heat(self) -> NDArray[np.float32] | None:
+    def heat(self) -> Singles | None:
         """Return the heatmap, `(h, w)` in 0 to 1, or None."""
         if self.heatmap is None:
             return None
@@ -276,7 +276,7 @@ def _build_recorded(row: tuple[Any, ...]) -> Recorded:
     return Recorded(decode(said, Result), bool(judged), monotonic_ns, wall_ns)
 
 
-def _decode_png(data: bytes) -> NDArray[np.uint8]:
+def _decode_png(data: bytes) -> Pixels:
     return np.asarray(
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8
     )

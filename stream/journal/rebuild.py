@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.calibration import Calibration
 from neurosono.engine.contracts.errors import BundleError, RunError
 from neurosono.engine.contracts.pair import EnsembleAnswer
@@ -214,6 +214,6 @@ def _compare_skipped(
     return ""
 
 
-def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _distance(a: Floats, b: Floats) -> float:
     found = np.abs(a - b)
     return 0.0 if np.isnan(found).all() else float(np.nanmax(found))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.cam import combine_cams
 from neurosono.engine.choice import Choice, open_engine
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import ServerAwayError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.pair import EnsembleAnswer
@@ -132,7 +132,7 @@ class Worker:
             **said,
         )
 
-    def _infer(self, pixels: NDArray[np.uint8]) -> Inference | None:
+    def _infer(self, pixels: Pixels) -> Inference | None:
         """Return what the network gives; None where a server that may come back did not answer."""
         try:
             return self._backend.infer(pixels[None])
@@ -141,7 +141,7 @@ class Worker:
                 raise
             return None
 
-    def _is_strange(self, features: NDArray[np.float32], said: dict[str, Any]) -> bool:
+    def _is_strange(self, features: Singles, said: dict[str, Any]) -> bool:
         """Whether the members know nothing like it; enters into `said` how strange it is."""
         if self._familiarity is None:
             return False

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Self
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import create_private
 from neurosono.stream.keep.ring import Ring, Still
@@ -39,7 +38,7 @@ class Clips:
         self.written = 0
         self.lost = 0
 
-    def see(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+    def see(self, pixels: Pixels, captured_ns: int) -> None:
         """Take the region that is shown now."""
         self._ring.push(pixels, captured_ns)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.intake.echo import LIT_LEVEL
 
@@ -21,10 +21,10 @@ class Glance:
     """`quality` ranks pictures of one exam, 0 to 1; `appearance` is `(CELLS, CELLS)` float32."""
 
     quality: float
-    appearance: NDArray[np.float32]
+    appearance: Singles
 
 
-def glance_at(pixels: NDArray[np.uint8]) -> Glance:
+def glance_at(pixels: Pixels) -> Glance:
     """Glance at a region, `(H, W)` grey or `(H, W, 3)` BGR uint8.
 
     Quality is the share of the region with echoes, times their sharpness: the mean step between
@@ -40,7 +40,7 @@ def glance_at(pixels: NDArray[np.uint8]) -> Glance:
     return Glance(_score(levels), np.asarray(cells, dtype=np.float32))
 
 
-def _score(levels: NDArray[np.uint8]) -> float:
+def _score(levels: Pixels) -> float:
     lit = cv2.blur(levels, (5, 5)) > LIT_LEVEL
     count = int(np.count_nonzero(lit))
     if not count:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.pictures.picture import shrink
@@ -23,7 +23,7 @@ class Highlight:
     seq: int
     pts_s: float
     evidence: float
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
 
 
 class Highlights:
@@ -33,7 +33,7 @@ class Highlights:
         self._labels = labels
         self._best: dict[str, list[Highlight]] = {label: [] for label in labels}
 
-    def offer(self, result: Result, pixels: NDArray[np.uint8]) -> Highlight | None:
+    def offer(self, result: Result, pixels: Pixels) -> Highlight | None:
         """Take a used frame, its region `(H, W)` or `(H, W, 3)`; returns it if it was kept."""
         if result.probabilities is None:
             return None

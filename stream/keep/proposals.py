@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.stream.keep.glance import Glance, glance_at, view_distance
@@ -71,8 +71,8 @@ class Proposal:
     captured_ns: int
     pts_s: float
     label: str | None
-    pixels: NDArray[np.uint8]
-    heatmap: NDArray[np.float32] | None
+    pixels: Pixels
+    heatmap: Singles | None
 
 
 class Best:
@@ -129,7 +129,7 @@ class Freezes:
         self._offered = False
         self._before: Glance | None = None
 
-    def see(self, result: Result, pixels: NDArray[np.uint8] | None) -> bool:
+    def see(self, result: Result, pixels: Pixels | None) -> bool:
         """Take the next result; returns whether its picture is one just frozen."""
         now_ns = result.captured_ns
         if result.skip_reason is not SkipReason.FROZEN:
@@ -170,7 +170,7 @@ class Proposals:
         self._heatmap_ns: int | None = None
         self._offered_ns: list[int] = []
 
-    def offer(self, result: Result, pixels: NDArray[np.uint8] | None) -> list[Proposal]:
+    def offer(self, result: Result, pixels: Pixels | None) -> list[Proposal]:
         """Take the next result with its region, where that is known; return what to keep."""
         found = []
         if self._freezes.see(result, pixels) and pixels is not None:
@@ -197,7 +197,7 @@ class Proposals:
         self._looked_ns = now_ns
         return True
 
-    def _look(self, result: Result, pixels: NDArray[np.uint8], leading: int) -> list[Proposal]:
+    def _look(self, result: Result, pixels: Pixels, leading: int) -> list[Proposal]:
         label, glance = self._labels[leading], glance_at(pixels)
         _, evidence = measure_evidence(result)
         self._evidence[label].offer(evidence, _propose("evidence", result, pixels, label))
@@ -244,7 +244,7 @@ def _is_within(now_ns: int, then_ns: int | None, seconds: float) -> bool:
     return then_ns is not None and abs(now_ns - then_ns) < seconds * NS_A_S
 
 
-def _propose(reason: str, result: Result, pixels: NDArray[np.uint8], label: str | None) -> Proposal:
+def _propose(reason: str, result: Result, pixels: Pixels, label: str | None) -> Proposal:
     heatmap = None
     if result.cam is not None and result.probabilities is not None:
         heatmap = result.cam[int(np.argmax(result.probabilities))]

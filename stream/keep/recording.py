@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.files import writing
@@ -67,7 +67,7 @@ class Film(StrEnum):
 @dataclass(frozen=True)
 class _Shot:
     exam_id: str
-    region: NDArray[np.uint8]
+    region: Pixels
     captured_ns: int
     state: OverlayState
 
@@ -98,7 +98,7 @@ class Segment:
         self._last_tick = -1
         self._synced_ns = begun_ns
 
-    def write(self, canvas: NDArray[np.uint8], captured_ns: int) -> None:
+    def write(self, canvas: Pixels, captured_ns: int) -> None:
         """Add a picture at its own time."""
         planes = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -152,9 +152,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder")
         self._thread.start()
 
-    def take(
-        self, exam_id: str, region: NDArray[np.uint8], captured_ns: int, state: OverlayState
-    ) -> None:
+    def take(self, exam_id: str, region: Pixels, captured_ns: int, state: OverlayState) -> None:
         """Take the region that is shown now, and what is said of it; never waits."""
         if self.failure is not None:
             return
@@ -211,7 +209,7 @@ class Recorder:
             self._segment.drop()
             self._segment = None
 
-    def _draw(self, shot: _Shot) -> NDArray[np.uint8]:
+    def _draw(self, shot: _Shot) -> Pixels:
         if self.film is Film.CLEAN:
             return _make_even(shot.region)
         if self._overlay is None or self._overlay[0] != shot.region.shape[:2]:
@@ -272,7 +270,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _make_even(region: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _make_even(region: Pixels) -> Pixels:
     """Return the region in colour, less a last odd row and column: H.264 has none."""
     height, width = (side - side % 2 for side in region.shape[:2])
     even = region[:height, :width]

@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Pixels
 
 SPAN_NS = 5_000_000_000
 LIMIT_BYTES = 40 * 1024 * 1024
@@ -38,7 +38,7 @@ class Ring:
         self._stills: deque[Still] = deque()
         self.size_bytes = 0
 
-    def push(self, pixels: NDArray[np.uint8], captured_ns: int) -> None:
+    def push(self, pixels: Pixels, captured_ns: int) -> None:
         """Take the next region, `(H, W)` grey or `(H, W, 3)` BGR uint8."""
         if self._stills and 0 <= captured_ns - self._stills[-1].captured_ns < SHORTEST_NS:
             return

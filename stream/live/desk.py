@@ -6,9 +6,7 @@ And what is kept for them meanwhile: the frames that `stream.keep.proposals` off
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
@@ -43,7 +41,7 @@ class Desk:
         self._stage, self._record, self._begin_exam = stage, record, begin_exam
         self.recent = recent
         self._blind = blind
-        self._kept: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {}
+        self._kept: dict[str, tuple[Pixels, dict[str, Any]]] = {}
         self._proposals: Proposals | None = None
         self._best: dict[tuple[str, str], Best] = {}
         self.ended = False
@@ -64,9 +62,7 @@ class Desk:
         for proposal in self._proposals.offer(result, self.recent.region_of(result.seq)):
             self._file(proposal, "auto", shown=not self._blind or proposal.reason == "freeze")
 
-    def judge_reading(
-        self, result: ReaderResult, best: object, own: NDArray[np.uint8] | None
-    ) -> None:
+    def judge_reading(self, result: ReaderResult, best: object, own: Pixels | None) -> None:
         """Take what a reader says; keep the best frame of each thing, once it has stood for so.
 
         `best` is what the reader's exam calls the frame the best of, with a score each.

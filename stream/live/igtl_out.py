@@ -22,8 +22,8 @@ from typing import Any, Self
 import cv2
 import numpy as np
 from fastcrc import crc64
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.stream.live.stage import Stage
@@ -55,7 +55,7 @@ WHITE, GREY, AMBER = (240, 240, 240), (170, 170, 170), (60, 180, 250)
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     at_s: float
 
 
@@ -106,7 +106,7 @@ class IgtlOut:
         for each in (*self._threads, *self._clients):
             each.join()
 
-    def show(self, pixels: NDArray[np.uint8], status: Mapping[str, Any]) -> None:
+    def show(self, pixels: Pixels, status: Mapping[str, Any]) -> None:
         """Take the picture that is shown now, and how things stand."""
         self._picture = _Shown(pixels, self._clock_s())
         self.say(status)
@@ -117,7 +117,7 @@ class IgtlOut:
         if status.get("ai") != "AI ON" or is_blind(status):
             self._heatmap = None
 
-    def show_heatmap(self, pixels: NDArray[np.uint8]) -> None:
+    def show_heatmap(self, pixels: Pixels) -> None:
         """Take a heatmap that was painted over its own frame."""
         if self._status is not None and not is_blind(self._status[0]):
             self._heatmap = _Shown(pixels, self._clock_s())
@@ -200,25 +200,21 @@ class RelayedStage:
     def __init__(self, stage: Stage, out: IgtlOut) -> None:
         self._stage, self._out = stage, out
 
-    def publish(self, pixels: NDArray[np.uint8], status: dict[str, Any]) -> None:
+    def publish(self, pixels: Pixels, status: dict[str, Any]) -> None:
         """Show a picture and what is known with it."""
         self._stage.publish(pixels, status)
         self._out.show(pixels, status)
 
-    def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
+    def publish_heatmap(self, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show a heatmap, already over its own frame."""
         self._stage.publish_heatmap(pixels, about)
         self._out.show_heatmap(pixels)
 
-    def publish_reading(
-        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_reading(self, reader: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show what a reader found, beside its own frame's pixels."""
         self._stage.publish_reading(reader, pixels, about)
 
-    def publish_evidence(
-        self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_evidence(self, label: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show a frame that moved the exam."""
         self._stage.publish_evidence(label, pixels, about)
 
@@ -227,9 +223,7 @@ class RelayedStage:
         self._stage.publish_status(status)
         self._out.say(status)
 
-    def publish_key_frame(
-        self, key_frame_id: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_key_frame(self, key_frame_id: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """List a kept picture, or say anew what became of it."""
         self._stage.publish_key_frame(key_frame_id, pixels, about)
 
@@ -246,9 +240,7 @@ class RelayedStage:
         return self._stage.painted_ages_ms()
 
 
-def annotate(
-    pixels: NDArray[np.uint8], status: Mapping[str, Any], face: Typeface
-) -> NDArray[np.uint8]:
+def annotate(pixels: Pixels, status: Mapping[str, Any], face: Typeface) -> Pixels:
     """Return the picture, `(H, W, 3)` BGR uint8, with what is said of it in lines below."""
     lines = [(f"{status.get('ai')} {status.get('ai_reason') or ''}".strip(), BOLD, WHITE)]
     if status.get("state_sentence"):
@@ -281,7 +273,7 @@ def make_string(device: str, said: bytes) -> bytes:
     return _frame("STRING", device, _STRING.pack(UTF_8, len(said)) + said)
 
 
-def make_picture(device: str, pixels: NDArray[np.uint8]) -> bytes:
+def make_picture(device: str, pixels: Pixels) -> bytes:
     """Return the IMAGE message of a `(H, W, 3)` BGR picture."""
     height, width = pixels.shape[:2]
     size = (width, height, 1)

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
@@ -19,28 +17,22 @@ from neurosono.stream.view.state import AiState, OverlayState
 class Stage(Protocol):
     """Where a live exam is shown: the web page's hub, or a terminal."""
 
-    def publish(self, pixels: NDArray[np.uint8], status: dict[str, Any]) -> None:
+    def publish(self, pixels: Pixels, status: dict[str, Any]) -> None:
         """Show a picture and what is known with it."""
 
-    def publish_heatmap(self, pixels: NDArray[np.uint8], about: dict[str, Any]) -> None:
+    def publish_heatmap(self, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show a heatmap, already over its own frame."""
 
-    def publish_reading(
-        self, reader: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_reading(self, reader: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show what a reader found, beside its own frame's pixels."""
 
-    def publish_evidence(
-        self, label: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_evidence(self, label: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """Show a frame that moved the exam."""
 
     def publish_status(self, status: dict[str, Any]) -> None:
         """Say how things stand without a picture."""
 
-    def publish_key_frame(
-        self, key_frame_id: str, pixels: NDArray[np.uint8], about: dict[str, Any]
-    ) -> None:
+    def publish_key_frame(self, key_frame_id: str, pixels: Pixels, about: dict[str, Any]) -> None:
         """List a kept picture, or say anew what became of it."""
 
     def commands(self) -> list[Command]:

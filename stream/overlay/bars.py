@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.result import ExamSnapshot
 from neurosono.stream.overlay.layout import Box, OverlayLayout
@@ -111,7 +111,7 @@ class ClassBars:
             if found != expected:
                 raise InputError(f"the exam's {name} must be {expected}, found {found}")
 
-    def draw(self, canvas: NDArray[np.uint8], place: int, row: Row) -> None:
+    def draw(self, canvas: Pixels, place: int, row: Row) -> None:
         """Draw one row onto `canvas`, `(H, W, 3)` BGR uint8, where it is bare."""
         box = self._layout.inside.bars[place]
         if row.length is None:
@@ -135,9 +135,7 @@ class ClassBars:
         if row.whisker is not None:
             _whisker(canvas, track, row.whisker)
 
-    def _draw_name(
-        self, canvas: NDArray[np.uint8], place: int, box: Box, ink: Colour, weight: int
-    ) -> None:
+    def _draw_name(self, canvas: Pixels, place: int, box: Box, ink: Colour, weight: int) -> None:
         unit = self._layout.unit_px
         size = 0.86 * unit
         indent = 0.95 * unit
@@ -146,9 +144,7 @@ class ClassBars:
         origin = (box.x + indent, box.y + 0.84 * unit)
         self._type.draw(canvas, name, origin, size, ink, weight)
 
-    def _draw_value(
-        self, canvas: NDArray[np.uint8], box: Box, value: str, ink: Colour, weight: int
-    ) -> None:
+    def _draw_value(self, canvas: Pixels, box: Box, value: str, ink: Colour, weight: int) -> None:
         unit = self._layout.unit_px
         origin = (box.right, box.y + 0.84 * unit)
         self._type.draw(canvas, value, origin, 0.92 * unit, ink, weight, Align.RIGHT)
@@ -165,7 +161,7 @@ def _winner(exam: ExamSnapshot, labels: tuple[str, ...]) -> int | None:
     return place if labels[place] in exam.prediction_set else None
 
 
-def _swatch(canvas: NDArray[np.uint8], box: Box, colour: Colour, filled: bool) -> None:
+def _swatch(canvas: Pixels, box: Box, colour: Colour, filled: bool) -> None:
     box.fill(canvas, colour)
     if not filled:
         box.grown(-max(1, round(box.w * 0.15))).fill(canvas, palette.PANEL)
@@ -179,7 +175,7 @@ def _line_of(track: Box) -> int:
     return max(1, round(track.h * 0.2))
 
 
-def _whisker(canvas: NDArray[np.uint8], track: Box, columns: tuple[int, int, int]) -> None:
+def _whisker(canvas: Pixels, track: Box, columns: tuple[int, int, int]) -> None:
     """Draw the interval over the bar: dark where it lies on the bar, light on the track."""
     line = _line_of(track)
     left, middle, right = (track.x + column for column in columns)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.notice import NOTICE
@@ -82,7 +82,7 @@ class Overlay:
         """Height and width of every canvas of this exam; both even, as video wants them."""
         return self._layout.canvas_h, self._layout.canvas_w
 
-    def draw(self, pixels: NDArray[np.uint8], state: OverlayState) -> NDArray[np.uint8]:
+    def draw(self, pixels: Pixels, state: OverlayState) -> Pixels:
         """Return the canvas for one frame, `(H, W, 3)` BGR uint8.
 
         `pixels` is the region, `(H, W)` grey or `(H, W, 3)` BGR uint8. A region of the exam's first
@@ -113,7 +113,7 @@ class Overlay:
         h, w = max(1, round(height * scale)), max(1, round(width * scale))
         return Box(area.x + (area.w - w) // 2, area.y + (area.h - h) // 2, w, h)
 
-    def _copy(self, pixels: NDArray[np.uint8], box: Box) -> None:
+    def _copy(self, pixels: Pixels, box: Box) -> None:
         spot = self._canvas[box.y : box.bottom, box.x : box.right]
         if pixels.shape[:2] != (box.h, box.w):
             way = cv2.INTER_AREA if box.h < pixels.shape[0] else cv2.INTER_LINEAR

@@ -6,8 +6,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.overlay.typeface import SEMIBOLD, Typeface
 from neurosono.stream.view import palette
@@ -20,12 +20,12 @@ _LABEL_SHARE = 0.075
 
 
 def paint_findings(
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     said: Mapping[str, Any],
     region_px: tuple[int, int, int, int],
     out_px: tuple[int, int],
     type_: Typeface,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Return a frame's region at `out_px`, height and width, `(H, W, 3)` BGR, with what was found.
 
     `said` is in pixels of the source's picture, in which the region stands at `region_px`. Of each
@@ -69,7 +69,7 @@ def _surest(boxes: Any) -> list[Mapping[str, Any]]:
     return [found[label] for label in sorted(found)]
 
 
-def _corners(box: Mapping[str, Any], x: float, y: float, scale: float) -> NDArray[np.float64]:
+def _corners(box: Mapping[str, Any], x: float, y: float, scale: float) -> Floats:
     turn = math.radians(box["angle_deg"])
     u = np.array([math.cos(turn), math.sin(turn)]) * box["w"] / 2
     v = np.array([-math.sin(turn), math.cos(turn)]) * box["h"] / 2

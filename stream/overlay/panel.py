@@ -3,9 +3,8 @@
 from collections.abc import Hashable, Sequence
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.overlay.bars import ClassBars, readable
@@ -52,7 +51,7 @@ class Panel:
 
     def __init__(
         self,
-        canvas: NDArray[np.uint8],
+        canvas: Pixels,
         layout: OverlayLayout,
         labels: Sequence[str],
         spec: PreprocessingSpec,
@@ -69,7 +68,7 @@ class Panel:
         self._life_s = heatmap_life_s
         self._type = type_
         self._bars = ClassBars(layout, labels, type_)
-        self._painted: tuple[Heatmap, NDArray[np.uint8]] | None = None
+        self._painted: tuple[Heatmap, Pixels] | None = None
         self._drawn: dict[Box, Hashable] = {}
         self._number_boxes = self._count_boxes()
         panel = layout.panel
@@ -180,7 +179,7 @@ class Panel:
             colour = palette.TEXT_SOFT if on else palette.TEXT
             self._write(self._inside.reason, said, 0.8, colour)
 
-    def _draw_sign(self, canvas: NDArray[np.uint8], ai: AiState, ink: Colour) -> None:
+    def _draw_sign(self, canvas: Pixels, ai: AiState, ink: Colour) -> None:
         """Draw the state as a shape too: disc, cross, ring, bar."""
         box, unit = self._inside.ai, self._unit
         x, y = box.x + round(1.05 * unit), box.y + box.h // 2
@@ -279,7 +278,7 @@ class Panel:
             box = Box(box.x + indent, box.y, box.w - indent, box.h)
         self._write(box, readable(label), 0.86, palette.TEXT)
 
-    def _picture(self, heatmap: Heatmap) -> NDArray[np.uint8]:
+    def _picture(self, heatmap: Heatmap) -> Pixels:
         """Return the heatmap over its frame, painted once for as long as it is shown."""
         if self._painted is None or self._painted[0] is not heatmap:
             region_h, region_w = heatmap.pixels.shape[:2]

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.overlay.findings import paint_findings
 from neurosono.stream.overlay.layout import Box
 from neurosono.stream.overlay.typeface import REGULAR, SEMIBOLD, Align, Typeface
@@ -26,7 +25,7 @@ class ReadingsPanel:
     """Draws one block a reader, top down; anew only where it shows something else than before."""
 
     def __init__(
-        self, canvas: NDArray[np.uint8], box: Box, readers: int, unit_px: float, type_: Typeface
+        self, canvas: Pixels, box: Box, readers: int, unit_px: float, type_: Typeface
     ) -> None:
         """`box` of `canvas` is ours alone, for so many `readers`."""
         self._canvas, self._unit, self._type = canvas, unit_px, type_

@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.view.palette import Colour
 
 REGULAR = 400
@@ -48,7 +47,7 @@ class Typeface:
 
     def draw(
         self,
-        canvas: NDArray[np.uint8],
+        canvas: Pixels,
         text: str,
         origin: tuple[float, float],
         size_px: float,

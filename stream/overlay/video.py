@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.files import create_private
 
@@ -81,7 +81,7 @@ class VideoWriter:
             self.abort()
             raise
 
-    def write(self, canvas: NDArray[np.uint8], pts_s: float) -> None:
+    def write(self, canvas: Pixels, pts_s: float) -> None:
         """Add one canvas, `(H, W, 3)` BGR uint8, shown from `pts_s` seconds on.
 
         Every canvas becomes a frame: a time that does not rise is moved one tick past the last.

@@ -6,8 +6,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.page.mailbox import Parcel
 from neurosono.stream.page.protocol import (
@@ -49,7 +49,7 @@ class Draft:
     kind: MessageKind
     about: Mapping[str, Any]
     made_ns: int
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     slot: Any = None
 
     def __post_init__(self) -> None:

@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.stream.page.allowance import Allowance
 from neurosono.stream.page.drafts import URGENCY, Draft, DraftKey, drop_oldest, encode
@@ -94,12 +92,12 @@ class Hub:
     _allowed: Allowance = field(default_factory=lambda: Allowance(COMMANDS_HZ, COMMANDS_BURST))
     _exams: Allowance = field(default_factory=lambda: Allowance(NEW_EXAMS_HZ, NEW_EXAMS_BURST))
 
-    def publish(self, pixels: NDArray[np.uint8], status: Mapping[str, Any]) -> None:
+    def publish(self, pixels: Pixels, status: Mapping[str, Any]) -> None:
         """Show the newest picture, `(H, W)` grey or `(H, W, 3)` BGR uint8, and how things stand."""
         self._note(status)
         self._take(Draft(MessageKind.PICTURE, status, self.clock_ns(), pixels))
 
-    def publish_heatmap(self, pixels: NDArray[np.uint8], about: Mapping[str, Any]) -> None:
+    def publish_heatmap(self, pixels: Pixels, about: Mapping[str, Any]) -> None:
         """Show a heatmap already drawn over its own frame, `(h, w, 3)` BGR uint8.
 
         `about` holds `label`, `seq`, and the age of its frame now: `age_ms`, or `pts_s`, which is
@@ -111,9 +109,7 @@ class Hub:
             raise InputError("a heatmap needs its age: give age_ms, or pts_s and a status before")
         self._take(Draft(MessageKind.HEATMAP, said, self.clock_ns(), pixels))
 
-    def publish_reading(
-        self, reader: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
-    ) -> None:
+    def publish_reading(self, reader: str, pixels: Pixels, about: Mapping[str, Any]) -> None:
         """Show what a reader found on a frame: its pixels, and beside them what is to be drawn.
 
         `about` holds `seq`, `age_ms`, `frame` (what was said, in pixels of the source's picture)
@@ -123,9 +119,7 @@ class Hub:
         said = {"reader": reader} | dict(about)
         self._take(Draft(MessageKind.READING, said, self.clock_ns(), pixels, reader))
 
-    def publish_evidence(
-        self, label: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
-    ) -> None:
+    def publish_evidence(self, label: str, pixels: Pixels, about: Mapping[str, Any]) -> None:
         """Show one of the frames that moved the exam most towards `label`.
 
         `about` may hold `rank` (0 is the strongest; each rank has one place), `seq`, `pts_s`,
@@ -136,7 +130,7 @@ class Hub:
         self._take_lasting(draft, MAX_THUMBNAILS)
 
     def publish_key_frame(
-        self, key_frame_id: str, pixels: NDArray[np.uint8], about: Mapping[str, Any]
+        self, key_frame_id: str, pixels: Pixels, about: Mapping[str, Any]
     ) -> None:
         """List a kept frame, or say anew what became of it: the page shows what was said last.
 

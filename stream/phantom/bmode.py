@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.stream.phantom.canvas import CANVAS_PX, HALF_EXTENT
 from neurosono.stream.phantom.patient import Patient
 from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
@@ -43,7 +43,7 @@ class Pose:
         across = dx * np.float32(-s * flip) + dz * np.float32(c * flip)
         return along, across
 
-    def to_probe(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_probe(self, points: Floats) -> Floats:
         """Return x and z in mm under the probe, (n, 2), of points in slice coordinates."""
         c, s = np.cos(self.turn_rad), np.sin(self.turn_rad)
         along = points[:, 0] * self.unit_mm
@@ -103,7 +103,7 @@ class Beamformer:
     def scan(
         self,
         geometry: Geometry,
-        pixels: NDArray[np.uint8] | None,
+        pixels: Pixels | None,
         pose: Pose,
         around: Surroundings,
         *,
@@ -111,7 +111,7 @@ class Beamformer:
         breath_samples: float,
         gain_db: float,
         moment: int,
-    ) -> NDArray[np.uint8]:
+    ) -> Pixels:
         """Return the compressed echoes of one slice, (SAMPLES, LINES) 8 bit.
 
         `pixels` is the canvas, None where there is no fetus in the plane; `sweep` the elevation
@@ -129,7 +129,7 @@ class Beamformer:
         echo += self._noises[moment % _NOISES] * self._noise_level
         polar = self._compress(echo, gain_db)
         share = self._controls.smoothing
-        out: NDArray[np.uint8] = cv2.addWeighted(
+        out: Pixels = cv2.addWeighted(
             polar, 1 - share, cv2.GaussianBlur(polar, (5, 5), 1.1), share, 0
         )
         return out
@@ -137,7 +137,7 @@ class Beamformer:
     def _add_fetus(
         self,
         geometry: Geometry,
-        pixels: NDArray[np.uint8],
+        pixels: Pixels,
         pose: Pose,
         field: Plane,
         loss: Plane,
@@ -163,13 +163,13 @@ class Beamformer:
         step_units = geometry.depth_mm / SAMPLES / pose.unit_mm
         return out, loss * bare + extra * np.float32(step_units)
 
-    def _compress(self, echo: Plane, gain_db: float) -> NDArray[np.uint8]:
+    def _compress(self, echo: Plane, gain_db: float) -> Pixels:
         span = self._controls.range_db
         bright = cv2.log(echo + np.float32(1e-5))
         gain = np.float32(1 + (gain_db + self._controls.gain_db) / span)
         level = np.clip(bright * np.float32(20 / np.log(10) / span) + gain, 0, 1)
         curve = cv2.pow(level, self._controls.gamma)
-        out: NDArray[np.uint8] = (curve * np.float32(255)).astype(np.uint8)
+        out: Pixels = (curve * np.float32(255)).astype(np.uint8)
         return out
 
 

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
+
 CANVAS_PX = 384
 HALF_EXTENT = 2.35
 """Half the side of the sheet in units: an occiput at 1.4 and a large sac behind it."""
@@ -24,7 +26,7 @@ _PX_PER_UNIT = CANVAS_PX / (2 * HALF_EXTENT)
 
 FLUID_TONE = 6
 _WAVES = 6
-Points = NDArray[np.float64]
+Points = Floats
 Paint = tuple[int, int, int, int]
 
 
@@ -81,7 +83,7 @@ class Canvas:
     """
 
     def __init__(self, apex: tuple[float, float], growth: "Growth | None" = None) -> None:
-        self.pixels: NDArray[np.uint8] = np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
+        self.pixels: Pixels = np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
         self.apex = np.asarray(apex, np.float64)
         self.marks: list[Mark] = []
         self._growth = growth
@@ -139,7 +141,7 @@ class Canvas:
         *,
         closed: bool = False,
         floor: float = 0.25,
-        weights: Sequence[float] | NDArray[np.float64] | None = None,
+        weights: Sequence[float] | Floats | None = None,
     ) -> None:
         """Draw a reflecting line, brightest where the beam meets it square.
 

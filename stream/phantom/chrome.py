@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.phantom.flow_map import FlowMap
 from neurosono.stream.phantom.patient import random_stream
 from neurosono.stream.phantom.probe import Geometry
@@ -11,7 +11,6 @@ from neurosono.stream.phantom.scanner import Scanner
 
 _GREY = (190, 190, 190)
 _DIM = (120, 120, 120)
-Screen = NDArray[np.uint8]
 
 
 class Chrome:
@@ -30,9 +29,9 @@ class Chrome:
         self._mhz = float(rng.choice([3.5, 4.0, 5.0, 6.0]))
         self._rate = int(rng.integers(18, 55))
         self._index = (f"MI {rng.uniform(0.6, 1.2):.1f}", f"TIs {rng.uniform(0.1, 0.9):.1f}")
-        self._cache: dict[tuple[int, str, int, float], Screen] = {}
+        self._cache: dict[tuple[int, str, int, float], Pixels] = {}
 
-    def draw(self, geometry: Geometry, t_s: float, mode: str, gain_db: float) -> Screen:
+    def draw(self, geometry: Geometry, t_s: float, mode: str, gain_db: float) -> Pixels:
         """Return a fresh screen with an empty picture, (H, W, 3) BGR; the caller may draw on it."""
         key = (int(t_s), mode, id(geometry), gain_db)
         if key not in self._cache:
@@ -40,7 +39,7 @@ class Chrome:
             self._cache[key] = self._render(geometry, int(t_s), mode, gain_db)
         return self._cache[key].copy()
 
-    def _render(self, geometry: Geometry, second: int, mode: str, gain_db: float) -> Screen:
+    def _render(self, geometry: Geometry, second: int, mode: str, gain_db: float) -> Pixels:
         s = self._scanner
         screen = np.zeros((s.height_px, s.width_px, 3), np.uint8)
         top = max(10, s.box[1] - round(14 * self._scale))
@@ -69,7 +68,7 @@ class Chrome:
 
     def _write(
         self,
-        screen: Screen,
+        screen: Pixels,
         text: str,
         x: int,
         y: int,
@@ -88,7 +87,7 @@ class Chrome:
             cv2.LINE_AA,
         )
 
-    def _draw_settings(self, screen: Screen, geometry: Geometry, gain_db: float) -> None:
+    def _draw_settings(self, screen: Pixels, geometry: Geometry, gain_db: float) -> None:
         s = self._scanner
         x = s.width_px - round(86 * self._scale) if s.text_right else round(6 * self._scale)
         y = s.box[1] + round(18 * self._scale)
@@ -103,7 +102,7 @@ class Chrome:
         for k, text in enumerate(lines):
             self._write(screen, text, x, y + k * round(17 * self._scale), 0.38, _GREY)
 
-    def _draw_grey_bar(self, screen: Screen) -> None:
+    def _draw_grey_bar(self, screen: Pixels) -> None:
         s = self._scanner
         x = round(s.width_px * (0.015 if s.bar_left else 0.965))
         top, tall = round(s.height_px * 0.45), round(s.height_px * 0.28)
@@ -112,7 +111,7 @@ class Chrome:
         shade = (ramp * np.array(s.tint)).astype(np.uint8)
         screen[top : top + tall, x : x + width] = np.repeat(shade, width, axis=1)
 
-    def _draw_ruler(self, screen: Screen, geometry: Geometry) -> None:
+    def _draw_ruler(self, screen: Pixels, geometry: Geometry) -> None:
         s = self._scanner
         x0, y0, w, h = geometry.region
         x = x0 - 8 if s.ruler_left else x0 + w + 6
@@ -128,7 +127,7 @@ class Chrome:
         mark = np.array([[x - 5, y - 4], [x - 5, y + 4], [x, y]], np.int32)
         cv2.fillPoly(screen, [mark], s.accent)
 
-    def _draw_mode(self, screen: Screen, mode: str) -> None:
+    def _draw_mode(self, screen: Pixels, mode: str) -> None:
         s = self._scanner
         y = s.height_px - max(6, round(10 * self._scale))
         if mode == "frozen":
@@ -137,7 +136,7 @@ class Chrome:
             self._draw_colour_bar(screen)
         self._write(screen, "* PRESS FREEZE TO STORE", round(0.6 * s.width_px), y, 0.34, _DIM)
 
-    def _draw_colour_bar(self, screen: Screen) -> None:
+    def _draw_colour_bar(self, screen: Pixels) -> None:
         s = self._scanner
         x = round(s.width_px * (0.965 if s.bar_left else 0.015))
         top, tall = round(s.height_px * 0.45), round(s.height_px * 0.2)

@@ -12,8 +12,8 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS, NORMAL_LABEL
 from neurosono.stream.phantom.exam import (
@@ -251,7 +251,7 @@ def _write_exam(
     )
 
 
-def _note(frame: PhantomFrame, told: list[dict[str, Any]]) -> NDArray[np.uint8]:
+def _note(frame: PhantomFrame, told: list[dict[str, Any]]) -> Pixels:
     if frame.truth is not None:
         told.append(
             {
@@ -280,9 +280,7 @@ def write_structures(path: Path, spec: PhantomSpec, frames: Sequence[Mapping[str
     path.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def write_clip(
-    path: Path, frames: Iterable[NDArray[np.uint8]], size_px: tuple[int, int], fps: float
-) -> int:
+def write_clip(path: Path, frames: Iterable[Pixels], size_px: tuple[int, int], fps: float) -> int:
     """Encode BGR frames (H, W, 3) as H.264 and return how many; odd sides lose their last pixel.
 
     Every frame in is a frame out: none is merged or dropped. Raises `OSError` where the file

@@ -2,13 +2,12 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.stream.phantom.flow_map import FlowMap
 from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
 
-Picture = NDArray[np.uint8]
-Field = NDArray[np.float32]
+Field = Singles
 
 ALIASING_SHARE = 0.3
 """Of the boxes: the scale is set too low, and the fastest flow wraps into the other colours."""
@@ -41,7 +40,7 @@ class FlowBox:
         """Grey level from which an echo is shown instead of flow."""
         self._upright = bool(rng.random() < UPRIGHT_SHARE)
 
-    def overlay(self, grey: Picture, picture: Picture, t_s: float) -> None:
+    def overlay(self, grey: Pixels, picture: Pixels, t_s: float) -> None:
         """Colour the flow and draw the box on `picture`, (h, w, 3) BGR, in place."""
         speed = self._speeds(t_s)
         box = self._box()
@@ -78,7 +77,7 @@ class FlowBox:
         polar[s0:s1, l0:l1] = np.clip(128 + 127 * speed, 1, 255).astype(np.uint8)
         return np.asarray((self._geometry.convert(polar).astype(np.float32) - 128) / 127)
 
-    def _box(self) -> Picture:
+    def _box(self) -> Pixels:
         """Return 255 within the box, on the region's pixels."""
         if self._upright:
             x, y, w, h = self._rectangle()
@@ -103,7 +102,7 @@ def _grow(rng: np.random.Generator, cells: tuple[int, int], shape: tuple[int, in
 
 def draw_spectrum(
     width: int, height: int, t_s: float, beat_hz: float, rng: np.random.Generator
-) -> Picture:
+) -> Pixels:
     """Return a scrolling flow spectrum, (height, width, 3) BGR, newest on the right."""
     base = round(height * 0.8)
     when = t_s + np.linspace(-2.6, 0, width)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Pixels, Singles
 
 Stop = tuple[int, int, int]
 
@@ -24,21 +25,21 @@ class FlowMap:
         return self.away is None
 
     @cached_property
-    def _colours(self) -> NDArray[np.uint8]:
+    def _colours(self) -> Pixels:
         return np.stack([_spread(self.away or self.towards), _spread(self.towards)])
 
-    def paint(self, speed: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def paint(self, speed: Singles) -> Pixels:
         """Return the colour, `(…, 3)` BGR, of each speed, -1 to 1."""
         steps = np.clip(np.abs(speed) * (STEPS - 1), 0, STEPS - 1).astype(np.intp)
         return np.asarray(self._colours[(speed > 0).astype(np.intp), steps], dtype=np.uint8)
 
-    def bar(self, tall: int) -> NDArray[np.uint8]:
+    def bar(self, tall: int) -> Pixels:
         """Return the colour bar, `(tall, 1, 3)` BGR, fastest towards on top."""
         slowest = 0.0 if self.is_power else -1.0
         return self.paint(np.linspace(1, slowest, tall).astype(np.float32)[:, None])
 
 
-def _spread(stops: tuple[Stop, ...]) -> NDArray[np.uint8]:
+def _spread(stops: tuple[Stop, ...]) -> Pixels:
     at, here = np.linspace(0, 1, len(stops)), np.linspace(0, 1, STEPS)
     channels = [np.interp(here, at, [stop[c] for stop in stops]) for c in range(3)]
     return np.rint(np.stack(channels, 1)).astype(np.uint8)

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Pixels, Singles
+
 LINES = 256
 SAMPLES = 384
 Box = tuple[int, int, int, int]
@@ -39,7 +41,7 @@ class Geometry:
         return float(self.depth_mm + top), float(wide)
 
     @cached_property
-    def polar_mm(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def polar_mm(self) -> tuple[Singles, Singles]:
         """Return x and z in mm of each sample, both (SAMPLES, LINES)."""
         theta = np.linspace(-self.half_angle_rad, self.half_angle_rad, LINES)[None, :]
         r = np.linspace(0, self.depth_mm, SAMPLES)[:, None] + self.radius_mm
@@ -48,7 +50,7 @@ class Geometry:
         return x, z
 
     @cached_property
-    def _screen(self) -> tuple[NDArray[np.float32], NDArray[np.float32], Box]:
+    def _screen(self) -> tuple[Singles, Singles, Box]:
         x0, y0, w, h = self.box
         high, _ = self._size_mm()
         scale = self.px_per_mm
@@ -70,7 +72,7 @@ class Geometry:
         region = (x0 + left, y0 + top, right - left, bottom - top)
         return line[cut].astype(np.float32), sample[cut].astype(np.float32), region
 
-    def to_screen(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_screen(self, points_mm: Floats) -> Floats:
         """Return x and y in pixels of the screen, (n, 2), of x and z in mm under the probe."""
         x0, y0, w, h = self.box
         high, _ = self._size_mm()
@@ -91,14 +93,14 @@ class Geometry:
         return self._screen[2]
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> Flags:
         """Return which pixels of the region the scan lines reach, (h, w)."""
         return self._screen[0] >= 0
 
-    def convert(self, polar: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def convert(self, polar: Pixels) -> Pixels:
         """Return polar (SAMPLES, LINES) as the region's pixels, (h, w), black off the sector."""
         a, b = self._maps
-        out: NDArray[np.uint8] = cv2.remap(
+        out: Pixels = cv2.remap(
             polar, a, b, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
         )
         return out

@@ -1,8 +1,8 @@
 """The vault in an axial slice: its outline, its bone, the lemon sign, the sac through its wall."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.structures.names import HEAD
 from neurosono.stream.phantom.canvas import FLUID, Canvas, Points, arc, paint
 from neurosono.stream.phantom.patient import Malformation, Patient
@@ -53,7 +53,7 @@ def vault_outline(patient: Patient, wrong: Malformation, z: float) -> Points:
     return np.stack([x, y], axis=1) * scale
 
 
-def bone_weights(patient: Patient, wrong: Malformation) -> NDArray[np.float64]:
+def bone_weights(patient: Patient, wrong: Malformation) -> Floats:
     """Return how much bone each segment of the outline holds: sutures thin it, a defect ends it."""
     phi = np.linspace(-np.pi, np.pi, OUTLINE_POINTS, endpoint=False)
     weight = np.ones(OUTLINE_POINTS)

@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.patterns.names import FINDINGS
@@ -134,7 +132,7 @@ class PhantomFrame:
 
     index: int
     pts_s: float
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     kind: str
     plane: str
     region: tuple[int, int, int, int]

@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.structures.names import HEAD
 from neurosono.stream.phantom.bmode import Beamformer, Pose
 from neurosono.stream.phantom.canvas import Canvas, Growth, Mark
@@ -65,7 +65,7 @@ class Studio:
         self._geometries: dict[float, Geometry] = {}
         self._around: tuple[tuple[int, float], Surroundings] | None = None
         self._box: tuple[int, FlowBox] | None = None
-        self._last: tuple[int, NDArray[np.uint8]] | None = None
+        self._last: tuple[int, Pixels] | None = None
 
     def shoot(self, index: int, t_s: float, stretch: Stretch) -> PhantomFrame:
         """Return the screen at one moment."""
@@ -108,9 +108,7 @@ class Studio:
         shift = [region[k] - 0.5 - scale * (scanned[k] - 0.5) for k in (0, 1)]
         return truth.shrunk(scale, (shift[0], shift[1]))
 
-    def _scan(
-        self, index: int, t_s: float, stretch: Stretch, geometry: Geometry
-    ) -> NDArray[np.uint8]:
+    def _scan(self, index: int, t_s: float, stretch: Stretch, geometry: Geometry) -> Pixels:
         level = stretch.level(t_s)
         pose = self._pose(t_s, stretch)
         pixels, self._drawn = None, None
@@ -134,7 +132,7 @@ class Studio:
         )
         return self._persist(stretch, polar)
 
-    def _persist(self, stretch: Stretch, polar: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _persist(self, stretch: Stretch, polar: Pixels) -> Pixels:
         """Blend in the last picture of the same view, as scanners do against flicker."""
         if self._last is not None and self._last[0] == stretch.setting:
             keep = self.scanner.persistence
@@ -200,8 +198,8 @@ class Studio:
             self._box = (stretch.setting, FlowBox(geometry, rng, self._flow_map))
         return self._box[1]
 
-    def _tint(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        picture: NDArray[np.uint8] = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    def _tint(self, grey: Pixels) -> Pixels:
+        picture: Pixels = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
         if self.scanner.tint != (1.0, 1.0, 1.0):
             ramp = np.arange(256)[:, None] * np.array(self.scanner.tint)
             picture = cv2.LUT(picture, ramp.astype(np.uint8)[None])
@@ -209,8 +207,8 @@ class Studio:
 
     def _lay_spectrum(
         self,
-        screen: NDArray[np.uint8],
-        picture: NDArray[np.uint8],
+        screen: Pixels,
+        picture: Pixels,
         index: int,
         t_s: float,
         region: tuple[int, int, int, int],

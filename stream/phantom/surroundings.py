@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Singles
 from neurosono.stream.phantom.canvas import FLUID_TONE
 from neurosono.stream.phantom.patient import Patient
 from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
@@ -13,10 +14,10 @@ from neurosono.stream.phantom.probe import LINES, SAMPLES, Geometry
 DB_PER_TONE = 60 / 255
 """The 8-bit backscatter scale spans 60 dB, about what a scanner's screen can show."""
 
-Plane = NDArray[np.float32]
+Plane = Singles
 
 
-def tone_to_amplitude(tone: NDArray[np.float32]) -> Plane:
+def tone_to_amplitude(tone: Singles) -> Plane:
     """Return linear echo amplitude, 1 at tone 255."""
     out: Plane = np.power(10.0, (tone - 255) * (DB_PER_TONE / 20)).astype(np.float32)
     return out

@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags
 from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.boxes import RotatedBox
@@ -75,7 +75,7 @@ class TrueStructure:
             "outline": [[round(float(v), 1) for v in point] for point in self.outline],
         }
 
-    def mask(self, width_px: int, height_px: int) -> NDArray[np.bool_]:
+    def mask(self, width_px: int, height_px: int) -> Flags:
         """Return which pixels of the screen lie inside, (H, W)."""
         canvas = np.zeros((height_px, width_px), np.uint8)
         placed = np.rint(self.outline * 16).astype(np.int32)
@@ -156,7 +156,7 @@ def tell_truth(
     outlines: Sequence[Points],
     plane: str,
     mm_per_px: float,
-    inside: NDArray[np.bool_],
+    inside: Flags,
     region: tuple[int, int, int, int],
 ) -> FrameTruth:
     """Return the truth of marks whose `outlines` are in pixels of the screen.
@@ -176,9 +176,7 @@ def tell_truth(
     return FrameTruth(plane, mm_per_px, head, tuple(structures), tuple(findings))
 
 
-def _share_inside(
-    outline: Points, inside: NDArray[np.bool_], region: tuple[int, int, int, int]
-) -> float:
+def _share_inside(outline: Points, inside: Flags, region: tuple[int, int, int, int]) -> float:
     """Return the share of the outlined area that the scan lines reach."""
     x, y, w, h = region
     low, high = np.floor(outline.min(0)).astype(int) - 1, np.ceil(outline.max(0)).astype(int) + 2

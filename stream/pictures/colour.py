@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels
 from neurosono.engine.preprocess import to_grey
 
 LOOK_PX = 480
@@ -39,16 +40,16 @@ class Coloured:
     how many pixels are not black.
     """
 
-    few: NDArray[np.uint8]
+    few: Pixels
     blue: NDArray[np.int16]
     red: NDArray[np.int16]
     grey: NDArray[np.int16]
-    mask: NDArray[np.bool_]
+    mask: Flags
     lit: int
     step: int
 
 
-def drop_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def drop_colour(pixels: Pixels) -> Pixels:
     """Return a BGR picture that carries no colour as `(h, w)` grey, any other as it is.
 
     A third of the bytes to look at, to send and to draw on.
@@ -60,13 +61,13 @@ def drop_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return to_grey(pixels) if grey else pixels
 
 
-def _most_colour(pixels: NDArray[np.uint8]) -> float:
+def _most_colour(pixels: Pixels) -> float:
     """Return the levels by which green differs most from blue or red."""
     blue, green, red = cv2.split(pixels)
     return max(cv2.norm(blue, green, cv2.NORM_INF), cv2.norm(red, green, cv2.NORM_INF))
 
 
-def find_coloured(pixels: NDArray[np.uint8]) -> Coloured | None:
+def find_coloured(pixels: Pixels) -> Coloured | None:
     """Return what is coloured on `(h, w)` grey or `(h, w, 3)` BGR, uint8; None where nothing is."""
     if pixels.ndim == 2:
         return None
@@ -88,7 +89,7 @@ def find_coloured(pixels: NDArray[np.uint8]) -> Coloured | None:
 
 
 def tint_of(
-    difference: NDArray[np.int16], shade: NDArray[np.int16], lit: NDArray[np.bool_]
+    difference: NDArray[np.int16], shade: NDArray[np.int16], lit: Flags
 ) -> NDArray[np.int16]:
     """Return the picture's own tint: the median channel difference of each shade of grey.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Pixels, Singles
 
 STRIDE = 4
 """Pixels, along each side, for one answer."""
@@ -23,7 +24,7 @@ class Finder:
         self._path, self._multiple = path, multiple
         self._own = threading.local()
 
-    def find(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def find(self, picture: Pixels) -> Singles:
         """Return the chance, 0 to 1, for each `STRIDE` x `STRIDE` pixels, `(h / 4, w / 4)`.
 
         `picture` is `(h, w)` grey or `(h, w, 3)` BGR, uint8, as the network wants it.
@@ -34,5 +35,5 @@ class Finder:
         if not hasattr(self._own, "net"):
             self._own.net = cv2.dnn.readNetFromONNX(str(self._path))
         self._own.net.setInput(cv2.dnn.blobFromImage(whole))
-        chances: NDArray[np.float32] = np.asarray(self._own.net.forward(), np.float32)[0, 0]
+        chances: Singles = np.asarray(self._own.net.forward(), np.float32)[0, 0]
         return chances[: -(-height // STRIDE), : -(-width // STRIDE)]

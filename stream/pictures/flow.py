@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Pixels
 from neurosono.stream.pictures.colour import Coloured, find_coloured
 from neurosono.stream.pictures.pieces import describe_pieces
 
@@ -30,11 +30,11 @@ class Forest:
         self._path = path
 
     @cached_property
-    def _parts(self) -> dict[str, NDArray[np.float64]]:
+    def _parts(self) -> dict[str, Floats]:
         with np.load(self._path, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
 
-    def judge(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def judge(self, features: Floats) -> Floats:
         """Return the chance, 0 to 1, that each piece, a row of `FEATURES`, is flow."""
         parts = self._parts
         trees = np.arange(parts["feature"].shape[0])[None, :]
@@ -52,7 +52,7 @@ class Forest:
 _FOREST = Forest(Path(__file__).with_name("flow.npz"))
 
 
-def has_doppler(pixels: NDArray[np.uint8], text: Sequence[Box] = ()) -> bool:
+def has_doppler(pixels: Pixels, text: Sequence[Box] = ()) -> bool:
     """Whether `pixels`, `(h, w)` grey or `(h, w, 3)` BGR, carry flow colours; grey never does.
 
     `text` are boxes `x, y, w, h` where letters were found.
@@ -61,7 +61,7 @@ def has_doppler(pixels: NDArray[np.uint8], text: Sequence[Box] = ()) -> bool:
     return seen is not None and shows_flow(seen, seen.mask, text)
 
 
-def shows_flow(seen: Coloured, mask: NDArray[np.bool_], text: Sequence[Box]) -> bool:
+def shows_flow(seen: Coloured, mask: Flags, text: Sequence[Box]) -> bool:
     """Whether enough of a mask of what is coloured is flow."""
     if np.count_nonzero(mask) < FLOW_SHARE * seen.lit:
         return False
@@ -69,16 +69,14 @@ def shows_flow(seen: Coloured, mask: NDArray[np.bool_], text: Sequence[Box]) -> 
     return is_flow(_FOREST, features, sizes, seen.lit)
 
 
-def is_flow(
-    forest: Forest, features: NDArray[np.float64], sizes: NDArray[np.float64], lit: int
-) -> bool:
+def is_flow(forest: Forest, features: Floats, sizes: Floats, lit: int) -> bool:
     """Whether enough of the pieces of a picture with `lit` pixels are flow."""
     if float(sizes.sum()) < FLOW_SHARE * lit or not len(sizes):
         return False
     return float(sizes[forest.judge(features) > CHANCE].sum()) >= FLOW_SHARE * lit
 
 
-def mark_text(text: Sequence[Box], shape: tuple[int, ...], step: int) -> NDArray[np.bool_]:
+def mark_text(text: Sequence[Box], shape: tuple[int, ...], step: int) -> Flags:
     """Return where on every `step`-th pixel, `(h, w)`, the boxes of a whole picture lie."""
     marked = np.zeros(shape, dtype=np.bool_)
     for x, y, w, h in text:

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.colour import drop_colour
 from neurosono.stream.pictures.region import Region
@@ -20,10 +20,10 @@ class Chroma(Protocol):
     def is_neutral(self, region: Region | None) -> bool:
         """Whether `region`, or the whole picture, carries no colour that an eye sees."""
 
-    def paint(self) -> NDArray[np.uint8]:
+    def paint(self) -> Pixels:
         """Return the whole picture, `(H, W, 3)` BGR uint8."""
 
-    def expand(self, luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def expand(self, luma: Pixels) -> Pixels:
         """Return levels of the luma, `(h, w)` uint8, at full range; black stays 0."""
 
 
@@ -49,7 +49,7 @@ class Picture:
     index: int
     clip: int
     pts_s: float
-    decoded: NDArray[np.uint8]
+    decoded: Pixels
     decode_ms: float = 0.0
     received_ns: int | None = None
     damaged: bool = False
@@ -57,11 +57,11 @@ class Picture:
     scale: Scaled = UNSCALED
 
     @cached_property
-    def pixels(self) -> NDArray[np.uint8]:
+    def pixels(self) -> Pixels:
         """`decoded` at full range: `(H, W)` grey or `(H, W, 3)` BGR; worked out when asked for."""
         return self.decoded if self.chroma is None else self.chroma.expand(self.decoded)
 
-    def crop(self, region: Region) -> NDArray[np.uint8]:
+    def crop(self, region: Region) -> Pixels:
         """Copy a region out, 0 outside its outline: `(h, w)` grey, or `(h, w, 3)` if coloured."""
         if self.chroma is None:
             return drop_colour(region.crop(self.decoded))
@@ -69,7 +69,7 @@ class Picture:
             return self.chroma.expand(region.crop(self.decoded))
         return drop_colour(region.crop(self.chroma.paint()))
 
-    def whole(self) -> NDArray[np.uint8]:
+    def whole(self) -> Pixels:
         """Return the whole screen, `(H, W)` grey or `(H, W, 3)` BGR."""
         if self.chroma is None or self.chroma.is_neutral(None):
             return self.pixels
@@ -88,7 +88,7 @@ class Source(Protocol):
         """Decode in order; raises `SourceBrokenError` after the last readable picture."""
 
 
-def shrink(pixels: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
+def shrink(pixels: Pixels, longest_px: int) -> Pixels:
     """Return `(H, W)` or `(H, W, 3)` with its longer side `longest_px`; what is smaller stays."""
     height, width = pixels.shape[:2]
     scale = longest_px / max(height, width)

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers, Singles
 from neurosono.stream.pictures.colour import Coloured
 
 Box = tuple[int, int, int, int]
-Values = NDArray[np.float64]
 
 HUES_DEG = ((-70, 60), (-180, -70), (60, 140), (140, 181))
 """Sectors of blue over red, both above green: red and orange, yellow and green, blue, cyan. A piece
@@ -33,8 +33,8 @@ FEATURES = (
 
 
 def describe_pieces(
-    seen: Coloured, mask: NDArray[np.bool_], written: NDArray[np.bool_]
-) -> tuple[Values, Values, NDArray[np.int32]]:
+    seen: Coloured, mask: Flags, written: Flags
+) -> tuple[Floats, Floats, NDArray[np.int32]]:
     """Return the pieces of a mask: their `FEATURES`, `(n, 24)`, their pixels, and where they are.
 
     `written` is where letters were found. The last is `(h, w)`: 0, or 1 + the piece's number.
@@ -69,12 +69,12 @@ def describe_pieces(
 
 def _describe(
     seen: Coloured,
-    within: NDArray[np.bool_],
-    mine: NDArray[np.int64],
-    away: NDArray[np.float32],
+    within: Flags,
+    mine: Integers,
+    away: Singles,
     box: NDArray[np.int32],
-    written: NDArray[np.bool_],
-) -> Values:
+    written: Flags,
+) -> Floats:
     """Return the features of each piece; the arrays but `box` have a value a pixel of them all."""
     count = len(box)
     n = np.bincount(mine, minlength=count).astype(np.float64)
@@ -98,9 +98,7 @@ def _describe(
     return np.stack(columns, axis=1)
 
 
-def _prefer(
-    some: NDArray[np.bool_], other: NDArray[np.bool_], mine: NDArray[np.int64], count: int
-) -> NDArray[np.bool_]:
+def _prefer(some: Flags, other: Flags, mine: Integers, count: int) -> Flags:
     """Return `some` pixels of each piece, or where it has too few of them the `other`."""
     few = np.bincount(mine, some, count) < FEWEST_CORE
     return np.where(few[mine], other, some)
@@ -109,7 +107,7 @@ def _prefer(
 class _Spread:
     """How the colours of each piece lie: the ray of their mean, and how far from it and along."""
 
-    def __init__(self, mean: Values, square: Values, grey: Values) -> None:
+    def __init__(self, mean: Floats, square: Floats, grey: Floats) -> None:
         """`mean` is blue, red; `square` blue's, red's, and their product; `grey` the deviation."""
         blue, red = mean
         self.strength = np.hypot(blue, red)
@@ -125,20 +123,18 @@ class _Spread:
 class _Colours:
     """The colours of all pixels of some pieces."""
 
-    def __init__(
-        self, seen: Coloured, within: NDArray[np.bool_], mine: NDArray[np.int64], count: int
-    ) -> None:
+    def __init__(self, seen: Coloured, within: Flags, mine: Integers, count: int) -> None:
         self._blue = seen.blue[within].astype(np.float64)
         self._red = seen.red[within].astype(np.float64)
         self._grey = seen.grey[within].astype(np.float64)
         self._mine, self._count = mine, count
 
-    def spread(self, taken: NDArray[np.bool_]) -> _Spread:
+    def spread(self, taken: Flags) -> _Spread:
         """Return how the colours of the pixels that are taken lie, piece by piece."""
         b, r, y = self._blue, self._red, self._grey
         total = np.maximum(np.bincount(self._mine, taken, self._count), 1)
 
-        def mean(values: Values) -> Values:
+        def mean(values: Floats) -> Floats:
             return np.asarray(np.bincount(self._mine, values * taken, self._count) / total)
 
         grey = np.sqrt(np.maximum(mean(y * y) - mean(y) ** 2, 0))
@@ -146,7 +142,7 @@ class _Colours:
             np.stack([mean(b), mean(r)]), np.stack([mean(b * b), mean(r * r), mean(b * r)]), grey
         )
 
-    def count(self, taken: NDArray[np.bool_], with_grey: bool) -> Values:
+    def count(self, taken: Flags, with_grey: bool) -> Floats:
         """Return of how many colours each piece is, as if all were equally common."""
         cell = ((self._blue[taken] + 512) // CELL_LEVELS).astype(np.int64) * 64
         cell += ((self._red[taken] + 512) // CELL_LEVELS).astype(np.int64)

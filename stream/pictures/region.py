@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 
 KINDS = ("sector", "linear", "full", "user")
@@ -44,7 +45,7 @@ class Region:
             raise InputError(f"a hull is (N, 2) with N of at least 3, found {hull.shape}")
 
     @cached_property
-    def mask(self) -> NDArray[np.uint8]:
+    def mask(self) -> Pixels:
         """The ultrasound within the rectangle, `(h, w)` uint8: 255 inside, 0 outside."""
         mask = np.full((self.h, self.w), 255, dtype=np.uint8)
         if self.hull is not None:
@@ -60,10 +61,10 @@ class Region:
         return replace(self, text=()) if self.text else self
 
     @cached_property
-    def _chroma_masks(self) -> dict[tuple[int, int], NDArray[np.uint8]]:
+    def _chroma_masks(self) -> dict[tuple[int, int], Pixels]:
         return {}
 
-    def chroma_mask(self, across: int, down: int) -> NDArray[np.uint8]:
+    def chroma_mask(self, across: int, down: int) -> Pixels:
         """Return `mask` at a chroma plane's scale, from the plane's row `y // down` on.
 
         `across` and `down` are screen pixels a chroma sample, 1 or 2.
@@ -95,7 +96,7 @@ class Region:
         w, h = min(self.w, width_px - self.x), min(self.h, height_px - self.y)
         return Region(self.x, self.y, w, h, self.kind, self.hull, self.text)
 
-    def crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def crop(self, pixels: Pixels) -> Pixels:
         """Copy the region out of a screen, 0 outside the outline.
 
         `pixels` is `(H, W)` grey or `(H, W, 3)` BGR, uint8; returns `(h, w)` or `(h, w, 3)`, less
@@ -107,7 +108,7 @@ class Region:
             return part.copy()
         return np.asarray(cv2.copyTo(part, here.mask), dtype=np.uint8)
 
-    def screen_mask(self, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    def screen_mask(self, height_px: int, width_px: int) -> Pixels:
         """Return the region on a whole screen of this size: `(H, W)` uint8, 255 inside."""
         whole = np.zeros((height_px, width_px), dtype=np.uint8)
         here = self.clip(height_px, width_px)

@@ -11,8 +11,7 @@ from neurosono.engine.files import create_private, writing
 from neurosono.stream.view.reading import ShownReading
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from neurosono.engine.contracts.arrays import Pixels
 
 FOLDER = "planes"
 
@@ -21,7 +20,7 @@ class BestFrames:
     """Holds of each reader, plane and finding the region of its best frame so far."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[int, NDArray[np.uint8]]] = {}
+        self._held: dict[str, tuple[int, Pixels]] = {}
         self._readers: set[str] = set()
 
     def see(self, readings: Mapping[str, ShownReading]) -> None:

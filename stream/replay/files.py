@@ -72,6 +72,9 @@ def lock_folder(out: Path) -> int:
     return descriptor
 
 
+SPACE = "free some space or choose another --out"
+
+
 class GateTally:
     """What the gate said of an exam's frames, added up."""
 
@@ -120,10 +123,8 @@ class FramesWriter:
         self._readings: dict[int, dict[str, Any]] = {}
         self._next_seq = 0
         self.gate = GateTally()
-        try:
+        with writing(self._partial, SPACE):
             self._file: IO[str] = os.fdopen(create_private(self._partial), "w", encoding="utf-8")
-        except OSError as error:
-            raise _cannot_write(self._partial, error) from error
 
     def write(self, result: Result) -> None:
         """Take a result; its line is written once all before it have come."""
@@ -138,17 +139,15 @@ class FramesWriter:
 
     def _write_whole(self) -> None:
         """Write the lines that are whole and whose turn it is."""
-        try:
+        with writing(self._path, SPACE):
             while self._next_seq in self._waiting and len(
                 self._readings.get(self._next_seq, ())
             ) == len(self._readers):
                 self._write_line(self._waiting.pop(self._next_seq))
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
 
     def close(self) -> None:
         """Write what still waits and give the file its name."""
-        try:
+        with writing(self._path, SPACE):
             for seq in sorted(self._waiting):
                 self._write_line(self._waiting[seq])
             self._waiting.clear()
@@ -156,8 +155,6 @@ class FramesWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             self._partial.replace(self._path)
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
 
     def abort(self) -> None:
         """Leave nothing behind."""
@@ -188,9 +185,3 @@ class FramesWriter:
         if members is not None:
             told["disagreement"] = measure_disagreement(members)
         return {"ensemble": told}
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror}; free some space or choose another --out"
-    )

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurosono.engine.bundle import Bundle, write_json
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.reader import ReaderResult
@@ -41,7 +39,7 @@ def open_outputs(options: ReplayOptions, bundle: Bundle) -> "Outputs":
 class Drawn:
     """One overlay, and when it was begun, drawn, and done with (monotonic clock)."""
 
-    canvas: NDArray[np.uint8]
+    canvas: Pixels
     begun_ns: int
     drawn_ns: int
     done_ns: int

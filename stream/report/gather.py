@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.bundle import DEMO_NAME, Bundle
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.stream.journal.describe import describe_readings
@@ -22,7 +22,7 @@ LAST = "last"
 MOST_POINTS = 700
 """Points of a curve: more than a printed page resolves."""
 
-Point = tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+Point = tuple[float, Floats, Floats, Floats]
 """Seconds since the exam began, and mean, low and high of its probabilities, `(C,)` each."""
 
 

@@ -4,9 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.files import write_whole
 from neurosono.engine.kinds import tell_recorded
@@ -170,7 +168,7 @@ def _describe_picture(
 
 
 def _paint_heatmap(
-    picture: ReportPicture, pixels: NDArray[np.uint8], spec: PreprocessingSpec | None
+    picture: ReportPicture, pixels: Pixels, spec: PreprocessingSpec | None
 ) -> str | None:
     heat = picture.key.heat
     if heat is None or spec is None:

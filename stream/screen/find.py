@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.pictures.region import Region, full_region
 from neurosono.stream.screen.letters import find_letters
 from neurosono.stream.screen.marks import Marks, above, box, gather
@@ -27,7 +27,7 @@ LINEAR_SHARE = 0.985
 """Of its bounding rectangle: an outline that fills more is the rectangle."""
 
 
-def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
+def find_region(pictures: Sequence[Pixels]) -> Region | None:
     """Return where the ultrasound is on these whole screens, or None where there is none.
 
     `pictures` are one or more screens of one size and layout, `(H, W)` grey or `(H, W, 3)` BGR,
@@ -49,7 +49,7 @@ def find_region(pictures: Sequence[NDArray[np.uint8]]) -> Region | None:
     return to_region(outline, (height, width))
 
 
-def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
+def is_whole(patch: Pixels, bright: Pixels) -> bool:
     """Whether the picture was cropped to the ultrasound already: nothing is lit beside it."""
     height, width = patch.shape
     _, _, w, h = cv2.boundingRect(patch)
@@ -59,14 +59,14 @@ def is_whole(patch: NDArray[np.uint8], bright: NDArray[np.uint8]) -> bool:
     return float(np.mean(np.where(hull > 0, 0, bright))) / 255 < BESIDE_SHARE
 
 
-def misses_tissue(outline: NDArray[np.uint8], marks: Marks) -> bool:
+def misses_tissue(outline: Pixels, marks: Marks) -> bool:
     """Whether much is lit outside the outline and none of it was drawn: torn by shadows."""
     outside = np.where(outline > 0, 0, marks.bright).astype(np.float32)
     missed = float(np.sum(outside)) > MISSED_SHARE * float(np.sum(marks.bright))
     return missed and float(np.mean(marks.drawn > 0)) < DRAWN_SHARE
 
 
-def to_region(outline: NDArray[np.uint8], shape: tuple[int, int]) -> Region:
+def to_region(outline: Pixels, shape: tuple[int, int]) -> Region:
     """Return the region of an outline, `(h, w)` uint8 at working scale, on the whole screen."""
     height, width = shape
     whole = cv2.resize(outline, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -81,7 +81,7 @@ def to_region(outline: NDArray[np.uint8], shape: tuple[int, int]) -> Region:
     return Region(x, y, w, h, "sector", (polygon - [x, y]).astype(np.int32))
 
 
-def with_text(region: Region, bare: NDArray[np.uint8]) -> Region:
+def with_text(region: Region, bare: Pixels) -> Region:
     """Return the region with the letters that stand on it, for older ones.
 
     `bare` is the region cut out with no letter blanked, `(h, w)` grey or `(h, w, 3)` BGR.

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.pictures.region import Region, full_region
 from neurosono.stream.screen.aside import Aside
 from neurosono.stream.screen.find import find_region, with_text
 from neurosono.stream.screen.layout import LayoutCheck, is_same_place
-
-Pixels = NDArray[np.uint8]
 
 WARMUP_PICTURES = 8
 """Pictures from which the region is first found: a third of a second at 25 fps, in which a held
@@ -51,9 +49,9 @@ class Screened:
 
     picture: Picture
     region: Region
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     unsettled: bool
-    shown: NDArray[np.uint8]
+    shown: Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +107,7 @@ class Screen:
         self._waiting: list[Picture] | None = None
         self._region: Region | None = None
         self._check: LayoutCheck | None = None
-        self._looks: list[tuple[Region, NDArray[np.uint8]]] = []
+        self._looks: list[tuple[Region, Pixels]] = []
         self._count = 0
         self._aside: Aside[_Look] = Aside(realtime)
 

@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.pictures.region import Region
 
 CELLS_PX = 96
@@ -24,7 +24,7 @@ BEYOND_SHARE = 0.05
 class LayoutCheck:
     """Compares what lies outside the region with what lay there when the region was found."""
 
-    def __init__(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, region: Region, pixels: Pixels) -> None:
         height, width = pixels.shape[:2]
         scale = CELLS_PX / max(height, width)
         self._size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -33,21 +33,21 @@ class LayoutCheck:
         self._outside = np.where(np.asarray(inside) == 0, 255, 0).astype(np.uint8)
         self._signature = self._sign(pixels)
 
-    def _sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _sign(self, pixels: Pixels) -> Pixels:
         """Shrink the green channel, or the only one, to the cells."""
         size = SAMPLES * self._size[0], SAMPLES * self._size[1]
         few = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         few = np.ascontiguousarray(few if few.ndim == 2 else few[..., 1])
         return np.asarray(cv2.resize(few, self._size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    def has_changed(self, pixels: NDArray[np.uint8]) -> bool:
+    def has_changed(self, pixels: Pixels) -> bool:
         """Whether enough changed outside the region for a closer look; sizes must agree."""
         difference = cv2.absdiff(self._sign(pixels), self._signature)
         changed = cv2.threshold(difference, CHANGED_LEVEL, 255, cv2.THRESH_BINARY)[1]
         outside = cv2.countNonZero(cv2.bitwise_and(changed, self._outside))
         return outside > CHANGED_SHARE * self._outside.size
 
-    def learn(self, pixels: NDArray[np.uint8]) -> None:
+    def learn(self, pixels: Pixels) -> None:
         """Take what lies outside the region now as what belongs there."""
         self._signature = self._sign(pixels)
 

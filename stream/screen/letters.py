@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.pictures.finder import STRIDE, Finder
 
@@ -34,7 +34,7 @@ MULTIPLE_PX = 32
 _LETTERS = Finder(Path(__file__).with_name("letters.onnx"), MULTIPLE_PX)
 
 
-def find_letters(pixels: NDArray[np.uint8], finder: Finder = _LETTERS) -> tuple[Box, ...]:
+def find_letters(pixels: Pixels, finder: Finder = _LETTERS) -> tuple[Box, ...]:
     """Return the boxes `x, y, w, h` around what is written on a picture.
 
     `pixels` is `(h, w)` grey or `(h, w, 3)` BGR, uint8: the ultrasound, 0 beside it. Colours count
@@ -51,7 +51,7 @@ def find_letters(pixels: NDArray[np.uint8], finder: Finder = _LETTERS) -> tuple[
     return to_boxes(finder.find(levels), scale, (height, width))
 
 
-def to_boxes(chances: NDArray[np.float32], scale: float, shape: tuple[int, int]) -> tuple[Box, ...]:
+def to_boxes(chances: Singles, scale: float, shape: tuple[int, int]) -> tuple[Box, ...]:
     """Return boxes around the pieces of a network's answer, in pixels of the whole picture."""
     likely = (chances > LIKELY).astype(np.uint8)
     if not likely.any():

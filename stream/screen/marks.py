@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.preprocess import to_grey
 
 WORK_PX = 480
@@ -64,14 +64,14 @@ class Marks:
     drawn. `scale` is working pixels a screen pixel, at most 1.
     """
 
-    bright: NDArray[np.uint8]
-    dense: NDArray[np.uint8]
-    text: NDArray[np.uint8]
-    drawn: NDArray[np.uint8]
+    bright: Pixels
+    dense: Pixels
+    text: Pixels
+    drawn: Pixels
     scale: float
 
 
-def gather(pictures: Sequence[NDArray[np.uint8]]) -> Marks:
+def gather(pictures: Sequence[Pixels]) -> Marks:
     """Return what is lit, drawn and written in any of the pictures."""
     greys = [to_grey(pixels) for pixels in pictures]
     brightest = greys[0].copy()
@@ -94,29 +94,29 @@ def gather(pictures: Sequence[NDArray[np.uint8]]) -> Marks:
     return Marks(bright, dense, text, find_drawn(small, text, black), scale)
 
 
-def working_size(grey: NDArray[np.uint8]) -> tuple[float, tuple[int, int]]:
+def working_size(grey: Pixels) -> tuple[float, tuple[int, int]]:
     """Return the working scale of a screen, and its working `(width, height)`."""
     height, width = grey.shape
     scale = min(1.0, WORK_PX / max(height, width))
     return scale, (max(2, round(width * scale)), max(2, round(height * scale)))
 
 
-def above(levels: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+def above(levels: Pixels, level: int) -> Pixels:
     """Return 255 where `levels` are higher, else 0; ten times faster than NumPy's own masks."""
     return np.asarray(cv2.threshold(levels, level, 255, cv2.THRESH_BINARY)[1], dtype=np.uint8)
 
 
-def shrink(levels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def shrink(levels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return the mean of levels, or of a mask's 0 and 255 its share, at another width, height."""
     return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def box(side: int) -> NDArray[np.uint8]:
+def box(side: int) -> Pixels:
     """Return a square structuring element."""
     return np.ones((side, side), dtype=np.uint8)
 
 
-def background_of(grey: NDArray[np.uint8]) -> int:
+def background_of(grey: Pixels) -> int:
     """Return the screen's black: 0 or 16 as a rule, more where brightness was turned up.
 
     A level over 16 must be common, as an even background is: tissue has none such.
@@ -129,7 +129,7 @@ def background_of(grey: NDArray[np.uint8]) -> int:
     return level if level <= VIDEO_BLACK or common > EVEN_SHARE else VIDEO_BLACK
 
 
-def _percentile(counts: NDArray[np.float32], share: float) -> int:
+def _percentile(counts: Singles, share: float) -> int:
     """Return a quantile of levels given how often each occurs, as `np.percentile` has it."""
     upto = np.cumsum(counts)
     place = share * (float(upto[-1]) - 1)
@@ -137,7 +137,7 @@ def _percentile(counts: NDArray[np.float32], share: float) -> int:
     return int(low + (high - low) * (place - int(place)))
 
 
-def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def find_text(grey: Pixels, size: tuple[int, int]) -> Pixels:
     """Return where letters stand: many edges that fall to the background within a pixel or two."""
     row, column = np.ones((1, 3), dtype=np.uint8), np.ones((3, 1), dtype=np.uint8)
     # OpenCV's own gradient of these gives the same, six times slower
@@ -156,7 +156,7 @@ def find_text(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.where(noise[labels], 0, text).astype(np.uint8)
 
 
-def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8], black: int) -> NDArray[np.uint8]:
+def find_drawn(small: Pixels, text: Pixels, black: int) -> Pixels:
     """Return where panels and bars were drawn, with the text that stands in them or alone."""
     mean = cv2.boxFilter(small, cv2.CV_32F, (FLAT_RUN_PX, 1))
     squares = cv2.sqrBoxFilter(small, cv2.CV_32F, (FLAT_RUN_PX, 1))
@@ -172,7 +172,7 @@ def find_drawn(small: NDArray[np.uint8], text: NDArray[np.uint8], black: int) ->
     return np.asarray(cv2.morphologyEx(flat | letters, cv2.MORPH_CLOSE, reach), dtype=np.uint8)
 
 
-def drawn_share(grey: NDArray[np.uint8]) -> float:
+def drawn_share(grey: Pixels) -> float:
     """Return which share of a picture, `(H, W)` grey, is panels, bars and letters, 0 to 1.
 
     Looks at single pixels of it, at working scale: letters keep their sharp edges.

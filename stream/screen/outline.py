@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Pixels
 
 SIDE_ROWS = 24
 """Rows from which lines for a side are tried, pair by pair."""
@@ -37,9 +38,7 @@ class Side:
     slope: float
 
 
-def trace_outline(
-    patch: NDArray[np.uint8], dense: NDArray[np.uint8], bright: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def trace_outline(patch: Pixels, dense: Pixels, bright: Pixels) -> Pixels:
     """Return the outline around a patch as a filled mask.
 
     `patch`, `(h, w)` uint8, 255 inside, is what surely is ultrasound, with its corners rounded;
@@ -55,7 +54,7 @@ def trace_outline(
     return cut_face(outline, dense)
 
 
-def fill_hull(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fill_hull(mask: Pixels) -> Pixels:
     """Return a mask's convex hull, filled; the mask must not be empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     lit = mask[rows] > 0
@@ -66,7 +65,7 @@ def fill_hull(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return hull
 
 
-def fit_sides(patch: NDArray[np.uint8]) -> tuple[Side | None, Side | None]:
+def fit_sides(patch: Pixels) -> tuple[Side | None, Side | None]:
     """Return the lines along the patch's left and right sides, where they are straight."""
     right = fit_side(patch[:, ::-1])
     if right is not None:
@@ -74,7 +73,7 @@ def fit_sides(patch: NDArray[np.uint8]) -> tuple[Side | None, Side | None]:
     return fit_side(patch), right
 
 
-def fit_side(patch: NDArray[np.uint8]) -> Side | None:
+def fit_side(patch: Pixels) -> Side | None:
     """Return the line along the patch's left side, or None where that is not straight.
 
     Tries the lines through pairs of rows and takes the one on which most rows end; rows that end
@@ -104,7 +103,7 @@ def fit_side(patch: NDArray[np.uint8]) -> Side | None:
     return Side(float(at[best]), float(slope[best]))
 
 
-def between(shape: tuple[int, ...], left: Side | None, right: Side | None) -> NDArray[np.uint8]:
+def between(shape: tuple[int, ...], left: Side | None, right: Side | None) -> Pixels:
     """Return a mask of this shape: 255 between the two sides, or beside the one that is known."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
     inside = np.ones(shape[:2], dtype=np.bool_)
@@ -116,12 +115,12 @@ def between(shape: tuple[int, ...], left: Side | None, right: Side | None) -> ND
 
 
 def mirror(
-    outline: NDArray[np.uint8],
+    outline: Pixels,
     left: Side,
     right: Side,
-    within: NDArray[np.uint8],
-    bright: NDArray[np.uint8],
-) -> NDArray[np.uint8]:
+    within: Pixels,
+    bright: Pixels,
+) -> Pixels:
     """Return the outline with each half grown to what the other half shows.
 
     Left as it is where the two sides are not alike, or where that would take in something lit that
@@ -141,7 +140,7 @@ def mirror(
     return np.asarray(both, dtype=np.uint8)
 
 
-def cut_face(outline: NDArray[np.uint8], dense: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def cut_face(outline: Pixels, dense: Pixels) -> Pixels:
     """Return the outline less what lies above a curved transducer's face.
 
     The face is an arc, lowest in the middle; where the first echoes do not lie on one, nothing is

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels
 from neurosono.stream.screen.outline import MIRROR_SLOPE, fill_hull, fit_sides
 
 OPENING_SHARE = 1 / 36
@@ -37,9 +38,7 @@ PANEL_SHARE = 0.35
 """Of a patch: more of it drawn, and it is a menu or a panel. Sectors have 0.1 at most."""
 
 
-def pick_patch(
-    dense: NDArray[np.uint8], drawn: NDArray[np.uint8], bright: NDArray[np.uint8]
-) -> NDArray[np.uint8] | None:
+def pick_patch(dense: Pixels, drawn: Pixels, bright: Pixels) -> Pixels | None:
     """Return the ultrasound's own patch, or None where there is none.
 
     `dense` and `drawn` are `(h, w)` uint8, 0 or 255: what is densely lit, and what was drawn as a
@@ -73,11 +72,11 @@ def _is_central(stats: NDArray[np.int32], width: int) -> bool:
 
 
 def join(
-    patch: NDArray[np.uint8],
+    patch: Pixels,
     labels: NDArray[np.int32],
     rest: list[int],
-    clutter: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
+    clutter: Flags,
+) -> Pixels:
     """Return the patch with those of the other pieces that belong to it, the largest first.
 
     A piece that did not belong is tried once more after others came: they may have closed the gap.
@@ -89,7 +88,7 @@ def join(
     return patch
 
 
-def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray[np.bool_]) -> bool:
+def belongs(patch: Pixels, piece: Flags, clutter: Flags) -> bool:
     """Whether a piece is part of the picture that the main patch shows."""
     both = np.where(piece, 255, patch).astype(np.uint8)
     hull = fill_hull(both)
@@ -108,20 +107,20 @@ def belongs(patch: NDArray[np.uint8], piece: NDArray[np.bool_], clutter: NDArray
     return size > PARTNER_SHARE * int(np.count_nonzero(patch)) and _completes(patch, both)
 
 
-def touches(patch: NDArray[np.uint8], piece: NDArray[np.bool_]) -> bool:
+def touches(patch: Pixels, piece: Flags) -> bool:
     """Whether a piece lies beside the main patch, no more than a thin shadow away."""
     away = np.asarray(cv2.distanceTransform(cv2.bitwise_not(patch), cv2.DIST_L2, 3))
     nearest = float(np.min(away[piece]))
     return bool(nearest < TOUCHING_SHARE * patch.shape[1])
 
 
-def _completes(patch: NDArray[np.uint8], both: NDArray[np.uint8]) -> bool:
+def _completes(patch: Pixels, both: Pixels) -> bool:
     """Whether the two straight, alike sides of a sector are only there with the piece."""
     alone, together = _spread(patch), _spread(both)
     return alone is None and together is not None and together > SECTOR_SLOPE
 
 
-def _spread(patch: NDArray[np.uint8]) -> float | None:
+def _spread(patch: Pixels) -> float | None:
     """Return how far the sides lean outwards, columns a row; None where they are not alike."""
     left, right = fit_sides(patch)
     if left is None or right is None or abs(left.slope + right.slope) > MIRROR_SLOPE:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-Array = NDArray[np.float64]
+from neurosono.engine.contracts.arrays import Floats, Integers, Pixels
 
 STEP_MM = 5.0
 LONG_EVERY = 10
@@ -52,11 +50,11 @@ class _Ticks:
     """Strokes that stand in one column: their middles' heights and their widths, top down."""
 
     x: float
-    y: Array
-    width: Array
+    y: Floats
+    width: Floats
 
 
-def read_ruler(grey: Picture) -> Ruler | None:
+def read_ruler(grey: Pixels) -> Ruler | None:
     """Return the scale that a ruler on the screen (H, W) uint8 shows; None where none is sure.
 
     None, too, where two columns are sure of different scales, and where the picture is no wider
@@ -72,7 +70,7 @@ def read_ruler(grey: Picture) -> Ruler | None:
     return best if agree else None
 
 
-def _columns(grey: Picture) -> Iterator[_Ticks]:
+def _columns(grey: Pixels) -> Iterator[_Ticks]:
     """Yield the strokes of each side's strip, by the left or right edge that they share."""
     height, width = grey.shape
     reach = max(8, round(_STRIP * width))
@@ -82,7 +80,7 @@ def _columns(grey: Picture) -> Iterator[_Ticks]:
             yield from _group(strokes, edge, start)
 
 
-def _find_strokes(strip: Picture, height: int) -> NDArray[np.int64]:
+def _find_strokes(strip: Pixels, height: int) -> Integers:
     """Return left, right, top, bottom (n, 4) of small bright marks on darker ground."""
     thick = max(5, round(height / 90)) | 1
     kernel = np.ones((thick, 1), np.uint8)
@@ -92,11 +90,11 @@ def _find_strokes(strip: Picture, height: int) -> NDArray[np.int64]:
     x, y, w, h = boxes[1:count, :4].T.astype(np.int64)
     tall, wide = max(3, round(height / 130)), max(12, round(height / 28))
     small = (h <= tall) & (w <= wide) & (w >= 1)
-    found: NDArray[np.int64] = np.stack([x, x + w, y, y + h], axis=1)[small]
+    found: Integers = np.stack([x, x + w, y, y + h], axis=1)[small]
     return found
 
 
-def _group(strokes: NDArray[np.int64], edge: int, start: int) -> Iterator[_Ticks]:
+def _group(strokes: Integers, edge: int, start: int) -> Iterator[_Ticks]:
     """Yield the columns of strokes whose left (0) or right (1) edges lie within a pixel or so."""
     for at in np.unique(strokes[:, edge]):
         near = strokes[np.abs(strokes[:, edge] - at) <= 1]
@@ -126,7 +124,7 @@ def _read_column(column: _Ticks, height: int) -> Ruler | None:
     return Ruler(mm_per_px, column.x, len(number), long)
 
 
-def _find_step(y: Array) -> tuple[float, float] | None:
+def _find_step(y: Floats) -> tuple[float, float] | None:
     """Return the distance and the first place of the steps on which most strokes stand."""
     best: tuple[int, float, float] | None = None
     for spacing in np.unique(np.concatenate([np.diff(y), y[2:] - y[:-2]])):
@@ -149,13 +147,13 @@ def _find_step(y: Array) -> tuple[float, float] | None:
     return best[1], best[2]
 
 
-def _is_whole(number: NDArray[np.int64], y: Array, spacing: float) -> bool:
+def _is_whole(number: Integers, y: Floats, spacing: float) -> bool:
     present = len(number) / (number.max() - number.min() + 1)
     rest = y - number * spacing
     return bool(present >= _PRESENT and rest.std() <= _OFF_PX / 2 and len(number) >= _FEWEST_TICKS)
 
 
-def _find_long(number: NDArray[np.int64], width: Array) -> int | None:
+def _find_long(number: Integers, width: Floats) -> int | None:
     """Return how many longest ticks stand ten steps apart; None where lengths do not say so.
 
     Two of them, or one whose half-way neighbours are longer than those between, are proof.

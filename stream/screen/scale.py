@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels, Singles
 from neurosono.engine.preprocess import to_grey
 from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.screen.aside import Aside
@@ -34,16 +34,16 @@ class _Read:
     """A reading, and where ticks stood in the picture that was read, and how bright."""
 
     ruler: Ruler
-    ticks: NDArray[np.bool_]
-    levels: NDArray[np.float32]
+    ticks: Flags
+    levels: Singles
 
-    def stands(self, grey: NDArray[np.uint8]) -> bool:
+    def stands(self, grey: Pixels) -> bool:
         """Whether the ticks still stand where they did."""
         now = _column(grey, self.ruler)[self.ticks]
         return bool((now >= DARKER * self.levels).mean() >= STANDING)
 
 
-def _read(grey: NDArray[np.uint8]) -> _Read | None:
+def _read(grey: Pixels) -> _Read | None:
     ruler = read_ruler(grey)
     if ruler is None:
         return None
@@ -56,7 +56,7 @@ def _read(grey: NDArray[np.uint8]) -> _Read | None:
     return _Read(ruler, ticks, column[ticks].astype(np.float32))
 
 
-def _column(grey: NDArray[np.uint8], ruler: Ruler) -> NDArray[np.uint8]:
+def _column(grey: Pixels, ruler: Ruler) -> Pixels:
     x = round(ruler.x_px)
     return grey[:, max(0, x - REACH_PX) : x + REACH_PX + 1]
 
@@ -89,7 +89,7 @@ class ScaleWatch:
             self._begin(grey)
         return None if self._known is None else self._known.ruler.mm_per_px
 
-    def _begin(self, grey: NDArray[np.uint8]) -> None:
+    def _begin(self, grey: Pixels) -> None:
         self._aside.begin(lambda: _Found(_read(grey)))
 
 

@@ -5,11 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
@@ -38,7 +37,7 @@ class Beside:
     """What reads, as it says itself; empty until it is ready."""
     latest: ReaderResult | None = None
     """The last frame of which it said something."""
-    pixels: NDArray[np.uint8] | None = None
+    pixels: Pixels | None = None
     """That frame's region, where it is remembered."""
     exam_seq: int = 0
     """The first frame of the exam that is running."""
@@ -92,7 +91,7 @@ class Beside:
         self.begun_seqs.clear()
         return [pass_over(each) for each in held]
 
-    def hear(self, result: ReaderResult, own: NDArray[np.uint8] | None = None) -> object:
+    def hear(self, result: ReaderResult, own: Pixels | None = None) -> object:
         """Add a reading to the exam; returns what the exam makes of it.
 
         `own` is the region of the frame that it is of, where that is remembered.

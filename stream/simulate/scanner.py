@@ -15,8 +15,8 @@ import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.pictures.picture import Source
 from neurosono.stream.simulate.transmit import DATAGRAM_BYTES, Transmitter
@@ -101,7 +101,7 @@ class Encoder:
         self._codec: VideoCodecContext | None = None
         self._count = 0
 
-    def encode(self, pixels: NDArray[np.uint8], *, as_key: bool) -> tuple[bytes, bool]:
+    def encode(self, pixels: Pixels, *, as_key: bool) -> tuple[bytes, bool]:
         """Return one picture's packet, and whether it stands alone."""
         even = _make_even(pixels)
         size_px = even.shape[1], even.shape[0]
@@ -261,7 +261,7 @@ class Scanner:
         )
 
 
-def _make_even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _make_even(pixels: Pixels) -> Pixels:
     """Repeat the last row and column where a side is odd: half of each is the colour's."""
     height_px, width_px = pixels.shape[:2]
     if height_px % 2 == 0 and width_px % 2 == 0:

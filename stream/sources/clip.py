@@ -4,9 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled
 from neurosono.stream.pictures.picture import UNSCALED, Chroma
@@ -34,7 +32,7 @@ class ClipPicture:
     """
 
     pts_s: float | None
-    decoded: NDArray[np.uint8]
+    decoded: Pixels
     decode_ms: float
     chroma: Chroma | None = None
     scale: Scaled = UNSCALED

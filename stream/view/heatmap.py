@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import Fit, PreprocessingSpec
 from neurosono.engine.preprocess import letterbox_box, to_grey
@@ -41,8 +41,8 @@ class Heatmap:
     `pts_s` the frame's number and time.
     """
 
-    cam: NDArray[np.float32]
-    pixels: NDArray[np.uint8]
+    cam: Singles
+    pixels: Pixels
     label: str
     seq: int
     pts_s: float
@@ -58,7 +58,7 @@ class Heatmap:
             )
 
 
-def _heat_table() -> NDArray[np.uint8]:
+def _heat_table() -> Pixels:
     at = np.linspace(0.0, 1.0, 256)
     stops = [stop for stop, _ in _HEAT_STOPS]
     channels = [
@@ -98,11 +98,11 @@ def input_mapping(height_px: int, width_px: int, spec: PreprocessingSpec) -> Inp
 
 
 def spread_cam(
-    cam: NDArray[np.float32],
+    cam: Singles,
     region_px: tuple[int, int],
     out_px: tuple[int, int],
     spec: PreprocessingSpec,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Spread `cam` over the region's picture at `out_px`.
 
     `region_px` and `out_px` are height and width; returns `(H, W)` float32 in 0 to 1, smooth
@@ -131,7 +131,7 @@ def spread_cam(
     return spread
 
 
-def _smooth(cam: NDArray[np.float32]) -> NDArray[np.float32]:
+def _smooth(cam: Singles) -> Singles:
     """Refine the map's cells so that they pass softly into each other; stays within 0 to 1.
 
     Not cubic: that overshoots, and would show a flat hot disc where the map has one hot cell.
@@ -143,9 +143,7 @@ def _smooth(cam: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(fine, (0, 0), sigma), dtype=np.float32)
 
 
-def paint_heatmap(
-    heatmap: Heatmap, out_px: tuple[int, int], spec: PreprocessingSpec
-) -> NDArray[np.uint8]:
+def paint_heatmap(heatmap: Heatmap, out_px: tuple[int, int], spec: PreprocessingSpec) -> Pixels:
     """Lay the map over its own frame: `(H, W, 3)` BGR uint8 at `out_px`, height and width.
 
     Opacity follows the map, so that anatomy the network did not look at stays as it was. The frame
@@ -160,7 +158,7 @@ def paint_heatmap(
     return np.asarray(blended, dtype=np.uint8)
 
 
-def _shrink(grey: NDArray[np.uint8], out_px: tuple[int, int]) -> NDArray[np.uint8]:
+def _shrink(grey: Pixels, out_px: tuple[int, int]) -> Pixels:
     """Bring `grey` to `out_px`, first to a whole multiple of it, then by averaging whole blocks.
 
     Averaging is several times faster over whole blocks than over broken ones (1080p: 0.3 ms for 2).

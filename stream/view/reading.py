@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import kind_named
 from neurosono.engine.kinds.told import Told
@@ -38,7 +36,7 @@ class ShownReading:
     latest: ReaderResult | None = None
     exam: Mapping[str, Any] | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
-    pixels: NDArray[np.uint8] | None = None
+    pixels: Pixels | None = None
     """The region of the very frame that `latest` is of."""
 
     def frame_at(self, pts_s: float) -> ReaderResult | None:

@@ -3,8 +3,8 @@
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.result import Result
 
@@ -23,7 +23,7 @@ class Recent:
 
     def __init__(self, most: int = MOST) -> None:
         self._shown: deque[DisplayFrame] = deque(maxlen=most)
-        self._heatmaps: dict[int, NDArray[np.float32]] = {}
+        self._heatmaps: dict[int, Singles] = {}
         self._pinned: dict[int, DisplayFrame] = {}
 
     def see(self, picture: DisplayFrame) -> None:
@@ -32,14 +32,14 @@ class Recent:
         while picture.captured_ns - self._shown[0].captured_ns > KEPT_NS:
             self._shown.popleft()
 
-    def hear(self, result: Result) -> NDArray[np.float32] | None:
+    def hear(self, result: Result) -> Singles | None:
         """Remember a frame's heatmap, `(h, w)`, of the class that it speaks for; returns it.
 
         None where there is none. It may come before its picture.
         """
         if result.cam is None or result.probabilities is None:
             return None
-        heatmap: NDArray[np.float32] = result.cam[int(np.argmax(result.probabilities))]
+        heatmap: Singles = result.cam[int(np.argmax(result.probabilities))]
         self._heatmaps[result.seq] = heatmap
         while len(self._heatmaps) > MOST:
             self._heatmaps.pop(next(iter(self._heatmaps)))
@@ -54,12 +54,12 @@ class Recent:
         """Return the sampled picture `seq`, if it is remembered."""
         return next((each for each in reversed(self._shown) if each.seq == seq), None)
 
-    def region_of(self, seq: int) -> NDArray[np.uint8] | None:
+    def region_of(self, seq: int) -> Pixels | None:
         """Return the region of the sampled picture `seq`, if it is remembered."""
         picture = self.picture_of(seq)
         return None if picture is None else picture.region
 
-    def heatmap_of(self, seq: int) -> NDArray[np.float32] | None:
+    def heatmap_of(self, seq: int) -> Singles | None:
         """Return the heatmap of the frame `seq`, if one was made and is remembered."""
         return self._heatmaps.get(seq)
 

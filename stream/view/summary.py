@@ -7,6 +7,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.codec import describe
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamSnapshot, Result
@@ -40,9 +41,7 @@ class Latencies:
         }
 
 
-def name_values(
-    labels: tuple[str, ...], values: NDArray[np.float64] | None
-) -> dict[str, float] | None:
+def name_values(labels: tuple[str, ...], values: Floats | None) -> dict[str, float] | None:
     """Return `{label: value}`, or None where there are no finite values."""
     if values is None or not np.isfinite(values).all():
         return None

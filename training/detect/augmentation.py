@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.looks import closer_affine, glance_affine
 from neurosono.training.detect.rows import Row
-
-Square = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,13 @@ class Strength:
 
 
 def augment(
-    square: Square,
+    square: Pixels,
     row: Row,
     rng: np.random.Generator,
     strength: Strength,
     look_px: int | None = None,
     head: Ellipse | None = None,
-) -> tuple[Square, Row]:
+) -> tuple[Pixels, Row]:
     """Return a view (L, L) uint8 and its row; structures that fall off it are left out.
 
     `look_px` is the view's side, the square's own by default; with `head` it is a closer look at
@@ -65,7 +63,7 @@ def augment(
     return _alter(np.asarray(view, np.uint8), rng, strength), _clip(row.mapped(matrix), side)
 
 
-def _draw_affine(side: int, rng: np.random.Generator, strength: Strength) -> NDArray[np.float64]:
+def _draw_affine(side: int, rng: np.random.Generator, strength: Strength) -> Floats:
     turn = np.radians(rng.normal(0, strength.turn_deg / 2)) + np.pi * (
         rng.random() < strength.about
     )
@@ -87,7 +85,7 @@ def _clip(row: Row, side: int) -> Row:
     return replace(row, boxes=inside, known=known)
 
 
-def _alter(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
+def _alter(square: Pixels, rng: np.random.Generator, strength: Strength) -> Pixels:
     level = cv2.LUT(square, _draw_grey_map(rng, strength))
     if rng.random() < strength.coarser:
         side = square.shape[0]
@@ -107,7 +105,7 @@ def _alter(square: Square, rng: np.random.Generator, strength: Strength) -> Squa
     return np.asarray(np.clip(level, 0, 255), np.uint8)
 
 
-def _draw_grey_map(rng: np.random.Generator, strength: Strength) -> NDArray[np.uint8]:
+def _draw_grey_map(rng: np.random.Generator, strength: Strength) -> Pixels:
     """Return (256,) uint8, which never falls: gamma, contrast about the middle, floor and gain."""
     x = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-strength.gamma, strength.gamma))
     steeper = x * x * (3 - 2 * x)
@@ -117,18 +115,16 @@ def _draw_grey_map(rng: np.random.Generator, strength: Strength) -> NDArray[np.u
     return np.asarray(np.clip(255 * x, 0, 255), np.uint8)
 
 
-def _draw_depth_gain(
-    side: int, rng: np.random.Generator, strength: Strength
-) -> NDArray[np.float32]:
+def _draw_depth_gain(side: int, rng: np.random.Generator, strength: Strength) -> Singles:
     """Return (S, 1) or (1, S): the gain's slide along one direction of the view."""
     along = np.linspace(-1, 1, side, dtype=np.float32)
     tilt, bend = rng.uniform(-strength.depth, strength.depth, 2)
     gain = np.exp(tilt * along + bend * (along**2 - 1 / 3)).astype(np.float32)
-    found: NDArray[np.float32] = gain[:, None] if rng.random() < 0.7 else gain[None, :]
+    found: Singles = gain[:, None] if rng.random() < 0.7 else gain[None, :]
     return found
 
 
-def _shade(level: NDArray[np.float32], rng: np.random.Generator) -> None:
+def _shade(level: Singles, rng: np.random.Generator) -> None:
     """Darken a stripe as a shadow does, or black a box out as letters are."""
     side = level.shape[0]
     if rng.random() < 0.5:

@@ -9,8 +9,8 @@ from typing import Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Integers, Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import letterbox_box, preprocess
@@ -25,10 +25,8 @@ SIZE_PX = 320
 SAME_SHAPE = 0.01
 """Of its width, how much a picture may be squeezed and still tell its scale by a ruler."""
 
-Square = NDArray[np.uint8]
 
-
-def to_square(picture: Square, row: Row, size_px: int = SIZE_PX) -> tuple[Square, Row]:
+def to_square(picture: Pixels, row: Row, size_px: int = SIZE_PX) -> tuple[Pixels, Row]:
     """Return a picture (H, W) letterboxed as the engine does it, and its row in those pixels.
 
     `row` is in pixels of `picture`; of a picture's scale, the square's is worked out.
@@ -47,8 +45,8 @@ def to_square(picture: Square, row: Row, size_px: int = SIZE_PX) -> tuple[Square
 def open_real(
     picture: RealPicture,
     size_px: int = SIZE_PX,
-    read_scale: Callable[[Square], float | None] = lambda _: None,
-) -> tuple[Square, Row]:
+    read_scale: Callable[[Pixels], float | None] = lambda _: None,
+) -> tuple[Pixels, Row]:
     """Return a real picture's square, its squeeze undone; raises `InputError`.
 
     Where the tables tell no scale, `read_scale` may find one on the picture as it is, millimetres
@@ -77,7 +75,7 @@ class DetectData:
     """Squares (N, S, S) uint8, their rows, and a line of attribution a source; checked."""
 
     rows: tuple[Row, ...]
-    frames: Square
+    frames: Pixels
     attribution: tuple[str, ...]
     digest: str
     subject: Subject = STRUCTURES_SUBJECT
@@ -98,7 +96,7 @@ class DetectData:
         """Open the folder; raise `InputError` where it is not whole, or was altered."""
         return cls(*subject.shelf.read(root, _parse), subject)
 
-    def choose(self, fold: int | None, held_out: bool) -> NDArray[np.int64]:
+    def choose(self, fold: int | None, held_out: bool) -> Integers:
         """Return the rows of patients in `fold`, or of all others; None is everyone's."""
         if fold is None:
             return np.arange(0 if held_out else len(self.rows))
@@ -117,14 +115,14 @@ class DetectData:
         }
 
     @property
-    def real(self) -> NDArray[np.bool_]:
+    def real(self) -> Flags:
         """Return (N,): whether the picture is a scanner's and not generated."""
         return np.array([row.source != PHANTOM for row in self.rows])
 
 
 def write_detect_data(
     root: Path,
-    found: Iterable[tuple[Square, Row]],
+    found: Iterable[tuple[Pixels, Row]],
     attribution: Sequence[str],
     subject: Subject = STRUCTURES_SUBJECT,
 ) -> DetectData:

@@ -3,8 +3,8 @@
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.names import NO_HEAD
 from neurosono.training.detect.data import DetectData
@@ -32,7 +32,7 @@ def find_finding(row: Row) -> str:
 class Deck:
     """Deals rows of `data` among `rows`."""
 
-    def __init__(self, data: DetectData, rows: NDArray[np.int64]) -> None:
+    def __init__(self, data: DetectData, rows: Integers) -> None:
         self.rows = rows
         kinds = np.array([kind_of(data.rows[row]) for row in rows])
         shares = data.subject.shares
@@ -57,7 +57,7 @@ class Deck:
         return int(rng.choice(self._kinds[kind], p=self._weights[kind]))
 
 
-def _weigh(data: DetectData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weigh(data: DetectData, rows: Integers) -> Floats:
     """Return how often each row comes: planes alike but by a root, a patient's pictures less.
 
     Of pictures that show findings, findings count as planes do of others.

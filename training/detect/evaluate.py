@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.graph import StructuresGraph
@@ -20,7 +20,7 @@ EVERY = Limits(least_score=0.05)
 def judge_rows(
     graph: Path,
     data: DetectData,
-    rows: NDArray[np.int64],
+    rows: Integers,
     watch: Callable[[], None] = lambda: None,
     limits: Limits | None = None,
 ) -> list[Judged]:

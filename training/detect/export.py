@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import RunError
 from neurosono.engine.structures.answer import Answer
 from neurosono.engine.structures.boxes import overlap
@@ -23,8 +23,6 @@ QUANTISED_ON = 300
 COMPARED_ON = 300
 LARGEST_BYTES = 6_000_000
 """What a structures' graph may weigh in int8: it travels with the package."""
-
-Squares = NDArray[np.uint8]
 
 
 def graph_path(folder: Path, precision: str) -> Path:
@@ -68,7 +66,7 @@ class Parity:
         return {name: round(float(value), 6) for name, value in asdict(self).items()}
 
 
-def read_by_torch(network: Detector, squares: Squares, look_px: int) -> list[Reading]:
+def read_by_torch(network: Detector, squares: Pixels, look_px: int) -> list[Reading]:
     """Return the readings of squares (N, S, S) by the float32 network itself, in their pixels."""
     network.eval()
     side = squares.shape[1]
@@ -76,11 +74,11 @@ def read_by_torch(network: Detector, squares: Squares, look_px: int) -> list[Rea
     return [read_answer(answer, side, side) for answer in answers]
 
 
-def cut_looks(network: Detector, squares: Squares, look_px: int) -> Squares:
+def cut_looks(network: Detector, squares: Pixels, look_px: int) -> Pixels:
     """Return every look (M, L, L) that the network takes at squares (N, S, S), in turn."""
-    looks: list[Squares] = []
+    looks: list[Pixels] = []
 
-    def keep(each: Squares) -> Answer:
+    def keep(each: Pixels) -> Answer:
         looks.append(each)
         return ask(network, each)
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.structures.answer import Grid
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.training.detect.augmentation import Strength, augment
@@ -20,7 +20,7 @@ from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.targets import Targets, aim
 
-View = tuple[NDArray[np.uint8], Targets]
+View = tuple[Pixels, Targets]
 
 
 class Feed:
@@ -58,7 +58,7 @@ class Feed:
         with ThreadPoolExecutor(workers) as pool:
             yield cls(data, deck, recipe, heads or {}, pool)
 
-    def take(self, step: int) -> tuple[NDArray[np.uint8], list[Targets]]:
+    def take(self, step: int) -> tuple[Pixels, list[Targets]]:
         """Return the views (B, S, S) uint8 of a step and what is asked of each."""
         if self._pool is None:
             views = [self._draw(step, place) for place in range(self._recipe.batch)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.decode import Limits
@@ -32,8 +32,6 @@ RESAMPLES = 300
 FEWEST_PATIENTS = 5
 """Of fewer no interval is given."""
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -43,7 +41,7 @@ class Judged:
     reading: Reading
 
 
-Figure = Callable[[Array], float]
+Figure = Callable[[Floats], float]
 """A figure of pictures that count as often as their weights (N,) say."""
 
 
@@ -108,11 +106,11 @@ def measure_planes(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _f1_of(true: NDArray[np.int64], said: NDArray[np.int64]) -> Figure:
+def _f1_of(true: Integers, said: Integers) -> Figure:
     """Return macro-F1 of the head planes that are there; the rest count as mistakes only."""
     wanted = [PLANES.index(name) for name in HEAD_PLANES if (true == PLANES.index(name)).any()]
 
-    def figure(weight: Array) -> float:
+    def figure(weight: Floats) -> float:
         scores = []
         for plane in wanted:
             right = weight[(true == plane) & (said == plane)].sum()
@@ -205,7 +203,7 @@ def _show(judged: Judged, label: str) -> Shown:
     )
 
 
-def _upright(box: RotatedBox) -> Array:
+def _upright(box: RotatedBox) -> Floats:
     """Return the upright box about a box: how marks lie of which only that is known."""
     corners = box.corners()
     (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
@@ -243,8 +241,8 @@ def _sizes(judged: Judged, in_mm: bool) -> tuple[Any, Any]:
     return measure_head(judged.row.head, scale), measure_head(judged.reading.head, scale)
 
 
-def _describe_errors(chosen: Sequence[Judged], error: Array) -> dict[str, Any]:
-    def mean_of(values: Array) -> Figure:
+def _describe_errors(chosen: Sequence[Judged], error: Floats) -> dict[str, Any]:
+    def mean_of(values: Floats) -> Figure:
         return lambda weight: float((values * weight).sum() / max(weight.sum(), 1e-12))
 
     spread = float(error.std(ddof=1)) if len(error) > 1 else 0.0

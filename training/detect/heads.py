@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers, Pixels
 from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.looks import cut, find_head, glance_affine, placed
@@ -12,7 +12,7 @@ from neurosono.training.detect.network import Detector
 
 
 def find_heads(
-    network: Detector, data: DetectData, rows: NDArray[np.int64], look_px: int
+    network: Detector, data: DetectData, rows: Integers, look_px: int
 ) -> dict[int, Ellipse]:
     """Return the head's ellipse of each of `rows` that shows one, in pixels of its square.
 
@@ -31,7 +31,7 @@ def find_heads(
 
 
 @torch.inference_mode()
-def ask(network: Detector, look: NDArray[np.uint8]) -> Answer:
+def ask(network: Detector, look: Pixels) -> Answer:
     """Return the answer of the float32 network itself to a look (L, L) uint8."""
     outputs = network(torch.from_numpy(look)[None, None])
     found = {name: each[0].numpy() for name, each in zip(OUTPUTS, outputs, strict=True)}

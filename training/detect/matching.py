@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers
 
 THRESHOLDS = tuple(float(t) for t in np.linspace(0.5, 0.95, 10))
 _FINE = 4
 """Fine pixels to a pixel of the square: a ventricle eight pixels wide is too coarse to compare."""
 _RECALLS = np.linspace(0, 1, 101)
 
-Points = NDArray[np.float64]
+Points = Floats
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Matches:
     `picture` (F,), `score` (F,), `hit` (F, T); `positives` (N,) true ones of each picture.
     """
 
-    picture: NDArray[np.int64]
-    score: NDArray[np.float64]
-    hit: NDArray[np.bool_]
-    positives: NDArray[np.int64]
+    picture: Integers
+    score: Floats
+    hit: Flags
+    positives: Integers
 
 
 def match(pictures: Sequence[Shown], size_px: int) -> Matches:
@@ -117,9 +118,7 @@ def _polygon(outline: Points) -> list[list[float]]:
     return [((outline + 0.5) * _FINE).ravel().tolist()]
 
 
-def average_precision(
-    matches: Matches, weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def average_precision(matches: Matches, weights: Floats | None = None) -> Floats:
     """Return average precision at each of `THRESHOLDS`, NaN without a true one.
 
     `weights` (N,) say how often each picture counts. As COCO: precision is made to fall with

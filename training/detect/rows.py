@@ -5,9 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import check_scale
@@ -77,7 +75,7 @@ class Row:
         found = hashlib.sha256(f"fold/{self.patient}".encode()).digest()
         return int.from_bytes(found[:8]) % FOLDS
 
-    def mapped(self, matrix: NDArray[np.float64]) -> Self:
+    def mapped(self, matrix: Floats) -> Self:
         """Return the row after an affine (2, 3) of its picture; the scale is then not told."""
         boxes = tuple(_map_box(each, matrix) for each in self.boxes)
         head = self.head.mapped(matrix) if self.head else None
@@ -117,7 +115,7 @@ def _check_label(name: str) -> None:
         )
 
 
-def _map_box(found: Labelled, matrix: NDArray[np.float64]) -> Labelled:
+def _map_box(found: Labelled, matrix: Floats) -> Labelled:
     if not found.upright:
         return Labelled(found.label, found.box.mapped(matrix))
     corners = found.box.corners() @ matrix[:, :2].T + matrix[:, 2]

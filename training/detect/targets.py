@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Integers, Singles
 from neurosono.engine.structures.answer import MAP_STRIDE_PX, Grid
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
@@ -27,8 +27,6 @@ No level answers for a box thinner than its stride, which might lie between its 
 one does.
 """
 
-Array = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Targets:
@@ -40,14 +38,14 @@ class Targets:
     `head_known`.
     """
 
-    labels: NDArray[np.int64]
-    sides: Array
-    turns: Array
-    shaped: NDArray[np.bool_]
-    known: NDArray[np.bool_]
-    seen: NDArray[np.bool_]
-    planes: NDArray[np.bool_]
-    head: Array
+    labels: Integers
+    sides: Singles
+    turns: Singles
+    shaped: Flags
+    known: Flags
+    seen: Flags
+    planes: Flags
+    head: Singles
     head_known: bool
 
 
@@ -60,7 +58,7 @@ def frame_of(box: RotatedBox) -> tuple[float, float, float]:
     return box.w, box.h, math.radians(angle)
 
 
-def measure_sides(points: Array, box: RotatedBox) -> Array:
+def measure_sides(points: Singles, box: RotatedBox) -> Singles:
     """Return left, top, right and bottom (N, 4) of a box in pixels, seen from points (N, 2)."""
     w, h, angle = frame_of(box)
     away = points - np.array([box.cx, box.cy], np.float32)
@@ -70,7 +68,7 @@ def measure_sides(points: Array, box: RotatedBox) -> Array:
     return np.asarray(sides, np.float32)
 
 
-def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[NDArray[np.int64], Array]:
+def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[Integers, Singles]:
     """Return of each location the box it answers for, -1 for none (N,), and its sides (N, 4)."""
     points, strides = grid.locations()
     first, last = grid.counts[0], grid.counts[-1]
@@ -92,20 +90,20 @@ def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[NDArray[np.int64], 
     return matched, sides / strides[:, None]
 
 
-def _in_frame(points: Array, box: RotatedBox) -> Array:
+def _in_frame(points: Singles, box: RotatedBox) -> Singles:
     found = measure_sides(points, box)
     return np.asarray((found[:, :2] - found[:, 2:]) / 2, np.float32)
 
 
-def centreness_of(sides: Array) -> Array:
+def centreness_of(sides: Singles) -> Singles:
     """Return how near the middle of their box locations are, 0 to 1 (N,), of sides (N, 4)."""
     pairs = np.stack([sides[:, [0, 2]], sides[:, [1, 3]]], axis=1)  # (N, 2, 2)
     shares = pairs.min(2) / np.maximum(pairs.max(2), 1e-9)
-    found: Array = np.sqrt(np.maximum(shares.prod(1), 0))
+    found: Singles = np.sqrt(np.maximum(shares.prod(1), 0))
     return found
 
 
-def draw_head(head: Ellipse | None, size_px: int) -> Array:
+def draw_head(head: Ellipse | None, size_px: int) -> Singles:
     """Return how far inside the head each cell of the map is: 0 out, 1 in, a ramp a cell wide."""
     along = np.arange(size_px // MAP_STRIDE_PX, dtype=np.float32) * MAP_STRIDE_PX
     if head is None:
@@ -116,7 +114,7 @@ def draw_head(head: Ellipse | None, size_px: int) -> Array:
     radius = np.hypot(u, v)
     # To first order the way to the outline is this share of the ellipse's own radius there.
     reach = np.hypot(c * x + s * y, c * y - s * x) / np.maximum(radius, 1e-6)
-    inside: Array = np.clip(0.5 + (1 - radius) * reach / MAP_STRIDE_PX, 0, 1).astype(np.float32)
+    inside: Singles = np.clip(0.5 + (1 - radius) * reach / MAP_STRIDE_PX, 0, 1).astype(np.float32)
     inside[radius < 1e-3] = 1
     return inside
 

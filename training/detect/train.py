@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import HEAD_PLANES, PLANES
@@ -135,9 +135,7 @@ class DetectTrainer:
         added = [math.log(mean / shares[name]) if name in shares else 0.0 for name in PLANES]
         return torch.tensor(added)
 
-    def _look(
-        self, network: Detector, at: int, views: NDArray[np.uint8], targets: list[Targets]
-    ) -> Lesson:
+    def _look(self, network: Detector, at: int, views: Pixels, targets: list[Targets]) -> Lesson:
         network.seed(self.recipe.seed * 1_000_003 + at)  # what is left out follows from the step
         grey = torch.from_numpy(views).unsqueeze(1).to(self._device).float()
         grey = grey.contiguous(memory_format=torch.channels_last)
@@ -149,7 +147,7 @@ class DetectTrainer:
         slopes = torch.autograd.grad(weigh(losses), list(network.parameters()))
         return Lesson(slopes, {name: float(loss.detach()) for name, loss in losses.items()})
 
-    def _step(self, at: int, views: NDArray[np.uint8], targets: list[Targets]) -> dict[str, float]:
+    def _step(self, at: int, views: Pixels, targets: list[Targets]) -> dict[str, float]:
         """Learn from a batch, its parts side by side; each normalises by its own pictures."""
         cuts = np.linspace(0, len(targets), len(self._copies) + 1).astype(int)
         parts = [slice(first, last) for first, last in pairwise(cuts)]

@@ -5,12 +5,11 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import EngineUnavailableError, RunError
 from neurosono.engine.network import Ensemble
@@ -113,7 +112,7 @@ class MemberTrainer:
             raise self._describe_bad_loss(rows, epoch, at)  # its last update: save none of it
         return replace(step, loss=total / len(plan))
 
-    def _step(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> float:
+    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> float:
         size_px = self._recipe.size_at(epoch, self._cache.spec.size_px)
         grey = shrink(read_frames(self._cache, rows).to(self._device), size_px)
         grey = augment(grey, self._recipe, generator)  # (B, 1, size, size)
@@ -176,7 +175,7 @@ class MemberTrainer:
         return {"held_out_accuracy": accuracy}
 
     @torch.inference_mode()
-    def _validate(self, rows: NDArray[np.int64], size_px: int) -> tuple[float, float]:
+    def _validate(self, rows: Integers, size_px: int) -> tuple[float, float]:
         """Return accuracy and class-weighted cross-entropy on these frames."""
         self._member.eval()
         logits = [
@@ -188,7 +187,7 @@ class MemberTrainer:
         loss = functional.cross_entropy(found, target, self._class_weights.cpu())
         return float((found.argmax(1) == target).float().mean()), float(loss)
 
-    def _describe_bad_loss(self, rows: NDArray[np.int64], epoch: int, step: int) -> RunError:
+    def _describe_bad_loss(self, rows: Integers, epoch: int, step: int) -> RunError:
         files = sorted({self._cache.rows[row].path for row in rows})
         named = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
         return RunError(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.network import Ensemble
 from neurosono.training.fit.batches import shuffle
 from neurosono.training.fit.schedule import Schedule
@@ -55,12 +55,12 @@ def judge(ensemble: Ensemble, network: nn.Module, grey: Tensor, precision: str) 
 class Epoch:
     """One pass over the training frames: every random choice in it follows from its key."""
 
-    batches: list[NDArray[np.int64]]
+    batches: list[Integers]
     rates: list[float]
     generator: torch.Generator
 
     @classmethod
-    def of(cls, recipe: Recipe, rows: NDArray[np.int64], key: list[int]) -> "Epoch":
+    def of(cls, recipe: Recipe, rows: Integers, key: list[int]) -> "Epoch":
         """Plan the epoch whose number ends `key`."""
         batches = shuffle(rows, recipe.batch, key)
         seed = int(np.random.default_rng([*key, 1]).integers(2**62))
@@ -76,7 +76,7 @@ class Epoch:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], float]]:
+    def __iter__(self) -> Iterator[tuple[Integers, float]]:
         return iter(zip(self.batches, self.rates, strict=True))
 
 

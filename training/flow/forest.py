@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from neurosono.engine.contracts.arrays import Floats
 
 TREES, LEAVES, RATE = 160, 12, 0.08
 FLOW_SHARE, WRITTEN_SHARE = 0.5, 0.02
@@ -14,7 +13,7 @@ FLOW_SHARE, WRITTEN_SHARE = 0.5, 0.02
 not; what lies between teaches nothing."""
 
 
-def teach(features: Values, shares: Values, sizes: Values, seed: int = 0) -> dict[str, Values]:
+def teach(features: Floats, shares: Floats, sizes: Floats, seed: int = 0) -> dict[str, Floats]:
     """Return trees taught on pieces: what they look like, which share of them is flow, their size.
 
     Large pieces count for more, as they do when a picture is judged.
@@ -34,12 +33,12 @@ def teach(features: Values, shares: Values, sizes: Values, seed: int = 0) -> dic
     return _flatten(trees)
 
 
-def write_trees(trees: dict[str, Values], path: Path) -> None:
+def write_trees(trees: dict[str, Floats], path: Path) -> None:
     """Write them as a finder of flow reads them."""
     np.savez_compressed(path, **trees)  # type: ignore[arg-type]
 
 
-def _flatten(trees: object) -> dict[str, Values]:
+def _flatten(trees: object) -> dict[str, Floats]:
     """Return the trees' nodes as arrays `(trees, nodes)`; a leaf asks for feature -1."""
     nodes = [rounds[0].nodes for rounds in trees._predictors]  # type: ignore[attr-defined]
     shape = (len(nodes), max(len(each) for each in nodes))
@@ -55,5 +54,5 @@ def _flatten(trees: object) -> dict[str, Values]:
     depth = max(int(each["depth"].max()) for each in nodes)
     start = float(np.ravel(trees._baseline_prediction)[0])  # type: ignore[attr-defined]
     return cast(
-        "dict[str, Values]", parts | values | {"depth": np.array(depth), "start": np.array(start)}
+        "dict[str, Floats]", parts | values | {"depth": np.array(depth), "start": np.array(start)}
     )

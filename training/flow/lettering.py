@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.training.letters.typefaces import Typeface, make_words
 from neurosono.training.letters.writing import HERSHEY, Style, set_line
 
-Colours = NDArray[np.uint8]
 SIZES_PX = (9.0, 80.0)
 
 
-def write_words(picture: Colours, rng: np.random.Generator, faces: Sequence[Typeface]) -> None:
+def write_words(picture: Pixels, rng: np.random.Generator, faces: Sequence[Typeface]) -> None:
     """Write a few lines in one colour each, some shaded like a logo, on `(h, w, 3)`, in place."""
     height, width = picture.shape[:2]
     for _ in range(rng.integers(1, 7)):
@@ -42,7 +41,7 @@ def write_words(picture: Colours, rng: np.random.Generator, faces: Sequence[Type
         _logo(picture, rng)
 
 
-def _ink(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+def _ink(shape: tuple[int, int], rng: np.random.Generator) -> Floats:
     one, other = _saturated(rng), _saturated(rng)
     if rng.random() < 0.9:
         return np.asarray(np.broadcast_to(one, (*shape, 3)), dtype=np.float64)
@@ -50,7 +49,7 @@ def _ink(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64
     return np.asarray(np.broadcast_to(one * (1 - fade) + other * fade, (*shape, 3)))
 
 
-def _saturated(rng: np.random.Generator) -> NDArray[np.float64]:
+def _saturated(rng: np.random.Generator) -> Floats:
     hue = int(rng.integers(180))
     if rng.random() < 0.6:  # red, orange or blue, as flow is
         hue = int(rng.choice([rng.integers(0, 25), rng.integers(95, 126), rng.integers(170, 180)]))
@@ -58,7 +57,7 @@ def _saturated(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0], dtype=np.float64)
 
 
-def _logo(picture: Colours, rng: np.random.Generator) -> None:
+def _logo(picture: Pixels, rng: np.random.Generator) -> None:
     """Draw a disc or a plate that fades from one colour to another."""
     height, width = picture.shape[:2]
     side = int(rng.integers(10, 40))

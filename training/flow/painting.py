@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Colours = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Field = NDArray[np.float32]
+from neurosono.engine.contracts.arrays import Flags, Floats, Pixels, Singles
+
+Field = Singles
 Stop = tuple[int, int, int]
 
 WARM: tuple[tuple[Stop, ...], ...] = (
@@ -35,13 +35,13 @@ MOVING = 0.16
 """Of the fastest: slower is not coloured."""
 
 
-def spread(stops: tuple[Stop, ...]) -> NDArray[np.float64]:
+def spread(stops: tuple[Stop, ...]) -> Floats:
     """Return a map of 128 colours through its stops, `(128, 3)`."""
     at, here = np.linspace(0, 1, len(stops)), np.linspace(0, 1, 128)
     return np.stack([np.interp(here, at, [stop[c] for stop in stops]) for c in range(3)], 1)
 
 
-def paint_flow(picture: Colours, rng: np.random.Generator) -> Mask:
+def paint_flow(picture: Pixels, rng: np.random.Generator) -> Flags:
     """Colour some flow in a box of the picture, `(h, w, 3)` BGR, in place; return where it is."""
     height, width = picture.shape[:2]
     w, h = (int(side * rng.uniform(0.15, 0.6)) for side in (width, height))
@@ -95,14 +95,14 @@ def _chambers(h: int, w: int, rng: np.random.Generator) -> Field:
     return np.asarray(soft * rng.uniform(0.6, 1.2), dtype=np.float32)
 
 
-def _within(h: int, w: int, rng: np.random.Generator) -> Mask:
+def _within(h: int, w: int, rng: np.random.Generator) -> Flags:
     """Return a box that leans outwards, as a curved probe's does."""
     lean = rng.uniform(0, 0.12) * (1 - np.arange(h) / max(1, h))[:, None]
     across = (np.arange(w) / max(1, w))[None, :]
     return np.asarray((across >= lean) & (across <= 1 - lean))
 
 
-def _colour(steps: NDArray[np.intp], way: Field, rng: np.random.Generator) -> NDArray[np.float64]:
+def _colour(steps: NDArray[np.intp], way: Field, rng: np.random.Generator) -> Floats:
     kind = rng.integers(4)
     if kind == 0:
         return spread(POWER[int(rng.integers(len(POWER)))])[steps]

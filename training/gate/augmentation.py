@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Square = NDArray[np.uint8]
+from neurosono.engine.contracts.arrays import Pixels
+
 LIT_LEVEL = 8
 """Grey levels over which a pixel is no border."""
 
@@ -35,7 +35,7 @@ class Strength:
     lifted: float = 0.2
 
 
-def augment(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
+def augment(square: Pixels, rng: np.random.Generator, strength: Strength) -> Pixels:
     """Return a random view of an `(S, S)` uint8 square."""
     view = _warp(square, rng, strength)
     if rng.random() < strength.cut:
@@ -47,7 +47,7 @@ def augment(square: Square, rng: np.random.Generator, strength: Strength) -> Squ
     return view
 
 
-def find_box(square: Square) -> tuple[int, int, int, int]:
+def find_box(square: Pixels) -> tuple[int, int, int, int]:
     """Return `x, y, w, h` of what is lit; the whole square where nothing is."""
     lit = np.argwhere(square > LIT_LEVEL)
     if len(lit) == 0:
@@ -56,7 +56,7 @@ def find_box(square: Square) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right - left + 1), int(bottom - top + 1)
 
 
-def _warp(square: Square, rng: np.random.Generator, strength: Strength) -> Square:
+def _warp(square: Pixels, rng: np.random.Generator, strength: Strength) -> Pixels:
     side = square.shape[0]
     x, y, w, h = find_box(square)
     zoom = math.exp(rng.uniform(*strength.zoom))
@@ -75,7 +75,7 @@ def _warp(square: Square, rng: np.random.Generator, strength: Strength) -> Squar
     )
 
 
-def _cut(view: Square, rng: np.random.Generator) -> Square:
+def _cut(view: Pixels, rng: np.random.Generator) -> Pixels:
     """Black out what another probe or another crop would not show."""
     side = view.shape[0]
     mask = np.zeros_like(view)
@@ -97,7 +97,7 @@ def _cut(view: Square, rng: np.random.Generator) -> Square:
     return np.asarray(cv2.bitwise_and(view, mask), dtype=np.uint8)
 
 
-def _change_tone(view: Square, rng: np.random.Generator, lifted: float) -> Square:
+def _change_tone(view: Pixels, rng: np.random.Generator, lifted: float) -> Pixels:
     levels = np.arange(256) / 255
     gamma = math.exp(rng.uniform(-0.5, 0.5))
     toned = np.clip(levels**gamma * rng.uniform(0.65, 1.45), 0, 1)
@@ -108,7 +108,7 @@ def _change_tone(view: Square, rng: np.random.Generator, lifted: float) -> Squar
     return np.asarray(cv2.LUT(view, table), dtype=np.uint8)
 
 
-def _wear(view: Square, rng: np.random.Generator, chance: float) -> Square:
+def _wear(view: Pixels, rng: np.random.Generator, chance: float) -> Pixels:
     """Lose detail as codecs, scalers and noise do."""
     side = view.shape[0]
     if rng.random() < chance:
@@ -130,7 +130,7 @@ def _wear(view: Square, rng: np.random.Generator, chance: float) -> Square:
     return view
 
 
-def _write(view: Square, rng: np.random.Generator) -> Square:
+def _write(view: Pixels, rng: np.random.Generator) -> Pixels:
     """Set letters, calipers and blanked boxes on it."""
     view, side = view.copy(), view.shape[0]
     for _ in range(int(rng.integers(1, 5))):
@@ -145,7 +145,7 @@ def _write(view: Square, rng: np.random.Generator) -> Square:
     return view
 
 
-def scramble(square: Square, rng: np.random.Generator) -> Square:
+def scramble(square: Pixels, rng: np.random.Generator) -> Pixels:
     """Return the square with its texture and without its anatomy: tiles dealt, or phases drawn."""
     if rng.random() < 0.7:
         return _shuffle_tiles(square, int(rng.integers(3, 8)), rng)
@@ -157,7 +157,7 @@ def scramble(square: Square, rng: np.random.Generator) -> Square:
     return np.asarray(np.clip(lifted, 0, 255), dtype=np.uint8)
 
 
-def _shuffle_tiles(square: Square, count: int, rng: np.random.Generator) -> Square:
+def _shuffle_tiles(square: Pixels, count: int, rng: np.random.Generator) -> Pixels:
     x, y, w, h = find_box(square)
     tile_w, tile_h = max(1, w // count), max(1, h // count)
     boxes = [(y + r * tile_h, x + c * tile_w) for r in range(count) for c in range(count)]
@@ -170,7 +170,7 @@ def _shuffle_tiles(square: Square, count: int, rng: np.random.Generator) -> Squa
     return shuffled
 
 
-def invent(side: int, rng: np.random.Generator) -> Square:
+def invent(side: int, rng: np.random.Generator) -> Pixels:
     """Return what no scanner shows: noise of some grain, flat grey, or a ramp."""
     kind = rng.integers(3)
     if kind == 0:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.arrays import join
 from neurosono.engine.builders.openvino import export, quantise
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.files import BundleFile
 from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, WEIGHTS_NAME, GateEntry
 from neurosono.engine.gate import OUTPUTS, Familiarity, Gate
@@ -19,14 +19,14 @@ FRAMES = 400
 """Frames that set the ranges of activations."""
 
 
-def write_graph(folder: Path, network: GateNetwork, frames: NDArray[np.uint8]) -> None:
+def write_graph(folder: Path, network: GateNetwork, frames: Pixels) -> None:
     """Write `gate.xml` and `gate.bin` into `folder`, quantised on `frames`."""
     folder.mkdir(parents=True, exist_ok=True)
     model = quantise(export(network, frames.shape[1], OUTPUTS), frames)
     ov.save_model(model, folder / GRAPH_NAME, compress_to_fp16=False)
 
 
-def judge_built(folder: Path, frames: NDArray[np.uint8]) -> Judged:
+def judge_built(folder: Path, frames: Pixels) -> Judged:
     """Judge `(N, S, S)` uint8 with the graph in `folder`, as the engine runs it."""
     names = (GRAPH_NAME, WEIGHTS_NAME, STATISTICS_NAME)
     nothing = tuple(BundleFile(name, "0" * 64) for name in names)
@@ -38,6 +38,6 @@ def judge_built(folder: Path, frames: NDArray[np.uint8]) -> Judged:
     return join([_as_judged(gate.infer(np.asarray(frame))) for frame in frames])
 
 
-def _as_judged(found: Sequence[NDArray[np.float32]]) -> Judged:
+def _as_judged(found: Sequence[Singles]) -> Judged:
     score, planes, features = (each.astype(np.float64) for each in found)
     return Judged(score[:, 0], planes, features)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels, Words
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.squares import PHANTOM, Shelf
 
@@ -57,7 +57,7 @@ class GateData:
     """A gate's data, checked; `frames` is `(N, S, S)` uint8, `attribution` a line a source."""
 
     rows: tuple[GateRow, ...]
-    frames: NDArray[np.uint8]
+    frames: Pixels
     attribution: tuple[str, ...]
     digest: str
 
@@ -67,17 +67,17 @@ class GateData:
         return cls(*SHELF.read(root, _parse))
 
     @property
-    def positive(self) -> NDArray[np.bool_]:
+    def positive(self) -> Flags:
         """Return `(N,)`: whether the classifier may judge the frame."""
         return np.array([row.label != "other" for row in self.rows])
 
     @property
-    def real(self) -> NDArray[np.bool_]:
+    def real(self) -> Flags:
         """Return `(N,)`: whether the frame is of a scanner and not generated."""
         return np.array([row.source != PHANTOM for row in self.rows])
 
     @property
-    def sources(self) -> NDArray[np.str_]:
+    def sources(self) -> Words:
         """Return `(N,)` names of sources."""
         return np.array([row.source for row in self.rows])
 
@@ -97,7 +97,7 @@ class GateData:
 
 def write_gate_data(
     root: Path,
-    found: Iterable[tuple[NDArray[np.uint8], GateRow]],
+    found: Iterable[tuple[Pixels, GateRow]],
     attribution: Sequence[str],
 ) -> GateData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""

@@ -1,8 +1,8 @@
 """How strange is strange: fits the distance of features, and the share of heads that are nearer."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers, Words
 from neurosono.engine.gate import Familiarity
 from neurosono.training.gate.data import GateData
 
@@ -14,15 +14,13 @@ KNOTS = np.concatenate([np.linspace(0, 0.95, 20), np.linspace(0.955, 1, 46)])
 """Shares at which distances are kept: every tenth of a percent at the strange end."""
 
 
-def group_names(data: GateData, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+def group_names(data: GateData, rows: Integers) -> Words:
     """Return `(N,)` groups: real and phantom frames of each label."""
     found = [data.rows[row] for row in rows]
     return np.array([f"{row.source == 'phantom'}-{row.label}" for row in found])
 
 
-def fit_whitening(
-    features: NDArray[np.float64], groups: NDArray[np.str_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_whitening(features: Floats, groups: Words) -> tuple[Floats, Floats]:
     """Return the `(K, K)` whitening of what varies within groups, and the whitened group means."""
     names = np.unique(groups)
     means = np.stack([features[groups == name].mean(0) for name in names])
@@ -36,17 +34,13 @@ def fit_whitening(
     return whitening, means @ whitening
 
 
-def measure(
-    whitening: NDArray[np.float64], means: NDArray[np.float64], features: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def measure(whitening: Floats, means: Floats, features: Floats) -> Floats:
     """Return `(N,)` distances to the nearest group, as the engine measures them."""
     anything = np.array([0.0, 1.0])
     return Familiarity(whitening, means, anything, anything).measure(features)
 
 
-def fit_ranks(
-    real: NDArray[np.float64], phantom: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_ranks(real: Floats, phantom: Floats) -> tuple[Floats, Floats]:
     """Return ascending distances and the share of held-out heads and spines that are nearer.
 
     The share is the smaller of the real and the phantom one: a limit at 0.997 then refuses at most

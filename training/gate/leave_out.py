@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.arrays import join
+from neurosono.engine.contracts.arrays import Words
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import GateData
 from neurosono.training.gate.metrics import Answers, describe_kind
@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 """The even one: a threshold set on held-out heads would have to see the scanner left out."""
 
 
-def name_groups(data: GateData, by: str) -> NDArray[np.str_]:
+def name_groups(data: GateData, by: str) -> Words:
     """Return `(N,)` the group that each frame is left out with; "" for those that never are.
 
     By `source`: the database, whose folders share patients. By `machine`: the scanner, where it is

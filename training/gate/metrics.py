@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Integers
 from neurosono.training.gate.data import GateData
 from neurosono.training.gate.train import PLANES, UNTOLD, plane_index
 from neurosono.training.metrics.resampling import wilson_interval
@@ -24,10 +24,10 @@ class Answers:
     `rows` (N,) are their numbers; `scores`, `unfamiliarity` (N,) and `planes` (N, P) the answers.
     """
 
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    unfamiliarity: NDArray[np.float64]
-    planes: NDArray[np.float64]
+    rows: Integers
+    scores: Floats
+    unfamiliarity: Floats
+    planes: Floats
 
 
 def describe_gate(
@@ -49,7 +49,7 @@ def describe_gate(
 def describe_kind(
     data: GateData,
     answers: Answers,
-    chosen: NDArray[np.bool_],
+    chosen: Flags,
     threshold: float,
     unfamiliar: float,
 ) -> dict[str, Any]:
@@ -73,9 +73,7 @@ def describe_kind(
     }
 
 
-def _share(
-    refused: NDArray[np.bool_], strange: NDArray[np.bool_], chosen: list[bool]
-) -> dict[str, Any]:
+def _share(refused: Flags, strange: Flags, chosen: list[bool]) -> dict[str, Any]:
     inside = np.array(chosen, dtype=bool)
     count, total = int(refused[inside].sum()), int(inside.sum())
     return {
@@ -87,9 +85,7 @@ def _share(
     }
 
 
-def _by_patient(
-    data: GateData, rows: NDArray[np.int64], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _by_patient(data: GateData, rows: Integers, scores: Floats) -> tuple[Flags, Floats]:
     """Return each patient's mean score, heads and others of one patient apart."""
     groups: dict[tuple[str, bool], list[float]] = {}
     for row, score in zip(rows, scores, strict=True):
@@ -99,7 +95,7 @@ def _by_patient(
     return truth, np.array([float(np.mean(each)) for each in groups.values()])
 
 
-def _auroc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+def _auroc(positive: Flags, scores: Floats) -> float | None:
     """Return the share of pairs in the right order, ties half; None without both kinds."""
     heads, others = scores[positive], np.sort(scores[~positive])
     if not len(heads) or not len(others):
@@ -126,9 +122,7 @@ def choose_plane_limits(data: GateData, answers: Answers) -> tuple[float, ...]:
     return tuple(limits)
 
 
-def _tell_planes(
-    data: GateData, answers: Answers
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _tell_planes(data: GateData, answers: Answers) -> tuple[Integers, Integers, Floats]:
     """Return of phantom heads and spines the true plane, the likeliest and its probability."""
     truth = np.array([plane_index(data.rows[row]) for row in answers.rows])
     told = (truth != UNTOLD) & data.positive[answers.rows]

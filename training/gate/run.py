@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from neurosono.engine.arrays import join
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.gate import STATISTICS_NAME
 from neurosono.engine.contracts.notice import NOTICE
@@ -80,7 +80,7 @@ class GateRun:
     def _cross_validate(self, watch: Watch) -> "HeldOut":
         fold = deal_folds(self.data, self.folds)
         rows = np.arange(len(fold))
-        parts: list[tuple[NDArray[np.int64], Judged, NDArray[np.float64]]] = []
+        parts: list[tuple[Integers, Judged, Floats]] = []
         for number in range(self.folds):
             train, held = rows[fold != number], rows[fold == number]
             network = self.train(f"fold-{number}", train, watch)
@@ -95,7 +95,7 @@ class GateRun:
             np.concatenate([distances for _, _, distances in parts]),
         )
 
-    def train(self, name: str, rows: NDArray[np.int64], watch: Watch) -> GateNetwork:
+    def train(self, name: str, rows: Integers, watch: Watch) -> GateNetwork:
         """Return a trained network; rounds that a killed run had finished are not done again."""
         network, weights = GateNetwork(len(PLANES)), None
         for number in range(self.recipe.rounds):
@@ -164,9 +164,9 @@ class GateRun:
 class HeldOut:
     """What the folds' networks say of the frames that each had not seen."""
 
-    rows: NDArray[np.int64]
+    rows: Integers
     judged: Judged
-    distances: NDArray[np.float64]
+    distances: Floats
 
     def choose_threshold(self, data: GateData) -> float:
         """Return the score under which `REFUSED_SHARE` of real heads lie, at most the largest."""
@@ -174,12 +174,12 @@ class HeldOut:
         lowest = float(np.quantile(self.judged.scores[heads], REFUSED_SHARE))
         return round(float(np.clip(lowest, 1e-3, LARGEST_THRESHOLD)), 4)
 
-    def rank_distances(self, data: GateData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def rank_distances(self, data: GateData) -> tuple[Floats, Floats]:
         """Return the distances of heads and spines, and which share of them is nearer."""
         positive, real = data.positive[self.rows], data.real[self.rows]
         return fit_ranks(self.distances[positive & real], self.distances[positive & ~real])
 
-    def answers(self, distances: NDArray[np.float64], shares: NDArray[np.float64]) -> Answers:
+    def answers(self, distances: Floats, shares: Floats) -> Answers:
         """Return everything as the engine would say it."""
         ranks = np.interp(self.distances, distances, shares)
         return Answers(self.rows, self.judged.scores, ranks, self.judged.planes)

@@ -3,8 +3,8 @@
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Integers, Pixels
 from neurosono.training.gate.data import GateData
 
 HASH_PX = 16
@@ -13,7 +13,7 @@ SAME_BITS = 10
 pictures of two patients differed in 20 and more."""
 
 
-def group_patients(data: GateData) -> NDArray[np.int64]:
+def group_patients(data: GateData) -> Integers:
     """Return `(N,)` group numbers: frames of one patient, or of one picture under two names."""
     _, group = np.unique([row.patient for row in data.rows], return_inverse=True)
     for one, other in find_copies(data.frames):
@@ -22,7 +22,7 @@ def group_patients(data: GateData) -> NDArray[np.int64]:
     return np.asarray(group, dtype=np.int64)
 
 
-def find_copies(frames: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def find_copies(frames: Pixels) -> list[tuple[int, int]]:
     """Return pairs of frames that are one picture, by the signs of their neighbouring cells."""
     side = frames.shape[1] // HASH_PX * HASH_PX
     cells = (
@@ -41,7 +41,7 @@ def find_copies(frames: NDArray[np.uint8]) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairs if min(lively[a], lively[b]) > 0.15]
 
 
-def deal_folds(data: GateData, folds: int, seed: int = 0) -> NDArray[np.int64]:
+def deal_folds(data: GateData, folds: int, seed: int = 0) -> Integers:
     """Return `(N,)` fold numbers, patient-disjoint, each source and label spread evenly."""
     from sklearn.model_selection import StratifiedGroupKFold
 

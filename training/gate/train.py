@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from neurosono.engine.arrays import join
+from neurosono.engine.contracts.arrays import Floats, Integers, Pixels, Singles
 from neurosono.engine.contracts.errors import RunError
 from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import Average, make_optimiser, set_rate
-from neurosono.training.gate.augmentation import Square, Strength, augment, invent, scramble
+from neurosono.training.gate.augmentation import Strength, augment, invent, scramble
 from neurosono.training.gate.data import GateData, GateRow
 from neurosono.training.gate.network import GateNetwork
 from neurosono.training.squares import PHANTOM
@@ -61,7 +61,7 @@ def plane_index(row: GateRow) -> int:
 class Deck:
     """Deals rows: kinds by `SHARES`, then sources evenly by the root of their patients."""
 
-    def __init__(self, data: GateData, rows: NDArray[np.int64]) -> None:
+    def __init__(self, data: GateData, rows: Integers) -> None:
         positive, real = data.positive[rows], data.real[rows]
         kinds = {
             "real head": rows[real & positive],
@@ -84,7 +84,7 @@ class Deck:
         return int(rng.choice(self._positive))
 
 
-def _weigh(data: GateData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weigh(data: GateData, rows: Integers) -> Floats:
     groups = [(data.rows[row].source, data.rows[row].label) for row in rows]
     patients = [data.rows[row].patient for row in rows]
     weights = np.zeros(len(rows))
@@ -102,7 +102,7 @@ class GateTrainer:
     def __init__(
         self,
         data: GateData,
-        rows: NDArray[np.int64],
+        rows: Integers,
         recipe: GateRecipe,
         seed: int,
         weights: dict[str, Tensor] | None = None,
@@ -160,7 +160,7 @@ class GateTrainer:
         grey = grey.contiguous(memory_format=torch.channels_last)
         return grey, torch.tensor(targets), torch.tensor(planes)
 
-    def _draw(self) -> tuple[Square, float, int]:
+    def _draw(self) -> tuple[Pixels, float, int]:
         """Return a view, its target (1: head or spine) and its plane's index."""
         rng, kind = self._rng, self._rng.random()
         strength = Strength()
@@ -176,7 +176,7 @@ class GateTrainer:
         return view, float(row.label != "other"), plane_index(row)
 
 
-def halve(square: Square) -> NDArray[np.float32]:
+def halve(square: Pixels) -> Singles:
     """Return the mean of each 2 x 2 pixels, as the exported graph makes it."""
     side = square.shape[0] // 2
     return np.asarray(
@@ -188,13 +188,13 @@ def halve(square: Square) -> NDArray[np.float32]:
 class Judged:
     """What a gate says of N frames: `(N,)` scores, `(N, P)` planes, `(N, K)` features."""
 
-    scores: NDArray[np.float64]
-    planes: NDArray[np.float64]
-    features: NDArray[np.float64]
+    scores: Floats
+    planes: Floats
+    features: Floats
 
 
 @torch.inference_mode()
-def judge_frames(network: GateNetwork, frames: NDArray[np.uint8], batch: int = 64) -> Judged:
+def judge_frames(network: GateNetwork, frames: Pixels, batch: int = 64) -> Judged:
     """Judge `(N, S, S)` uint8 with the network as it is exported, in float32."""
     parts = []
     for at in range(0, len(frames), batch):

@@ -7,10 +7,10 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from neurosono.engine.contracts.arrays import Flags, Pixels
 from neurosono.training.letters.network import STRIDE, LetterNetwork
 from neurosono.training.letters.typefaces import Typeface
 from neurosono.training.letters.writing import write_page
@@ -30,8 +30,8 @@ KEPT = 0.998
 class Background:
     """A picture to write on, `(h, w)` grey, and where it may carry letters already."""
 
-    pixels: NDArray[np.uint8]
-    unsure: NDArray[np.bool_]
+    pixels: Pixels
+    unsure: Flags
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def make_batch(
     )
 
 
-def pool(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def pool(mask: Flags) -> Flags:
     """Return which answers have some of the mask."""
     h, w = (side // STRIDE for side in mask.shape)
     blocks = mask[: h * STRIDE, : w * STRIDE].reshape(h, STRIDE, w, STRIDE)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Pixels
 from neurosono.training.letters.fit import Background
 from neurosono.training.letters.typefaces import Typeface, make_words
 from neurosono.training.letters.writing import HERSHEY, burn, degrade, draw_style, set_line
 
-Grey = NDArray[np.uint8]
 Boxes = Sequence[tuple[int, int, int, int]]
 
 LEGIBLE_SHARE = 0.25
@@ -41,7 +40,7 @@ class Name:
         return self.ground >= LIT_LEVEL
 
 
-def where_lit(ground: Background) -> NDArray[np.bool_]:
+def where_lit(ground: Background) -> Flags:
     """Return where there is ultrasound, and no letters already, on a picture to write on."""
     soft = (cv2.blur(ground.pixels, (9, 9)) > DIMMEST).astype(np.uint8)
     whole = np.asarray(cv2.morphologyEx(soft, cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8)))
@@ -49,8 +48,8 @@ def where_lit(ground: Background) -> NDArray[np.bool_]:
 
 
 def burn_name(
-    ground: Grey, inside: NDArray[np.bool_], face: Typeface | int, rng: np.random.Generator
-) -> tuple[Grey, NDArray[np.bool_], int, float] | None:
+    ground: Pixels, inside: Flags, face: Typeface | int, rng: np.random.Generator
+) -> tuple[Pixels, Flags, int, float] | None:
     """Write one name on a copy of a picture, wholly where `inside` is; None where it finds no room.
 
     Returns the picture as a codec leaves it, where the strokes are, the font's size in pixels, and
@@ -77,9 +76,9 @@ def burn_name(
 
 
 def measure_names(
-    grounds: Sequence[tuple[Grey, NDArray[np.bool_]]],
+    grounds: Sequence[tuple[Pixels, Flags]],
     faces: Sequence[Typeface],
-    find: Callable[[Grey], Boxes],
+    find: Callable[[Pixels], Boxes],
     count: int,
     seed: int = 0,
 ) -> list[Name]:
@@ -102,7 +101,7 @@ def measure_names(
 
 
 def measure_hidden(
-    grounds: Sequence[tuple[Grey, NDArray[np.bool_]]], find: Callable[[Grey], Boxes]
+    grounds: Sequence[tuple[Pixels, Flags]], find: Callable[[Pixels], Boxes]
 ) -> list[float]:
     """Return the share of each picture's bare anatomy (where the mask is) that is hidden."""
     return [
@@ -111,7 +110,7 @@ def measure_hidden(
     ]
 
 
-def cover(boxes: Boxes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def cover(boxes: Boxes, shape: tuple[int, ...]) -> Flags:
     """Return what the boxes hide, `(h, w)`."""
     hidden = np.zeros(shape[:2], dtype=np.uint8)
     for x, y, w, h in boxes:

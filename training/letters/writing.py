@@ -5,12 +5,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats, Pixels
 from neurosono.training.letters.typefaces import Typeface, make_words
-
-Grey = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 SIZES_PX = (9.0, 84.0)
 """Of a font, from its highest to its lowest stroke: capitals of 6 to 60 pixels."""
@@ -43,8 +40,8 @@ class Style:
 class Line:
     """One rendered line: coverage of its strokes and of its outline, `(h, w)` 0 to 255."""
 
-    strokes: Grey
-    edges: Grey
+    strokes: Pixels
+    edges: Pixels
 
 
 def draw_style(rng: np.random.Generator, sizes_px: tuple[float, float] = SIZES_PX) -> Style:
@@ -88,7 +85,7 @@ def set_line(text: str, face: Typeface | int, style: Style) -> Line | None:
     return Line(np.ascontiguousarray(strokes), np.ascontiguousarray(edges))
 
 
-def _set_font(text: str, face: Typeface, style: Style) -> tuple[Grey, Grey]:
+def _set_font(text: str, face: Typeface, style: Style) -> tuple[Pixels, Pixels]:
     from PIL import Image, ImageDraw
 
     font = face.load(style.size_px)
@@ -106,7 +103,7 @@ def _set_font(text: str, face: Typeface, style: Style) -> tuple[Grey, Grey]:
     return sheets[0], sheets[1]
 
 
-def _set_hershey(text: str, face: int, style: Style) -> tuple[Grey, Grey]:
+def _set_hershey(text: str, face: int, style: Style) -> tuple[Pixels, Pixels]:
     scale = style.size_px / 30
     weight = max(1, round(scale * (1 + (style.size_px % 3) / 2)))
     plain = text.encode("ascii", "replace").decode()
@@ -121,7 +118,7 @@ def _set_hershey(text: str, face: int, style: Style) -> tuple[Grey, Grey]:
     return sheets[0], sheets[1] if style.outline is not None else sheets[0]
 
 
-def burn(picture: Grey, line: Line, style: Style, at: tuple[int, int]) -> Mask:
+def burn(picture: Pixels, line: Line, style: Style, at: tuple[int, int]) -> Flags:
     """Write a line onto a picture, in place, with its corner at `x, y`; return its strokes.
 
     Letters that would hardly stand out are written brighter, or black where all is bright.
@@ -148,7 +145,7 @@ def burn(picture: Grey, line: Line, style: Style, at: tuple[int, int]) -> Mask:
     return truth
 
 
-def _stand_out(place: Grey, strokes: Grey, style: Style) -> int:
+def _stand_out(place: Pixels, strokes: Pixels, style: Style) -> int:
     around = place[strokes < 10] if style.outline is None else np.array([style.outline])
     there = float(np.median(around)) if around.size else 0.0
     if style.alpha * abs(style.level - there) >= LEAST_CONTRAST:
@@ -156,12 +153,12 @@ def _stand_out(place: Grey, strokes: Grey, style: Style) -> int:
     return 255 if there < 170 else 0
 
 
-def _lay(place: Grey, cover: Grey, level: int, alpha: float) -> None:
+def _lay(place: Pixels, cover: Pixels, level: int, alpha: float) -> None:
     share = cover.astype(np.float32) * (alpha / 255)
     place[:] = np.rint(place * (1 - share) + level * share).astype(np.uint8)
 
 
-def draw_marks(picture: Grey, rng: np.random.Generator) -> None:
+def draw_marks(picture: Pixels, rng: np.random.Generator) -> None:
     """Draw what is no letter: calipers, dots, ellipses, arrows, rulers, traces, blocks, boxes."""
     height, width = picture.shape
     for _ in range(rng.integers(1, 4)):
@@ -195,12 +192,12 @@ def draw_marks(picture: Grey, rng: np.random.Generator) -> None:
             cv2.rectangle(picture, (x, y), (u, v), level, 1)
 
 
-def _rule(picture: Grey, x: int, level: int, rng: np.random.Generator) -> None:
+def _rule(picture: Pixels, x: int, level: int, rng: np.random.Generator) -> None:
     for k in range(0, len(picture), int(rng.integers(9, 30))):
         cv2.line(picture, (x, k), (x + int(rng.integers(2, 8)), k), level, 1)
 
 
-def _trace(picture: Grey, y: int, level: int, rng: np.random.Generator) -> None:
+def _trace(picture: Pixels, y: int, level: int, rng: np.random.Generator) -> None:
     """Draw an ECG from side to side: a small wave and a spike, again and again."""
     x = np.arange(picture.shape[1])
     beat = (x / rng.uniform(50, 160)) % 1
@@ -213,7 +210,7 @@ def _trace(picture: Grey, y: int, level: int, rng: np.random.Generator) -> None:
     cv2.polylines(picture, [line], False, level, int(rng.integers(1, 3)), cv2.LINE_AA)
 
 
-def _blocks(picture: Grey, at: tuple[int, int], rng: np.random.Generator) -> None:
+def _blocks(picture: Pixels, at: tuple[int, int], rng: np.random.Generator) -> None:
     """Draw a row of blurred blocks in two levels, as a test picture carries its number."""
     side, high = int(rng.integers(8, 17)), int(rng.integers(8, 25))
     low, bright = sorted(int(level) for level in rng.integers(10, 200, 2))
@@ -224,12 +221,12 @@ def _blocks(picture: Grey, at: tuple[int, int], rng: np.random.Generator) -> Non
     place[:] = row[: place.shape[0], : place.shape[1]]
 
 
-def _dot(picture: Grey, points: NDArray[np.float64], level: int) -> None:
+def _dot(picture: Pixels, points: Floats, level: int) -> None:
     for x, y in points.round().astype(int).tolist():
         cv2.circle(picture, (x, y), 0 if len(points) % 2 else 1, level, -1)
 
 
-def degrade(picture: Grey, rng: np.random.Generator) -> Grey:
+def degrade(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """Return the picture as a frame grabber and a codec leave it."""
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.3, 0.9)))
@@ -241,11 +238,11 @@ def degrade(picture: Grey, rng: np.random.Generator) -> Grey:
 
 
 def write_page(
-    background: Grey,
+    background: Pixels,
     rng: np.random.Generator,
     faces: Sequence[Typeface],
     sizes_px: tuple[float, float] = SIZES_PX,
-) -> tuple[Grey, Mask, Mask]:
+) -> tuple[Pixels, Flags, Flags]:
     """Return a copy of a picture with lines and marks on it, where letters stand, and their reach.
 
     The reach is the letters grown by a sixth of their size, so that a word is one piece.

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.training.metrics.ranking import divide, rank
 from neurosono.training.metrics.resampling import Draws, set_interval, set_wilson, wilson_interval
@@ -13,7 +13,7 @@ AT_A_TIME = 100
 """Resamples ranked at a time: 4,500 frames of five classes then take some 100 MB."""
 
 CLASS_MEASURES = ("precision", "recall", "f1", "auroc", "average_precision")
-Measured = dict[str, NDArray[np.float64]]
+Measured = dict[str, Floats]
 
 
 def measure(predictions: Predictions, draws: Draws) -> Measured:
@@ -40,7 +40,7 @@ def measure(predictions: Predictions, draws: Draws) -> Measured:
     return both
 
 
-def count(predictions: Predictions, draws: Draws, patient_of: NDArray[np.int64]) -> Measured:
+def count(predictions: Predictions, draws: Draws, patient_of: Integers) -> Measured:
     """Return what the confusions of each draw say: all but the ranks."""
     classes = len(predictions.labels)
     by_patient = np.zeros((len(draws.patients), classes, classes))
@@ -60,9 +60,7 @@ def count(predictions: Predictions, draws: Draws, patient_of: NDArray[np.int64])
     }
 
 
-def _rank_all(
-    predictions: Predictions, weights: NDArray[np.float64], patient_of: NDArray[np.int64]
-) -> Measured:
+def _rank_all(predictions: Predictions, weights: Floats, patient_of: Integers) -> Measured:
     scores = predictions.probabilities
     truth = np.eye(scores.shape[1], dtype=bool)[predictions.targets]
     each = [rank(scores[:, at], truth[:, at], weights, patient_of) for at in range(scores.shape[1])]

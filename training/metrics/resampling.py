@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers, Words
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
 
@@ -28,8 +28,8 @@ class Draws:
     predictions of the same patients: their differences are then paired.
     """
 
-    patients: NDArray[np.str_]
-    weights: NDArray[np.float64]
+    patients: Words
+    weights: Floats
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or self.weights.shape[1] != len(self.patients):
@@ -52,7 +52,7 @@ class Draws:
         weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
         return cls(patients, weights.astype(np.float64))
 
-    def find(self, predictions: Predictions) -> NDArray[np.int64]:
+    def find(self, predictions: Predictions) -> Integers:
         """Return the patient's number of each row; raise `InputError` on a patient not drawn."""
         at = np.searchsorted(self.patients, predictions.patients)
         at = np.minimum(at, len(self.patients) - 1)
@@ -61,7 +61,7 @@ class Draws:
         return at.astype(np.int64)
 
 
-def set_interval(value: float, drawn: NDArray[np.float64]) -> dict[str, float | None]:
+def set_interval(value: float, drawn: Floats) -> dict[str, float | None]:
     """Return value and 95 % interval as JSON; None where undefined.
 
     A resample in which the measure is undefined (no patient of a class was drawn) says nothing of

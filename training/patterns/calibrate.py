@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.patterns.groups import GROUPS
 from neurosono.engine.patterns.names import FINDINGS
@@ -27,7 +27,7 @@ def is_normal(pictures: Sequence[Seen]) -> bool:
     return known and not any(box.label in FINDINGS for each in pictures for box in each.row.boxes)
 
 
-def highest_scores(exams: Sequence[Sequence[Seen]]) -> NDArray[np.float64]:
+def highest_scores(exams: Sequence[Sequence[Seen]]) -> Floats:
     """Return the highest score of each finding in each exam, (E, F), after the logic."""
     rows = [np.max([each.finding_scores(GROUPS) for each in exam], axis=0) for exam in exams]
     return np.array(rows).reshape(len(rows), len(FINDINGS))
@@ -54,9 +54,9 @@ def calibrate(seen: Sequence[Seen], false_alarms: float = FALSE_ALARMS) -> Rules
     return Rules(GROUPS, dict(zip(FINDINGS, thresholds.tolist(), strict=True)))
 
 
-def _pass_over(highest: NDArray[np.float64], exams: int) -> NDArray[np.float64]:
+def _pass_over(highest: Floats, exams: int) -> Floats:
     """Return the lowest thresholds (F,) that `exams` exams pass, each finding by itself."""
     ordered = -np.sort(-highest, axis=0)
     edge = ordered[exams] + _MARGIN
-    found: NDArray[np.float64] = np.clip(edge, LEAST_THRESHOLD, 1.0)
+    found: Floats = np.clip(edge, LEAST_THRESHOLD, 1.0)
     return found

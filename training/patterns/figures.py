@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.kinds.patterns import keep
 from neurosono.engine.patterns.names import FINDINGS, LABELS
 from neurosono.engine.patterns.rules import Rules, count_contradictions
@@ -15,8 +15,6 @@ from neurosono.training.metrics.resampling import set_wilson
 from neurosono.training.patterns.calibrate import calibrate, is_normal
 from neurosono.training.patterns.judge import Seen, add_up, by_patient
 from neurosono.training.squares import PHANTOM
-
-Array = NDArray[np.float64]
 
 
 def measure(held_out: Sequence[Seen], test: Sequence[Seen]) -> dict[str, Any]:
@@ -86,7 +84,7 @@ def measure_ranking(seen: Sequence[Seen]) -> dict[str, Any]:
     judged = [Judged(each.row, each.reading) for each in seen]
     each_one = {name: _auc_of(seen, name) for name in FINDINGS}
 
-    def macro(weight: Array) -> float:
+    def macro(weight: Floats) -> float:
         return float(np.mean([figure(weight) for figure, *_ in each_one.values()]))
 
     return {
@@ -104,7 +102,7 @@ def _auc_of(seen: Sequence[Seen], name: str) -> Any:
     shown = np.array([any(box.label == name for box in each.row.boxes) for each in seen])
     chosen = np.flatnonzero(known | shown)
 
-    def figure(weight: Array) -> float:
+    def figure(weight: Floats) -> float:
         some = np.arange(len(chosen))
         area, _ = rank(score[chosen], shown[chosen], weight[None, chosen], some)
         return float(area[0])

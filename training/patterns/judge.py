@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds.patterns import LIMITS, describe
@@ -35,9 +35,9 @@ class Seen:
 
     row: Row
     reading: Reading
-    scores: NDArray[np.float64]
+    scores: Floats
 
-    def finding_scores(self, groups: Sequence[Group]) -> NDArray[np.float64]:
+    def finding_scores(self, groups: Sequence[Group]) -> Floats:
         """Return the score of each finding (F,) that the logic leaves, 0 of the others."""
         left = resolve(self.reading.boxes, groups)
         best = dict.fromkeys(FINDINGS, 0.0)
@@ -48,7 +48,7 @@ class Seen:
 
 
 def judge_patterns(
-    graph: Path, data: DetectData, rows: NDArray[np.int64], watch: Callable[[], None]
+    graph: Path, data: DetectData, rows: Integers, watch: Callable[[], None]
 ) -> list[Seen]:
     """Return what the graph at `graph` says of `rows`, in pixels of their squares."""
     engine = StructuresGraph(graph, labels=data.labels)

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.patterns.names import FINDINGS
-from neurosono.training.detect.data import DetectData, Square
+from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.rows import Row
 
 
-def take_normals(structures: DetectData) -> Iterator[tuple[Square, Row]]:
+def take_normals(structures: DetectData) -> Iterator[tuple[Pixels, Row]]:
     """Yield the real squares of the structures' data; of each it is known that it has no finding.
 
     It is a cohort in which no diagnosis is known: a finding among some thousands is noise.

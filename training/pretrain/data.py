@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from neurosono.engine.contracts.arrays import Integers, Pixels, Words
 from neurosono.engine.contracts.cache import SUMMARY_NAME, Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import SHELF, GateData
@@ -24,13 +24,13 @@ class Pool:
     pictures of patients that were to stay apart.
     """
 
-    parts: tuple[NDArray[np.uint8], ...]
-    places: NDArray[np.int64]
-    patients: NDArray[np.str_]
+    parts: tuple[Pixels, ...]
+    places: Integers
+    patients: Words
     left_out: int
     digest: str
 
-    def read(self, rows: NDArray[np.int64], size_px: int) -> Tensor:
+    def read(self, rows: Integers, size_px: int) -> Tensor:
         """Return (B, 1, size_px, size_px) float32 in 0 to 255, averaged down where larger."""
         found = []
         for part, number in self.places[rows]:
@@ -83,7 +83,7 @@ def gather(
     return Pool(tuple(parts), np.array(places), np.array(patients), left_out, said)
 
 
-def _open(folder: Path) -> tuple[NDArray[np.uint8], list[str], str, list[str]]:
+def _open(folder: Path) -> tuple[Pixels, list[str], str, list[str]]:
     """Return frames, the patient of each, the digest of both, and each one's source or ""."""
     if (folder / SUMMARY_NAME).is_file():
         cache = Cache.load(folder)

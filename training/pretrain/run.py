@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from neurosono.engine.bundle import write_json
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.cache import pseudonym
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
@@ -165,7 +165,7 @@ class _Trainer:
             watch(epoch, at + 1, len(batches), loss)
         return total / len(batches)
 
-    def _step(self, rows: NDArray[np.int64], generator: torch.Generator) -> float:
+    def _step(self, rows: Integers, generator: torch.Generator) -> float:
         grey = self._pool.read(rows, self._recipe.size_px).to(self._device)
         grey = augment(grey, self._recipe.views, generator)
         mixed = AUTOCAST.get(self._recipe.precision)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.kinds.regions import rate_frame
 from neurosono.engine.regions.names import PLANES
@@ -31,8 +31,6 @@ SHELF = Shelf(
     learner="network",
     command="neurosono train regions prepare",
 )
-
-Square = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ class PairData:
     """Squares (N, S, S) uint8, their rows, and a line of attribution a source; checked."""
 
     rows: tuple[PairRow, ...]
-    frames: Square
+    frames: Pixels
     attribution: tuple[str, ...]
     digest: str
 
@@ -173,11 +171,11 @@ class PairData:
         return found
 
 
-Made = tuple[Square, Row, str, bool | None, str]
+Made = tuple[Pixels, Row, str, bool | None, str]
 """A picture before it was looked at: square, truth, plane, whether abnormal, finding."""
 
 
-def look_at(pictures: Iterable[Made], finder: StructuresGraph) -> Iterator[tuple[Square, PairRow]]:
+def look_at(pictures: Iterable[Made], finder: StructuresGraph) -> Iterator[tuple[Pixels, PairRow]]:
     """Yield each picture's row with what the detector finds on it."""
     for square, truth, plane, abnormal, finding in pictures:
         side = square.shape[0]
@@ -205,7 +203,7 @@ def join_attribution(prepared: Sequence[PairData]) -> tuple[str, ...]:
 
 
 def write_pair_data(
-    root: Path, found: Iterable[tuple[Square, PairRow]], attribution: Sequence[str]
+    root: Path, found: Iterable[tuple[Pixels, PairRow]], attribution: Sequence[str]
 ) -> PairData:
     """Write squares and rows aside, rename, and open; raises `OutputError`, `InputError`."""
     pairs = list(found)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.regions.names import REGIONS, regions_of
 from neurosono.engine.regions.view import CONTEXT, view_plane
 from neurosono.engine.structures.boxes import Found, RotatedBox
@@ -13,8 +13,7 @@ from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.training.regions.data import Pair, PairData, PairRow
 from neurosono.training.regions.recipe import WHOLE, WHOLE_PX, PairRecipe
 
-Square = NDArray[np.uint8]
-Given = tuple[Square, NDArray[np.float32]]
+Given = tuple[Pixels, Singles]
 """Crops (R, S, S) uint8 and context (R, CONTEXT) float32 of one woman."""
 
 _MISSED = 0.06
@@ -43,7 +42,7 @@ def draw_pair(data: PairData, pair: Pair, recipe: PairRecipe, rng: np.random.Gen
 
 
 def _see(
-    square: Square, row: PairRow, plane: str, recipe: PairRecipe, rng: np.random.Generator
+    square: Pixels, row: PairRow, plane: str, recipe: PairRecipe, rng: np.random.Generator
 ) -> Given:
     head, boxes = choose_boxes(row, recipe.found, rng)
     view = view_plane(square, head, boxes, plane, mirrored=bool(rng.random() < 0.5))
@@ -117,7 +116,7 @@ def jitter_box(found: Found, rng: np.random.Generator) -> Found:
     return replace(found, score=float(rng.uniform(*_SURE)), box=moved)
 
 
-def shade(crops: Square, rng: np.random.Generator) -> Square:
+def shade(crops: Pixels, rng: np.random.Generator) -> Pixels:
     """Return crops (R, S, S) uint8 of one picture with another gain and contrast, and noise."""
     gamma, gain = np.exp(rng.normal(0, [0.15, 0.12]))
     levels = (255 * gain * (np.arange(256) / 255) ** gamma).astype(np.float32)
@@ -126,7 +125,7 @@ def shade(crops: Square, rng: np.random.Generator) -> Square:
     return np.asarray(np.clip(shaded, 0, 255), np.uint8)
 
 
-def see_whole(square: Square, plane: str, rng: np.random.Generator | None) -> Given:
+def see_whole(square: Pixels, plane: str, rng: np.random.Generator | None) -> Given:
     """Return a whole picture as one crop, moved and turned where there is an `rng`."""
     side = square.shape[0]
     turn, grow, dx, dy = (0.0, 1.0, 0.0, 0.0)

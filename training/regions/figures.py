@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Flags, Floats
 from neurosono.training.metrics.ranking import divide, rank
 from neurosono.training.metrics.resampling import RESAMPLES, set_interval, set_wilson
 from neurosono.training.regions.run import Judged
@@ -51,7 +51,7 @@ def count_missed(known: Sequence[Judged]) -> dict[str, list[int]]:
     return dict(sorted(found.items()))
 
 
-def draw_women(truth: NDArray[np.bool_], seed: int = 0) -> NDArray[np.float64]:
+def draw_women(truth: Flags, seed: int = 0) -> Floats:
     """Return how often each woman is drawn, (R, N): normal and abnormal ones each for themselves.
 
     So that no resample is without either kind.
@@ -65,9 +65,7 @@ def draw_women(truth: NDArray[np.bool_], seed: int = 0) -> NDArray[np.float64]:
     return weights
 
 
-def _measure(
-    lean: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
+def _measure(lean: Floats, truth: Flags, weights: Floats) -> dict[str, Floats]:
     called = lean >= 0
     if len(lean):
         auc, _ = rank(lean, truth, weights, np.arange(len(lean)))

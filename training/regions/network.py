@@ -81,11 +81,6 @@ class RegionsNetwork(nn.Module):
             self.shift.fill_(-threshold)
 
 
-def count_weights() -> int:
-    """Return how many weights the network has."""
-    return sum(each.numel() for each in RegionsNetwork().parameters())
-
-
 def export(network: RegionsNetwork) -> ov.Model:
     """Return the network as a graph for one plane's three crops."""
     example = (

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.files import write_whole, writing
 from neurosono.training.regions.data import Pair, PairData, fold_of
@@ -36,7 +34,7 @@ class Judged:
     lean: float | None
 
     @classmethod
-    def of(cls, pair: Pair, contributions: NDArray[np.float64] | None) -> Self:
+    def of(cls, pair: Pair, contributions: Floats | None) -> Self:
         """Add up what a pair's regions speak for."""
         lean = None if contributions is None else float(contributions.sum())
         return cls(pair.patient, pair.abnormal, pair.finding, lean)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.engine.contracts.arrays import Singles, Words
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.manifest import REGIONS as KIND
 from neurosono.engine.contracts.manifest import STRUCTURES, EngineEntry, Manifest, Member
@@ -35,7 +35,7 @@ LARGEST_BYTES = 5_000_000
 """What may travel: a detector in int8 has 2.4 MB, in float32 with weights in half precision 4.2."""
 
 Fitted = tuple[Familiarity, dict[str, Any]]
-Features = tuple[NDArray[np.float32], NDArray[np.str_]]
+Features = tuple[Singles, Words]
 """Features (N, 3, F) and whose they are (N,)."""
 Fit = Callable[[Features, Features], Fitted]
 """Fits what is familiar, of pictures that are and of such that must be refused."""

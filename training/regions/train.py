@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.regions.names import PLANES
 from neurosono.engine.regions.view import A_PLANE
@@ -100,9 +100,9 @@ def _measure_planes(
 @torch.inference_mode()
 def judge(
     network: RegionsNetwork, data: PairData, pairs: Sequence[Pair], recipe: PairRecipe
-) -> list[NDArray[np.float64] | None]:
+) -> list[Floats | None]:
     """Return of each pair what its regions speak for, (R,); None where an exam would wait."""
-    found: list[NDArray[np.float64] | None] = []
+    found: list[Floats | None] = []
     for pair in pairs:
         given = judge_pair(data, pair, recipe)
         lean = None if given is None else speak(network, [given])[0][0].double().numpy()

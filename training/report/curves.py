@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.predictions import Predictions
 
 POINTS = 200
@@ -28,6 +28,6 @@ def trace_curves(predictions: Predictions) -> dict[str, Any]:
     return found
 
 
-def _thin(values: NDArray[np.float64]) -> list[float]:
+def _thin(values: Floats) -> list[float]:
     at = np.unique(np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int))
     return [round(float(value), 5) for value in values[at]]

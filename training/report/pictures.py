@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from matplotlib import colormaps
-from numpy.typing import NDArray
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.cam import combine_cams, eigen_cam
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.manifest import Member
@@ -82,9 +82,7 @@ class _Opened:
         self._backends: dict[int, Backend | None] = {}
         self._networks: dict[str, Network] = {}
 
-    def explain(
-        self, grey: NDArray[np.uint8], fold: int, judged: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], bool]:
+    def explain(self, grey: Pixels, fold: int, judged: Floats) -> tuple[Singles, bool]:
         """Return maps `(M, C, h, w)`, and whether they are of networks blind to the patient."""
         single = self._open(fold) if fold >= 0 else None
         if single is not None:
@@ -95,9 +93,7 @@ class _Opened:
         assert ensemble is not None
         return ensemble.infer(grey[None]).cams[0], fold < 0
 
-    def look(
-        self, grey: NDArray[np.uint8], fold: int, label: int, cams: NDArray[np.float32]
-    ) -> NDArray[np.float32] | None:
+    def look(self, grey: Pixels, fold: int, label: int, cams: Singles) -> Singles | None:
         """Return the Eigen-CAM `(h, w)`, 0 to 1, of the networks whose class maps `cams` are.
 
         Each is turned the way of its own map of class `label`. None without the members' weights.
@@ -118,7 +114,7 @@ class _Opened:
                 network = self._load(member)
                 x = Ensemble([network], spec).normalise(torch.from_numpy(grey)[None, None])
                 found.append(eigen_cam(network.feature_maps(x)[0].numpy(), own[label]))
-        combined: NDArray[np.float32] = combine_cams(np.stack(found)[:, None])[0]
+        combined: Singles = combine_cams(np.stack(found)[:, None])[0]
         return combined
 
     def _load(self, member: Member) -> "Network":
@@ -156,7 +152,7 @@ def _open_ensemble(bundle: Bundle) -> Backend:
         return open_engine(bundle, "torch").backend
 
 
-def lay_over(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+def lay_over(grey: Pixels, heat: Singles) -> Pixels:
     """Colour `heat`, `(h, w)` in 0 to 1, over a `(S, S)` picture; returns `(S, S, 3)` BGR uint8.
 
     Where the map is 0 the picture is as it was.

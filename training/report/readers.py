@@ -9,15 +9,13 @@ said "normal" or nothing the system's stands instead, as the paper describes; it
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from neurosono.engine.contracts.arrays import Flags, Integers
 from neurosono.engine.contracts.labels import NORMAL_LABEL
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.training.metrics.resampling import set_wilson
 from neurosono.training.report.answers import Answer
-
-Marks = NDArray[np.bool_]
 
 
 def describe_readers(exams: Predictions, answers: list[Answer]) -> dict[str, Any]:
@@ -50,14 +48,14 @@ def describe_readers(exams: Predictions, answers: list[Answer]) -> dict[str, Any
 
 
 def _compare(
-    choices: NDArray[np.int64],
-    system: NDArray[np.int64],
-    targets: NDArray[np.int64],
+    choices: Integers,
+    system: Integers,
+    targets: Integers,
     labels: tuple[str, ...],
 ) -> dict[str, Any]:
     normal = labels.index(NORMAL_LABEL) if NORMAL_LABEL in labels else -1
     second = np.where((choices == -1) | (choices == normal), system, choices)
-    marks: dict[str, Marks] = {"reader": choices == targets, "system": system == targets}
+    marks: dict[str, Flags] = {"reader": choices == targets, "system": system == targets}
     marks["either"] = marks["reader"] | marks["system"]
     marks["second_read"] = second == targets
     return {
@@ -70,7 +68,7 @@ def _compare(
     }
 
 
-def rate(marks: Marks, targets: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, Any]:
+def rate(marks: Flags, targets: Integers, labels: tuple[str, ...]) -> dict[str, Any]:
     """Return the share recognised, in all and of each class, with Wilson's intervals."""
     by_class = {
         label: set_wilson(int(marks[targets == number].sum()), int((targets == number).sum()))
@@ -79,7 +77,7 @@ def rate(marks: Marks, targets: NDArray[np.int64], labels: tuple[str, ...]) -> d
     return {"all": set_wilson(int(marks.sum()), len(marks)), "classes": by_class}
 
 
-def compare_pairs(one: Marks, other: Marks) -> dict[str, Any]:
+def compare_pairs(one: Flags, other: Flags) -> dict[str, Any]:
     """Return McNemar's exact test, two-sided: the binomial test of the pairs that differ."""
     only_one, only_other = int((one & ~other).sum()), int((~one & other).sum())
     differ = only_one + only_other

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import fisher_exact, kruskal, mannwhitneyu
 
+from neurosono.engine.contracts.arrays import Flags, Floats
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.training.metrics.metrics import count
 from neurosono.training.metrics.resampling import Draws, set_interval, set_wilson
@@ -20,7 +20,7 @@ TRIMESTERS = (
 CUT_WEEKS = 20.0
 """The cut of the paper: the anatomical survey is done from then on."""
 
-Groups = dict[str, NDArray[np.bool_]]
+Groups = dict[str, Flags]
 
 
 def describe_subgroups(frames: Predictions, draws: Draws) -> dict[str, Any]:
@@ -82,15 +82,15 @@ def _resample(predictions: Predictions, draws: Draws) -> dict[str, float | None]
     return set_interval(value, count(predictions, draws, patient_of)["accuracy"])
 
 
-def take_true(predictions: Predictions) -> NDArray[np.float64]:
+def take_true(predictions: Predictions) -> Floats:
     """Return the probability that each row gave to its truth, `(N,)`."""
-    chosen: NDArray[np.float64] = predictions.probabilities[
+    chosen: Floats = predictions.probabilities[
         np.arange(len(predictions.targets)), predictions.targets
     ]
     return chosen
 
 
-def compare_groups(exams: Predictions, groups: list[NDArray[np.bool_]]) -> dict[str, float] | None:
+def compare_groups(exams: Predictions, groups: list[Flags]) -> dict[str, float] | None:
     """Test whether the groups, two or more masks of the exams, are served alike; None for fewer.
 
     `correctness_p`: Fisher's exact test of right and wrong exams, of two groups only.

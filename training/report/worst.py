@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -26,7 +26,7 @@ class WorstExam:
     truth: int
     rival: int
     wrong: bool
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
     frame_count: int
     frames: tuple[int, ...]
 
@@ -63,7 +63,7 @@ def set_worst(worst: list[WorstExam], frames: Predictions) -> list[dict[str, Any
     """Return the exams as JSON; `row` is the frame's number in the cache."""
     labels = frames.labels
 
-    def name(values: NDArray[np.float64]) -> dict[str, float]:
+    def name(values: Floats) -> dict[str, float]:
         return {label: float(value) for label, value in zip(labels, values, strict=True)}
 
     return [

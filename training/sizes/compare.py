@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.arrays import Flags, Integers, Pixels
 from neurosono.engine.contracts.cache import Cache, pseudonym
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.manifest import Member
@@ -73,9 +73,7 @@ def _measure_member(bundle: Bundle, member: Member) -> Cost:
     )
 
 
-def find_unseen(
-    bundles: Sequence[Bundle], cache: Cache, leave_out_seen: bool = False
-) -> NDArray[np.int64]:
+def find_unseen(bundles: Sequence[Bundle], cache: Cache, leave_out_seen: bool = False) -> Integers:
     """Return the rows of patients that none of the bundles has seen.
 
     Raises `InputError` where one has seen a patient and `leave_out_seen` is false, or where none is
@@ -147,7 +145,7 @@ def _open(bundle: Bundle) -> Backend:
 
 
 def time_backends(
-    backends: Sequence[Backend], grey: NDArray[np.uint8], rounds: int = ROUNDS
+    backends: Sequence[Backend], grey: Pixels, rounds: int = ROUNDS
 ) -> list[list[float]]:
     """Return the milliseconds of one picture, `(1, S, S)`, for each backend in each round."""
     took: list[list[float]] = [[] for _ in backends]
@@ -208,7 +206,7 @@ def compare_predictions(
     }
 
 
-def _find_right(exams: Predictions) -> NDArray[np.bool_]:
+def _find_right(exams: Predictions) -> Flags:
     return np.asarray(exams.probabilities.argmax(1) == exams.targets)
 
 
@@ -217,7 +215,7 @@ def _measure_agreement(one: Predictions, other: Predictions) -> float:
 
 
 def _bootstrap_difference(
-    exams: Predictions, right: NDArray[np.bool_], right_before: NDArray[np.bool_]
+    exams: Predictions, right: Flags, right_before: Flags
 ) -> list[float | None]:
     draws = Draws.bootstrap(exams)
     patient_of = draws.find(exams)

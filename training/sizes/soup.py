@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from neurosono.engine.backends.torch import TorchBackend
+from neurosono.engine.contracts.arrays import Integers
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
@@ -86,7 +86,7 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
     return torch.stack([each.double() for each in values]).mean(0).to(values[0].dtype)
 
 
-def remeasure_norms(network: Network, cache: Cache, rows: NDArray[np.int64]) -> None:
+def remeasure_norms(network: Network, cache: Cache, rows: Integers) -> None:
     """Replace the running statistics of every batch norm by those of `rows` of a cache."""
     ensemble = Ensemble([network], cache.spec)
 
@@ -99,7 +99,7 @@ def remeasure_norms(network: Network, cache: Cache, rows: NDArray[np.int64]) -> 
     network.eval()
 
 
-def draw_frames(rows: NDArray[np.int64], count: int = FRAMES, seed: int = 0) -> NDArray[np.int64]:
+def draw_frames(rows: Integers, count: int = FRAMES, seed: int = 0) -> Integers:
     """Return up to `count` of these row numbers, at random and each once."""
     return np.random.default_rng([seed, 4]).permutation(rows)[:count]
 
@@ -108,7 +108,7 @@ def cook_greedily(
     networks: Sequence[Network],
     held_out: Cache,
     training: Cache | None,
-    rows: NDArray[np.int64],
+    rows: Integers,
 ) -> tuple[list[int], float]:
     """Add members to the soup, the best first, while its accuracy on `held_out` does not fall.
 
@@ -127,7 +127,7 @@ def cook_greedily(
     return taken, best
 
 
-def _cook(networks: Sequence[Network], cache: Cache | None, rows: NDArray[np.int64]) -> Network:
+def _cook(networks: Sequence[Network], cache: Cache | None, rows: Integers) -> Network:
     """Average, then measure the norms anew where there are frames; one member stays as it is."""
     if len(networks) == 1:
         return copy.deepcopy(networks[0])
@@ -137,7 +137,7 @@ def _cook(networks: Sequence[Network], cache: Cache | None, rows: NDArray[np.int
     return soup
 
 
-def _measure(networks: Sequence[Network], cache: Cache, rows: NDArray[np.int64] | None) -> float:
+def _measure(networks: Sequence[Network], cache: Cache, rows: Integers | None) -> float:
     """Return the share of frames that the mean of these networks judges rightly."""
     rows = np.arange(len(cache.rows), dtype=np.int64) if rows is None else np.sort(rows)
     backend = TorchBackend(Ensemble(networks, cache.spec))
@@ -192,7 +192,7 @@ def _taste(
     networks: Sequence[Network],
     training: Cache | None,
     held_out: Cache | None,
-    rows: NDArray[np.int64],
+    rows: Integers,
 ) -> Tasting | None:
     if held_out is not None:
         of, cache, judged = "the patients that selected it", held_out, np.arange(len(held_out.rows))

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from neurosono.engine.bundle import write_json
+from neurosono.engine.contracts.arrays import Integers, Singles
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.files import writing
@@ -79,7 +79,7 @@ class StudentTrainer:
         self._optimiser = make_optimiser(student, recipe.learning_rate, recipe.weight_decay)
         weights = class_weights(cache.targets[self._train], len(cache.labels))
         self._class_weights = weights.to(self._device)
-        self._clean: NDArray[np.float32] | None = None
+        self._clean: Singles | None = None
 
     def fit(self, folder: Path, watch: Watch) -> MemberState:
         """Teach to the end, from the state in `folder` on if there is one; return the state."""
@@ -102,14 +102,14 @@ class StudentTrainer:
                 break
         return state
 
-    def _read_teacher(self, path: Path) -> NDArray[np.float32]:
+    def _read_teacher(self, path: Path) -> Singles:
         """Return what the teacher says of the clean frames that are asked about, (N, C).
 
         Of the validation's frames always, of those learnt from in the clean view; the other rows
         are zero. Kept in a file, because a resumed run must not pay for it again.
         """
         if path.exists():
-            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            found: Singles = np.load(path, allow_pickle=False)
             return found
         found = np.zeros((len(self._cache.rows), len(self._cache.labels)), np.float32)
         asked = self._validation
@@ -140,7 +140,7 @@ class StudentTrainer:
             watch(Progress(epoch, at + 1, len(plan), loss))
         return total / len(plan)
 
-    def _step(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> float:
+    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> float:
         grey = read_frames(self._cache, rows).to(self._device).float()
         view = augment(grey, self._recipe, generator)  # (B, 1, S, S)
         if self._lesson.view == "same":

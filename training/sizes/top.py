@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.bundle import Bundle, write_json
+from neurosono.engine.contracts.arrays import Floats, Integers
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.predictions import Predictions
@@ -63,7 +63,7 @@ def choose(
     return taken
 
 
-def _score(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> tuple[float, float]:
+def _score(probabilities: Floats, targets: Integers) -> tuple[float, float]:
     """Return accuracy and mean log-loss."""
     chosen = probabilities[np.arange(len(targets)), targets]
     loss = -np.log(np.clip(chosen, 1e-12, 1)).mean()
@@ -103,7 +103,7 @@ def _best_epoch(epochs: list[dict[str, float]], size_px: int) -> tuple[float, fl
     return float(best["validation_accuracy"]), float(best["validation_loss"])
 
 
-def judge_members(bundle: Bundle, cache: Cache, rows: NDArray[np.int64]) -> list[Predictions]:
+def judge_members(bundle: Bundle, cache: Cache, rows: Integers) -> list[Predictions]:
     """Let each member judge `rows` of a cache on its own."""
     spec, salt = bundle.manifest.preprocessing, salt_of(bundle)
     return [

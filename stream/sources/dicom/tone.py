@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.sources.dicom.header import READ_FAILURES
 
 _WIDEST_BITS = 16
@@ -24,11 +25,11 @@ class Toner:
     more than 8 bits down to 8.
     """
 
-    table: NDArray[np.uint8] | None
+    table: Pixels | None
     lowest: int
     shift: int
 
-    def tone(self, samples: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
+    def tone(self, samples: NDArray[Any], photometric: str) -> Pixels:
         """Return `(H, W)` grey or `(H, W, 3)` BGR, uint8, for `(H, W)` or `(H, W, 3)` samples."""
         if self.table is not None:
             indices = samples.astype(np.int32) - self.lowest
@@ -95,14 +96,14 @@ def make_toner(image: Dataset, first: NDArray[Any]) -> Toner:
     return Toner(None if plain else table, lowest=lowest, shift=0)
 
 
-def _make_palette(image: Dataset, bits: int) -> NDArray[np.uint8]:
+def _make_palette(image: Dataset, bits: int) -> Pixels:
     colours = np.asarray(apply_color_lut(np.arange(1 << bits, dtype=np.uint16), image))
     if colours.max() > 255:  # some writers declare 16 bits and fill 8 of them
         colours = colours >> 8
     return np.ascontiguousarray(colours[..., ::-1].astype(np.uint8))
 
 
-def _make_greys(image: Dataset, first: NDArray[Any], lowest: int, bits: int) -> NDArray[np.uint8]:
+def _make_greys(image: Dataset, first: NDArray[Any], lowest: int, bits: int) -> Pixels:
     stored = np.arange(lowest, lowest + (1 << bits)).astype(np.int16 if lowest else np.uint16)
     values = np.asarray(apply_modality_lut(stored, image))
     windowed = None
@@ -120,6 +121,6 @@ def _make_greys(image: Dataset, first: NDArray[Any], lowest: int, bits: int) -> 
     return _stretch(values, darkest, brightest)
 
 
-def _stretch(values: NDArray[Any], darkest: float, brightest: float) -> NDArray[np.uint8]:
+def _stretch(values: NDArray[Any], darkest: float, brightest: float) -> Pixels:
     span = max(brightest - darkest, 1e-9)
     return np.clip(np.rint((values - darkest) * (255 / span)), 0, 255).astype(np.uint8)

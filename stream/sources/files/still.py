@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.clip import STILL_S, ClipPicture, Region
 from neurosono.stream.sources.files.container_end import end_of_png, still_is_whole
@@ -76,7 +77,7 @@ class StillClip:
 class _Pages:
     """The pictures of a still; `unread` says what else it holds that should have been shown."""
 
-    shown: list[NDArray[np.uint8]]
+    shown: list[Pixels]
     left_out: tuple[Reason, ...] = ()
     unread: str | None = None
 
@@ -127,7 +128,7 @@ def _find_end(data: bytes) -> int:
     return int.from_bytes(data[2:6], "little") or len(data) if data.startswith(b"BM") else len(data)
 
 
-def _decode_one(data: bytes, limits: MediaLimits) -> NDArray[np.uint8]:
+def _decode_one(data: bytes, limits: MediaLimits) -> Pixels:
     size_px = find_size(data)
     if size_px is None:  # OpenCV knows other kinds, of which nobody looked how large they become
         raise ValueError("it does not say how large it is")
@@ -143,7 +144,7 @@ def _decode_one(data: bytes, limits: MediaLimits) -> NDArray[np.uint8]:
 
 def _decode_jpegs(data: bytes, limits: MediaLimits) -> _Pages:
     """Return the pictures of a JPEG, several of a multi-picture file; smaller ones are copies."""
-    shown: list[NDArray[np.uint8]] = []
+    shown: list[Pixels] = []
     smaller = start = 0
     several = find_application(data, *MULTI_PICTURE) is not None
     while True:
@@ -204,7 +205,7 @@ def _decode_tiff(data: bytes, limits: MediaLimits) -> _Pages:
     return _Pages(shown, (Reason.THUMBNAIL,) * smaller)
 
 
-def _show_page(page: NDArray[np.generic], directory: Directory) -> NDArray[np.uint8]:
+def _show_page(page: NDArray[np.generic], directory: Directory) -> Pixels:
     if page.dtype == np.uint16 and directory.is_white_zero:  # OpenCV turns only 8 bits round
         page = np.uint16(0xFFFF) - page.astype(np.uint16, copy=False)
     aspect = directory.aspect
@@ -213,7 +214,7 @@ def _show_page(page: NDArray[np.generic], directory: Directory) -> NDArray[np.ui
     )
 
 
-def _to_eight_bits(page: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _to_eight_bits(page: NDArray[np.generic]) -> Pixels:
     if page.dtype == np.uint8:
         return page.astype(np.uint8, copy=False)
     if page.dtype == np.uint16:

@@ -9,8 +9,8 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.pictures.region import Region
 
 ASPECT_TOLERANCE = 0.02
@@ -63,7 +63,7 @@ def square_size(width_px: int, height_px: int, aspect: Fraction | None) -> tuple
     return width_px, round(height_px / ratio)
 
 
-def make_square(pixels: NDArray[np.uint8], aspect: Fraction | None) -> NDArray[np.uint8]:
+def make_square(pixels: Pixels, aspect: Fraction | None) -> Pixels:
     """Return a picture, `(H, W)` or `(H, W, 3)`, with square pixels, as FFmpeg's scaler has it."""
     height_px, width_px = pixels.shape[:2]
     size_px = square_size(width_px, height_px, aspect)
@@ -98,11 +98,11 @@ class FrameChroma:
                 return False
         return True
 
-    def paint(self) -> NDArray[np.uint8]:
+    def paint(self) -> Pixels:
         """Return the frame, `(H, W, 3)` BGR uint8."""
         return _reformat(self._painter, self._frame, self._frame.width, self._frame.height, "bgr24")
 
-    def expand(self, luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def expand(self, luma: Pixels) -> Pixels:
         """Return levels of the frame's luma at full range, as FFmpeg's own scaler has them."""
         return luma if self._is_full_range else np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8)
 
@@ -118,7 +118,7 @@ class FrameConverter:
 
     def convert(
         self, frame: VideoFrame, aspect: Fraction | None
-    ) -> tuple[NDArray[np.uint8], FrameChroma | None]:
+    ) -> tuple[Pixels, FrameChroma | None]:
         """Return the picture, upright, square, over black if clear, and its colours.
 
         The picture is `(H, W)` grey uint8 where it has no colours, the frame's own luma where
@@ -142,7 +142,7 @@ class FrameConverter:
         return (pixels if matrix is None else _apply_turn(pixels, matrix)), None
 
 
-def _take_luma(frame: VideoFrame) -> NDArray[np.uint8]:
+def _take_luma(frame: VideoFrame) -> Pixels:
     """Return the luma of a planar YUV frame, `(H, W)`, without a copy."""
     plane = frame.planes[0]
     levels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
@@ -151,7 +151,7 @@ def _take_luma(frame: VideoFrame) -> NDArray[np.uint8]:
 
 def _reformat(
     reformatter: VideoReformatter, frame: VideoFrame, width_px: int, height_px: int, target: str
-) -> NDArray[np.uint8]:
+) -> Pixels:
     # One thread: scaling a screen takes a millisecond, starting threads for it takes more.
     converted = reformatter.reformat(frame, width_px, height_px, target, threads=1)
     return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
@@ -182,14 +182,14 @@ def _read_display_matrix(frame: VideoFrame) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def _lay_over_black(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _lay_over_black(pixels: Pixels) -> Pixels:
     colour, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3:]
     if alpha.min() == 255:
         return colour
     return ((colour.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
 
 
-def _apply_turn(pixels: NDArray[np.uint8], matrix: bytes) -> NDArray[np.uint8]:
+def _apply_turn(pixels: Pixels, matrix: bytes) -> Pixels:
     turn = turn_from_display_matrix(matrix[: 4 * _MATRIX_ENTRIES])
     if turn.transpose:
         pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)

@@ -13,8 +13,8 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
@@ -57,7 +57,7 @@ class Header:
 class Image:
     """One picture: `(H, W)` grey or `(H, W, 3)` BGR uint8, of square pixels, and their size."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     scale: Scaled
 
 
@@ -123,7 +123,7 @@ def _content(header: Header, body: bytes) -> bytes:
     return body[begin:end]
 
 
-def _square(pixels: NDArray[np.uint8], across_mm: float, down_mm: float) -> Image:
+def _square(pixels: Pixels, across_mm: float, down_mm: float) -> Image:
     """Return a picture with square pixels; without a size where the matrix holds none."""
     lowest, highest = MM_PER_PX_RANGE
     sides = across_mm, down_mm
