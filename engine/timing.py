@@ -167,7 +167,7 @@ def _read(path: Path, about: Mapping[str, Any]) -> Timed | None:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Wait until no other process times; one that dies lets go of it."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

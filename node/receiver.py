@@ -1,7 +1,6 @@
 """The node's ears: C-ECHO, and C-STORE of all that we can decode, straight into the spool."""
 
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from typing import Any
 import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.node.arriving import arriving_in
 from neurosono.node.door import IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
@@ -88,6 +88,8 @@ class Receiver:
 
     def _store(self, path: Path, instance: str, sender: str) -> tuple[int, str]:
         limits = self._limits
+        if not path.exists():
+            return FULL, "the disk is full: send it again later"
         if self._spool.count_waiting() > limits.most_waiting:
             return FULL, f"over {limits.most_waiting} studies wait: send it again later"
         try:
@@ -110,14 +112,8 @@ class Receiver:
 @contextmanager
 def listen(listening: Listening, receiver: Receiver, incoming: Path) -> Iterator[int]:
     """Serve until the block ends; yields the port. Raises `InputError` where it cannot be had."""
-    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir
-    _config.STORE_RECV_CHUNKED_DATASET = True  # a cine of 276 MB took 585 MB of memory without
-    tempfile.tempdir = str(incoming)  # on the spool's own disk, in its private folder
-    try:
-        with _serve(listening, receiver) as port:
-            yield port
-    finally:
-        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = before
+    with arriving_in(incoming), _serve(listening, receiver) as port:
+        yield port
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A node as a whole: it listens, and a worker beside it judges; a worker that dies is replaced."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import msgspec
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import ProcessFailedError
+from neurosono.node.clock import ClockWatch
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
 from neurosono.node.spool import READY, Batch, Spool, Standing
@@ -25,14 +27,22 @@ TOLD = 200
 STILLBORN = 3
 """Workers that die before they are ready, one after the other: then it is not the cines."""
 DAY_NS = 86_400 * 10**9
+THRIFTY = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": str(2 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+}
+"""glibc gives pictures back that it would keep: with a cine of 276 MB the worker's peak was 474 MB
+with these and 537 without, for a twentieth more processor time."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the node says: its port once it listens, and each batch as it goes on."""
+    """What the node says: its port once it listens, each batch as it goes on, and what else is."""
 
     listening: Callable[[int], None]
     batch: Callable[[Batch], None]
+    words: Callable[[str], None]
 
 
 def run_node(
@@ -57,13 +67,17 @@ def run_node(
                 told.listening(port)
                 seen = {batch.number: batch for batch in spool.batches(TOLD)}
                 swept_s = time.monotonic() - SWEEP_S
+                clock = ClockWatch()
                 while not stopped():
                     worker.keep()
+                    if said := clock.look():
+                        told.words(said)
                     seen = _tell(spool, seen, told)
                     if time.monotonic() - swept_s > SWEEP_S:
                         swept_s = time.monotonic()
                         spool.sweep_incoming(time.time() - STOPPED_S)
-                        spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
+                        if not clock.was_set:
+                            spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
                     time.sleep(POLL_S)
         finally:
             worker.end()
@@ -81,7 +95,9 @@ class _Worker:
     def _start(self) -> None:
         command = [sys.executable, "-P", "-m", "neurosono.node.worker"]
         self._ready.unlink(missing_ok=True)
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env={**THRIFTY, **os.environ}
+        )
         assert self._process.stdin is not None
         self._process.stdin.write(self._line)
         self._process.stdin.flush()

@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,7 @@ from typing import Self
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import keep_private
+from neurosono.stream.hospital.outbox import find_next_ns, is_due, is_hopeless
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -38,8 +39,8 @@ READY = "worker.ready"
 BUSY_S = 30.0
 MOST_TRIES = 2
 """A study on which the worker died so often is not tried again: it would die for ever."""
-GIVE_UP_NS = 86_400 * 10**9
-DELAYS_S = (5, 15, 60, 300, 900, 3600)
+AHEAD_NS = 60 * 10**9
+"""Threads that store and judge read one clock a moment apart: less ahead is no clock set back."""
 
 
 class Standing(StrEnum):
@@ -132,13 +133,13 @@ class Spool:
     def take(self, quiet_ns: int, now_ns: int) -> Batch | None:
         """Begin to judge the oldest batch to which nothing was added for so long.
 
-        What changed later than now did so by a clock that was set back since: it waits no more.
+        What changed well later than now did so by a clock that was set back: it waits no more.
         """
         with self._transaction() as connection:
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
                 "AND (changed_ns <= ? OR changed_ns > ?) ORDER BY id LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns, now_ns),
+                (Standing.OPEN, now_ns - quiet_ns, now_ns + AHEAD_NS),
             ).fetchone()
             if row is None:
                 return None
@@ -204,13 +205,12 @@ class Spool:
             tries, changed_ns = connection.execute(
                 "SELECT tries, changed_ns FROM batch WHERE id = ?", (number,)
             ).fetchone()
-            delay_ns = DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 10**9
-            given_up = now_ns - changed_ns > GIVE_UP_NS and tries > len(DELAYS_S)
+            given_up = is_hopeless(tries, changed_ns, now_ns)
             connection.execute(
                 "UPDATE batch SET tries = tries + 1, next_ns = ?, said = ?, standing = ? "
                 "WHERE id = ?",
                 (
-                    now_ns + delay_ns,
+                    find_next_ns(tries, now_ns),
                     said,
                     Standing.FAILED if given_up else Standing.JUDGED,
                     number,
@@ -223,11 +223,10 @@ class Spool:
         One that waits for longer than any pause waits for a clock that was set back.
         """
         rows = self._query(
-            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
-            "AND NOT next_ns BETWEEN ? AND ? ORDER BY id",
-            (Standing.JUDGED, now_ns + 1, now_ns + DELAYS_S[-1] * 10**9),
+            f"SELECT next_ns, {_COLUMNS} FROM batch WHERE standing = ? ORDER BY id",  # noqa: S608
+            (Standing.JUDGED,),
         )
-        return [_read(row) for row in rows]
+        return [_read(row) for next_ns, *row in rows if is_due(next_ns, now_ns)]
 
     def batches(self, newest: int = 1000) -> list[Batch]:
         """Return the newest batches, in the order in which they began."""
@@ -293,7 +292,7 @@ class Spool:
             self._connection.execute("COMMIT")
 
 
-def _read(row: tuple) -> Batch:  # type: ignore[type-arg]
+def _read(row: Sequence) -> Batch:  # type: ignore[type-arg]
     number, sender, standing, *rest = row
     return Batch(number, sender, Standing(standing), *rest)
 

@@ -91,5 +91,6 @@ def node(
     told = Told(
         lambda found: console.print(f"{ae_title} listens on {host}:{found}   (Ctrl-C ends it)"),
         lambda batch: console.print(tell_batch(batch), markup=False, soft_wrap=True),
+        lambda words: console.print(words, markup=False, soft_wrap=True),
     )
     run_node(listening, asked, limits, folder, told, stop.is_set)

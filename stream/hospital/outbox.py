@@ -122,6 +122,15 @@ def list_due(journal: Path, now_ns: int) -> list[Job]:
     return sorted(found, key=lambda job: job.made_ns)
 
 
+def forget_stored(journal: Path, before_ns: int) -> None:
+    """Take away the jobs that were done before then: the outbox is looked at every second."""
+    for path in (journal.parent / FOLDER).glob("*.json"):
+        with contextlib.suppress(InputError, OSError):
+            job = read_job(journal, path.stem)
+            if job is not None and job.standing is Standing.STORED and job.made_ns < before_ns:
+                path.unlink()
+
+
 def count_waiting(journal: Path) -> int:
     """Return how many exams wait, whether or not it is their turn."""
     return len(list_due(journal, ALWAYS_NS))

@@ -127,6 +127,16 @@ def drop(journal: Path, exam_id: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget_told(journal: Path, before_ns: int) -> None:
+    """Take away the steps that were told before then: the others are looked at every second."""
+    for step in list_steps(journal):
+        told = read_told(journal, step)
+        if told.standing is Standing.STORED and step.ended_ns < before_ns:
+            path = _find(journal, step)
+            path.unlink(missing_ok=True)
+            path.with_suffix(".told").unlink(missing_ok=True)
+
+
 def tell_step(step: Step, told: Told) -> str:
     """Return in a sentence what the hospital knows of a step; nothing where all is well so far."""
     what, where = f"step of exam {step.exam_id}", step.node.partition("@")[0]

@@ -4,6 +4,7 @@ Names go from here to the screens and into the key file beside the journal, and 
 into a status, an event, a log or a film.
 """
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -20,12 +21,21 @@ from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunErr
 from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.identities import forget_step, keep_identity, read_kept
 from neurosono.stream.hospital.node import Node
-from neurosono.stream.hospital.outbox import Job, Standing, list_due, post, read_job, tell_job
+from neurosono.stream.hospital.outbox import (
+    Job,
+    Standing,
+    forget_stored,
+    list_due,
+    post,
+    read_job,
+    tell_job,
+)
 from neurosono.stream.hospital.query import UTF_8, Question, ask_worklist, name_today
 from neurosono.stream.hospital.steps import (
     Outcome,
     Step,
     Told,
+    forget_told,
     list_steps,
     read_told,
     tell_step,
@@ -37,6 +47,8 @@ from neurosono.stream.page.protocol import Command
 POSTING = "neurosono.stream.study.posting"
 LOOK_S = 1.0
 """How often the outbox is looked at."""
+DONE_FOR_S = 7 * 86_400
+"""How long a new session still knows of what was sent and told."""
 LONGEST_SENDING_S = 300.0
 SETTLE_S = 30.0
 """How long a session that ended waits for its study to arrive before it leaves that to the next."""
@@ -271,6 +283,10 @@ class Register:
         self._show()
 
     def _post_all(self) -> None:
+        old_ns = time.time_ns() - DONE_FOR_S * 10**9
+        with contextlib.suppress(OSError):
+            forget_stored(self._journal, old_ns)
+            forget_told(self._journal, old_ns)
         while not self._stop.wait(LOOK_S):
             now_ns = time.time_ns()
             if not (list_due(self._journal, now_ns) or list_due_steps(self._journal, now_ns)):

@@ -39,9 +39,6 @@ NO_SIGNAL_AFTER_S = 0.8
 PATIENCE = {"engine": Patience(quiet_s=2.0), "capture": Patience(quiet_s=5.0)}
 STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
-SPARE_AFTER_NS = 1_000_000_000
-"""How long after the last start of a process a spare one is started, once the AI is on: not while
-another loads."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
 PLAYED_NS = 60_000_000_000
@@ -149,11 +146,11 @@ class Live(Session):
             self._exam.say(now_ns)
         if self.engine:
             self._exam.measures.look(self.children.pids(), now_ns)
-            self._keep_spare(now_ns)
+            self._keep_spare()
 
-    def _keep_spare(self, now_ns: int) -> None:
-        """Once all runs, keep a capture process that has loaded: half of what a restart takes."""
-        calm = now_ns - self._started_ns > SPARE_AFTER_NS and self.viewer.off_reason is None
+    def _keep_spare(self) -> None:
+        """Once all run, and not before, keep a capture process that has loaded."""
+        calm = self._picture_ns > self._started_ns and self.viewer.off_reason is None
         if calm and not self._plays and not self.children.has_spare("capture"):
             self.children.prepare("capture")
 

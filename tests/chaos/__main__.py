@@ -51,7 +51,7 @@ def _row(seen: Seen) -> str:
 
 def _tabulate(report: Report) -> Table:
     table = Table(title="milliseconds, median / worst of each kind of fault")
-    columns = ("gap_ms", "opinion_ms", "off_ms", "unrecorded_ms", "recovery_ms")
+    columns = ("gap_ms", "opinion_ms", "tab_ms", "off_ms", "unrecorded_ms", "recovery_ms")
     for title in ("fault", "times", *columns, "not well again"):
         table.add_column(title, justify="left" if title == "fault" else "right")
     for name in sorted({seen.fault for seen in report.seen}):

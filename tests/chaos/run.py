@@ -23,14 +23,15 @@ class Seen:
     """What was seen of one fault; times in milliseconds, None where it did not come to it.
 
     `gap_ms` is the longest time between two pictures until all was well again, `opinion_ms` the
-    oldest opinion that was shown (in a browser's tab as well), `off_ms` and `unrecorded_ms` when
-    the AI, and the record, were first said to be off, `recovery_ms` how long it took until all was
-    well.
+    oldest opinion that came to a viewer, `tab_ms` the oldest that a browser's tab showed, `off_ms`
+    and `unrecorded_ms` when the AI, and the record, were first said to be off, `recovery_ms` how
+    long it took until all was well.
     """
 
     fault: str
     gap_ms: float | None
     opinion_ms: float
+    tab_ms: float | None
     off_ms: float | None
     unrecorded_ms: float | None
     recovery_ms: float | None
@@ -112,7 +113,8 @@ def _bear(scene: Scene, viewer: Viewer, name: str, rng: random.Random) -> Seen:
     return Seen(
         name,
         max(gaps, default=None),
-        max([*opinions, scene.look_at_tabs()]),
+        max(opinions, default=0.0),
+        scene.look_at_tabs(),
         scene.tab_off_ms
         or _first_ms(words, begun_s, lambda word: word.status["ai"] in ("AI OFF", "NO SIGNAL")),
         _first_ms(words, begun_s, lambda word: not word.status["record"]["on"]),

@@ -68,9 +68,9 @@ class Scene:
             self._browser = Browser(self._url)
         return self._browser
 
-    def look_at_tabs(self) -> float:
+    def look_at_tabs(self) -> float | None:
         """Return the age of the oldest opinion that a tab showed since this was last asked, ms."""
-        return 0.0 if self._browser is None else self._browser.tab.look()
+        return None if self._browser is None else self._browser.tab.look()
 
     def send(self, *more: str) -> None:
         """Start the scanner, anew where one ran."""

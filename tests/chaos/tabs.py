@@ -15,12 +15,11 @@ NETWORK = "--utility-sub-type=network.mojom.NetworkService"
 
 RECORDER = """
 window.seen = [];
-const record = () => {
+const record = (nowMs) => {
   const page = window.page;
   const words = document.getElementById("state-lit");
   if (page && page.status && words) {
     const { opacity, visibility } = getComputedStyle(words);
-    const nowMs = performance.now();
     const lit = opacity > 0.02 && visibility === "visible" && page.status.state !== null;
     const ageMs = (page.status.opinion_age_ms ?? 0) + page.silentMs(nowMs);
     window.seen.push([Date.now(), document.getElementById("ai").textContent, lit, ageMs]);
@@ -29,7 +28,8 @@ const record = () => {
 };
 requestAnimationFrame(record);
 """
-"""In every paint: when it was, what is said of the AI, whether an opinion is seen, its age."""
+"""In every paint: when it was, what is said of the AI, whether an opinion is seen, its age by the
+clock of the very paint, as what fades goes by that one too."""
 
 
 class Tab:

@@ -24,6 +24,7 @@ def test_faults_lose_nothing_and_leave_nothing(bundle_root: Path) -> None:
     assert [seen.fault for seen in report.seen if seen.recovery_ms is None] == []
     assert (report.shown - report.recorded, report.left, report.tracebacks) == (0, [], 0)
     assert max(seen.opinion_ms for seen in report.seen) <= 550, "500, and its way to the viewer"
+    assert max(seen.tab_ms or 0.0 for seen in report.seen) <= 550, "500, and the paint that ends it"
     assert set(report.exits) <= {0}
     if left_out := set(short) - set(possible):
         pytest.skip(f"for want of a C compiler or a browser, not: {', '.join(sorted(left_out))}")

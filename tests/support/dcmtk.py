@@ -16,20 +16,20 @@ from tests.support.senders import HOST, free_tcp_port
 
 
 @contextlib.contextmanager
-def storing(folder: Path, tls: Tls | None = None) -> Iterator[Node]:
-    """Run one until the block ends."""
+def storing(folder: Path, tls: Tls | None = None, *more: str) -> Iterator[Node]:
+    """Run one until the block ends, with `more` of its own options."""
     if shutil.which("storescp") is None:
         pytest.skip("no storescp here: .ci/run installs dcmtk")
     folder.mkdir(exist_ok=True)
     port = free_tcp_port()
     secret = [] if tls is None else ["+tls", tls.keyfile, tls.certfile, "+cf", tls.cafile]
-    command = ["storescp", *secret, "-od", str(folder), str(port)]
+    command = ["storescp", *secret, *more, "-od", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: _listens(port), 30)
         yield Node("STORESCP", HOST, port)
     finally:
-        process.terminate()
+        process.kill()  # one that was stopped, too
         process.wait(30)
 
 

@@ -23,8 +23,10 @@ _TYPES = {
     ".wasm": "application/wasm",
     ".json": "application/json",
 }
+# without a graphics card it draws by the processor all the same (SwiftShader); its other way of
+# doing so, `useCPURendering`, leaves out what a report marks
 CONFIG = """window.config = {
-  routerBasename: "/", extensions: [], modes: [], showStudyList: true, useCPURendering: true,
+  routerBasename: "/", extensions: [], modes: [], showStudyList: true, useCPURendering: false,
   showWarningMessageForCrossOrigin: false, showCPUFallbackMessage: false,
   showLoadingIndicator: true, investigationalUseDialog: { option: "never" },
   defaultDataSourceName: "dicomweb",

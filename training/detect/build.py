@@ -63,9 +63,7 @@ def build(
         if precision == "int8":
             draw = np.sort(rng.permutation(seen)[:QUANTISED_ON])
             looks = cut_looks(network, np.array(data.frames[draw]), look_px)
-            model = quantise(
-                model, looks, quickly=True, trim=True, keep=find_outline(model)
-            )
+            model = quantise(model, looks, quickly=True, trim=True, keep=find_outline(model))
         with tempfile.TemporaryDirectory(dir=out, prefix=".graph-") as aside:
             path = graph_path(Path(aside), precision)
             write_graph(model, path, data.size_px)

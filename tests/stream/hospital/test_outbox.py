@@ -13,11 +13,21 @@ from neurosono.stream.hospital.outbox import (
     Job,
     Standing,
     count_waiting,
+    forget_stored,
     hold,
     list_due,
     post,
     read_job,
     tell_job,
+)
+from neurosono.stream.hospital.steps import (
+    Outcome,
+    Step,
+    Told,
+    forget_told,
+    list_steps,
+    write_step,
+    write_told,
 )
 from tests.support.worklists import make_entry, receive
 
@@ -59,6 +69,23 @@ def test_only_what_is_due_is_sent_and_the_oldest_first(tmp_path: Path) -> None:
     assert list_due(journal, 2 * SECOND_NS) == []
     with pytest.raises(InputError, match="delete it"):
         read_job(journal, OTHER)
+
+
+def test_what_was_done_long_ago_is_looked_at_no_more(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite"
+    post(journal, make_job(EXAM).stored())
+    post(journal, make_job(OTHER))
+    begun = Step(EXAM, 1, "1.2.3", "RIS@h:1", "US1", 0)
+    write_step(journal, begun.end(Outcome.COMPLETED, SECOND_NS))
+    write_told(journal, begun, Told(created=True, standing=Standing.STORED))
+    open_step = Step(OTHER, 1, "1.2.4", "RIS@h:1", "US1", 0)
+    write_step(journal, open_step)
+    for before_ns, left in ((0, [EXAM, OTHER]), (2 * SECOND_NS, [OTHER])):
+        forget_stored(journal, before_ns)
+        forget_told(journal, before_ns)
+        known = [each for each in (EXAM, OTHER) if read_job(journal, each) is not None]
+        assert known == [step.exam_id for step in list_steps(journal)] == left
+    assert [path.name for path in (tmp_path / "steps").iterdir()] == [f"{OTHER}.1.json"]
 
 
 def test_one_process_sends_at_a_time(tmp_path: Path) -> None:

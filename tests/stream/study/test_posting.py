@@ -159,7 +159,9 @@ def test_a_pacs_that_refuses_is_told_and_tried_again(
         register.close()
     assert pacs.kept == []
     pacs.status = 0x0000
-    assert send_due(journal.path, lambda: 0) == [], "it is not its turn"
+    waiting = read_job(journal.path, exam.exam_id)
+    assert waiting is not None
+    assert send_due(journal.path, lambda: waiting.next_ns - 1) == [], "it is not its turn"
     ran = CliRunner().invoke(app, ["study", "waiting", "--journal", str(journal.path)])
     assert ran.exception is None
     assert {str(each.PatientName) for each in pacs.kept} == {"Größe^Änne"}

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
@@ -96,6 +97,27 @@ def test_a_node_that_dies_in_the_middle_is_told(objects: list[Dataset]) -> None:
             send_dicom(objects, node)
     finally:
         server.shutdown()
+
+
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_a_pacs_that_dies_or_hangs_in_mid_transfer_has_all_of_it_at_the_next_try(
+    objects: list[Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: str
+) -> None:
+    monkeypatch.setattr("neurosono.stream.study.send.TIMEOUT_S", 2.0)
+    once_it_has_one = ("-xcr", f"kill -{signal} $PPID")
+    with (
+        keeping(tmp_path / "kept", None, *once_it_has_one) as node,
+        pytest.raises(OutputError, match=r"stored [01] of 3 objects, then answered nothing"),
+    ):
+        send_dicom(objects, node)
+    assert len(list((tmp_path / "kept").iterdir())) in (1, 2), "the last may be there in part"
+    monkeypatch.undo()
+    with keeping(tmp_path / "kept") as node:
+        send_dicom(objects, node)
+    kept = {each.name.split(".", 1)[1]: each for each in (tmp_path / "kept").iterdir()}
+    assert set(kept) == {str(each.SOPInstanceUID) for each in objects}
+    for each in objects:
+        assert pydicom.dcmread(kept[str(each.SOPInstanceUID)]).SOPClassUID == each.SOPClassUID
 
 
 def test_a_node_that_takes_no_reports_is_told(objects: list[Dataset]) -> None:
