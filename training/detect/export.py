@@ -22,7 +22,7 @@ QUANTISED_ON = 300
 """Pictures that set the ranges of activations; none of them is among those held out."""
 COMPARED_ON = 300
 OUTLINE_DEEP = 3
-"""Convolutions one after the other that draw the outline: what joins the pyramid's levels, and two."""
+"""Convolutions, one after the other, that draw the outline."""
 LARGEST_BYTES = 6_000_000
 """What a structures' graph may weigh in int8: it travels with the package."""
 
