@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give sessions one of two lanes, so that none runs beside another; the rest goes by file."""
-    for item in items:
-        room = item.path.relative_to(TESTS).parts[0]
-        lane = "sessions" if room in SESSION_ROOMS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(lane))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            rooms = file.removeprefix("tests/").split("/")
+            return "sessions" if rooms[0] in SESSION_ROOMS else file
+
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ class Listener:
 @contextlib.contextmanager
 def listening(folder: Path, room: int | None = None) -> Iterator[Listener]:
     """Run one until the block ends; no file of it grows past `room` bytes."""
-    command = [sys.executable, "-P", "-m", __spec__.name, "--listen", str(folder)]
+    command = [sys.executable, "-m", __spec__.name, "--listen", str(folder)]
     more = [] if room is None else ["--room", str(room)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([*command, *more], text=True, **pipes) as process:

@@ -142,7 +142,8 @@ def session(bundle_root: Path, tmp_path: Path, source: str) -> Iterator[Session]
         live.thread.join(30)
         live.clips.close()
         live.journal.close()
-    assert not [p for p in psutil.Process(os.getpid()).children() if "stream" in str(p.cmdline())]
+    ours = [each.cmdline() for each in psutil.Process(os.getpid()).children()]
+    assert not [said for said in ours if any(part.startswith("neurosono.stream") for part in said)]
 
 
 def assert_nothing_stale(screen: Screen, begin: float) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(neurosono.stream.__file__).resolve().parent.parent
 STAMPS = {
     "archive": set[str](),
     "engine": {"kept.py"},
-    "node": {"examine.py", "receiver.py", "run.py", "worker.py"},
+    "node": {"clock.py", "examine.py", "receiver.py", "run.py", "worker.py"},
     "stream": {
         *("bench/run.py", "hospital/query.py", "journal/journal.py", "live/igtl_out.py"),
         *("live/log.py", "live/register.py", "report/gather.py", "study/posting.py"),

@@ -45,7 +45,7 @@ def serving_ris(folder: Path, port: int | None = None) -> Iterator[Ris]:
     """Run one until the block ends."""
     port = port or free_tcp_port()
     ris = Ris(f"{TITLE}@{HOST}:{port}", folder / "heard.jsonl", folder / "mood")
-    command = [sys.executable, "-P", "-m", __name__, str(port), str(ris.heard), str(ris.mood)]
+    command = [sys.executable, "-m", __name__, str(port), str(ris.heard), str(ris.mood)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

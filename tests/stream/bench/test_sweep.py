@@ -47,7 +47,7 @@ def test_too_many_combinations_are_refused() -> None:
 @pytest.mark.slow
 def test_a_sweep_measures_each_choice() -> None:
     axes = read_axes(["members=1,3"])
-    report = run_sweep(BenchSettings(seconds=1.0, rounds=1, threads=1), axes)
+    report = run_sweep(BenchSettings(seconds=4.0, rounds=1, threads=1), axes)
     runs = report["runs"]
     assert [run["engine"]["members"] for run in runs] == [1, 3]
     assert all(run["closed_loop"]["fps"] > 0 for run in runs)
