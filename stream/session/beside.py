@@ -131,7 +131,7 @@ class Beside:
         self.latest = self.pixels = self._stands = None
         self.standing.forget()
 
-    def take_up(self, found: Mapping[str, Any]) -> None:
+    def take_up(self, found: dict[str, Any]) -> None:
         """Go on where the exam's `to_json` was said; raises `InputError` where it is not whole."""
         self._stands = None
         self.exam.take_up(found)
