@@ -1,5 +1,6 @@
 """One batch judged: into the journal as an exam, and out of it the objects of its study."""
 
+import io
 import re
 import time
 from collections.abc import Sequence
@@ -73,11 +74,14 @@ class Examiner:
         """Open the journal of all exams."""
         return Journal.open(self.journal_path, clock=Clock(self.clock, self.clock))
 
-    def examine(self, folder: Path, journal: Journal, watch: Watch) -> list[Dataset]:
+    def examine(
+        self, folder: Path, journal: Journal, watch: Watch, pixels: io.BufferedRandom
+    ) -> list[Dataset]:
         """Judge the cines of a folder and return the objects of their study.
 
-        A cine that breaks off ends the exam there, and the exam says that it is not whole. Raises
-        `NeurosonoError` where nothing can be judged.
+        Their pictures stand in `pixels`, an empty file, until they are written. A cine that breaks
+        off ends the exam there, and the exam says that it is not whole. Raises `NeurosonoError`
+        where nothing can be judged.
         """
         cines = list_cines(folder)
         self.clock.begin()
@@ -98,7 +102,9 @@ class Examiner:
         identity = read_identity(cines[0].path)
         replayed = Replayed(tuple(each.header for each in cines), seen)
         scheme = Scheme(self.asked.codes)
-        return make_study(report, identity, scheme, page=self.asked.pdf, replayed=replayed)
+        return make_study(
+            report, identity, scheme, page=self.asked.pdf, replayed=replayed, file=pixels
+        )
 
     def _judge(self, cines: Sequence[Cine], exam: ExamJournal, watch: Watch) -> dict[str, Seen]:
         proposals, seen = Proposals(self.opened.labels), dict[str, Seen]()

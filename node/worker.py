@@ -6,12 +6,12 @@ input, and ends when standard input does. What kills it costs the batch at hand 
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import msgspec
-import pydicom
 
 from neurosono.archive.exam import Watch
 from neurosono.bundles import open_bundle
@@ -19,7 +19,9 @@ from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.examine import Examiner
 from neurosono.node.options import Judging
 from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.node.warm import warm_up
 from neurosono.stream.journal.journal import Journal
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.study.send import send_dicom, write_files
 
 LOOK_S = 0.2
@@ -40,6 +42,7 @@ class Worker:
         if batch is None:
             return False
         self._judge(batch, journal)
+        give_back()
         return True
 
     def _judge(self, batch: Batch, journal: Journal) -> None:
@@ -66,7 +69,8 @@ class Worker:
         for left in aside.glob("*"):
             left.unlink()
         folder = self._spool.files_of(batch.number)
-        write_files(self._examiner.examine(folder, journal, self._watch), aside)
+        with tempfile.TemporaryFile(dir=aside.parent) as pixels:
+            write_files(self._examiner.examine(folder, journal, self._watch, pixels), aside)
         aside.rename(out)
 
     def _send(self, batch: Batch) -> None:
@@ -79,7 +83,7 @@ class Worker:
         try:
             if not paths:
                 raise OutputError("its results are gone")
-            send_dicom([pydicom.dcmread(path) for path in paths], node)
+            send_dicom(paths, node)
         except NeurosonoError as error:
             self._spool.postpone(batch.number, str(error), time.time_ns())
             return
@@ -92,7 +96,9 @@ def main() -> int:
     asked, folder = msgspec.convert(told["asked"], Judging), Path(told["folder"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     opened = open_bundle(asked.bundle)
+    warm_up(opened, asked, folder / "warm")
     examiner = Examiner(opened, asked, folder / "journal.sqlite")
+    give_back()
     with Spool(folder) as spool, examiner.open_journal() as journal:
         spool.recover(time.time_ns())
         (folder / READY).touch(mode=0o600)

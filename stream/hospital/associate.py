@@ -1,5 +1,6 @@
 """Associations that we ask for: with TLS where the node is so named, and why there is none."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,14 @@ from neurosono.stream.hospital.tls import tell_tls
 if TYPE_CHECKING:
     from pynetdicom import Association
     from pynetdicom.events import Event
+    from pynetdicom.pdu_primitives import P_DATA
 
 TRANSIENT = 0x02
 """Of a rejection (PS3.8, 9.3.4): not now, but perhaps later."""
+OPEN = "Sta6"
+"""The state of a connection over which data go (PS3.8, 9.2.1)."""
+MOST_PARTS = 32
+"""Parts of an object, 16 to 128 kB as a rule, that wait in memory for a peer to read them."""
 
 
 def associate(
@@ -52,7 +58,21 @@ def associate(
     )
     if not association.is_established:
         raise error(f"{node.where} {_tell_refusal(association, node)}")
+    _go_with_peer(association)
     return association
+
+
+def _go_with_peer(association: "Association") -> None:
+    """Read an object as fast as the peer takes it: the library would hold all of it in memory."""
+    upper = association.dul
+    send, waiting, state = upper.send_pdu, upper.to_provider_queue, upper.state_machine
+
+    def send_slowly(part: "P_DATA") -> None:
+        while waiting.qsize() > MOST_PARTS and upper.is_alive() and state.current_state == OPEN:
+            time.sleep(0.001)
+        send(part)
+
+    upper.send_pdu = send_slowly
 
 
 def _tell_refusal(association: "Association", node: Node) -> str:

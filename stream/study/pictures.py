@@ -4,6 +4,7 @@ PS3.3 A.8.5 (Multi-frame True Color Secondary Capture). The first frame says in 
 ended; then each kept frame follows, and where its heatmap is known the next one shows it.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,32 +74,66 @@ class Pictures:
     """The headers of the cines that were replayed, where they were."""
 
 
+class _Sheet:
+    """The frames of the object, one after the other in a file or in memory: never all of them."""
+
+    def __init__(self, size: tuple[int, int], file: io.BufferedRandom | None) -> None:
+        self.size, self.labels = size, list[str]()
+        self._file = io.BytesIO() if file is None else file
+
+    def add(self, rgb: NDArray[np.uint8], label: str) -> None:
+        """Write the next frame."""
+        self._file.write(np.ascontiguousarray(rgb).data)
+        self.labels.append(label)
+
+    def value(self) -> bytes | io.BufferedRandom:
+        """Return the pixel data: bytes, or the file, which is read when the object is written."""
+        self._file.write(b"\0" * (self._file.tell() % 2))
+        if isinstance(self._file, io.BytesIO):
+            return self._file.getvalue()
+        self._file.seek(0)
+        return self._file
+
+
 def draw_pictures(
-    report: Report, identity: Identity, revision: str, replayed: Replayed
+    report: Report,
+    identity: Identity,
+    revision: str,
+    replayed: Replayed,
+    file: io.BufferedRandom | None = None,
 ) -> Pictures:
     """Return the exam in words and its kept frames, rejected ones too.
 
-    `revision` tells apart what was made of one exam at different times.
+    `revision` tells apart what was made of one exam at different times. The pixels stand in
+    `file`, where one is given: the object is read from it, and needs it open.
     """
     spec = None if report.manifest is None else report.manifest.preprocessing
-    size = _common_size(report)
-    drawn, labels = [draw_card(report, size)], ["exam"]
-    shown: list[Shown] = []
+    sheet = _Sheet(_common_size(report), file)
+    sheet.add(draw_card(report, sheet.size), "exam")
+    shown = []
     for each in report.pictures:
-        plain, place = _fit(_colour(each.key.pixels), size)
-        drawn.append(plain)
-        labels.append(f"{each.key.key_frame_id[:4]} {each.key.status}")
         seen = replayed.seen.get(each.key.key_frame_id)
-        if each.key.heat is None or spec is None:
-            shown.append(Shown(each, len(drawn), None, seen))
-        else:
-            shown.append(Shown(each, len(drawn), _find_box(each, spec, place), seen))
-            drawn.append(_fit(_paint(each, spec), size)[0])
-            labels.append(f"{each.key.key_frame_id[:4]} heatmap")
-    dataset = _make_dataset(report, identity, revision, np.stack(drawn), labels)
+        shown.append(_add_picture(sheet, each, spec, seen))
+    dataset = _make_dataset(report, identity, revision, sheet)
     if replayed.cines:
         dataset.SourceImageSequence = [_refer(each, shown) for each in replayed.cines]
     return Pictures(dataset, tuple(shown), identity, replayed.cines)
+
+
+def _add_picture(
+    sheet: _Sheet, each: ReportPicture, spec: PreprocessingSpec | None, seen: Seen | None
+) -> Shown:
+    """Write a kept frame, and the same with its heatmap where that is known."""
+    pixels, heat, name = each.key.pixels, each.key.heat, each.key.key_frame_id[:4]
+    plain, place = _fit(_colour(pixels), sheet.size)
+    sheet.add(plain, f"{name} {each.key.status}")
+    number = len(sheet.labels)
+    if heat is None or spec is None:
+        return Shown(each, number, None, seen)
+    own = Heatmap(heat, pixels, each.label or "", each.key.seq, 0.0)
+    painted = paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec)
+    sheet.add(_fit(_colour(painted), sheet.size)[0], f"{name} heatmap")
+    return Shown(each, number, _find_box(own, spec, place), seen)
 
 
 def _refer(cine: Dataset, shown: Sequence[Shown]) -> Dataset:
@@ -139,13 +174,7 @@ def begin_object(
     return dataset
 
 
-def _make_dataset(
-    report: Report,
-    identity: Identity,
-    revision: str,
-    frames: NDArray[np.uint8],
-    labels: list[str],
-) -> Dataset:
+def _make_dataset(report: Report, identity: Identity, revision: str, sheet: _Sheet) -> Dataset:
     sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
     dataset = begin_object(report, identity, revision, "pictures", sop_class)
     dataset.Modality = "OT"
@@ -156,16 +185,15 @@ def _make_dataset(
     dataset.ImageComments = NOTICE
     dataset.PatientOrientation, dataset.Laterality = None, None
     dataset.BurnedInAnnotation = "NO"
-    count, rows, columns, _ = frames.shape
+    (columns, rows), count = sheet.size, len(sheet.labels)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PlanarConfiguration, dataset.PixelRepresentation = 0, 0
     dataset.Rows, dataset.Columns, dataset.NumberOfFrames = rows, columns, count
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
     dataset.FrameIncrementPointer = [0x00182001, 0x00182002]
     dataset.PageNumberVector = list(range(1, count + 1))
-    dataset.FrameLabelVector = labels
-    data = frames.tobytes()
-    dataset.add_new(0x7FE00010, "OB", data + b"\0" * (len(data) % 2))
+    dataset.FrameLabelVector = sheet.labels
+    dataset.add_new(0x7FE00010, "OB", sheet.value())
     return dataset
 
 
@@ -195,22 +223,13 @@ def _fit(
     return frame, (x, y, w, h)
 
 
-def _paint(each: ReportPicture, spec: PreprocessingSpec) -> NDArray[np.uint8]:
-    pixels, heat = each.key.pixels, each.key.heat
-    assert heat is not None
-    own = Heatmap(heat, pixels, each.label or "", each.key.seq, 0.0)
-    painted = paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec)
-    return np.asarray(cv2.cvtColor(painted, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _find_box(
-    each: ReportPicture, spec: PreprocessingSpec, place: tuple[int, int, int, int]
+    heatmap: Heatmap, spec: PreprocessingSpec, place: tuple[int, int, int, int]
 ) -> Box | None:
     """Return the box around the heatmap's hottest spot; None where it is level or empty."""
-    heat, pixels = each.key.heat, each.key.pixels
-    assert heat is not None
+    height, width = heatmap.pixels.shape[:2]
     x, y, w, h = place
-    spread = spread_cam(heat, (pixels.shape[0], pixels.shape[1]), (h, w), spec)
+    spread = spread_cam(heatmap.cam, (height, width), (h, w), spec)
     _, most, _, at = cv2.minMaxLoc(spread)
     if most <= 0:
         return None

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pynetdicom import _config
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, OutputError
@@ -35,10 +37,12 @@ def write_files(objects: Sequence[Dataset], out: Path) -> list[Path]:
             path = out / f"{number}-{each.Modality}.dcm"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(encode(each))
+                each.save_as(file, enforce_file_format=True)
             paths.append(path)
     except OSError as error:
-        raise OutputError(f"cannot write into {out}: {error.strerror}; free some space") from error
+        cause = error if error.strerror else error.__cause__  # pydicom puts its own words around it
+        reason = getattr(cause, "strerror", None) or "the disk refuses it"
+        raise OutputError(f"cannot write into {out}: {reason}; free some space") from error
     return paths
 
 
@@ -49,17 +53,21 @@ def encode(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
-    """Store the objects on a node, in one association.
+def send_dicom(objects: Sequence[Dataset | Path], node: Node) -> None:
+    """Store objects, or files of them as they are, on a node, in one association.
 
     Raises `OutputError` which says what the other side answered and how many it took.
     """
+    heads = [
+        read_file_meta_info(each) if isinstance(each, Path) else each.file_meta for each in objects
+    ]
     contexts: dict[str, list[str]] = {}
-    for each in objects:
-        known = contexts.setdefault(str(each.SOPClassUID), [])
-        if (syntax := str(each.file_meta.TransferSyntaxUID)) not in known:
+    for head in heads:
+        known = contexts.setdefault(str(head.MediaStorageSOPClassUID), [])
+        if (syntax := str(head.TransferSyntaxUID)) not in known:
             known.append(syntax)
     where = node.where
+    _config.STORE_SEND_CHUNKED_DATASET = True  # files are read as they are sent
     association = associate(node, {**contexts, Verification: None}, TIMEOUT_S, OutputError)
     stored = 0
     try:
@@ -74,7 +82,7 @@ def send_dicom(objects: Sequence[Dataset], node: Node) -> None:
     except ValueError as error:  # no context was accepted for this class
         raise OutputError(
             f"{where} stored {stored} of {len(objects)} objects and takes none of "
-            f"{each.SOPClassUID.name}"
+            f"{heads[stored].MediaStorageSOPClassUID.name}"
         ) from error
     finally:
         if association.is_established:

@@ -1,6 +1,7 @@
 """All objects that an exam gives to its study."""
 
 import hashlib
+import io
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -23,17 +24,19 @@ def make_study(
     *,
     page: bool = False,
     replayed: Replayed = NOTHING_REPLAYED,
+    file: io.BufferedRandom | None = None,
 ) -> list[Dataset]:
     """Return the objects, pictures first: what refers to others comes after them.
 
     With `page` the last one is the report as a PDF, to read and to print. `replayed` names the
-    cines of the study that were judged: the objects then refer to them.
+    cines of the study that were judged: the objects then refer to them. The pixels of the pictures
+    go into `file`, where one is given, and not into memory: it is open until they are written.
 
     The same record makes the same objects with the same UIDs, so that one that was sent twice is
     kept once; a review that came later makes other ones.
     """
     revision = _name_revision(report, identity, scheme)
-    pictures = draw_pictures(report, identity, revision, replayed)
+    pictures = draw_pictures(report, identity, revision, replayed, file)
     objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]
     regions = describe_regions(report, pictures, scheme, revision)
     biometry = describe_biometry(report, pictures, revision)

@@ -22,7 +22,6 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1, RLELoss
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.sources.clip import Clip, ClipPicture, NoPicturesError, Region
-from neurosono.stream.sources.dicom.film import open_film
 from neurosono.stream.sources.dicom.fragments import group_fragments, read_fragments
 from neurosono.stream.sources.dicom.header import (
     READ_FAILURES,
@@ -36,7 +35,7 @@ from neurosono.stream.sources.dicom.jpeg import check_jpeg, decode_baseline
 from neurosono.stream.sources.dicom.size import check_codestream
 from neurosono.stream.sources.dicom.square import square_beside, square_regions
 from neurosono.stream.sources.dicom.tone import Toner, align_samples, make_toner
-from neurosono.stream.sources.files.upright import make_square
+from neurosono.stream.sources.files.square import make_square
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
 from neurosono.stream.sources.limits import DEFAULT, MediaLimits
@@ -120,6 +119,8 @@ def open_dicom(path: Path, limits: MediaLimits = DEFAULT) -> Clip:
             warnings.simplefilter("ignore")
             header = read_header(path, limits)
             if is_film(header.syntax):
+                from neurosono.stream.sources.dicom.film import open_film  # and all of FFmpeg
+
                 return open_film(path, header, limits)
             samples, photometric = next(_iterate_samples(path, header), (None, ""))
             if samples is None:

@@ -30,7 +30,7 @@ from neurosono.stream.sources.dicom.geometry import (
     read_numbers,
 )
 from neurosono.stream.sources.dicom.size import check_deflated, check_size
-from neurosono.stream.sources.files.upright import square_size
+from neurosono.stream.sources.files.square import square_size
 from neurosono.stream.sources.identity import IDENTITY_TAGS, Identity, hash_identity
 from neurosono.stream.sources.limits import MediaLimits
 

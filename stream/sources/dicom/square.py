@@ -5,7 +5,7 @@ from dataclasses import replace
 from neurosono.stream.sources.clip import Region
 from neurosono.stream.sources.dicom.beside import Beside
 from neurosono.stream.sources.dicom.header import DicomHeader
-from neurosono.stream.sources.files.upright import square_size
+from neurosono.stream.sources.files.square import square_size
 
 
 def square_regions(header: DicomHeader) -> tuple[Region, ...]:

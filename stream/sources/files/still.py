@@ -23,8 +23,8 @@ from neurosono.stream.sources.files.jpeg import (
 )
 from neurosono.stream.sources.files.kinds import looks_like_media
 from neurosono.stream.sources.files.size import find_size
+from neurosono.stream.sources.files.square import make_square
 from neurosono.stream.sources.files.tiff import TIFF_MAGICS, Directory, list_directories
-from neurosono.stream.sources.files.upright import make_square
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
 from neurosono.stream.sources.limits import DEFAULT, MediaLimits

@@ -12,14 +12,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.pictures.region import Region
-
-ASPECT_TOLERANCE = 0.02
-"""Pixels that are off square by less stay as they are: a resize would blur every speckle to mend
-what nobody sees, and encoders leave such values when they round a size to even numbers."""
-
-LARGEST_ASPECT = 4.0
-"""Pixels further off square than this are taken for a damaged header and left alone; anamorphic
-video goes up to 64:45 = 1.42."""
+from neurosono.stream.sources.files.square import square_size
 
 NEUTRAL_LEVEL = 4
 """Chroma levels off neutral up to which a picture counts as grey: a tenth of the colour that is
@@ -51,25 +44,6 @@ def turn_from_display_matrix(matrix: bytes) -> Turn:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
     return Turn(mirror_x=a < 0, mirror_y=d < 0)
-
-
-def square_size(width_px: int, height_px: int, aspect: Fraction | None) -> tuple[int, int]:
-    """Return the width and height that make pixels square; only ever enlarges one of the two."""
-    ratio = float(aspect) if aspect else 1.0
-    if abs(ratio - 1) <= ASPECT_TOLERANCE or not 1 / LARGEST_ASPECT <= ratio <= LARGEST_ASPECT:
-        return width_px, height_px
-    if ratio > 1:
-        return round(width_px * ratio), height_px
-    return width_px, round(height_px / ratio)
-
-
-def make_square(pixels: Pixels, aspect: Fraction | None) -> Pixels:
-    """Return a picture, `(H, W)` or `(H, W, 3)`, with square pixels, as FFmpeg's scaler has it."""
-    height_px, width_px = pixels.shape[:2]
-    size_px = square_size(width_px, height_px, aspect)
-    if size_px == (width_px, height_px):
-        return pixels
-    return np.asarray(cv2.resize(pixels, size_px, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 class FrameChroma:

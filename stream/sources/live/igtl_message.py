@@ -19,7 +19,7 @@ from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.engine.structures.biometry import MM_PER_PX_RANGE
 from neurosono.stream.pictures.picture import UNSCALED
-from neurosono.stream.sources.files.upright import make_square
+from neurosono.stream.sources.files.square import make_square
 
 HEADER = struct.Struct(">H12s20sQQQ")
 """Version, type, device, time (32.32 fixed point, seconds), bytes of the body, its CRC."""

@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_pictures_hold_the_card_and_each_kept_frame_with_its_heatmap(
     inside = frames[1][y : y + pixels.shape[0], x : x + pixels.shape[1]]
     np.testing.assert_array_equal(inside, np.repeat(pixels[..., None], 3, axis=2))
     assert np.ptp(frames[2].astype(int), axis=2).max() > 50  # the heatmap is in colour
+
+
+def test_pixels_that_stand_in_a_file_make_the_same_objects(
+    objects: list[Dataset], report: Report, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryFile(dir=tmp_path) as file:
+        made = make_study(report, Identity(), file=file)
+        assert made[0]["PixelData"].is_buffered
+        paths = write_files(made, tmp_path / "study")
+    assert paths[0].read_bytes() == encode(objects[0])
+    assert [each.SOPInstanceUID for each in made] == [each.SOPInstanceUID for each in objects]
 
 
 def test_the_exams_document_says_what_the_record_says(
