@@ -166,6 +166,15 @@ def test_commands_reach_the_session_and_nonsense_ends_the_connection():
             receive(client, MessageKind.PICTURE)
 
 
+@pytest.mark.parametrize("t_ms", ["9" * 400, "1e999", "NaN", "-1e300", '"1"', "null"])
+def test_a_clock_that_is_none_is_refused_and_the_viewer_stays(t_ms):
+    with serving() as (hub, server), watch(server) as client:
+        client.send(f'{{"ack": 1, "t_ms": {t_ms}}}')
+        hub.publish_status(make_status(1))
+        receive(client, MessageKind.STATUS)
+        assert hub.counts.commands_refused == 1
+
+
 def test_a_read_only_screen_asks_for_nothing():
     with serving(read_only=True) as (hub, server), watch(server, read_only=True) as client:
         client.send('{"command": "new-exam"}')
