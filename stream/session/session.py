@@ -387,8 +387,7 @@ class Session(ABC):
             self._distrust(reader.role, f"{type(error).__name__} in a reading")
 
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
-        said = {name: each for name, each in fields.items() if name != "ensemble"}  # that is ours
-        self.engine = said | ({} if self.student is None else {"ensemble": {}})
+        self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})
         was_off = self.viewer.off_reason is not None
         self.viewer.turn_on("{backend} {precision} x{members}".format(**fields))
         if was_off:

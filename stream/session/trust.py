@@ -98,6 +98,7 @@ class Trust:
                 _check_fields(fields)
             case Event(name=name, fields=fields):
                 _check_fields(fields)
+                _require("ensemble" not in fields, "an engine says what is ours to say")
                 _check_words(name, fields)
             case _:
                 raise WireError(f"an engine sent a {type(message).__name__}")
