@@ -84,11 +84,11 @@ class Session:
         reader_root: Path,
         folder: Path,
         source: str = SOURCE,
+        beside: tuple[Path, ...] = (),
         **told: float,
     ) -> None:
-        self.options = SessionOptions(
-            source, bundle=str(bundle_root), also=(str(reader_root),), **told
-        )
+        also = tuple(map(str, (reader_root, *beside)))
+        self.options = SessionOptions(source, bundle=str(bundle_root), also=also, **told)
         self.bundle, self.readers = Bundle.load(bundle_root), self.options.load_readers()
         self.screen = Screen()
         self.journal = Journal.open(folder / "exams.db")
@@ -169,6 +169,36 @@ def test_a_killed_reader_blanks_its_own_rows_and_comes_back(session: Session) ->
         events = list(reading.events(session.record.exam_id))
     named = [each.fields for each in events if each.name == "restarted"]
     assert named == [{"role": "reader", "reader": NAME, "count": 1}]
+
+
+def test_of_two_readers_one_killed_leaves_the_other(bundle_root: Path, tmp_path: Path) -> None:
+    other = make_patterns_bundle(tmp_path / "other")
+    root = make_structures_bundle(tmp_path / "reader")
+    session = Session(bundle_root, root, tmp_path, beside=(other,), mm_per_px=0.5)
+
+    def used() -> int:
+        said = session.screen.said[-1][1]["readings"]["patterns"] if session.screen.said else {}
+        return said["exam"]["frames"]["used"] if said.get("ai") == "AI ON" else 0
+
+    try:
+        session.wait_for_readings()
+        wait_until(lambda: used() > 3)
+        session.child("neurosono.stream.judge.reader").kill()  # the first that was started
+        wait_until(lambda: session.screen.reading["ai"] != "AI ON")
+        before = used()
+        wait_until(lambda: used() > before + 3)
+        session.wait_for_readings()
+        ended = session.finish()
+        for name in (NAME, "patterns"):
+            frames = ended.readings[name]["frames"]
+            assert frames["sampled"] == frames["used"] + sum(frames["skipped"].values())
+            assert frames["sampled"] == ended.counts["sampled"]
+        with session.journal.read() as reading:
+            events = list(reading.events(session.record.exam_id))
+        assert [each.fields["reader"] for each in events if each.name == "restarted"] == [NAME]
+    finally:
+        session.finish()
+        session.journal.close()
 
 
 def test_a_killed_engine_leaves_the_readers_rows(session: Session) -> None:
