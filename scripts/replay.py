@@ -34,6 +34,7 @@ def replay(
     ] = False,
     region: options.Region = None,
     mm_per_px: options.MmPerPx = None,
+    weeks: options.Weeks = None,
     show_screen: options.ShowScreen = False,
     max_megapixels: options.MaxMegapixels = 33.2,
     max_megabytes: options.MaxMegabytes = 768,

@@ -121,6 +121,8 @@ class Live(Session):
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured, readings)
 
     def _ask_new_exam(self) -> None:
+        for reader in self.readers.values():
+            reader.weeks = None  # they were told of the last patient
         self.trust.ask_exam()
         self.tell("new-exam")
 
