@@ -11,7 +11,14 @@ from tests.support.commands import wait_until
 from tests.support.nonsense import OF_CAPTURE, OF_ENGINE
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"engine:repeated", "engine:far", "engine:deep", "capture:far", "capture:counts"}
+QUICK = {
+    "engine:named",
+    "engine:repeated",
+    "engine:far",
+    "engine:deep",
+    "capture:far",
+    "capture:counts",
+}
 CASES = [
     pytest.param(case, marks=[] if case in QUICK else [pytest.mark.slow])
     for case in [f"engine:{what}" for what in OF_ENGINE]
