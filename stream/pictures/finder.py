@@ -39,6 +39,6 @@ class Finder:
         return chances[: -(-height // STRIDE), : -(-width // STRIDE)]
 
     def forget(self) -> None:
-        """Let go of this thread's copy, and of what it worked in: some 100 bytes a pixel."""
+        """Let go of this thread's copy, and of what it worked in: some 60 bytes a pixel."""
         if hasattr(self._own, "net"):
             del self._own.net
