@@ -1,5 +1,6 @@
 """Where a study's objects go: a folder, a DICOM node, a DICOMweb server."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -8,7 +9,7 @@ import ssl
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import Verification
@@ -16,7 +17,7 @@ from pynetdicom.sop_class import Verification
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.node import Node
-from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.tls import Tls, explain, tell_tls
 
 TIMEOUT_S = 30.0
 _ACCEPTED = (200, 201)
@@ -107,8 +108,7 @@ def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> No
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise OutputError(f"{where} took nothing: {reason}") from error
+        raise OutputError(f"{where} {_tell_failure(error, parts, tls)}") from error
     failed = _count_failed(said)
     if answer.status not in _ACCEPTED or failed:
         raise OutputError(
@@ -124,6 +124,19 @@ def _connect(
         return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     context = ssl.create_default_context() if tls is None else tls.make_context(listening=False)
     return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
+def _tell_failure(error: Exception, parts: SplitResult, tls: Tls | None) -> str:
+    """Return why nothing was taken: what TLS refused, as far as that can be found out."""
+    secure = parts.scheme == "https"
+    if isinstance(error, ssl.SSLError) and tls is None:
+        return explain(error)
+    if secure == (tls is not None) and not isinstance(error, TimeoutError):
+        # who refuses our certificate hangs up, and may do so before we have read why
+        with contextlib.suppress(OSError):
+            if said := tell_tls(tls, str(parts.hostname), parts.port or (443 if secure else 80)):
+                return said
+    return f"took nothing: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def _count_failed(said: bytes) -> int:

@@ -46,7 +46,7 @@ def test_who_is_known_is_served_and_who_is_not_hears_why(
     tmp_path: Path, clinic: Authority, stranger: Authority, ours: Tls, cine: Dataset
 ) -> None:
     expired = clinic.issue("expired", ends_days=-1)
-    foreign = replace(stranger.issue("us"), cafile=str(clinic.path))
+    foreign = stranger.issue("us", trusting=clinic)
     with storing(tmp_path / "kept", clinic.issue("pacs")) as node:
         for tls, words in (
             (expired, "finds our certificate expired"),
@@ -64,7 +64,7 @@ def test_who_is_known_is_served_and_who_is_not_hears_why(
 def test_a_pacs_that_is_another_gets_nothing(
     tmp_path: Path, clinic: Authority, stranger: Authority, ours: Tls, cine: Dataset
 ) -> None:
-    foreign = replace(stranger.issue("pacs"), cafile=str(clinic.path))
+    foreign = stranger.issue("pacs", trusting=clinic)
     for number, (tls, words) in enumerate(
         (
             (clinic.issue("old", ends_days=-1), "shows a certificate that has expired"),
