@@ -1,15 +1,13 @@
 """Where a study's objects go: a folder, a DICOM node, a DICOMweb server."""
 
-import contextlib
 import http.client
 import io
 import json
 import os
-import ssl
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import Verification
@@ -17,7 +15,8 @@ from pynetdicom.sop_class import Verification
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.node import Node
-from neurosono.stream.hospital.tls import Tls, explain, tell_tls
+from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.web import connect, tell_failure
 
 TIMEOUT_S = 30.0
 _ACCEPTED = (200, 201)
@@ -100,43 +99,22 @@ def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> No
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     try:
-        connection = _connect(parts.scheme, parts.hostname, parts.port, tls)
+        connection = connect(parts.scheme, parts.hostname, parts.port, tls)
         try:
             connection.request("POST", f"{parts.path.rstrip('/')}/studies", body, headers)
             answer = connection.getresponse()
-            said = answer.read(1 << 20)
+            told = answer.read(1 << 20)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise OutputError(f"{where} {_tell_failure(error, parts, tls)}") from error
-    failed = _count_failed(said)
+        said = tell_failure(error, parts.scheme, parts.hostname, parts.port, tls)
+        raise OutputError(f"{where} {said}") from error
+    failed = _count_failed(told)
     if answer.status not in _ACCEPTED or failed:
         raise OutputError(
             f"{where} answered {answer.status} {answer.reason}"
             + (f" and refused {failed} of {len(objects)} objects" if failed else "")
         )
-
-
-def _connect(
-    scheme: str, host: str, port: int | None, tls: Tls | None
-) -> http.client.HTTPConnection:
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-    context = ssl.create_default_context() if tls is None else tls.make_context(listening=False)
-    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
-
-
-def _tell_failure(error: Exception, parts: SplitResult, tls: Tls | None) -> str:
-    """Return why nothing was taken: what TLS refused, as far as that can be found out."""
-    secure = parts.scheme == "https"
-    if isinstance(error, ssl.SSLError) and tls is None:
-        return explain(error)
-    if secure == (tls is not None) and not isinstance(error, TimeoutError):
-        # who refuses our certificate hangs up, and may do so before we have read why
-        with contextlib.suppress(OSError):
-            if said := tell_tls(tls, str(parts.hostname), parts.port or (443 if secure else 80)):
-                return said
-    return f"took nothing: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def _count_failed(said: bytes) -> int:

@@ -51,9 +51,11 @@ ISOLATED = {
 @contextlib.contextmanager
 def serving_ohif(orthanc: Orthanc) -> Iterator[str]:
     """Serve the viewer until the block ends; yields its address. Skips where it is not at hand."""
-    folder = Path(os.environ.get(VARIABLE, "absent"))
+    named = os.environ.get(VARIABLE)
+    folder = Path(named or "absent")
     if not (folder / "index.html").is_file():
-        pytest.skip(f"no OHIF viewer: `npm pack @ohif/app`, unpack, {VARIABLE}=…/package/dist")
+        why = f"{VARIABLE}={named} holds no index.html" if named else f"{VARIABLE} is not set"
+        pytest.skip(f"no OHIF viewer ({why}): `npm pack @ohif/app`, unpack, name package/dist")
 
     class Viewer(Handler):
         def answer(self) -> None:

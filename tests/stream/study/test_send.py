@@ -160,8 +160,8 @@ def test_a_node_is_named_right_or_refused(words: str) -> None:
             b'HTTP/1.1 202 Accepted\r\nContent-Length: 28\r\n\r\n{"00081198":{"Value":[{}]}}\n',
             "refused 1 of 3 objects",
         ),
-        (b"nonsense\r\n\r\n", "took nothing"),
-        (b"", "took nothing"),
+        (b"nonsense\r\n\r\n", "gave no answer"),
+        (b"", "gave no answer"),
     ],
 )
 def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, words: str) -> None:
