@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import ProcessFailedError
+from neurosono.engine.contracts.errors import OutputError, ProcessFailedError
 from neurosono.node.clock import ClockWatch
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
@@ -79,12 +79,19 @@ def run_node(
                     if time.monotonic() - swept_s > SWEEP_S:
                         swept_s = time.monotonic()
                         spool.sweep_incoming(STOPPED_S, swept_s)
-                        kept_ns = round(limits.keep_days * DAY_NS)
-                        spool.forget(spool.now_ns() - kept_ns)
-                        outbox.forget_stored(outbox.now_ns() - kept_ns)
+                        _forget(spool, outbox, limits, told)
                     time.sleep(POLL_S)
         finally:
             worker.end()
+
+
+def _forget(spool: Spool, outbox: Outbox, limits: Limits, told: Told) -> None:
+    kept_ns = round(limits.keep_days * DAY_NS)
+    try:
+        spool.forget(spool.now_ns() - kept_ns)
+        outbox.forget_stored(outbox.now_ns() - kept_ns)
+    except OutputError as error:  # a full disk: the next sweep tries again
+        told.words(str(error))
 
 
 class _Worker:

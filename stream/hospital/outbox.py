@@ -158,9 +158,10 @@ class Outbox(Queue):
         now_ns = self.now_ns()
         with self._transaction() as connection:
             connection.execute(
-                "UPDATE errand SET tries = tries + 1, next_ns = ? "
-                "WHERE exam = ? AND number = ? AND since_ns = ?",
-                (find_next_ns(row.tries, now_ns), row.exam_id, row.number, row.since_ns),
+                "UPDATE errand SET tries = tries + 1, "
+                "next_ns = CASE WHEN since_ns = ? THEN ? ELSE next_ns END "
+                "WHERE exam = ? AND number = ?",
+                (row.since_ns, find_next_ns(row.tries, now_ns), row.exam_id, row.number),
             )
 
     def note(self, row: Row, standing: Standing, said: str = "", *, heard: bool = False) -> None:

@@ -70,9 +70,11 @@ class Queue:
         """Write, as a whole or not at all; raises `OutputError` where the disk does not take it."""
         with self._lock, _asking("write down"):
             self._connection.execute("BEGIN IMMEDIATE")
+            before = self._connection.total_changes
             try:
                 yield self._connection
-                self.now_ns.save(self._connection)
+                if self._connection.total_changes != before:
+                    self.now_ns.save(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

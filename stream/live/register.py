@@ -31,6 +31,7 @@ from neurosono.stream.hospital.outbox import (
     Study,
 )
 from neurosono.stream.hospital.query import UTF_8, Question, ask_worklist, name_today
+from neurosono.stream.hospital.queue import GIVE_UP_S
 from neurosono.stream.page.protocol import Command
 
 POSTING = "neurosono.stream.study.posting"
@@ -39,6 +40,8 @@ LOOK_S = 1.0
 DONE_FOR_S = 7 * 86_400
 """How long a new session still knows of what was sent and told."""
 LONGEST_SENDING_S = 300.0
+OPEN_S = 3600
+"""How often the step of an exam that goes on is said to be under way still."""
 SETTLE_S = 30.0
 """How long a session that ended waits for its study to arrive before it leaves that to the next."""
 
@@ -282,6 +285,7 @@ class Register:
             self._outbox.forget_stored(self._outbox.now_ns() - DONE_FOR_S * 10**9)
         while not self._stop.wait(LOOK_S):
             try:
+                self._keep_open()
                 if not self._outbox.list_due():
                     continue
             except NeurosonoError:
@@ -298,6 +302,14 @@ class Register:
             except OSError:
                 continue  # no process to be had: the next look tries again
             self._show()
+
+    def _keep_open(self) -> None:
+        """The step of an exam that runs is not abandoned, however long that runs."""
+        row = self._find_step()
+        if row is None or row.exam_id != self._exam_id or row.standing is not Standing.BEGUN:
+            return
+        if row.next_ns - self._outbox.now_ns() < (GIVE_UP_S - OPEN_S) * 10**9:
+            self._outbox.note(row, Standing.BEGUN)
 
     def _tell_study(self) -> dict[str, str]:
         study, step = self._find_study(), self._find_step()

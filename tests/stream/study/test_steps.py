@@ -1,5 +1,6 @@
 """What the hospital hears of an exam that took an entry: that it began, and how it ended."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,12 @@ def test_a_session_that_was_killed_leaves_no_step_open_and_a_clock_that_is_set_e
         register.begin()
         register.open_exam(exam.exam_id)
         wait_until(lambda: is_begun(journal, exam.exam_id))
+        hour_ns = 3600 * SECOND_NS
+        with sqlite3.connect(tmp_path / "outbox.sqlite") as connection:
+            connection.execute("UPDATE errand SET next_ns = next_ns - 2 * ?", (hour_ns,))
+        connection.close()
+        (row,) = list_steps(journal, exam.exam_id)
+        wait_until(lambda: list_steps(journal, exam.exam_id)[0].next_ns > row.next_ns + hour_ns)
         register.close()  # as by a kill: nobody ended the exam
         again = open_register(journal, screen, None, mpps=parse_node(ris.node))
         again.open_exam(exam.exam_id)  # by --resume
