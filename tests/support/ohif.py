@@ -13,6 +13,7 @@ from tests.support.senders import HOST
 from tests.support.web import Handler, serving
 
 VARIABLE = "NEUROSONO_OHIF"
+ROOT = Path(__file__).resolve().parents[2]
 _TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
@@ -51,11 +52,9 @@ ISOLATED = {
 @contextlib.contextmanager
 def serving_ohif(orthanc: Orthanc) -> Iterator[str]:
     """Serve the viewer until the block ends; yields its address. Skips where it is not at hand."""
-    named = os.environ.get(VARIABLE)
-    folder = Path(named or "absent")
+    folder = Path(os.environ.get(VARIABLE, ROOT / ".ohif"))
     if not (folder / "index.html").is_file():
-        why = f"{VARIABLE}={named} holds no index.html" if named else f"{VARIABLE} is not set"
-        pytest.skip(f"no OHIF viewer ({why}): `npm pack @ohif/app`, unpack, name package/dist")
+        pytest.skip(f"no OHIF viewer in {folder.name}: scripts/install-ohif, or {VARIABLE}=FOLDER")
 
     class Viewer(Handler):
         def answer(self) -> None:

@@ -167,6 +167,7 @@ def test_a_node_is_named_right_or_refused(words: str) -> None:
 def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, words: str) -> None:
     def answer_once(listener: socket.socket) -> None:
         connected, _ = listener.accept()
+        listener.close()
         with connected:
             head = b""
             while b"\r\n\r\n" not in head:
@@ -178,10 +179,11 @@ def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, 
             connected.sendall(answer)
 
     with socket.create_server((HOST, 0)) as listener:
+        root = f"http://{HOST}:{listener.getsockname()[1]}/dicom-web"
         thread = threading.Thread(target=answer_once, args=(listener,))
         thread.start()
         with pytest.raises(OutputError, match=words):
-            send_web(objects, f"http://{HOST}:{listener.getsockname()[1]}/dicom-web")
+            send_web(objects, root)
         thread.join()
 
 
