@@ -40,7 +40,7 @@ def tell_step(
         outbox.put(row.exam_id, row.number, step)
         return  # it has its turn now
     if not row.begun:
-        if step.outcome not in (None, Outcome.COMPLETED) and not row.tries:
+        if step.outcome in (Outcome.WRONG_ENTRY, Outcome.ABANDONED) and not row.tries:
             outbox.drop(row.exam_id, row.number)  # nobody has heard of it
             return
         entry = whose()

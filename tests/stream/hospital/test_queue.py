@@ -1,6 +1,8 @@
 """The clock that queues wait by: set by nobody, and gone on with over every restart."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,3 +112,15 @@ def test_a_queue_that_cannot_be_is_refused_and_what_fails_is_undone(tmp_path: Pa
         with log._transaction() as connection:
             connection.execute("CREATE TABLE line (x)")
         log.write()
+
+
+def test_one_who_comes_and_goes_takes_no_lock_of_others_along(tmp_path: Path) -> None:
+    write = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+    write += "c.execute('INSERT INTO line VALUES (1)'); c.commit(); c.close()"
+    with open_log(tmp_path, Machine()) as log:
+        for count in (1, 3):
+            log.write()
+            open_log(tmp_path, Machine()).close()
+            command = [sys.executable, "-P", "-c", write, str(tmp_path / "log.sqlite")]
+            subprocess.run(command, check=True, timeout=60)
+            assert log._query("SELECT count(*) FROM line") == [(count + 1,)]
