@@ -130,7 +130,7 @@ def live(
     registering = options.pick_registering(locals())
     from neurosono.engine.contracts.server import read_token
     from neurosono.scripts.live_view import LiveView, run_live_view
-    from neurosono.stream.keep.recording import Film
+    from neurosono.stream.keep.film import Film
     from neurosono.stream.live.options import SessionOptions
     from neurosono.stream.live.scene import Keeping
 

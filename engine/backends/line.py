@@ -50,9 +50,9 @@ class _SecureDeadline(ssl.SSLSocket):
         _hurry(self)
         return super().recv_into(buffer, nbytes, flags)
 
-    def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
-        _hurry(self)
-        super().sendall(data, flags)
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        _hurry(self)  # `sendall` asks piece by piece, and each would have the whole time
+        return super().send(data, flags)
 
 
 def _hurry(one: _Deadline | _SecureDeadline) -> None:

@@ -51,6 +51,8 @@ class Exam:
         self._first = np.full(classes, np.nan)
         self._last = np.full(classes, np.nan)
         self._skipped: dict[str, int] = {}
+        self._standing: ExamSnapshot | None = None
+        """How the exam stands, drawn up when asked for: it is asked for several times a frame."""
 
     def update(self, member_probabilities: Singles) -> Floats:
         """Add a frame's `(M, C)` member probabilities; return its calibrated mean, `(C,)` float64.
@@ -69,6 +71,7 @@ class Exam:
             self._sum_of_products += self._last * calibrated
         else:
             self._first = calibrated
+        self._standing = None
         self._used += 1
         self._sum += calibrated
         self._sum_of_squares += calibrated**2
@@ -93,14 +96,20 @@ class Exam:
 
     def skip(self, reason: SkipReason) -> None:
         """Count a sampled frame that adds no evidence."""
+        self._standing = None
         self._skipped[str(reason)] = self._skipped.get(str(reason), 0) + 1
 
     def snapshot(self) -> ExamSnapshot:
-        """Return the exam as it now stands.
+        """Return the exam as it now stands: the same object until something is added.
 
         Where more frames were unlike what the model was trained on than were used, the few that
         passed for familiar say nothing either: the exam is `unfamiliar`, without any figure.
         """
+        if self._standing is None:
+            self._standing = self._draw_up()
+        return self._standing
+
+    def _draw_up(self) -> ExamSnapshot:
         unfamiliar = self._skipped.get(str(SkipReason.UNFAMILIAR_TO_MODEL), 0) > self._used
         mean = self._sum / max(1, self._used)
         effective = self._count_effective(mean)
@@ -198,6 +207,7 @@ class Exam:
         try:
             if tuple(found["labels"]) != self.labels:
                 raise ValueError(f"it has labels {found['labels']}")
+            self._standing = None
             self._used = int(found["used"])
             self._skipped = {str(SkipReason(k)): int(v) for k, v in found["skipped"].items()}
             self._alarm.restore(found.get("alarm"))  # records of before 2 have none

@@ -8,6 +8,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.kept import keeping
 from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import MEASURED, PLANES, VERDICTS, regions_of
@@ -149,7 +150,9 @@ def _open(bundle: Bundle, threads: int) -> RegionsReader:
             f"bundle {bundle.root} is not what this release judges regions with: make it anew "
             "with `neurosono train regions ship`"
         )
-    finder = StructuresGraph(files[wanted[0]], threads)
+    with keeping(entry, files[wanted[0]], threads) as cache:
+        finder = StructuresGraph(files[wanted[0]], threads, cache=cache)
+        judge = RegionsGraph(files[wanted[1]], threads, cache)
     if finder.spec != bundle.manifest.preprocessing:
         raise BundleError(
             f"{wanted[0]} takes pictures as {finder.spec.to_json()}, but the manifest says "
@@ -157,7 +160,7 @@ def _open(bundle: Bundle, threads: int) -> RegionsReader:
             "`neurosono train regions ship`"
         )
     familiar = {plane: Familiarity.load(files[name_familiarity(plane)]) for plane in PLANES}
-    return RegionsReader(finder, RegionsGraph(files[wanted[1]], threads), familiar, entry)
+    return RegionsReader(finder, judge, familiar, entry)
 
 
 KIND = Kind(_open, lambda _: RegionsExam(), tell_regions)

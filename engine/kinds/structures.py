@@ -7,6 +7,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.kept import keeping
 from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.structures.exam import StructuresExam
 from neurosono.engine.structures.names import STRUCTURES
@@ -54,7 +55,9 @@ def open_graph(
             f"bundle {bundle.root} is not what this release reads {kind} with: make it anew with "
             f"`neurosono train {kind} ship`"
         )
-    graph = StructuresGraph(bundle.root / path, threads, labels)
+    where = bundle.root / path
+    with keeping(entry, where, threads) as cache:
+        graph = StructuresGraph(where, threads, labels, cache)
     if graph.spec != bundle.manifest.preprocessing:
         raise BundleError(
             f"{path} takes pictures as {graph.spec.to_json()}, but the manifest says "

@@ -16,6 +16,7 @@ from neurosono.stream.judge.options import ReaderOptions
 from neurosono.stream.judge.worker import LIVE_WINDOW, LOSSLESS_WINDOW, POLL_MS
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.wire import Event, pack
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def work(
         bundle = Bundle.load(options.bundle, kind=None, trusted=trusted)
         reader = find_kind(bundle).open(bundle, THREADS)
         warm_up(reader, bundle.manifest.preprocessing.size_px)
+        give_back()
         me = {"reader": options.name}
         results.send(pack(Event("reader-ready", me | reader.describe())))
         inlet = Inlet(frames, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)

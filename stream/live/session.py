@@ -91,7 +91,7 @@ class Live(Session):
             readers=self.readers,
         )
         for name, state in read.items():
-            self.readers[name].exam.take_up(state)
+            self.readers[name].take_up(state)
         self._failed: set[str] = set()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0

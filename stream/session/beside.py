@@ -12,6 +12,7 @@ from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
+from neurosono.engine.kinds.told import Told
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.view.reading import AiState, ShownReading
@@ -45,6 +46,8 @@ class Beside:
     """The first frame of each exam that it has begun and the first engine has not."""
     ahead: deque[ReaderResult] = field(default_factory=deque)
     """What it said of those exams' frames meanwhile."""
+    _stands: tuple[Mapping[str, Any], Told] | None = None
+    """How the exam stands, and in words: drawn up once for all who ask until something is added."""
 
     def __post_init__(self) -> None:
         self._kind = find_kind(self.bundle)
@@ -99,6 +102,7 @@ class Beside:
         self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         if result.used:
             self.latest, self.pixels = result, own
+        self._stands = None
         return self.exam.update(result)
 
     def show(self, now_ns: int) -> ShownReading:
@@ -106,21 +110,31 @@ class Beside:
         ai, reason = self.standing.judge(now_ns)
         if ai is not AiState.ON:
             return ShownReading(self.bundle.manifest.kind, ai, reason)
+        if self._stands is None:
+            exam = self.exam.snapshot()
+            self._stands = exam, self._kind.tell(exam)
+        exam, told = self._stands
         return ShownReading(
             self.bundle.manifest.kind,
             ai,
             "",
             self.latest,
-            self.exam.snapshot(),
+            exam,
             self.engine,
             self.pixels,
+            told,
         )
 
     def begin_exam(self) -> None:
         """Begin another exam."""
         self.exam = self._kind.begin(self.bundle)
-        self.latest = self.pixels = None
+        self.latest = self.pixels = self._stands = None
         self.standing.forget()
+
+    def take_up(self, found: dict[str, Any]) -> None:
+        """Go on where the exam's `to_json` was said; raises `InputError` where it is not whole."""
+        self._stands = None
+        self.exam.take_up(found)
 
     def turn_on(self, fields: Mapping[str, Any]) -> None:
         """Its engine is ready (again)."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 import neurosono
 from neurosono.archive.book import NAME, Book, Exam, Outcome
@@ -25,6 +27,7 @@ from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError, OutputError, RunError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from tests.support.cines import draw_frames, make_cine
 from tests.support.clips import write_clip
 from tests.support.commands import run, start, wait_until
 
@@ -280,6 +283,24 @@ def test_a_node_judges_as_we_do_and_refuses_another_release(tmp_path: Path) -> N
         judge_remotely(exam, asked, "0.0")
     with pytest.raises(BundleError, match="every machine of an archive needs the same one"):
         judge_remotely(exam, Asked("demo", "0" * 64), neurosono.__version__)
+
+
+def test_a_report_in_a_study_is_left_out_and_counted(asked: Asked, tmp_path: Path) -> None:
+    cine = make_cine(draw_frames(6), study="1.2.3")
+    report = Dataset()
+    report.SOPClassUID, report.SOPInstanceUID = Comprehensive3DSRStorage, "1.2.3.4"
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.file_meta.MediaStorageSOPClassUID = report.SOPClassUID
+    report.StudyInstanceUID, report.PatientID, report.Modality = "1.2.3", cine.PatientID, "SR"
+    files = [str(tmp_path / name) for name in ("1.dcm", "2.dcm", "3.dcm")]
+    for file, dataset in zip(files, (cine, report, report), strict=True):
+        dataset.save_as(file, enforce_file_format=True)
+    judged = judge_remotely(Exam(1, tuple(files[:2])), asked, neurosono.__version__)
+    assert (judged.failure, judged.row["left_out"], judged.row["decoded"]) == (None, 1, 6)
+    none = judge_remotely(Exam(2, tuple(files[1:])), asked, neurosono.__version__)
+    assert none.failure == "SourceError"
+    assert "no file of the exam holds pictures" in (none.why or "")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ class Peer(ThreadingHTTPServer):
     `pause_s`, answer nothing while it `hangs`, cut every connection while it `breaks`."""
 
     daemon_threads = True
+    scheme = "http"
 
     def __init__(self, manifest: Manifest, infer: Callable[[Any], Inference]) -> None:
         self.name = name_model(manifest.name, manifest.digest)
@@ -48,9 +50,16 @@ class Peer(ThreadingHTTPServer):
 
     @classmethod
     @contextmanager
-    def of(cls, manifest: Manifest, infer: Callable[[Any], Inference]) -> Iterator["Peer"]:
+    def of(
+        cls,
+        manifest: Manifest,
+        infer: Callable[[Any], Inference],
+        tls: ssl.SSLContext | None = None,
+    ) -> Iterator["Peer"]:
         """Serve on a thread, until the block ends."""
         with cls(manifest, infer) as peer:
+            if tls is not None:
+                peer.socket, peer.scheme = tls.wrap_socket(peer.socket, server_side=True), "https"
             thread = threading.Thread(target=peer.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
@@ -62,7 +71,7 @@ class Peer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
         """A client that hangs up is what is tested."""
