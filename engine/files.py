@@ -49,6 +49,26 @@ def keep_private(path: Path) -> None:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
+@contextmanager
+def making_folder(out: Path) -> Iterator[Path]:
+    """Yield a new, empty folder that takes the place of `out` once it is whole.
+
+    `out` is absent or an empty folder. What could not be made whole is gone. It lies in a folder
+    that nobody else can have named: by its process id alone another container's may be meant.
+    Raises `OSError`.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{out.name}.partial-", dir=out.parent, ignore_cleanup_errors=True
+    ) as held:
+        made = Path(held) / "whole"
+        made.mkdir()
+        yield made
+        if out.is_dir():
+            out.rmdir()
+        made.rename(out)
+
+
 def write_whole(
     path: Path,
     text: str,

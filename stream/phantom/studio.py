@@ -90,7 +90,8 @@ class Studio:
         level = stretch.level(moment_s)
         plane = "other" if stretch.mode == "nonfetal" else plane_name(stretch.view, level)
         truth = self._tell(stretch, geometry, plane, region) if self._structures else None
-        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, truth)
+        mm_per_px = None if stretch.mode == "spectrum" else 1 / geometry.px_per_mm
+        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, mm_per_px, truth)
 
     def _tell(self, stretch: Stretch, geometry: Geometry, plane: str, region: Box) -> FrameTruth:
         """Return the truth of the picture that was scanned last, shown in `region`."""
