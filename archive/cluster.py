@@ -14,17 +14,20 @@ from neurosono.archive.pool import POLL_S, Died
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
 
 AHEAD = 2
-"""Exams a core that are handed over at once, so that none waits for the next."""
+"""Exams a core that are handed over at once, so that no core waits for its next one."""
 
 
 class ClusterPool:
-    """What a joined cluster does at once: `jobs` exams, 0: as many as it has cores."""
+    """What a joined cluster does at once: `jobs` exams, 0: as many as it has cores.
+
+    A core takes one exam at a time, so only where `jobs` are fewer than cores is none handed ahead.
+    """
 
     def __init__(self, ray: Any, asked: Asked, jobs: int) -> None:
         """`ray` is the module, joined; nothing runs yet."""
         self._ray, self._asked = ray, asked
         cores = int(ray.cluster_resources().get("CPU", 1))
-        self._slots = jobs or AHEAD * cores
+        self._slots = jobs if 0 < jobs < cores else AHEAD * cores
         # a dead worker is ours to count: two deaths and the exam is listed as failed
         self._judge = ray.remote(max_retries=0, num_cpus=1)(judge_remotely)
         self._running: dict[Any, int] = {}
@@ -49,8 +52,9 @@ class ClusterPool:
 
         An exam whose node, or whose worker, is gone has died.
         """
-        count = max(1, len(self._running))
-        ready, _ = self._ray.wait(list(self._running), num_returns=count, timeout=POLL_S)
+        running = list(self._running)
+        self._ray.wait(running, timeout=POLL_S)
+        ready, _ = self._ray.wait(running, num_returns=len(running), timeout=0)
         return [self._take(task) for task in ready]
 
     def _take(self, task: Any) -> Outcome | Died:

@@ -95,7 +95,8 @@ def judge_exam(exam: Exam, opened: OpenBundle, asked: Asked, watch: Watch) -> Ou
     row: dict[str, Any] = {}
     failure: NeurosonoError | None = None
     try:
-        source = open_source(exam.sources, frame_threads=False)
+        gathered = len(exam.sources) > 1
+        source = open_source(exam.sources, frame_threads=False, gathered=gathered)
         row["left_out"] = len(source.left_out)
         failure = _judge(_Counted(source, watch), opened, asked, row)
     except NeurosonoError as error:

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from neurosono.archive.options import ArchiveOptions
 from neurosono.engine.contracts.errors import InputError, SourceError
-from neurosono.stream.sources.files.folder import is_junk, list_media, natural_key
+from neurosono.stream.sources.files.folder import find_media, is_junk, list_entries
 from neurosono.stream.sources.files.kinds import FileKind, find_kind, is_there
 from neurosono.stream.sources.phantom_source import PREFIX
 
@@ -59,17 +58,14 @@ def list_exams(options: ArchiveOptions) -> Iterator[Found]:
 
 def _walk(folder: Path, depth: int) -> Iterator[Found]:
     """Yield what lies `depth` folders down; files above it are exams of one file."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda each: natural_key(Path(each.name)))
-    except OSError as error:
-        raise SourceError(f"cannot list the folder {str(folder)!r}: {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith(".") or is_junk(entry.name):
+    for name, is_folder in list_entries(folder):
+        if name.startswith(".") or is_junk(name):
             continue
-        if entry.is_dir() and depth > 1:
-            yield from _walk(Path(entry.path), depth - 1)
-        elif entry.is_dir() or _may_be_pictures(Path(entry.path)):
-            yield Found(entry.path, entry.path)
+        path = folder / name
+        if is_folder and depth > 1:
+            yield from _walk(path, depth - 1)
+        elif is_folder or _may_be_pictures(path):
+            yield Found(str(path), str(path))
 
 
 def _may_be_pictures(path: Path) -> bool:
@@ -81,23 +77,30 @@ def _may_be_pictures(path: Path) -> bool:
 
 
 def _list_studies(folder: Path) -> Iterator[Found]:
-    """Yield every DICOM file under a folder, by its study; what is no DICOM is an exam by itself.
+    """Yield every DICOM file under a folder, by its study; what is no DICOM is an exam by itself,
+    and so is what cannot be read, so that it is listed as failed.
 
     Only the study's number is read, and only its hash is kept.
     """
+    for path, found in find_media(folder):
+        if found is None:
+            yield Found(_find_study(path) or str(path), str(path))
+        elif isinstance(found, SourceError):
+            yield Found(str(path), str(path))
+
+
+def _find_study(path: Path) -> str | None:
+    """Return what tells a DICOM file's study from others, None where it names none."""
     from pydicom import dcmread
 
-    for path in list_media(folder, lambda *_: None).media:
-        key = str(path)
-        with suppress(SourceError):
-            if find_kind(path) is FileKind.DICOM:
-                with warnings.catch_warnings(), suppress(Exception):
-                    warnings.simplefilter("ignore")  # pydicom's warnings quote values
-                    tag = "StudyInstanceUID"
-                    header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=[tag])
-                    study = str(header.get(tag) or "").strip()
-                    key = f"study {hashlib.sha256(study.encode()).hexdigest()}" if study else key
-        yield Found(key, str(path))
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        if find_kind(path) is FileKind.DICOM:
+            tag = "StudyInstanceUID"
+            header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=[tag])
+            if study := str(header.get(tag) or "").strip():
+                return f"study {hashlib.sha256(study.encode()).hexdigest()}"
+    return None
 
 
 def _list_table(table: Path) -> Iterator[Found]:

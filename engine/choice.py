@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from neurosono.engine.contracts.errors import BundleError, EngineUnavailableErro
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.gpu import find_gpu
-from neurosono.engine.kept import find_cache, note, take_up
+from neurosono.engine.kept import keeping
 from neurosono.engine.parity import LIMITS, has_passed
 from neurosono.engine.timing import find_fastest
 
@@ -25,6 +26,9 @@ AUTO = "auto"
 ENGINES = (AUTO, *BY_PREFERENCE, "remote")
 
 NEEDS_GPU = ("tensorrt", "tensorrt-rtx", "torch-cuda")
+
+KEPT = ("int8", "bf16")
+"""Precisions of OpenVINO's engines whose compiled form is kept."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,14 @@ def open_engine(
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
     precision = _check_precision(precision)
-    if engine == "remote" and not (server is not None and server.fallback and engine in avoid):
-        return _open_remote(bundle, members, server)
+    fallback = server is not None and server.fallback
+    if engine == "remote" and not (fallback and engine in avoid):
+        try:
+            return _open_remote(bundle, members, server)
+        except EngineUnavailableError:
+            if not fallback:
+                raise
+            avoid = {*avoid, engine}
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":
@@ -169,12 +179,9 @@ def _open_openvino(
     cut = None if members == entry.members else members
     threads, streams = cores
     path = bundle.root / graph.path
-    cache = find_cache(entry, path, threads, streams) if entry.precision == "int8" else None
-    if cache is not None:
-        take_up(cache)
-    backend = OpenVinoBackend(path, entry.precision, cut, threads, cache, streams)
-    if cache is not None:
-        note(cache)
+    kept = name_precision(entry.precision) in KEPT
+    with keeping(entry, path, threads, streams) if kept else nullcontext() as cache:
+        backend = OpenVinoBackend(path, entry.precision, cut, threads, cache, streams)
     labels, spec = bundle.manifest.labels, bundle.manifest.preprocessing
     if (backend.classes, backend.size_px) != (len(labels), spec.size_px):
         raise BundleError(
@@ -208,13 +215,9 @@ def _open_serialized(
         )
     backend: TensorRtBackend | TensorRtRtxBackend
     if rtx:
-        cache = find_cache(entry)
-        kept = None if cache is None else cache / "runtime.cache"
-        if cache is not None:
-            take_up(cache)
-        backend = TensorRtRtxBackend(engines, entry.precision, kept)
-        if cache is not None:
-            note(cache)
+        with keeping(entry) as cache:
+            kept = None if cache is None else cache / "runtime.cache"
+            backend = TensorRtRtxBackend(engines, entry.precision, kept)
     else:
         backend = TensorRtBackend(engines[0], entry.precision, entry.target)
     check_probe(backend.infer, probe, entry.precision)

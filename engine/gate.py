@@ -18,6 +18,7 @@ from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.gate import GRAPH_NAME, STATISTICS_NAME, GateEntry, GateVerdict
+from neurosono.engine.kept import keeping
 
 INPUT = "grey"
 OUTPUTS = ("score", "planes", "features")
@@ -84,8 +85,13 @@ class Familiarity:
 class Gate:
     """An open gate."""
 
-    def __init__(self, graph: Path, familiarity: Familiarity, entry: GateEntry) -> None:
-        """Compile the graph for one core; raises `BundleError` where it is no gate's."""
+    def __init__(
+        self, graph: Path, familiarity: Familiarity, entry: GateEntry, cache: Path | None = None
+    ) -> None:
+        """Compile the graph for one core, or take it as `cache` keeps it.
+
+        Raises `BundleError` where it is no gate's.
+        """
         core = ov.Core()
         try:
             model = core.read_model(graph)
@@ -93,8 +99,8 @@ class Gate:
             if not set(OUTPUTS) <= found:
                 raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")
             # Half a millisecond's work: waking other cores would take longer.
-            config = configure("int8", threads=1)
-            self._request = core.compile_model(model, "CPU", config).create_infer_request()
+            config = configure("int8", threads=1, cache=cache)
+            self._request = core.compile_model(graph, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{graph} is not a gate that OpenVINO can read: {reason}") from error
@@ -116,7 +122,9 @@ class Gate:
         if entry is None:
             return None
         paths = {file.path.rpartition("/")[2]: bundle.root / file.path for file in entry.files}
-        gate = cls(paths[GRAPH_NAME], Familiarity.load(paths[STATISTICS_NAME]), entry)
+        graph, familiarity = paths[GRAPH_NAME], Familiarity.load(paths[STATISTICS_NAME])
+        with keeping(entry, graph) as cache:
+            gate = cls(graph, familiarity, entry, cache)
         if gate.size_px != bundle.manifest.preprocessing.size_px:
             raise BundleError(
                 f"the gate of bundle {bundle.root} takes {gate.size_px} px pictures, its ensemble "

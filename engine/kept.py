@@ -10,11 +10,13 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.contracts.gate import GateEntry
 from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.files import write_whole
 
@@ -25,7 +27,7 @@ UNUSED_S = 30 * 86400.0
 made anew, another release of the runtime and another place on the disk each bring one more."""
 
 
-def find_cache(entry: EngineEntry, *settings: object) -> Path | None:
+def find_cache(entry: EngineEntry | GateEntry, *settings: object) -> Path | None:
     """Return the user's own folder for what is compiled of an engine; None where there is none.
 
     Not in the bundle: what is kept is run as it lies there, and a bundle may come from anywhere.
@@ -47,6 +49,20 @@ def find_own(name: str) -> Path | None:
     except OSError:
         return None
     return base if mine and os.access(base, os.W_OK) else None
+
+
+@contextlib.contextmanager
+def keeping(entry: EngineEntry | GateEntry, *settings: object) -> Iterator[Path | None]:
+    """Yield the folder that keeps what is compiled of an engine, checked; None: there is none.
+
+    What is compiled meanwhile is noted, so that the next time may use it.
+    """
+    folder = find_cache(entry, *settings)
+    if folder is not None:
+        take_up(folder)
+    yield folder
+    if folder is not None:
+        note(folder)
 
 
 def take_up(folder: Path) -> None:

@@ -15,7 +15,6 @@ from neurosono.engine.kinds import kind_named
 from neurosono.engine.timing import TIMED
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
-from neurosono.stream.replay.run import replay
 from neurosono.stream.view.words import LEANS, SILENT, percentage
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ REFRESH_HZ = 8
 
 def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]:
     """Replay with a progress line, then print the exam and the paths of what was written."""
+    from neurosono.stream.replay.run import replay  # a live session shows an exam and plays none
+
     check_json_place(json_path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     begun_s = time.monotonic()

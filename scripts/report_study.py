@@ -67,6 +67,8 @@ def _print(found: dict[str, Any]) -> None:
         if each["pairs"]:
             first, second = name.replace("_", " ").split(" and ")
             console.print(_say_pairs(f"{second} less {first}", each))
+            if each["seconds"] is not None:
+                console.print(_say_seconds(f"{second} less {first}", each))
 
 
 def _say_share(found: dict[str, Any] | None) -> str:
@@ -91,6 +93,14 @@ def _say_pairs(words: str, found: dict[str, Any]) -> str:
         f"{said}, {found['pairs']} pairs, one alone right in {found['only_first_right']} and "
         f"{found['only_second_right']}, McNemar p = {found['p']:.3f}"
     )
+
+
+def _say_seconds(words: str, found: dict[str, Any]) -> str:
+    each = found["seconds"]
+    said = f"{words}: {each['value']:+.1f} s to the answer"
+    if each["low"] is not None:
+        said += f" ({each['low']:+.1f} to {each['high']:+.1f})"
+    return f"{said}, {found['timed']} pairs"
 
 
 _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (

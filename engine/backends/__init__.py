@@ -1,6 +1,7 @@
 """One file a backend, all behind one protocol."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,8 +21,12 @@ numbers on every host, while OpenVINO's own default is bf16 where the chip has i
 the file."""
 
 
-def configure(precision: str, threads: int = 0, streams: int = 1) -> dict[str, Any]:
+def configure(
+    precision: str, threads: int = 0, streams: int = 1, cache: Path | None = None
+) -> dict[str, Any]:
     """Return how OpenVINO runs a graph: `threads` cores (0: all), `streams` pictures at once.
+
+    `cache` is a folder that keeps what is compiled.
 
     Each thread has a core of its own only where one picture has all cores: then the two threads of
     a picture must not wait for each other on one core, 3 ms in every twentieth picture. Whoever
@@ -36,6 +41,8 @@ def configure(precision: str, threads: int = 0, streams: int = 1) -> dict[str, A
     }
     if threads:
         config["INFERENCE_NUM_THREADS"] = threads
+    if cache is not None:
+        config["CACHE_DIR"] = str(cache)
     return config
 
 

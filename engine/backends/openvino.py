@@ -49,9 +49,7 @@ class OpenVinoBackend:
         self.precision = name_precision(precision)
         core = ov.Core()
         _check_precision(core, self.precision)
-        config = configure(self.precision, threads, streams)
-        if cache is not None:
-            config["CACHE_DIR"] = str(cache)
+        config = configure(self.precision, threads, streams, cache)
         try:
             compiled = _compile(core, path, members, config)
         except RuntimeError as error:

@@ -39,6 +39,7 @@ class PairedExam(Exam):
 
         Raises `EngineFailedError` where that are no probabilities.
         """
+        self._standing = None
         self._failed = answer.probabilities is None
         if answer.probabilities is not None:
             if answer.strangeness is not None and answer.strangeness > 1:
@@ -48,12 +49,12 @@ class PairedExam(Exam):
             collecting = self._ensemble.snapshot().state is ExamState.COLLECTING
             self._enough = self._enough or not collecting
 
-    def snapshot(self) -> ExamSnapshot:
+    def _draw_up(self) -> ExamSnapshot:
         """Return the exam as it now stands: of the one that carries it, with the student's counts.
 
         The alarm is the carrier's too: the operating point was measured for one of them at a time.
         """
-        student, ensemble = super().snapshot(), self._ensemble.snapshot()
+        student, ensemble = super()._draw_up(), self._ensemble.snapshot()
         familiar = student.state is not ExamState.UNFAMILIAR
         carries = self._enough and not self._failed and familiar
         carried = Carried(

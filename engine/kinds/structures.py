@@ -7,6 +7,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
+from neurosono.engine.kept import keeping
 from neurosono.engine.kinds import Heard, Kind
 from neurosono.engine.structures.exam import StructuresExam
 from neurosono.engine.structures.names import STRUCTURES
@@ -32,7 +33,7 @@ class StructuresReader:
         """Return `backend`, `precision` and `members`."""
         return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
 
-    def read(self, frame: Frame) -> Heard:
+    def read(self, frame: Frame, _: float | None = None, /) -> Heard:
         """Read a frame; places are in pixels of the source's own picture."""
         assert frame.pixels is not None, "only frames with pixels are read"
         x, y, w, h = frame.region_px or (0, 0, *frame.pixels.shape[::-1])
@@ -54,7 +55,9 @@ def open_graph(
             f"bundle {bundle.root} is not what this release reads {kind} with: make it anew with "
             f"`neurosono train {kind} ship`"
         )
-    graph = StructuresGraph(bundle.root / path, threads, labels)
+    where = bundle.root / path
+    with keeping(entry, where, threads) as cache:
+        graph = StructuresGraph(where, threads, labels, cache)
     if graph.spec != bundle.manifest.preprocessing:
         raise BundleError(
             f"{path} takes pictures as {graph.spec.to_json()}, but the manifest says "

@@ -1,6 +1,6 @@
 """What an exam of any kind is told as: lines of words, and a checklist."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -23,4 +23,4 @@ class Told:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {"lines": list(self.lines), "marks": [asdict(mark) for mark in self.marks]}
+        return {"lines": list(self.lines), "marks": [dict(vars(mark)) for mark in self.marks]}

@@ -45,7 +45,8 @@ class Spoken:
 class RegionsGraph:
     """A compiled graph; raises `BundleError` where the file is none of ours."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, cache: Path | None = None) -> None:
+        """Compile the graph at `path` on `threads`, or take it as `cache` keeps it."""
         core = ov.Core()
         expected = {"crops": [A_PLANE, 1, CROP_PX, CROP_PX], "context": [A_PLANE, CONTEXT]}
         try:
@@ -56,8 +57,8 @@ class RegionsGraph:
                     raise RuntimeError(f"its input {name} is {found}, expected {shape}")
             for name in OUTPUTS:
                 model.output(name)
-            config = configure("int8", threads)
-            self._request = core.compile_model(model, "CPU", config).create_infer_request()
+            config = configure("int8", threads, cache=cache)
+            self._request = core.compile_model(path, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} judges no regions: {reason}") from error

@@ -41,7 +41,14 @@ def square_of(model: ov.Model) -> int:
 class StructuresGraph:
     """A compiled graph; raises `BundleError` where the file is none of ours, or of other labels."""
 
-    def __init__(self, path: Path, threads: int = 2, labels: tuple[str, ...] = STRUCTURES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int = 2,
+        labels: tuple[str, ...] = STRUCTURES,
+        cache: Path | None = None,
+    ) -> None:
+        """Compile the graph at `path` on `threads`, or take it as `cache` keeps it."""
         core = ov.Core()
         try:
             model = core.read_model(path)
@@ -53,9 +60,9 @@ class StructuresGraph:
                 raise RuntimeError(f"it tells {classes} labels apart, expected {len(labels)}")
             self.labels = labels
             self.grid = Grid(int(model.input(INPUT).partial_shape[3].get_length()))
-            config = configure("int8", threads)
+            config = configure("int8", threads, cache=cache)
             self.spec = preprocessing_of(square_of(model))
-            self._request = core.compile_model(model, "CPU", config).create_infer_request()
+            self._request = core.compile_model(path, "CPU", config).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{path} finds no structures: {reason}") from error

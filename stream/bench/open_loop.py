@@ -29,7 +29,8 @@ from neurosono.stream.bench.resources import UsageReader
 from neurosono.stream.bench.settings import BenchSettings
 from neurosono.stream.bench.trace import Judged, Shown, Trace
 from neurosono.stream.journal.journal import Journal
-from neurosono.stream.keep.recording import Film, Recorder
+from neurosono.stream.keep.film import Film
+from neurosono.stream.keep.recording import Recorder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.live.session import Live
 from neurosono.stream.page.hub import Hub

@@ -28,6 +28,7 @@ from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.wire import Event, pack
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ def work(
             patient=options.newest_wins and not (options.server and options.server.fallback),
         )
         worker.warm_up(bundle.manifest.preprocessing.size_px)
+        give_back()
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)

@@ -12,7 +12,6 @@ import shutil
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
@@ -26,6 +25,7 @@ from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.files import writing
+from neurosono.stream.keep.film import Film
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.video import TICKS_HZ, add_video_stream
 from neurosono.stream.view.state import OverlayState
@@ -53,15 +53,6 @@ STREAM_RATE_HZ = 30.0
 """What a film's header says; its pictures carry their own times."""
 
 _FAILURES = (OSError, av.FFmpegError)
-
-
-class Film(StrEnum):
-    """What is recorded."""
-
-    OVERLAY = "overlay"
-    """The picture with all that the AI said of it."""
-    CLEAN = "clean"
-    """The ultrasound region alone."""
 
 
 @dataclass(frozen=True)

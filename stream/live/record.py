@@ -14,14 +14,15 @@ from neurosono.engine.contracts.result import Result
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.journal.reader import Tally
 from neurosono.stream.journal.words import EVENTS, check_event, describe_bundle
-from neurosono.stream.keep.clips import Clips
+from neurosono.stream.keep.film import Film
 from neurosono.stream.keep.proposals import Proposal
-from neurosono.stream.keep.recording import Film, Recorder
 from neurosono.stream.live.stage import Record, Watcher
 from neurosono.stream.page.protocol import Command
 from neurosono.stream.view.state import AiState, OverlayState
 
-if TYPE_CHECKING:  # who asks for no worklist loads nothing of it
+if TYPE_CHECKING:  # who asks for no clip, no film and no worklist loads nothing of it
+    from neurosono.stream.keep.clips import Clips
+    from neurosono.stream.keep.recording import Recorder
     from neurosono.stream.live.register import Register
 
 _NAMES = {"connected": "opened"}
@@ -45,9 +46,9 @@ class LiveRecord(Record):
         self,
         journal: Journal,
         bundle: Bundle,
-        clips: Clips | None = None,
+        clips: "Clips | None" = None,
         resume: str | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         student: Bundle | None = None,
         readers: Mapping[str, Bundle] = MappingProxyType({}),
         watchers: Sequence[Watcher] = (),

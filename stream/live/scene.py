@@ -11,8 +11,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.rebuild import rebuild_exam, rebuild_readings
-from neurosono.stream.keep.clips import Clips
-from neurosono.stream.keep.recording import Film, Recorder, recording_folder
+from neurosono.stream.keep.film import Film
 from neurosono.stream.live.log import JsonLog
 from neurosono.stream.live.metrics import Metrics
 from neurosono.stream.live.options import SessionOptions
@@ -22,7 +21,9 @@ from neurosono.stream.live.stage import Ended, Stage, Watcher
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.view.summary import describe_exam, describe_models
 
-if TYPE_CHECKING:  # a session without a worklist reads no DICOM here
+if TYPE_CHECKING:  # most sessions need none of these, nor what these load
+    from neurosono.stream.keep.clips import Clips
+    from neurosono.stream.keep.recording import Recorder
     from neurosono.stream.live.igtl_out import IgtlOut
     from neurosono.stream.live.register import Register, Registering
 
@@ -61,8 +62,8 @@ class Scene:
     student: Bundle | None
     journal: Journal
     record: LiveRecord
-    clips: Clips | None
-    recorder: Recorder | None
+    clips: "Clips | None"
+    recorder: "Recorder | None"
     begun: Exam | None
     readers: dict[str, Bundle]
     read: dict[str, dict[str, Any]]
@@ -134,9 +135,14 @@ def open_scene(options: SessionOptions, keeping: Keeping) -> Iterator[Scene]:
     options.check(bundle)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(keeping.journal))
-        clips = stack.enter_context(Clips(journal.path)) if keeping.keep_clips else None
-        recorder, resume = None, keeping.resume
+        clips, recorder, resume = None, None, keeping.resume
+        if keeping.keep_clips:
+            from neurosono.stream.keep.clips import Clips
+
+            clips = stack.enter_context(Clips(journal.path))
         if keeping.record is not None:
+            from neurosono.stream.keep.recording import Recorder, recording_folder
+
             folder = keeping.record_to or recording_folder(journal.path)
             recorder = stack.enter_context(Recorder(folder, keeping.record, bundle.manifest))
         begun = None if resume is None else rebuild_exam(journal, resume, bundle, student)

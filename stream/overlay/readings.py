@@ -10,7 +10,7 @@ from neurosono.stream.overlay.layout import Box
 from neurosono.stream.overlay.typeface import REGULAR, SEMIBOLD, Align, Typeface
 from neurosono.stream.view import palette
 from neurosono.stream.view.palette import Colour
-from neurosono.stream.view.reading import LIFE_S, AiState, ShownReading, tell
+from neurosono.stream.view.reading import LIFE_S, AiState, ShownReading
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -20,9 +20,11 @@ _SMALL = 0.74
 _MARGIN_UNITS = 0.6
 _LEAST_WELL_UNITS = 5.0
 
+Line = tuple[str, Colour]
+
 
 class ReadingsPanel:
-    """Draws one block a reader, top down; anew only where it shows something else than before."""
+    """Draws one block a reader, top down; of it anew only what shows something else than before."""
 
     def __init__(
         self, canvas: Pixels, box: Box, readers: int, unit_px: float, type_: Typeface
@@ -31,55 +33,86 @@ class ReadingsPanel:
         self._canvas, self._unit, self._type = canvas, unit_px, type_
         height = box.h // max(1, readers)
         self._blocks = [Box(box.x, box.y + at * height, box.w, height) for at in range(readers)]
-        self._drawn: dict[Box, Hashable] = {}
+        self._words: dict[Box, tuple[str, list[Line]]] = {}
+        self._frames: dict[Box, Hashable] = {}
         box.fill(canvas, palette.PANEL)
 
     def draw(self, readings: dict[str, ShownReading], pts_s: float) -> None:
         """Draw what may be shown at `pts_s`."""
         for block, (name, shown) in zip(self._blocks, readings.items(), strict=False):
+            lines = self._tell(block, shown)
+            self._draw_words(block, name, str(shown.ai), lines)
+            if shown.ai is not AiState.ON:
+                continue
             frame = shown.frame_at(pts_s)
             age_ms = None if frame is None else max(0.0, pts_s - frame.pts_s) * 1e3
-            shows = (str(shown.ai), shown.reason, tell(shown), frame and frame.seq, age_ms)
-            if self._drawn.get(block) == shows:
-                continue
-            self._drawn[block] = shows
-            block.fill(self._canvas, palette.PANEL)
-            Box(block.x, block.y, 1, block.h).fill(self._canvas, palette.RULE)
-            self._draw_block(block, name, shown, age_ms)
+            shows = (frame and frame.seq, age_ms)
+            if self._frames.get(block) != shows:
+                self._frames[block] = shows
+                self._draw_frame(block, len(lines), shown, age_ms)
 
-    def _draw_block(self, block: Box, name: str, shown: ShownReading, age_ms: float | None) -> None:
-        margin, step = round(_MARGIN_UNITS * self._unit), round(_LINE_UNITS * self._unit)
-        x, w = block.x + margin, block.w - 2 * margin
-        y = block.y + margin
-        self._write(Box(x, y, w, step), name, 0.9, palette.TEXT_SOFT, SEMIBOLD)
-        on = shown.ai is AiState.ON
-        if not on:
-            self._write(
-                Box(x, y, w, step), str(shown.ai), 0.9, palette.VERMILLION, SEMIBOLD, Align.RIGHT
-            )
-            self._write(Box(x, y + step, w, step), shown.reason, _SMALL, palette.TEXT)
-            return
-        told = tell(shown)
-        y += step
-        lines = [(each, palette.TEXT) for each in told.lines]
+    @property
+    def _step(self) -> int:
+        return round(_LINE_UNITS * self._unit)
+
+    def _line(self, block: Box, at: int) -> Box:
+        """Return where the block's line `at` stands; the first is its name."""
+        margin = round(_MARGIN_UNITS * self._unit)
+        return Box(
+            block.x + margin, block.y + margin + at * self._step, block.w - 2 * margin, self._step
+        )
+
+    def _foot(self, block: Box) -> Box:
+        first = self._line(block, 0)
+        return Box(first.x, block.bottom - (first.y - block.y) - self._step, first.w, self._step)
+
+    def _tell(self, block: Box, shown: ShownReading) -> list[Line]:
+        """Return the lines below the name, as many as leave the frame its room."""
+        if shown.ai is not AiState.ON:
+            return [(shown.reason, palette.TEXT)]
+        told, width = shown.told, self._line(block, 0).w
         seen = [_name(m.name, unproven=m.unproven) for m in told.marks if m.seen]
         open_ = [_name(m.name, unproven=m.unproven) for m in told.marks if not m.seen]
-        lines += [(each, palette.TEXT) for each in self._wrap("seen: ", seen, w)]
-        lines += [(each, palette.TEXT_DIM) for each in self._wrap("not yet: ", open_, w)]
+        lines = [(each, palette.TEXT) for each in told.lines]
+        lines += [(each, palette.TEXT) for each in self._wrap("seen: ", seen, width)]
+        lines += [(each, palette.TEXT_DIM) for each in self._wrap("not yet: ", open_, width)]
         if any(mark.unproven for mark in told.marks):
             lines.append(("* learnt on phantoms: unproven", palette.TEXT_DIM))
-        foot = block.bottom - margin - step
-        for words, colour in lines:
-            if y + step > foot - _LEAST_WELL_UNITS * self._unit:
-                break  # the frame is worth more than the last of the lines
-            self._write(Box(x, y, w, step), words, _SMALL, colour)
-            y += step
-        self._draw_frame(Box(x, y, w, foot - y), Box(x, foot, w, step), shown, age_ms)
+        # the frame is worth more than the last of the lines
+        room = self._foot(block).y - _LEAST_WELL_UNITS * self._unit - self._line(block, 1).y
+        return lines[: max(0, int(room // self._step))]
+
+    def _draw_words(self, block: Box, name: str, ai: str, lines: list[Line]) -> None:
+        """Write what changed: single lines, or all where the state or their number is another."""
+        before = self._words.get(block)
+        if before == (ai, lines):
+            return
+        self._words[block] = ai, lines
+        known: list[Line] = []
+        if before is not None and before[0] == ai and len(before[1]) == len(lines):
+            known = before[1]
+        else:
+            self._frames.pop(block, None)
+            block.fill(self._canvas, palette.PANEL)
+            Box(block.x, block.y, 1, block.h).fill(self._canvas, palette.RULE)
+            first = self._line(block, 0)
+            self._write(first, name, 0.9, palette.TEXT_SOFT, SEMIBOLD)
+            if ai != AiState.ON:
+                self._write(first, ai, 0.9, palette.VERMILLION, SEMIBOLD, Align.RIGHT)
+        for at, line in enumerate(lines):
+            if known and known[at] == line:
+                continue
+            box = self._line(block, 1 + at)
+            box.fill(self._canvas, palette.PANEL)
+            self._write(box, line[0], _SMALL, line[1])
 
     def _draw_frame(
-        self, well: Box, caption: Box, shown: ShownReading, age_ms: float | None
+        self, block: Box, lines: int, shown: ShownReading, age_ms: float | None
     ) -> None:
+        first, caption = self._line(block, 1 + lines), self._foot(block)
+        well = Box(first.x, first.y, first.w, caption.y - first.y)
         well.fill(self._canvas, palette.WELL)
+        caption.fill(self._canvas, palette.PANEL)
         frame, pixels = shown.latest, shown.pixels
         if age_ms is None or frame is None or frame.said is None or pixels is None or well.h < 8:
             self._write(well, "nothing found", _SMALL, palette.TEXT_DIM, align=Align.CENTRE)

@@ -6,12 +6,14 @@ acknowledgement for every message, and commands from a fixed vocabulary.
 """
 
 import json
-import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+import msgspec
+import numpy as np
 
 from neurosono.engine.contracts.errors import WireError
 
@@ -22,6 +24,10 @@ MAX_ANSWER_BYTES = 4096
 
 MAX_WORDS = 120
 """The longest text a command's field may carry."""
+
+MAX_NUMBER = 2**53 - 1
+"""The largest that a browser counts to (ECMAScript, Number.MAX_SAFE_INTEGER); the record takes some
+more, but not any."""
 
 
 class MessageKind(IntEnum):
@@ -102,7 +108,10 @@ def unpack_message(message: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
 
 def encode_json(value: Mapping[str, Any]) -> bytes:
     """Return compact JSON in UTF-8; what is not a finite number becomes null, as JSON has none."""
-    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return _JSON.encode(value)
+    except UnicodeEncodeError:
+        return _JSON.encode(_mend(value))
 
 
 def withhold_opinion(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +165,8 @@ def parse_command(answer: Mapping[str, Any], labels: Sequence[str], viewer: int)
             raise WireError(f"the command {name!r} takes {list(known)}, found {key!r:.60}")
         if isinstance(value, str) and not 0 < len(value) <= MAX_WORDS:
             raise WireError(f"{key!r} of {name!r} must have 1 to {MAX_WORDS} characters")
+        if isinstance(value, int) and not 0 <= value <= MAX_NUMBER:
+            raise WireError(f"{key!r} of {name!r} must be 0 to {MAX_NUMBER}")
     missing = [key for key in _REQUIRED.get(name, ()) if key not in given]
     if missing:
         raise WireError(f"the command {name!r} needs {missing}")
@@ -173,11 +184,25 @@ def _check_review(given: Mapping[str, Any], labels: Sequence[str]) -> None:
         raise WireError(f"a label is one of {list(labels)}, found {given['label']!r:.60}")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value
+def _plain(found: Any) -> Any:
+    """Return what is a kind of number, word or mapping as that."""
+    if isinstance(found, np.generic):
+        return found.item()
+    for plain in (str, int, float):
+        if isinstance(found, plain):
+            return plain(found)
+    if isinstance(found, Mapping):
+        return dict(found)
+    raise TypeError(f"a {type(found).__name__} has no place in JSON")
+
+
+def _mend(found: Any) -> Any:
+    """Return it with half characters, as a broken name of a file has them, replaced."""
+    if isinstance(found, str):
+        return found.encode(errors="replace").decode()
+    if isinstance(found, Mapping):
+        return {_mend(name): _mend(each) for name, each in found.items()}
+    return [_mend(each) for each in found] if isinstance(found, list | tuple) else found
+
+
+_JSON = msgspec.json.Encoder(enc_hook=_plain)

@@ -97,7 +97,8 @@ class Studio:
             if truth.head is not None:  # without a vault it is no standard plane for certain
                 border = border_plane(stretch.view, level)
                 truth = replace(truth, also=name_also(truth.plane, border))
-        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, truth)
+        mm_per_px = None if stretch.mode == "spectrum" else 1 / geometry.px_per_mm
+        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, mm_per_px, truth)
 
     def _tell(self, stretch: Stretch, geometry: Geometry, plane: str, region: Box) -> FrameTruth:
         """Return the truth of the picture that was scanned last, shown in `region`."""

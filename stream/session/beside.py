@@ -12,6 +12,7 @@ from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
+from neurosono.engine.kinds.told import Told
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.view.reading import AiState, ShownReading
@@ -19,6 +20,7 @@ from neurosono.stream.view.standing import Standing
 
 if TYPE_CHECKING:
     from neurosono.engine.exam.accumulator import Accumulator
+    from neurosono.stream.session.options import Judging
 
 
 MOST_AHEAD = 256
@@ -33,6 +35,8 @@ class Beside:
     bundle: Bundle
     standing: Standing
     ledger: Ledger = field(default_factory=Ledger)
+    weeks: float | None = None
+    """The gestational age that was told of the exam that is running."""
     engine: dict[str, Any] = field(default_factory=dict)
     """What reads, as it says itself; empty until it is ready."""
     latest: ReaderResult | None = None
@@ -45,6 +49,8 @@ class Beside:
     """The first frame of each exam that it has begun and the first engine has not."""
     ahead: deque[ReaderResult] = field(default_factory=deque)
     """What it said of those exams' frames meanwhile."""
+    _stands: tuple[Mapping[str, Any], Told] | None = None
+    """How the exam stands, and in words: drawn up once for all who ask until something is added."""
 
     def __post_init__(self) -> None:
         self._kind = find_kind(self.bundle)
@@ -99,6 +105,7 @@ class Beside:
         self.standing.answer(result.seq, result.captured_ns, result.skip_reason)
         if result.used:
             self.latest, self.pixels = result, own
+        self._stands = None
         return self.exam.update(result)
 
     def show(self, now_ns: int) -> ShownReading:
@@ -106,21 +113,31 @@ class Beside:
         ai, reason = self.standing.judge(now_ns)
         if ai is not AiState.ON:
             return ShownReading(self.bundle.manifest.kind, ai, reason)
+        if self._stands is None:
+            exam = self.exam.snapshot()
+            self._stands = exam, self._kind.tell(exam)
+        exam, told = self._stands
         return ShownReading(
             self.bundle.manifest.kind,
             ai,
             "",
             self.latest,
-            self.exam.snapshot(),
+            exam,
             self.engine,
             self.pixels,
+            told,
         )
 
     def begin_exam(self) -> None:
         """Begin another exam."""
         self.exam = self._kind.begin(self.bundle)
-        self.latest = self.pixels = None
+        self.latest = self.pixels = self._stands = None
         self.standing.forget()
+
+    def take_up(self, found: dict[str, Any]) -> None:
+        """Go on where the exam's `to_json` was said; raises `InputError` where it is not whole."""
+        self._stands = None
+        self.exam.take_up(found)
 
     def turn_on(self, fields: Mapping[str, Any]) -> None:
         """Its engine is ready (again)."""
@@ -152,3 +169,12 @@ def pass_over(result: ReaderResult) -> ReaderResult:
     """Return a reading as one that never was: counted, and in no exam."""
     reason = result.skip_reason or SkipReason.SUPERSEDED
     return replace(result, said=None, skip_reason=reason)
+
+
+def stand_beside(bundles: Mapping[str, Bundle], asked: "Judging") -> dict[str, Beside]:
+    """Return readers as they stand before anything is begun."""
+    newest_wins, weeks = asked.pace.newest_wins, asked.weeks
+    return {
+        name: Beside(name, bundle, Standing(newest_wins), weeks=weeks)
+        for name, bundle in bundles.items()
+    }

@@ -110,16 +110,18 @@ def open_source(
     frame_threads: bool = True,
     strict: bool = False,
     mixed: bool = False,
+    gathered: bool = False,
     limits: MediaLimits = DEFAULT,
 ) -> ExamSource:
     """Open everything that was given as one exam, and decode the first picture of each part.
 
     Each argument is a clip, a still, a DICOM file, a folder of those, or a phantom as
     `phantom:LABEL?seed=7&seconds=20`. `frame_threads` lets clips of single pictures (as MJPEG) be
-    decoded several at once, which is faster and later: right for a replay. Raises `SourceError`,
-    before anything is begun, if any part cannot be used, naming all of them; if anything is left
-    out, where `strict`; if DICOM headers name several patients or studies, unless `mixed`; if a
-    picture is larger than `limits`.
+    decoded several at once, which is faster and later: right for a replay. Of files that were
+    `gathered`, as by their study, those that hold no pictures are left out, as in a folder. Raises
+    `SourceError`, before anything is begun, if any part cannot be used, naming all of them; if
+    anything is left out, where `strict`; if DICOM headers name several patients or studies, unless
+    `mixed`; if a picture is larger than `limits`.
     """
     opened = _Opened(frame_threads, limits)
     for argument in arguments:
@@ -134,9 +136,15 @@ def open_source(
             )
         if path.is_dir():
             opened.take_folder(path)
+        elif gathered:
+            opened.take_found(path, path.name)
         else:
             opened.take_file(path, path.name)
     opened.refuse_bad()
+    if opened.left_out and not opened.clips:
+        raise SourceError(
+            f"no file of the exam holds pictures; {'; '.join(tell_left_out(opened.left_out))}"
+        )
     if strict and opened.left_out:
         raise SourceError(
             f"--strict, and {'; '.join(tell_left_out(opened.left_out))}; move them elsewhere, or "
@@ -162,13 +170,7 @@ class _Opened:
         self.left_out.extend(listing.left_out)
         before = len(self.clips) + len(self._bad)
         for file in listing.media:
-            name = str(file.relative_to(folder))
-            try:
-                self.take_file(file, name)
-            except NoPicturesError:
-                self.left_out.append(LeftOut(name, Reason.NO_PICTURES))
-            except SourceError as error:
-                self._bad.append(error)
+            self.take_found(file, str(file.relative_to(folder)))
         if listing.media and len(self.clips) + len(self._bad) == before:
             raise SourceError(
                 f"the folder {str(folder)!r} holds no clip, still or DICOM file with pictures; "
@@ -180,6 +182,15 @@ class _Opened:
         clip = _open_file(path, self._frame_threads, self._limits)
         self.clips.append(clip)
         self.left_out.extend(LeftOut(name, reason) for reason in clip.left_out)
+
+    def take_found(self, path: Path, name: str) -> None:
+        """Open a file that nobody named: without pictures it is left out, a bad one is noted."""
+        try:
+            self.take_file(path, name)
+        except NoPicturesError:
+            self.left_out.append(LeftOut(name, Reason.NO_PICTURES))
+        except SourceError as error:
+            self._bad.append(error)
 
     def refuse_bad(self) -> None:
         """Raise one `SourceError` about all files of folders that cannot be used."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.reader import ReaderResult
-from neurosono.engine.kinds import kind_named
 from neurosono.engine.kinds.told import Told
 
 LIFE_S = 0.5
@@ -38,6 +37,8 @@ class ShownReading:
     engine: Mapping[str, Any] = field(default_factory=dict)
     pixels: Pixels | None = None
     """The region of the very frame that `latest` is of."""
+    told: Told = field(default_factory=Told)
+    """What `exam` comes to in words."""
 
     def frame_at(self, pts_s: float) -> ReaderResult | None:
         """Return what was said of a frame, unless that is too old at `pts_s`, or to come."""
@@ -50,11 +51,6 @@ LONGEST_PX = 640
 """Of a frame that is shown with what was found on it: twice what the page gives it."""
 
 
-def tell(shown: ShownReading) -> Told:
-    """Return what a reader's exam says in words; nothing unless it is on."""
-    return Told() if shown.exam is None else kind_named(shown.kind).tell(shown.exam)
-
-
 def describe_reading(shown: ShownReading, now_ns: int) -> dict[str, Any]:
     """Return it as a page is told; what was said of a frame is gone after `LIFE_S`."""
     latest = shown.latest
@@ -64,7 +60,7 @@ def describe_reading(shown: ShownReading, now_ns: int) -> dict[str, Any]:
         "kind": shown.kind,
         "ai": str(shown.ai),
         "reason": shown.reason,
-        "told": None if shown.exam is None else tell(shown).to_dict(),
+        "told": None if shown.exam is None else shown.told.to_dict(),
         "exam": None if shown.exam is None else dict(shown.exam),
         "frame": None if fresh is None else {"seq": fresh.seq, **(fresh.said or {})},
         "age_ms": None if fresh is None else age_ms,

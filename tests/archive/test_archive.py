@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 import neurosono
 from neurosono.archive.book import NAME, Book, Exam, Outcome
@@ -25,6 +28,7 @@ from neurosono.archive.tables import write_tables
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError, OutputError, RunError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from tests.support.cines import draw_frames, make_cine
 from tests.support.clips import write_clip
 from tests.support.commands import run, start, wait_until
 
@@ -259,6 +263,43 @@ def test_a_hundred_thousand_exams_are_listed_and_told_one_by_one(tmp_path: Path)
     book.close()
 
 
+def fill(book: Book, count: int) -> None:
+    """List so many exams and write down what became of each."""
+    from neurosono.archive.listing import Found
+
+    figures = {f"p_{label}": 1 / 3 for label in DEFAULT_LABELS} | {"state": "stable", "engine": "e"}
+    book.take(Found(f"/archive/{number}", f"/archive/{number}") for number in range(count))
+    with book.together():
+        for exam in book.list_waiting(0, again=False):
+            book.write(Outcome(exam.number, row=figures))
+
+
+def test_the_tables_of_many_exams_take_no_more_memory_than_of_few(tmp_path: Path) -> None:
+    peaks = []
+    for count in (2000, 6000):
+        with closing(Book(tmp_path / f"{count}")) as book:
+            fill(book, count)
+            tracemalloc.start()
+            try:
+                assert write_tables(tmp_path / f"{count}", book, DEFAULT_LABELS).done == count
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2**20, "4,000 rows are some 8 MB"
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_it_took(tmp_path: Path) -> None:
+    with closing(Book(tmp_path)) as book:
+        fill(book, 10)
+        pages = book._connection.execute("PRAGMA page_count").fetchone()[0]
+        book._connection.execute(f"PRAGMA max_page_count = {pages}")
+        counted = _Counted(book, lambda _: None)
+        told: list[Outcome | Died] = [Outcome(1, "SourceError", "x" * 5000) for _ in range(10)]
+        with pytest.raises(RunError, match="free some space"):
+            counted.note_all(told)
+        assert book.count() == (10, 10, 0)
+
+
 def test_a_bundle_that_cannot_be_opened_is_told_before_any_exam(
     archive: Path, asked: Asked, tmp_path: Path
 ) -> None:
@@ -280,6 +321,24 @@ def test_a_node_judges_as_we_do_and_refuses_another_release(tmp_path: Path) -> N
         judge_remotely(exam, asked, "0.0")
     with pytest.raises(BundleError, match="every machine of an archive needs the same one"):
         judge_remotely(exam, Asked("demo", "0" * 64), neurosono.__version__)
+
+
+def test_a_report_in_a_study_is_left_out_and_counted(asked: Asked, tmp_path: Path) -> None:
+    cine = make_cine(draw_frames(6), study="1.2.3")
+    report = Dataset()
+    report.SOPClassUID, report.SOPInstanceUID = Comprehensive3DSRStorage, "1.2.3.4"
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.file_meta.MediaStorageSOPClassUID = report.SOPClassUID
+    report.StudyInstanceUID, report.PatientID, report.Modality = "1.2.3", cine.PatientID, "SR"
+    files = [str(tmp_path / name) for name in ("1.dcm", "2.dcm", "3.dcm")]
+    for file, dataset in zip(files, (cine, report, report), strict=True):
+        dataset.save_as(file, enforce_file_format=True)
+    judged = judge_remotely(Exam(1, tuple(files[:2])), asked, neurosono.__version__)
+    assert (judged.failure, judged.row["left_out"], judged.row["decoded"]) == (None, 1, 6)
+    none = judge_remotely(Exam(2, tuple(files[1:])), asked, neurosono.__version__)
+    assert none.failure == "SourceError"
+    assert "no file of the exam holds pictures" in (none.why or "")
 
 
 @pytest.mark.slow

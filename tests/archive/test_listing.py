@@ -73,8 +73,10 @@ def test_dicom_files_are_joined_by_study_and_the_number_is_not_kept(tmp_path: Pa
         path = write(tmp_path / "archive" / name)
         dataset.save_as(path, enforce_file_format=False)
     write(tmp_path / "archive" / "z.mp4")
+    write(tmp_path / "archive" / "x" / "cut.dcm", b"")
     found = list_names(tmp_path, tmp_path / "archive", studies=True)
-    assert found == [["1.dcm", "3.dcm"], ["2.dcm"], ["z.mp4"]]
+    told = [["1.dcm", "3.dcm"], ["2.dcm"], ["cut.dcm"], ["z.mp4"]]
+    assert found == told, "what cannot be read is listed too, so that it is told as failed"
     kept = (tmp_path / "out" / "archive.sqlite").read_bytes()
     assert b"1.2.3" not in kept
     assert b"Mustermann" not in kept

@@ -19,9 +19,12 @@ from neurosono.engine.bundle import Bundle, file_of, write_manifest
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.calibration import Calibration, ExamCalibration
 from neurosono.engine.contracts.errors import BundleError, EngineFailedError, InputError
+from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.exam.exam import Exam
+from neurosono.engine.gate import Gate
 from neurosono.engine.kept import NOTES_NAME, drop_altered, drop_unused, note
+from neurosono.engine.kinds import find_kind
 from neurosono.engine.members import load_member
 from neurosono.stream.journal.words import LABEL
 
@@ -178,6 +181,29 @@ def test_what_nobody_takes_up_any_more_goes(tmp_path: Path) -> None:
     os.utime(tmp_path / "gone" / "of-an-older-release.blob", (50.0, 50.0))
     assert len(drop_unused(tmp_path, 100.0)) == 3
     assert [each.name for each in tmp_path.rglob("*")] == ["here", "c", "1.blob"]
+
+
+@pytest.mark.parametrize("name", ["demo", "structures", "patterns", "regions"])
+def test_every_graph_of_a_shipped_bundle_is_kept_compiled(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle = Bundle.load(name, kind=None)
+    side = bundle.manifest.preprocessing.size_px
+    square = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+    frame = Frame("", 0, 0, 0.0, square, region_px=(0, 0, side, side))
+    said = []
+    for _ in range(2):
+        gate = Gate.open(bundle)
+        if gate is not None:
+            said.append([each.tolist() for each in gate.infer(square)])
+        else:
+            said.append(find_kind(bundle).open(bundle, 1).read(frame))
+        kept = {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*.blob")}
+        said.append(kept)
+    assert said[0] == said[2]
+    assert said[1] == said[3]
+    assert len(said[1]) == (2 if name == "regions" else 1)
 
 
 def test_an_altered_blob_of_the_shipped_engine_is_compiled_anew(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +21,11 @@ Spoil = Callable[[bytes, bytes], tuple[str, bytes]]
 
 class Peer(ThreadingHTTPServer):
     """Serves one model. What it may do beside: `spoil` an answer, hold each byte of it back for
-    `pause_s`, answer nothing while it `hangs`, cut every connection while it `breaks`."""
+    `pause_s`, answer nothing while it `hangs`, cut every connection while it `breaks`, or end each
+    after an answer without a word, as one that `tires`."""
 
     daemon_threads = True
+    scheme = "http"
 
     def __init__(self, manifest: Manifest, infer: Callable[[Any], Inference]) -> None:
         self.name = name_model(manifest.name, manifest.digest)
@@ -43,14 +46,21 @@ class Peer(ThreadingHTTPServer):
         }
         self.answers, self.heard = 0, list[dict[str, str]]()
         self.spoil: Spoil | None = None
-        self.pause_s, self.hangs, self.breaks = 0.0, False, False
+        self.pause_s, self.hangs, self.breaks, self.tires = 0.0, False, False, False
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @classmethod
     @contextmanager
-    def of(cls, manifest: Manifest, infer: Callable[[Any], Inference]) -> Iterator["Peer"]:
+    def of(
+        cls,
+        manifest: Manifest,
+        infer: Callable[[Any], Inference],
+        tls: ssl.SSLContext | None = None,
+    ) -> Iterator["Peer"]:
         """Serve on a thread, until the block ends."""
         with cls(manifest, infer) as peer:
+            if tls is not None:
+                peer.socket, peer.scheme = tls.wrap_socket(peer.socket, server_side=True), "https"
             thread = threading.Thread(target=peer.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
@@ -62,7 +72,7 @@ class Peer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
         """A client that hangs up is what is tested."""
@@ -114,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             length, content = self.server.spoil(words, raw)
         self.server.answers += 1
         self._send(content, {JSON_LENGTH: length})
+        self.close_connection |= self.server.tires
 
     def _send(self, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(200)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,59 +43,98 @@ def list_media(
     media: list[Path] = []
     left_out: list[LeftOut] = []
     bad = 0
-    for path in _walk(folder):
-        try:
-            reason = _find_reason(path, path.relative_to(folder))
-        except SourceError as error:
-            if on_bad is None:
-                raise
-            on_bad(path, error)
-            bad += 1
-            continue
-        if reason is None:
+    for path, found in find_media(folder):
+        if found is None:
             media.append(path)
+        elif not isinstance(found, SourceError):
+            left_out.append(LeftOut(str(path.relative_to(folder)), found))
+        elif on_bad is None:
+            raise found
         else:
-            left_out.append(LeftOut(str(path.relative_to(folder)), reason))
+            on_bad(path, found)
+            bad += 1
     if not media and not bad:
         raise SourceError(
             f"the folder {str(folder)!r} holds no clip, still or DICOM file; expected at least "
             "one, so name a folder with an exam in it"
         )
-    media.sort(key=lambda path: natural_key(path.relative_to(folder)))
-    left_out.sort(key=lambda each: natural_key(Path(each.name)))
     return FolderListing(media=tuple(media), left_out=tuple(left_out))
 
 
-def natural_key(path: Path) -> list[list[tuple[int, int, str]]]:
-    """Return a key that sorts `clip2` before `clip10`, folder by folder, ignoring case."""
-    return [
-        [
-            (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
-            for piece in re.split(r"(\d+)", part.casefold())
-            if piece
-        ]
-        for part in path.parts
-    ]
+def find_media(folder: Path) -> Iterator[tuple[Path, Reason | SourceError | None]]:
+    """Yield every file under `folder` in natural order, each with why it is left out, what is wrong
+    with it, or None where it looks like media.
+
+    A folder's names are in memory at a time, however many files there are in all. Raises
+    `SourceError` if a folder cannot be read.
+    """
+    for path in _walk(folder):
+        try:
+            yield path, _find_reason(path, path.relative_to(folder))
+        except SourceError as error:
+            yield path, error
 
 
-def _walk(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    seen: set[Path] = set()  # links may lead round in circles
+def list_entries(folder: Path) -> list[tuple[str, bool]]:
+    """Return the names in a folder in natural order, each with whether it leads to a folder.
 
-    def refuse(error: OSError) -> None:
+    Raises `SourceError` if the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            listed = [(natural_key(entry.name), _is_folder(entry)) for entry in entries]
+    except OSError as error:
         raise SourceError(
-            f"cannot list the folder {str(error.filename)!r}: {error.strerror}; expected a folder "
+            f"cannot list the folder {str(folder)!r}: {error.strerror}; expected a folder "
             "that may be read, so check its permissions"
         ) from error
+    listed.sort()
+    return [(name, is_folder) for (_, name), is_folder in listed]
 
-    for where, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        here = Path(where)
-        if here.resolve() in seen:
-            folders.clear()
-            continue
-        seen.add(here.resolve())
-        found.extend(here / name for name in files)
-    return found
+
+def natural_key(name: str) -> tuple[str, str]:
+    """Return a key that sorts `clip2` before `clip10`, ignoring case; names that differ in nothing
+    else have an order too."""
+    return re.sub(r"\d+", _pad, name.casefold()), name
+
+
+def _pad(number: re.Match[str]) -> str:
+    """Write a number so that it sorts by its size, and before a letter."""
+    digits = str(int(number[0]))
+    return f"\0{len(digits):03}{digits}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever reads it says so
+        return False
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files under a folder, and follow links, which may lead round in circles."""
+    seen: set[tuple[int, int]] = set()
+    levels: list[tuple[Path, Iterator[tuple[str, bool]]]] = []
+
+    def enter(where: Path) -> bool:
+        """Go down into a folder, unless it was seen by another name."""
+        entries, found = list_entries(where), where.stat()
+        if (found.st_dev, found.st_ino) in seen:
+            return False
+        seen.add((found.st_dev, found.st_ino))
+        levels.append((where, iter(entries)))
+        return True
+
+    enter(folder)
+    while levels:
+        here, entries = levels[-1]
+        for name, is_folder in entries:
+            if not is_folder:
+                yield here / name
+            elif enter(here / name):
+                break
+        else:
+            levels.pop()
 
 
 def is_junk(name: str) -> bool:

@@ -149,6 +149,22 @@ def test_numbers_that_are_no_probabilities_are_an_error_never_an_answer(bad: lis
     assert exam.snapshot().used == 0
 
 
+def test_how_it_stands_is_drawn_up_once_and_anew_with_whatever_is_added() -> None:
+    exam = Exam(("normal", "other"), Calibration())
+    seen = [exam.snapshot()]
+    for k in range(4):
+        if k % 2:
+            exam.skip(SkipReason.FROZEN)
+        else:
+            exam.update(np.array([[0.25, 0.75]], np.float32))
+        assert exam.snapshot() is exam.snapshot()
+        seen.append(exam.snapshot())
+    exam.take_up(Exam(("normal", "other"), Calibration()).to_json())
+    seen.append(exam.snapshot())
+    counts = [(each.used, each.skipped.get("frozen", 0)) for each in seen]
+    assert counts == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (0, 0)]
+
+
 def test_another_class_count_is_refused() -> None:
     with pytest.raises(InputError, match=r"\(M, 3\)"):
         Exam(LABELS, Calibration()).update(np.full((1, 4), 0.25, dtype=np.float32))

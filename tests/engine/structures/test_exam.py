@@ -1,6 +1,7 @@
 """What structures add up to: a checklist, medians that single frames do not move, the age."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from neurosono.engine.contracts.frame import ScaleSource, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.structures.exam import FEWEST_FRAMES, SEEN_FRAMES, StructuresExam
 from neurosono.engine.structures.names import PLANES
-from neurosono.engine.structures.spread import Spread
+from neurosono.engine.structures.spread import MOST_STEPS, Spread
 
 
 def make_said(plane: str = "trans-ventricular", hc_mm: float | None = 178.0, **more: Any) -> Any:
@@ -132,6 +133,29 @@ def test_a_state_that_is_not_whole_is_refused() -> None:
     del state["marks"]
     with pytest.raises(InputError, match="saved state of structures"):
         StructuresExam().take_up(state)
+
+
+@pytest.mark.parametrize("step", [[-1, 1], [10**12, 1], [5, 0]])
+def test_steps_that_no_exam_counted_are_refused(step: list[int]) -> None:
+    state = StructuresExam().to_json()
+    state["measures"]["hc_px"] = [step]
+    with pytest.raises(InputError, match="saved state of structures"):
+        StructuresExam().take_up(state)
+
+
+def test_a_spread_holds_what_it_counted_whatever_came_first() -> None:
+    rng = np.random.default_rng(3)
+    values = [*rng.normal(900, 200, 400).clip(0.2, None), 0.1, 6000.0, 1e9]
+    spread = Spread()
+    for at, value in enumerate(values):
+        spread.add(float(value))
+        places = sorted(min(round(each / 0.1), MOST_STEPS) for each in values[: at + 1])
+        for share in (0.0, 0.1, 0.5, 1.0) if at < 5 or at > 398 else ():
+            wanted = places[max(1, math.ceil(share * len(places))) - 1]
+            assert spread.level(share) == round(wanted * 0.1, 1)
+    again = Spread.restore(spread.to_json())
+    assert (again.summarise(), again.to_json()) == (spread.summarise(), spread.to_json())
+    assert sum(count for _, count in spread.to_json()) == spread.frames == len(values)
 
 
 def test_levels_are_those_of_the_sorted_values() -> None:

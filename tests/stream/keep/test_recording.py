@@ -12,8 +12,8 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.stream.keep import recording
+from neurosono.stream.keep.film import Film
 from neurosono.stream.keep.recording import (
-    Film,
     Recorder,
     Segment,
     delete_recordings,

@@ -14,7 +14,8 @@ from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.stream.journal import describe
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.journal.words import EVENTS
-from neurosono.stream.keep.recording import Film, Recorder
+from neurosono.stream.keep.film import Film
+from neurosono.stream.keep.recording import Recorder
 from neurosono.stream.live.record import LiveRecord
 from neurosono.stream.report.events import _WORDS
 from neurosono.stream.report.gather import describe_report

@@ -11,6 +11,7 @@ from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.structures.exam import StructuresExam
+from neurosono.engine.structures.words import tell_structures
 from neurosono.stream.overlay.canvas import Overlay
 from neurosono.stream.overlay.findings import paint_findings
 from neurosono.stream.overlay.layout import arrange
@@ -33,14 +34,16 @@ def make_found(pts_s: float = 1.0) -> ReaderResult:
     return ReaderResult("a" * 32, 1, 0, pts_s, "structures", said, region_px=REGION)
 
 
-def make_state(ai: AiState = AiState.ON, pts_s: float = 1.0) -> OverlayState:
+def make_state(ai: AiState = AiState.ON, pts_s: float = 1.0, frames: int = 6) -> OverlayState:
     exam, found = StructuresExam(), make_found()
-    for _ in range(6):
+    for _ in range(frames):
         exam.update(found)
     shown = ShownReading("structures", ai, "it died")
     if ai is AiState.ON:
         frame = np.full(SIZE, 90, np.uint8)
-        shown = replace(shown, latest=found, exam=exam.snapshot(), pixels=frame)
+        stands = exam.snapshot()
+        told = tell_structures(stands)
+        shown = replace(shown, latest=found, exam=stands, pixels=frame, told=told)
     return OverlayState(ai=AiState.ON, pts_s=pts_s, readings={"structures": shown})
 
 
@@ -92,6 +95,18 @@ def test_going_off_blanks_what_stood_there() -> None:
     overlay.draw(DARK, make_state())
     off = make_state(AiState.OFF)
     assert np.array_equal(overlay.draw(DARK, off), fresh.draw(DARK, off))
+
+
+def test_what_is_drawn_line_by_line_looks_as_drawn_anew() -> None:
+    overlay = Overlay(SIZE, DEFAULT_LABELS, PreprocessingSpec(), readers=1)
+    shown = set()
+    for frames, ai in enumerate([AiState.ON] * 9 + [AiState.OFF, AiState.ON, AiState.ON]):
+        state = make_state(ai, 1.0 + 0.01 * frames, frames)
+        fresh = Overlay(SIZE, DEFAULT_LABELS, PreprocessingSpec(), readers=1)
+        canvas = overlay.draw(DARK, state)
+        assert np.array_equal(canvas, fresh.draw(DARK, state)), frames
+        shown.add(canvas.tobytes())
+    assert len(shown) == 12
 
 
 def test_without_readers_the_canvas_is_as_it_was() -> None:

@@ -1,3 +1,6 @@
+import json
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
@@ -28,6 +31,9 @@ def test_a_review_is_understood():
         {"command": "freeze", "fields": {"index": "1"}},
         {"command": "freeze", "fields": {"index": True}},
         {"command": "freeze", "fields": {"viewer": 2}},
+        {"command": "freeze", "fields": {"index": -1}},
+        {"command": "keep", "fields": {"index": 1, "seq": 2**53}},
+        {"command": "keep", "fields": {"index": 10**400}},
         {"command": "keep"},
         {"command": "review", "fields": {"key_frame_id": "k", "verdict": "maybe"}},
         {"command": "review", "fields": {"key_frame_id": "", "verdict": "accept"}},
@@ -50,6 +56,21 @@ def test_an_answer_that_is_no_object_is_refused(text):
 def test_numbers_that_json_lacks_become_null():
     status = {"probabilities": [float("nan"), np.float64(0.5)], "age_ms": float("inf")}
     assert encode_json(status) == b'{"probabilities":[null,0.5],"age_ms":null}'
+
+
+def test_what_json_lacks_otherwise_is_made_plain():
+    class Name(str): ...
+
+    status = {
+        Name("of"): (Name("a"), np.int64(3), True, None),
+        "broken": "a\udcffb",
+        "µ": MappingProxyType({}),
+    }
+    assert json.loads(encode_json(status)) == {
+        "of": ["a", 3, True, None],
+        "broken": "a?b",
+        "µ": {},
+    }
 
 
 def test_an_opinion_passes_when_it_may():
