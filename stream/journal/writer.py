@@ -35,8 +35,8 @@ UNWRITABLE = (
     *(sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError),
     *(NeurosonoError, ValueError, TypeError, LookupError, ArithmeticError, cv2.error),
 )
-"""What an entry that can never be written gives, such as a number that is too large; all other errors
-of SQLite may pass."""
+"""What an entry that can never be written gives, as with too large a number; all other errors of
+SQLite may pass."""
 FAULTS = {
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_BUSY: "locked",
