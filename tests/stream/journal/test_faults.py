@@ -261,4 +261,4 @@ def test_an_entry_that_the_database_cannot_hold_costs_no_other(journal: Journal)
     tally = journal.tally(exam.exam_id)
     assert (tally.results, tally.key_frames) == (4, 0)
     assert journal.status.refused == 1
-    assert "1 entries of this session are lost" in journal.status.message
+    assert "1 entries of this session are lost" in journal.status.trouble
