@@ -1,5 +1,6 @@
 """Files that are whole or absent."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,10 +37,16 @@ def create_private(path: Path) -> int:
 def keep_private(path: Path) -> None:
     """Make sure that a file of the user's own is there; what is in it stays.
 
-    A link is refused, never followed. Raises `OSError`.
+    A link is refused, never followed. A file that is there is not even opened: closing it would let
+    go of the locks that SQLite holds on it elsewhere in this process (POSIX has them so). Raises
+    `OSError`.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(path, flags, PRIVATE))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, PRIVATE))
+    except FileExistsError:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 @contextmanager

@@ -61,7 +61,8 @@ Fallback = Annotated[
 ]
 TLS = "--tls-cert, --tls-key and --tls-ca"
 TlsCert = Annotated[
-    Path | None, typer.Option(help="Mutual TLS with PACS and worklist: our certificate (PEM).")
+    Path | None,
+    typer.Option(help="Mutual TLS with PACS, worklist, DICOMweb: our certificate (PEM)."),
 ]
 TlsKey = Annotated[Path | None, typer.Option(help="Its key (PEM), without a password.")]
 TlsCa = Annotated[Path | None, typer.Option(help="The certificates (PEM) that vouch for them.")]

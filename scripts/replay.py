@@ -50,6 +50,9 @@ def replay(
     web_token: Annotated[
         Path | None, typer.Option(help="A file with the token that a DICOMweb server asks for.")
     ] = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    tls_ca: options.TlsCa = None,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[
         Path | None, typer.Option(help="Also write exam.json there; - for stdout.")
@@ -62,10 +65,12 @@ def replay(
     with starting("engine", *(["reader"] if also else [])):
         from neurosono.engine.contracts.server import read_token
         from neurosono.stream.hospital.dicomweb import fetch_sources
+        from neurosono.stream.hospital.tls import read_tls
         from neurosono.stream.replay.options import ReplayOptions
 
         token = None if web_token is None else read_token("--web-token", web_token)
-        with fetch_sources(sources, token) as local:
+        tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
+        with fetch_sources(sources, token, tls) as local:
             asked = ReplayOptions(
                 sources=local,
                 out=out,
