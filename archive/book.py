@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosono.archive.listing import Found
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import InputError, OutputError, RunError
 from neurosono.engine.files import keep_private
 
 NAME = "archive.sqlite"
@@ -128,11 +128,35 @@ class Book:
                 "one table holds one kind of number, or choose another --out"
             )
 
+    @contextlib.contextmanager
+    def together(self, *, whole: bool = False) -> Iterator[None]:
+        """Wait for the disk once for all that is written meanwhile: many exams take less time.
+
+        What was written before an error stays, unless it is to be `whole` or not there. Raises
+        `RunError` where the disk takes no more.
+        """
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                if whole and connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{NAME} cannot be written ({error}): free some space and give the same command "
+                "again: what is judged is kept"
+            ) from error
+
     def take(self, found: Iterable[Found]) -> None:
         """Add what is not in the book; all of it or, where the listing breaks off, nothing."""
         execute = self._connection.execute
-        execute("BEGIN")
-        try:
+        with self.together(whole=True):
             for each in found:
                 key, source = os.fsencode(each.key), os.fsencode(each.source)
                 execute("INSERT OR IGNORE INTO exam (key) VALUES (?)", (key,))
@@ -141,11 +165,6 @@ class Book:
                     "SELECT id, ? FROM exam WHERE key = ?",
                     (source, key),
                 )
-            execute("COMMIT")
-        finally:
-            with contextlib.suppress(sqlite3.Error):
-                if self._connection.in_transaction:
-                    execute("ROLLBACK")
 
     def list_waiting(self, deaths: int, *, again: bool) -> Iterator[Exam]:
         """Yield the exams to do whose worker died `deaths` times, in order, as they are asked for.
@@ -171,7 +190,7 @@ class Book:
         return Exam(number, tuple(os.fsdecode(source) for (source,) in files))
 
     def write(self, outcome: Outcome) -> bool:
-        """Note what became of an exam; on the disk when this returns.
+        """Note what became of an exam; on the disk when this returns, or `together` ends.
 
         Returns whether it had failed before: then it was done again.
         """

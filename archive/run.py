@@ -122,8 +122,15 @@ class _Counted:
         self._now = Progress(*book.count())
         on_progress(self._now)
 
-    def note(self, what: Outcome | Died) -> None:
-        """Write down what became of an exam; the second death of its worker is a failure."""
+    def note_all(self, told: list[Outcome | Died]) -> None:
+        """Write down what became of some exams, at once: 64 cores end more than a disk flushes."""
+        with self._book.together():
+            for each in told:
+                self._note(each)
+        self._on_progress(self._now)
+
+    def _note(self, what: Outcome | Died) -> None:
+        """The second death of an exam's worker is its failure."""
         if isinstance(what, Died):
             if self._book.note_death(what.number) < DEATHS:
                 return
@@ -135,7 +142,6 @@ class _Counted:
             done=self._now.done + (not failed_before),
             failed=self._now.failed - failed_before + (what.failure is not None),
         )
-        self._on_progress(self._now)
 
 
 def largest_first(exams: Iterator[Exam]) -> Iterator[Exam]:
@@ -168,14 +174,14 @@ def _weigh(exam: Exam) -> int:
 def _judge_on(pool: Pool, book: Book, options: ArchiveOptions, counted: _Counted) -> None:
     """Judge all exams, then those whose worker died, one by one, so that none is blamed wrongly."""
     waiting = largest_first(book.list_waiting(0, again=options.again))
-    _drain(pool, waiting, counted.note, at_once=None)
-    _drain(pool, book.list_waiting(1, again=options.again), counted.note, at_once=1)
+    _drain(pool, waiting, counted.note_all, at_once=None)
+    _drain(pool, book.list_waiting(1, again=options.again), counted.note_all, at_once=1)
 
 
 def _drain(
     pool: Pool,
     waiting: Iterator[Exam],
-    note: Callable[[Outcome | Died], None],
+    note_all: Callable[[list[Outcome | Died]], None],
     at_once: int | None,
 ) -> None:
     told: list[Outcome | Died] = []
@@ -186,6 +192,6 @@ def _drain(
             more = exam is not None
             if exam is not None:
                 pool.begin(exam)
-        for each in told:  # written to the disk while whoever told works on the next one
-            note(each)
+        if told:  # written to the disk while whoever told works on the next one
+            note_all(told)
         told = pool.wait() if pool.busy else []

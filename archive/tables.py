@@ -21,7 +21,7 @@ from neurosono.engine.files import create_private
 RESULTS, EXAMS, FAILURES = "results.csv", "exams.csv", "failures.csv"
 PARQUET = "results.parquet"
 
-PARQUET_ROWS = 4096
+PARQUET_ROWS = 1024
 """Rows of the Parquet table in memory at once."""
 
 WORDS = {"state", "prediction", "prediction_set", "engine", "failure"}

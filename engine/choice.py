@@ -69,8 +69,14 @@ def open_engine(
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
     precision = _check_precision(precision)
-    if engine == "remote" and not (server is not None and server.fallback and engine in avoid):
-        return _open_remote(bundle, members, server)
+    fallback = server is not None and server.fallback
+    if engine == "remote" and not (fallback and engine in avoid):
+        try:
+            return _open_remote(bundle, members, server)
+        except EngineUnavailableError:
+            if not fallback:
+                raise
+            avoid = {*avoid, engine}
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":

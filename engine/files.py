@@ -1,5 +1,6 @@
 """Files that are whole or absent."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,10 +37,36 @@ def create_private(path: Path) -> int:
 def keep_private(path: Path) -> None:
     """Make sure that a file of the user's own is there; what is in it stays.
 
-    A link is refused, never followed. Raises `OSError`.
+    A link is refused, never followed. A file that is there is not even opened: closing it would let
+    go of the locks that SQLite holds on it elsewhere in this process (POSIX has them so). Raises
+    `OSError`.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(path, flags, PRIVATE))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, PRIVATE))
+    except FileExistsError:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
+@contextmanager
+def making_folder(out: Path) -> Iterator[Path]:
+    """Yield a new, empty folder that takes the place of `out` once it is whole.
+
+    `out` is absent or an empty folder. What could not be made whole is gone. It lies in a folder
+    that nobody else can have named: by its process id alone another container's may be meant.
+    Raises `OSError`.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{out.name}.partial-", dir=out.parent, ignore_cleanup_errors=True
+    ) as held:
+        made = Path(held) / "whole"
+        made.mkdir()
+        yield made
+        if out.is_dir():
+            out.rmdir()
+        made.rename(out)
 
 
 def write_whole(

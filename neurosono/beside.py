@@ -93,6 +93,7 @@ def live(
     rate_hz: float | None = None,
     region: str | None = None,
     mm_per_px: float | None = None,
+    weeks: float | None = None,
     show_screen: bool = False,
     cam_hz: float = 5.0,
     engine: str = "auto",
@@ -109,7 +110,8 @@ def live(
     such as `loop:phantom:normal?seed=5`. It runs on the three processes of `neurosono live`, which
     are started again when they fail; nobody waits for a picture, and the newest wins. Nothing is
     recorded or shown but what you make of it. The rest is as in `judge`; `also` names bundles
-    that read the same frames, `student` judges every
+    that read the same frames (`weeks` is the gestational age, until another exam begins), `student`
+    judges every
     frame, and `bundle` then as many as time allows.
 
     Raises `InputError` where source, bundle or engine can never work: at once, or from the first
@@ -122,6 +124,7 @@ def live(
         rate_hz=rate_hz,
         region=region,
         mm_per_px=mm_per_px,
+        weeks=weeks,
         show_screen=show_screen,
         cam_hz=cam_hz,
         engine=engine,

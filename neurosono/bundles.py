@@ -27,6 +27,7 @@ from neurosono.engine.gate import Gate
 from neurosono.engine.kinds import Heard, Reader, find_kind
 from neurosono.engine.preprocess import preprocess
 from neurosono.engine.structures.biometry import check_scale
+from neurosono.engine.structures.weeks import check_weeks
 from neurosono.results import FrameResult
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.judge.read_ahead import STREAMS
@@ -110,13 +111,20 @@ class OpenReader:
     bundle: Bundle
     reader: Reader
 
-    def judge(self, region: NDArray[np.uint8], *, mm_per_px: float | None = None) -> Heard:
+    def judge(
+        self,
+        region: NDArray[np.uint8],
+        *,
+        mm_per_px: float | None = None,
+        weeks: float | None = None,
+    ) -> Heard:
         """Read one picture by itself: `(H, W)` uint8 grey, the ultrasound region and no more.
 
         `mm_per_px` is the side of one of its pixels in millimetres; without it nothing is in
-        millimetres. What comes has a `to_dict()`, under the names of `frames.jsonl`'s `readings`.
-        Raises `InputError` on another shape or dtype or a scale that cannot be, and
-        `EngineFailedError`.
+        millimetres. `weeks` is the gestational age, for bundles that are bound to one: without it,
+        and without the head's size in millimetres, they abstain. What comes has a `to_dict()`,
+        under the names of `frames.jsonl`'s `readings`. Raises `InputError` on another shape or
+        dtype, or a scale or weeks that cannot be, and `EngineFailedError`.
         """
         region = _check_region(region)
         h, w = region.shape
@@ -126,7 +134,7 @@ class OpenReader:
             region_px=(0, 0, w, h),
             **structs.asdict(take_scale(check_scale(mm_per_px))),
         )
-        return self.reader.read(frame)
+        return self.reader.read(frame, check_weeks(weeks))
 
     @property
     def digest(self) -> str:

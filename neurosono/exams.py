@@ -15,6 +15,7 @@ from neurosono.engine.contracts.frame import DisplayFrame, Frame, take_scale
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
 from neurosono.engine.structures.biometry import check_scale
+from neurosono.engine.structures.weeks import check_weeks
 from neurosono.pictures import Given, open_pictures
 from neurosono.results import FrameResult
 from neurosono.stream.intake.evidence import EvidenceGate
@@ -35,6 +36,7 @@ def judge(
     rate_hz: float | None = None,
     region: str | None = None,
     mm_per_px: float | None = None,
+    weeks: float | None = None,
     show_screen: bool = False,
     cam_hz: float = 5.0,
     pictures_hz: float = 25.0,
@@ -53,7 +55,8 @@ def judge(
     alone unless `show_screen`. `mm_per_px` is the side of a screen's pixel in millimetres of the
     patient, 0.01 to 2; it counts before what a DICOM file says, and every result carries whichever
     there is. At most `cam_hz` results a second carry class maps. `also` names bundles of any kind,
-    such as `structures`, that read the same pictures: each result carries their `readings`.
+    such as `structures`, that read the same pictures: each result carries their `readings`; `weeks`
+    is the gestational age, for those that are bound to one.
 
     Nothing is lost and nothing waits for a clock: the results are those of `neurosono replay` on
     the same pixels, to the last bit. The region is first sought in eight pictures, so the first
@@ -66,6 +69,7 @@ def judge(
     screen = Screen(None if region is None else parse_region(region), show_screen=show_screen)
     sampler = Sampler(None if rate_hz is not None and every == 1 else every, rate_hz)
     check_scale(mm_per_px)
+    check_weeks(weeks)
     pictures, named = open_pictures(source, pictures_hz)
     opened = open_classifier(bundle, backend)
     if backend is not None and opened.backend is not backend:
@@ -82,21 +86,25 @@ def judge(
         scale=take_scale(mm_per_px),
         readers={name: each.manifest.preprocessing for name, each in beside.items()},
     )
-    readings = Readings(beside)
+    readings = Readings(beside, weeks)
     return _judge(intake, opened, opened.begin_exam(cam_hz), readings, ahead=named)
 
 
 class Readings:
     """The bundles that read beside the first, open in this process, each with its own exam."""
 
-    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+    def __init__(self, bundles: Mapping[str, Bundle], weeks: float | None = None) -> None:
+        self._weeks = weeks
         kinds = {name: find_kind(each) for name, each in bundles.items()}
         self._readers = {name: kinds[name].open(each, THREADS) for name, each in bundles.items()}
         self._exams = {name: kinds[name].begin(each) for name, each in bundles.items()}
 
     def read(self, frames: Mapping[str, Frame]) -> dict[str, ReaderResult]:
         """Read a frame, prepared for each."""
-        found = {name: read(self._readers[name], name, each) for name, each in frames.items()}
+        found = {
+            name: read(self._readers[name], name, each, weeks=self._weeks)
+            for name, each in frames.items()
+        }
         for name, each in found.items():
             self._exams[name].update(each)
         return found

@@ -1,4 +1,4 @@
-"""Whether somebody set this machine's clock: queue, retries and retention live by it."""
+"""Whether somebody set this machine's clock: dates in results are by it, and nothing else."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,6 @@ class ClockWatch:
     ) -> None:
         self._wall, self._steady = wall, steady
         self._ahead_s = wall() - steady()
-        self.was_set = False
 
     def look(self) -> str:
         """Return in a sentence that the clock was set since the last look; else nothing."""
@@ -27,9 +26,8 @@ class ClockWatch:
         moved_s, self._ahead_s = ahead_s - self._ahead_s, ahead_s
         if abs(moved_s) < SET_S:
             return ""
-        self.was_set = True
         way = "forward" if moved_s > 0 else "back"
         return (
-            f"this machine's clock was set {way} by {abs(moved_s):.0f} s: no study is lost by it; "
-            "what is kept for --keep-days stays until the node is started again"
+            f"this machine's clock was set {way} by {abs(moved_s):.0f} s: nothing that waits goes "
+            "by it, but results are dated by it; see that it is right"
         )

@@ -47,7 +47,8 @@ class Limits:
 class Judging:
     """How a study is judged, and where what is found goes.
 
-    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest.
+    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest. `mpps`
+    is told when a study begins to be judged, and how that ended.
     """
 
     default: Node | None
@@ -58,6 +59,7 @@ class Judging:
     quiet_s: float = 10.0
     codes: str = "snomed"
     pdf: bool = False
+    mpps: Node | None = None
 
     def __post_init__(self) -> None:
         if self.default is None and not self.routes:

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from neurosono.engine.contracts.errors import InputError, NeurosonoError
+from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
 from neurosono.node.arriving import arriving_in
 from neurosono.node.door import IDLE_S, Door
 from neurosono.node.options import Limits, Listening
@@ -99,7 +98,9 @@ class Receiver:
             if not study:
                 return MISFIT, "it names no study"
             read_header(path, self._media)
-            self._spool.store(study, instance, sender, path, time.time_ns())
+            self._spool.store(study, instance, sender, path, self._spool.now_ns())
+        except OutputError as error:
+            return FULL, str(error)
         except NeurosonoError as error:
             return UNREADABLE, str(error)
         except READ_FAILURES:

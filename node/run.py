@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.errors import ProcessFailedError
+from neurosono.engine.contracts.errors import OutputError, ProcessFailedError
 from neurosono.node.clock import ClockWatch
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
 from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.stream.hospital.outbox import Outbox, Row
 from neurosono.stream.sources.limits import MediaLimits
 
 POLL_S = 0.2
@@ -57,15 +58,16 @@ def run_node(
     Bundle.load(asked.bundle)
     for each in asked.also:
         Bundle.load(each, kind=None)
-    with Spool(folder) as spool:
+    with Spool(folder) as spool, Outbox(folder / "journal.sqlite") as outbox:
         spool.sweep()
-        spool.recover(time.time_ns())
+        spool.recover(spool.now_ns())
         receiver = Receiver(spool, limits, MediaLimits())
         worker = _Worker(asked, folder)
         try:
             with listen(listening, receiver, spool.incoming) as port:
                 told.listening(port)
                 seen = {batch.number: batch for batch in spool.batches(TOLD)}
+                heard = outbox.list_newest(TOLD)
                 swept_s = time.monotonic() - SWEEP_S
                 clock = ClockWatch()
                 while not stopped():
@@ -73,14 +75,23 @@ def run_node(
                     if said := clock.look():
                         told.words(said)
                     seen = _tell(spool, seen, told)
+                    heard = _tell_steps(outbox, heard, told)
                     if time.monotonic() - swept_s > SWEEP_S:
                         swept_s = time.monotonic()
-                        spool.sweep_incoming(time.time() - STOPPED_S)
-                        if not clock.was_set:
-                            spool.forget(time.time_ns() - round(limits.keep_days * DAY_NS))
+                        spool.sweep_incoming(STOPPED_S, swept_s)
+                        _forget(spool, outbox, limits, told)
                     time.sleep(POLL_S)
         finally:
             worker.end()
+
+
+def _forget(spool: Spool, outbox: Outbox, limits: Limits, told: Told) -> None:
+    kept_ns = round(limits.keep_days * DAY_NS)
+    try:
+        spool.forget(spool.now_ns() - kept_ns)
+        outbox.forget_stored(outbox.now_ns() - kept_ns)
+    except OutputError as error:  # a full disk: the next sweep tries again
+        told.words(str(error))
 
 
 class _Worker:
@@ -129,6 +140,17 @@ def _tell(spool: Spool, seen: dict[int, Batch], told: Told) -> dict[int, Batch]:
         before = seen.get(number)
         if before is None or (before.standing, before.said) != (batch.standing, batch.said):
             told.batch(batch)
+    return now
+
+
+def _tell_steps(outbox: Outbox, seen: list[Row], told: Told) -> list[Row]:
+    now = outbox.list_newest(TOLD)
+    known = {(row.exam_id, row.standing, row.tries, row.said) for row in seen}
+    for row in reversed(now):
+        if (row.exam_id, row.standing, row.tries, row.said) not in known and (
+            words := outbox.tell(row, "study")
+        ):
+            told.words(words)
     return now
 
 

@@ -8,18 +8,15 @@ came before it was judged are one batch; what comes later is another batch, an e
 import hashlib
 import os
 import shutil
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.engine.files import keep_private
-from neurosono.stream.hospital.outbox import find_next_ns, is_due, is_hopeless
+from neurosono.stream.hospital.queue import Queue, find_next_ns, is_hopeless
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -36,11 +33,8 @@ CREATE INDEX IF NOT EXISTS instance_of_batch ON instance (batch);
 """
 READY = "worker.ready"
 """A file that is there while a worker has all that it needs."""
-BUSY_S = 30.0
 MOST_TRIES = 2
 """A study on which the worker died so often is not tried again: it would die for ever."""
-AHEAD_NS = 60 * 10**9
-"""Threads that store and judge read one clock a moment apart: less ahead is no clock set back."""
 
 
 class Standing(StrEnum):
@@ -70,27 +64,19 @@ class Batch:
 _COLUMNS = "id, sender, standing, began_ns, changed_ns, tries, said, (SELECT count(*) FROM instance WHERE batch = batch.id)"  # noqa: E501
 
 
-class Spool:
+class Spool(Queue):
     """The queue; safe to use from several threads, and from several processes at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: Any) -> None:
         """Make it or go on with it; raises `OutputError` where the folder cannot be used."""
         self.folder = folder
+        self._growing: dict[Path, tuple[int, float]] = {}
         try:
             for each in (folder, self.incoming, folder / "batches", folder / "results"):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = folder / "queue.sqlite"
-            keep_private(path)
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
-            self._connection.row_factory = lambda _, row: row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.executescript(SCHEMA)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise OutputError(f"cannot use {folder} as a node's folder: {error}") from error
-        self._lock = threading.Lock()
+        super().__init__(folder / "queue.sqlite", SCHEMA, *more)
 
     @property
     def incoming(self) -> Path:
@@ -131,15 +117,12 @@ class Spool:
         return True
 
     def take(self, quiet_ns: int, now_ns: int) -> Batch | None:
-        """Begin to judge the oldest batch to which nothing was added for so long.
-
-        What changed well later than now did so by a clock that was set back: it waits no more.
-        """
+        """Begin to judge the oldest batch to which nothing was added for so long."""
         with self._transaction() as connection:
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
-                "AND (changed_ns <= ? OR changed_ns > ?) ORDER BY id LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns, now_ns + AHEAD_NS),
+                "AND changed_ns <= ? ORDER BY id LIMIT 1",
+                (Standing.OPEN, now_ns - quiet_ns),
             ).fetchone()
             if row is None:
                 return None
@@ -180,15 +163,22 @@ class Spool:
             if path.name not in known:
                 path.unlink()
 
-    def sweep_incoming(self, before_s: float) -> None:
-        """Delete what stopped arriving before then, seconds since 1970: a sender broke off."""
+    def sweep_incoming(self, longest_s: float, now_s: float) -> None:
+        """Delete what has not grown for so long, as seen from here: a sender broke off.
+
+        `now_s` is of a clock that nobody can set.
+        """
+        before, self._growing = self._growing, {}
         for path in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # it has arrived meanwhile
-                if path.stat().st_mtime < before_s:
+                size = path.stat().st_size
+                known, since_s = before.get(path, (-1, now_s))
+                self._growing[path] = size, (since_s if size == known else now_s)
+                if now_s - self._growing[path][1] > longest_s:
                     path.unlink()
 
     def note(self, number: int, standing: Standing, now_ns: int, said: str = "") -> None:
-        """Write down how far a batch is; what is stored needs its files no more."""
+        """Write down how far a batch is."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batch SET standing = ?, changed_ns = ?, said = ? WHERE id = ?",
@@ -196,8 +186,6 @@ class Spool:
             )
             if standing is Standing.JUDGED:
                 connection.execute("UPDATE batch SET tries = 0 WHERE id = ?", (number,))
-        if standing is Standing.STORED:
-            self.forget_files(number)
 
     def postpone(self, number: int, said: str, now_ns: int) -> None:
         """Results could not be stored: later again, for a day."""
@@ -218,20 +206,22 @@ class Spool:
             )
 
     def list_due(self, now_ns: int) -> list[Batch]:
-        """Return the batches whose results are to be sent now.
-
-        One that waits for longer than any pause waits for a clock that was set back.
-        """
+        """Return the batches whose results are to be sent now."""
         rows = self._query(
-            f"SELECT next_ns, {_COLUMNS} FROM batch WHERE standing = ? ORDER BY id",  # noqa: S608
-            (Standing.JUDGED,),
+            f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND next_ns <= ? ORDER BY id",  # noqa: S608
+            (Standing.JUDGED, now_ns),
         )
-        return [_read(row) for next_ns, *row in rows if is_due(next_ns, now_ns)]
+        return [_read(row) for row in rows]
 
     def batches(self, newest: int = 1000) -> list[Batch]:
         """Return the newest batches, in the order in which they began."""
         rows = self._query(f"SELECT {_COLUMNS} FROM batch ORDER BY id DESC LIMIT ?", (newest,))  # noqa: S608
         return [_read(row) for row in reversed(rows)]
+
+    def read_standing(self, number: int) -> Standing | None:
+        """Return how far a batch is; None where it is forgotten."""
+        rows = self._query("SELECT standing FROM batch WHERE id = ?", (number,))
+        return Standing(rows[0][0]) if rows else None
 
     def count_waiting(self) -> int:
         """Return how many batches are neither stored nor failed."""
@@ -265,31 +255,6 @@ class Spool:
         """Delete cines and results of a batch."""
         for each in (self.files_of(number), self.results_of(number)):
             shutil.rmtree(each, ignore_errors=True)
-
-    def close(self) -> None:
-        """Let go of the queue."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _query(self, words: str, given: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
-        with self._lock:
-            return self._connection.execute(words, given).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
 
 def _read(row: Sequence) -> Batch:  # type: ignore[type-arg]

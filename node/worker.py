@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.examine import Examiner
 from neurosono.node.options import Judging
 from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.node.steps import Steps
 from neurosono.node.warm import warm_up
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.processes.heap import give_back
@@ -30,15 +32,18 @@ LOOK_S = 0.2
 class Worker:
     """Works off a spool."""
 
-    def __init__(self, spool: Spool, asked: Judging, examiner: Examiner) -> None:
+    def __init__(
+        self, spool: Spool, asked: Judging, examiner: Examiner, steps: Steps | None
+    ) -> None:
         self._spool, self._asked, self._examiner = spool, asked, examiner
+        self._steps = steps
         self._watch = Watch()
 
     def step(self, journal: Journal) -> bool:
         """Do what is next; returns whether there was anything to do."""
-        for due in self._spool.list_due(time.time_ns()):
+        for due in self._spool.list_due(self._spool.now_ns()):
             self._send(due)
-        batch = self._spool.take(round(self._asked.quiet_s * 1e9), time.time_ns())
+        batch = self._spool.take(round(self._asked.quiet_s * 1e9), self._spool.now_ns())
         if batch is None:
             return False
         self._judge(batch, journal)
@@ -48,16 +53,18 @@ class Worker:
     def _judge(self, batch: Batch, journal: Journal) -> None:
         out = self._spool.results_of(batch.number)
         try:
+            if self._steps is not None:
+                self._steps.begin(batch.number)
             if not out.exists():  # a kill may have come right after they were made
                 self._make_results(batch, journal, out)
         except NeurosonoError as error:
-            self._spool.note(batch.number, Standing.FAILED, time.time_ns(), str(error))
+            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), str(error))
             return
         except OSError as error:
             words = f"the system refused a file: {error.strerror or error}"
-            self._spool.note(batch.number, Standing.FAILED, time.time_ns(), words)
+            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), words)
             return
-        self._spool.note(batch.number, Standing.JUDGED, time.time_ns())
+        self._spool.note(batch.number, Standing.JUDGED, self._spool.now_ns())
         self._send(batch)
 
     def _make_results(self, batch: Batch, journal: Journal, out: Path) -> None:
@@ -77,7 +84,7 @@ class Worker:
         node = self._asked.find_node(batch.sender)
         if node is None:
             words = f"no --route is given for {batch.sender}, and no --send"
-            self._spool.note(batch.number, Standing.FAILED, time.time_ns(), words)
+            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), words)
             return
         paths = sorted(self._spool.results_of(batch.number).glob("*.dcm"))
         try:
@@ -85,9 +92,13 @@ class Worker:
                 raise OutputError("its results are gone")
             send_dicom(paths, node)
         except NeurosonoError as error:
-            self._spool.postpone(batch.number, str(error), time.time_ns())
+            self._spool.postpone(batch.number, str(error), self._spool.now_ns())
             return
-        self._spool.note(batch.number, Standing.STORED, time.time_ns())
+        self._spool.note(batch.number, Standing.STORED, self._spool.now_ns())
+        if self._steps is None:
+            self._spool.forget_files(batch.number)
+        else:
+            self._steps.let_go(batch.number)
 
 
 def main() -> int:
@@ -99,10 +110,13 @@ def main() -> int:
     warm_up(opened, asked, folder / "warm")
     examiner = Examiner(opened, asked, folder / "journal.sqlite")
     give_back()
-    with Spool(folder) as spool, examiner.open_journal() as journal:
-        spool.recover(time.time_ns())
+    with ExitStack() as stack:
+        spool = stack.enter_context(Spool(folder))
+        journal = stack.enter_context(examiner.open_journal())
+        steps = None if asked.mpps is None else stack.enter_context(Steps(spool, asked.mpps))
+        spool.recover(spool.now_ns())
         (folder / READY).touch(mode=0o600)
-        worker = Worker(spool, asked, examiner)
+        worker = Worker(spool, asked, examiner, steps)
         while True:
             if not worker.step(journal):
                 time.sleep(LOOK_S)

@@ -29,7 +29,7 @@ def watch_steps() -> Iterator[Callable[[str], None]]:
 
 def describe(report: Mapping[str, Any]) -> list[Table]:
     """Return the report as tables: the loops beside their floors, then stage by stage."""
-    tables = [_describe_loops(report), _describe_stages(report)]
+    tables = [_describe_loops(report), _describe_processes(report), _describe_stages(report)]
     if (comparison := report.get("comparison")) is not None:
         tables.append(_describe_comparison(comparison))
     return tables
@@ -43,6 +43,21 @@ def _describe_loops(report: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right" if name else "left")
     for row in list_headlines(report):
         table.add_row(*row)
+    return table
+
+
+def _describe_processes(report: Mapping[str, Any]) -> Table:
+    """Return what each process costs, those of readers among them."""
+    table = Table(title="Each process", title_justify="left")
+    for name in ("", "CPU a picture, closed loop", "CPU a picture, real time", "memory"):
+        table.add_column(name, justify="right" if name else "left")
+    loops = [report["closed_loop"], report["open_loop"]]
+    costs = [loop["cpu_ms_per_frame"] or {} for loop in loops]
+    memory = (loops[-1]["memory_mib"] or {}).get("resident", {})
+    roles = dict.fromkeys(role for cost in costs for role in cost)
+    for role in (each for each in roles if each not in ("together", "without_engine")):
+        cells = [f"{cost[role]:.1f} ms" if role in cost else "-" for cost in costs]
+        table.add_row(role, *cells, f"{memory[role]:.0f} MiB" if role in memory else "-")
     return table
 
 

@@ -23,9 +23,12 @@ def demo(
     ] = None,
 ) -> None:
     """Replay a phantom exam, or a clip, through the real pipeline with the bundles that ship."""
-    from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
-    from neurosono.scripts.replay_view import run_replay
-    from neurosono.stream.replay.options import ReplayOptions
+    from neurosono.stream.processes.spawn import starting
 
-    also = (STRUCTURES_NAME,) if SHIPPED[STRUCTURES_NAME].is_dir() else ()
-    run_replay(ReplayOptions(sources=(source,), out=out, also=also, mm_per_px=mm_per_px), json)
+    with starting("engine", "reader"):
+        from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
+        from neurosono.scripts.replay_view import run_replay
+        from neurosono.stream.replay.options import ReplayOptions
+
+        also = (STRUCTURES_NAME,) if SHIPPED[STRUCTURES_NAME].is_dir() else ()
+        run_replay(ReplayOptions(sources=(source,), out=out, also=also, mm_per_px=mm_per_px), json)

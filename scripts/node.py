@@ -15,6 +15,10 @@ def node(
         list[str] | None,
         typer.Option(help="FROM=AE@HOST:PORT: where those of one sender go; may be repeated."),
     ] = None,
+    mpps: Annotated[
+        str | None,
+        typer.Option(help="Who hears of each study's step, from its beginning on: AE@HOST:PORT."),
+    ] = None,
     allow: Annotated[
         list[str] | None, typer.Option(help="An AE title that may store here; may be repeated.")
     ] = None,
@@ -83,6 +87,7 @@ def node(
         quiet_s=complete_after,
         codes=codes,
         pdf=pdf,
+        mpps=None if mpps is None else parse_node(mpps, ae_title, outward),
     )
     limits = Limits(most_waiting, round(least_free_gb * 1e9), keep_days)
     stop = threading.Event()

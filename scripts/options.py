@@ -26,6 +26,14 @@ MmPerPx = Annotated[
         help="Millimetres that a pixel of the source's own picture is; counts before a file's own.",
     ),
 ]
+Weeks = Annotated[
+    float | None,
+    typer.Option(
+        "--weeks",
+        help="The gestational age in weeks: what bundles that are bound to weeks go by, before "
+        "the head's size. Of the first exam only.",
+    ),
+]
 ShowScreen = Annotated[
     bool, typer.Option("--show-screen", help="Show what lies outside the region (patient text!).")
 ]
@@ -53,7 +61,8 @@ Fallback = Annotated[
 ]
 TLS = "--tls-cert, --tls-key and --tls-ca"
 TlsCert = Annotated[
-    Path | None, typer.Option(help="Mutual TLS with PACS and worklist: our certificate (PEM).")
+    Path | None,
+    typer.Option(help="Mutual TLS with PACS, worklist, DICOMweb: our certificate (PEM)."),
 ]
 TlsKey = Annotated[Path | None, typer.Option(help="Its key (PEM), without a password.")]
 TlsCa = Annotated[Path | None, typer.Option(help="The certificates (PEM) that vouch for them.")]
@@ -93,7 +102,7 @@ Also = Annotated[
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (
-    *("bundle", "region", "mm_per_px", "show_screen", "cam_hz"),
+    *("bundle", "region", "mm_per_px", "weeks", "show_screen", "cam_hz"),
     *("engine", "precision", "members", "threads", "student"),
 )
 

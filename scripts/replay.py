@@ -34,6 +34,7 @@ def replay(
     ] = False,
     region: options.Region = None,
     mm_per_px: options.MmPerPx = None,
+    weeks: options.Weeks = None,
     show_screen: options.ShowScreen = False,
     max_megapixels: options.MaxMegapixels = 33.2,
     max_megabytes: options.MaxMegabytes = 768,
@@ -49,6 +50,9 @@ def replay(
     web_token: Annotated[
         Path | None, typer.Option(help="A file with the token that a DICOMweb server asks for.")
     ] = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    tls_ca: options.TlsCa = None,
     video: Annotated[bool, typer.Option(help="Write overlay.mp4.")] = True,
     json: Annotated[
         Path | None, typer.Option(help="Also write exam.json there; - for stdout.")
@@ -56,21 +60,26 @@ def replay(
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
     judging = options.pick_judging(locals())
-    from neurosono.engine.contracts.server import read_token
-    from neurosono.stream.hospital.dicomweb import fetch_sources
-    from neurosono.stream.replay.options import ReplayOptions
+    from neurosono.stream.processes.spawn import starting
 
-    token = None if web_token is None else read_token("--web-token", web_token)
-    with fetch_sources(sources, token) as local:
-        asked = ReplayOptions(
-            sources=local,
-            out=out,
-            realtime=realtime,
-            video=video,
-            strict=strict,
-            mixed=mixed,
-            **judging,
-        )
-        from neurosono.scripts.replay_view import run_replay
+    with starting("engine", *(["reader"] if also else [])):
+        from neurosono.engine.contracts.server import read_token
+        from neurosono.stream.hospital.dicomweb import fetch_sources
+        from neurosono.stream.hospital.tls import read_tls
+        from neurosono.stream.replay.options import ReplayOptions
 
-        run_replay(asked, json)
+        token = None if web_token is None else read_token("--web-token", web_token)
+        tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
+        with fetch_sources(sources, token, tls) as local:
+            asked = ReplayOptions(
+                sources=local,
+                out=out,
+                realtime=realtime,
+                video=video,
+                strict=strict,
+                mixed=mixed,
+                **judging,
+            )
+            from neurosono.scripts.replay_view import run_replay
+
+            run_replay(asked, json)

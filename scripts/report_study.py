@@ -62,11 +62,18 @@ def _print(found: dict[str, Any]) -> None:
             f"{change['between_wrong']} between wrong ones; {change['towards_the_ai']} towards the "
             f"AI, {change['away_from_the_ai']} away from it"
         )
-        console.print(_say_pairs("after less before", change))
+        console.print(_say_pairs("before", "after", change))
     for name, each in found["arms_compared"].items():
         if each["pairs"]:
             first, second = name.replace("_", " ").split(" and ")
-            console.print(_say_pairs(f"{second} less {first}", each))
+            console.print(_say_pairs(first, second, each))
+            if each["seconds"] is not None:
+                console.print(_say_seconds(f"{second} less {first}", each))
+    if found["readers"] > 1:
+        console.print(
+            "McNemar's test takes each pair for itself; the intervals are of cases drawn with all "
+            "their readings, for readings of one case are not independent."
+        )
 
 
 def _say_share(found: dict[str, Any] | None) -> str:
@@ -82,15 +89,23 @@ def _say_quartiles(found: dict[str, float] | None) -> str:
     return f"{found['median']:.1f} ({found['low']:.1f} to {found['high']:.1f})"
 
 
-def _say_pairs(words: str, found: dict[str, Any]) -> str:
+def _say_pairs(first: str, second: str, found: dict[str, Any]) -> str:
     each = found["difference"]
-    said = f"{words}: {each['value']:+.1%}"
+    said = f"{second} less {first}: {each['value']:+.1%} right"
     if each["low"] is not None:
         said += f" ({each['low']:+.1%} to {each['high']:+.1%})"
     return (
-        f"{said}, {found['pairs']} pairs, one alone right in {found['only_first_right']} and "
-        f"{found['only_second_right']}, McNemar p = {found['p']:.3f}"
+        f"{said}, {found['pairs']} pairs, right {first} only {found['only_first_right']}, "
+        f"{second} only {found['only_second_right']}, McNemar p = {found['p']:.3f}"
     )
+
+
+def _say_seconds(words: str, found: dict[str, Any]) -> str:
+    each = found["seconds"]
+    said = f"{words}: {each['value']:+.1f} s to the answer"
+    if each["low"] is not None:
+        said += f" ({each['low']:+.1f} to {each['high']:+.1f})"
+    return f"{said}, {found['timed']} pairs"
 
 
 _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (

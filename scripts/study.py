@@ -137,20 +137,19 @@ def _find_identity(identity_of: str | None, journal: Path, exam_id: str) -> "Ide
 def _send_waiting(journal: Path) -> None:
     from neurosono.engine.contracts.errors import RunError
     from neurosono.scripts.console import console
-    from neurosono.stream.hospital.outbox import Standing, tell_job
-    from neurosono.stream.hospital.steps import tell_step
-    from neurosono.stream.study.posting import send_due, tell_due
+    from neurosono.stream.hospital.outbox import STUDY, Outbox
+    from neurosono.stream.study.posting import work_off
 
-    done = send_due(journal, at_once=True)
-    told = tell_due(journal, at_once=True)
-    for words in (*map(tell_job, done), *(tell_step(*each) for each in told)):
-        if words:
-            console.print(words, markup=False, soft_wrap=True)
-    if not done and not told:
+    with Outbox(journal) as outbox:
+        done = work_off(outbox, journal, at_once=True)
+        for row in done:
+            if words := outbox.tell(row):
+                console.print(words, markup=False, soft_wrap=True)
+    if not done:
         console.print("nothing waits to be sent, or another session is sending it")
-    failed = [job for job in done if job.standing is not Standing.STORED]
-    if failed:
-        raise RunError(f"{len(failed)} of {len(done)} exams could not be sent: they wait further")
-    untold = [each for each in told if each[1].said]
-    if untold:
-        raise RunError(f"{len(untold)} of {len(told)} steps could not be told: they wait further")
+    unsent = sum(bool(row.said) for row in done if row.number == STUDY)
+    untold = sum(bool(row.said) for row in done if row.number != STUDY)
+    if unsent or untold:
+        said = [f"{unsent} studies could not be sent"] if unsent else []
+        said += [f"{untold} steps could not be told"] if untold else []
+        raise RunError(f"{' and '.join(said)} of {len(done)} that waited: they wait further")

@@ -1,6 +1,7 @@
 """One kept HTTP connection whose every answer has a deadline."""
 
 import json
+import select
 import socket
 import ssl
 import time
@@ -78,6 +79,17 @@ class Line:
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._connection: HTTPConnection | None = None
         self._socket: _Deadline | _SecureDeadline | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last question's connection stands: a proxy ends one that rests."""
+        if self._socket is None or self._connection is None or self._connection.sock is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        if waiting.poll(0):  # nothing was asked, so what comes is its end
+            self.close()
+        return self._socket is not None
 
     def ask_json(self, path: str, limit_s: float) -> dict[str, Any]:
         """Return the object that stands at `path`; raises `NoAnswerError`."""

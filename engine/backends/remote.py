@@ -67,7 +67,7 @@ class RemoteBackend:
         self._model = name_model(manifest.name, manifest.digest)
         self._digest, self._classes = manifest.digest, len(manifest.labels)
         self._answer_s, self.size_px = server.answer_s, manifest.preprocessing.size_px
-        self.members, self.precision = len(manifest.members), "of the server"
+        self.members, self.precision = len(manifest.members), "of-the-server"
         self._known, self._has_clock = False, False
         self._ahead_ns: int | None = None
         self._patience_ns = int(PATIENCE * server.answer_s * 1e9)
@@ -104,7 +104,7 @@ class RemoteBackend:
         asked_ns = time.monotonic_ns()
         deadline_s = asked_ns / 1e9 + self._answer_s
         try:
-            if not self._known:
+            if not (self._line.is_open and self._known):
                 self._greet(self._answer_s)
             if self._has_clock and self._ahead_ns is None:
                 self._learn_clock(picture, deadline_s)

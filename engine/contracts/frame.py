@@ -28,6 +28,8 @@ class SkipReason(StrEnum):
     """Unlike anything that the bundle's gate was trained on."""
     UNFAMILIAR_TO_MODEL = "unfamiliar-to-model"
     """Unlike the pictures that the bundle's own members were trained on."""
+    OTHER_WEEKS = "other-weeks"
+    """The fetus, as told, is not of the weeks for which the bundle's answers hold."""
     LAYOUT_CHANGE = "layout-change"
     """The scanner's layout just changed and the region is not known yet."""
     DAMAGED = "damaged"
@@ -47,6 +49,8 @@ class ScaleSource(StrEnum):
     """From `--mm-per-px`, or `mm_per_px` in a program."""
     OPENIGTLINK = "openigtlink"
     """From the matrix that came with the picture."""
+    PHANTOM = "phantom"
+    """From the phantom itself, as a scanner's file would tell it."""
     RULER = "ruler"
     """Read from the ruler that the scanner draws beside the picture."""
 

@@ -53,6 +53,8 @@ class Exam:
         self._skipped: dict[str, int] = {}
         self._standing: ExamSnapshot | None = None
         """How the exam stands, drawn up when asked for: it is asked for several times a frame."""
+        self._numbers: tuple[Floats, float, Floats] | None = None
+        """Mean, effective frames and calibrated probabilities of what was added so far."""
 
     def update(self, member_probabilities: Singles) -> Floats:
         """Add a frame's `(M, C)` member probabilities; return its calibrated mean, `(C,)` float64.
@@ -71,7 +73,7 @@ class Exam:
             self._sum_of_products += self._last * calibrated
         else:
             self._first = calibrated
-        self._standing = None
+        self._standing = self._numbers = None
         self._used += 1
         self._sum += calibrated
         self._sum_of_squares += calibrated**2
@@ -83,16 +85,21 @@ class Exam:
         alarm = self._calibration.alarm
         if alarm is None:
             return
-        mean = self._sum / self._used
-        effective = self._count_effective(mean)
-        absent = 1.0 - float(self._calibrate(mean, effective)[self.labels.index(alarm.label)])
+        _, effective, probabilities = self._weigh()
+        absent = 1.0 - float(probabilities[self.labels.index(alarm.label)])
         exam = self._calibration.exam
         evidence = effective if exam is None else float(exam.weigh(effective, self._used))
         self._alarm.follow(absent, evidence / self._used)
 
-    def _calibrate(self, mean: Floats, effective: float) -> Floats:
-        exam = self._calibration.exam
-        return mean if exam is None else exam.calibrate(mean, effective, self._used)
+    def _weigh(self) -> tuple[Floats, float, Floats]:
+        if self._numbers is None:
+            mean = self._sum / max(1, self._used)
+            effective = self._count_effective(mean)
+            exam, probabilities = self._calibration.exam, mean
+            if exam is not None and self._used:
+                probabilities = exam.calibrate(mean, effective, self._used)
+            self._numbers = mean, effective, probabilities
+        return self._numbers
 
     def skip(self, reason: SkipReason) -> None:
         """Count a sampled frame that adds no evidence."""
@@ -111,8 +118,7 @@ class Exam:
 
     def _draw_up(self) -> ExamSnapshot:
         unfamiliar = self._skipped.get(str(SkipReason.UNFAMILIAR_TO_MODEL), 0) > self._used
-        mean = self._sum / max(1, self._used)
-        effective = self._count_effective(mean)
+        mean, effective, probabilities = self._weigh()
         if not self._used or unfamiliar:
             unknown = np.full(len(self.labels), np.nan)
             state = ExamState.UNFAMILIAR if unfamiliar else ExamState.COLLECTING
@@ -120,7 +126,6 @@ class Exam:
                 *(unknown, unknown, unknown, (), state),
                 *(self._used, effective, dict(self._skipped)),
             )
-        probabilities = self._calibrate(mean, effective)
         low, high = bound_share(mean, effective)
         exam = self._calibration.exam
         enclosed = None if exam is None else exam.enclose(probabilities)
@@ -207,7 +212,7 @@ class Exam:
         try:
             if tuple(found["labels"]) != self.labels:
                 raise ValueError(f"it has labels {found['labels']}")
-            self._standing = None
+            self._standing = self._numbers = None
             self._used = int(found["used"])
             self._skipped = {str(SkipReason(k)): int(v) for k, v in found["skipped"].items()}
             self._alarm.restore(found.get("alarm"))  # records of before 2 have none

@@ -49,8 +49,11 @@ class Reader(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return what runs it: `backend`, `precision` and `members`."""
 
-    def read(self, frame: Frame) -> Heard:
+    def read(self, frame: Frame, weeks: float | None = None, /) -> Heard:
         """Read a frame with pixels of the bundle's own preprocessing.
+
+        `weeks` is the gestational age, where it was told. A bundle that is bound to weeks says
+        nothing of a fetus of others (`engine.structures.weeks`).
 
         Raises `EngineFailedError` where the network's numbers are not finite.
         """

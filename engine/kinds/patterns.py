@@ -14,7 +14,9 @@ from neurosono.engine.patterns.rules import Rules, resolve
 from neurosono.engine.patterns.words import tell_patterns
 from neurosono.engine.structures.boxes import Found
 from neurosono.engine.structures.decode import Limits
+from neurosono.engine.structures.names import HEAD_PLANES
 from neurosono.engine.structures.reading import Reading, read_answer
+from neurosono.engine.structures.weeks import CARD_KEY, Holds, Weeks
 
 if TYPE_CHECKING:  # who keeps an exam loads no network
     from neurosono.engine.structures.graph import StructuresGraph
@@ -24,23 +26,24 @@ LIMITS = Limits(paired=TWOFOLD)
 
 @dataclass(frozen=True)
 class PatternsReader:
-    """The open network of a bundle, and the logic over it."""
+    """The open network of a bundle, the logic over it, and the weeks for which that holds."""
 
     graph: "StructuresGraph"
     entry: EngineEntry
     rules: Rules
+    weeks: Weeks | None
 
     def describe(self) -> dict[str, Any]:
         """Return `backend`, `precision` and `members`."""
         return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
 
-    def read(self, frame: Frame) -> Heard:
+    def read(self, frame: Frame, weeks: float | None = None, /) -> Heard:
         """Read a frame; places are in pixels of the source's own picture."""
         assert frame.pixels is not None, "only frames with pixels are read"
         x, y, w, h = frame.region_px or (0, 0, *frame.pixels.shape[::-1])
         answer = self.graph.infer(frame.pixels)
         reading = read_answer(answer, h, w, frame.mm_per_px, LIMITS).moved(x, y)
-        return Heard(describe(reading, self.rules))
+        return Heard(describe(reading, self.rules, self.weeks, weeks))
 
 
 def keep(found: tuple[Found, ...], rules: Rules) -> list[Found]:
@@ -52,11 +55,21 @@ def keep(found: tuple[Found, ...], rules: Rules) -> list[Found]:
     ]
 
 
-def describe(reading: Reading, rules: Rules) -> dict[str, Any]:
-    """Return what is said of a frame: its plane, head and boxes, and the rules of its exam."""
+def describe(
+    reading: Reading, rules: Rules, weeks: Weeks | None = None, told: float | None = None
+) -> dict[str, Any]:
+    """Return what is said of a frame: its plane, head and boxes, and the rules of its exam.
+
+    `weeks` are those for which findings hold, `told` what the user said of this fetus: where they
+    do not hold no finding is said, and why.
+    """
+    size = reading.size_mm if reading.plane in HEAD_PLANES else None
+    bound = None if weeks is None else weeks.describe(told, None if size is None else size.hc)
+    withheld = FINDINGS if bound is not None and bound["holds"] != Holds.WITHIN else ()
     boxes = [
         {**each.to_dict(), "finding": each.label in FINDINGS, "unproven": True}
         for each in keep(reading.boxes, rules)
+        if each.label not in withheld
     ]
     said: dict[str, Any] = rounded(
         {
@@ -67,15 +80,16 @@ def describe(reading: Reading, rules: Rules) -> dict[str, Any]:
             "dwell": rules.dwell,
             "apart_s": rules.apart_s,
             "excludes": [list(group.over_exam) for group in rules.groups if group.over_exam],
+            CARD_KEY: bound,
         }
     )
     return said
 
 
 def _open(bundle: Bundle, threads: int) -> PatternsReader:
-    rules = Rules.from_card(bundle.manifest.card)
-    graph, entry = open_graph(bundle, threads, LABELS)
-    return PatternsReader(graph, entry, rules)
+    card = bundle.manifest.card
+    rules, weeks = Rules.from_card(card), Weeks.from_card(card)
+    return PatternsReader(*open_graph(bundle, threads, LABELS), rules, weeks)
 
 
 KIND = Kind(_open, lambda _: PatternsExam(), tell_patterns)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.bundle import Bundle
+from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.manifest import EngineEntry
@@ -14,10 +15,12 @@ from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import MEASURED, PLANES, VERDICTS, regions_of
 from neurosono.engine.regions.view import View, pick_best, view_plane
 from neurosono.engine.regions.words import tell_regions
+from neurosono.engine.structures.biometry import measure_head
 from neurosono.engine.structures.boxes import Found
 from neurosono.engine.structures.decode import Limits
 from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS
 from neurosono.engine.structures.reading import Reading, read_answer, to_picture
+from neurosono.engine.structures.weeks import CARD_KEY, Weeks
 
 if TYPE_CHECKING:  # who keeps an exam loads no network
     from neurosono.engine.familiarity import Familiarity
@@ -63,18 +66,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RegionsReader:
-    """The open graphs of a bundle."""
+    """The open graphs of a bundle, and the weeks for which its verdict holds."""
 
     finder: "StructuresGraph"
     judge: "RegionsGraph"
     familiar: "Mapping[str, Familiarity]"
     entry: EngineEntry
+    weeks: Weeks | None
 
     def describe(self) -> dict[str, Any]:
         """Return `backend`, `precision` and `members`."""
         return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
 
-    def read(self, frame: Frame) -> Heard:
+    def read(self, frame: Frame, weeks: float | None = None, /) -> Heard:
         """Read a frame; places are in pixels of the source's own picture."""
         assert frame.pixels is not None, "only frames with pixels are read"
         side = frame.pixels.shape[0]
@@ -85,7 +89,12 @@ class RegionsReader:
         said |= {"strangeness": None, "unfamiliar": False}
         if best is not None:
             said |= self._describe(best, reading)
-        return Heard({**said, **describe_place(reading, frame, plane)})
+        said |= describe_place(reading, frame, plane)
+        bound = None
+        if self.weeks is not None:
+            hc_mm = None if plane is None else _measure(reading, frame)
+            bound = self.weeks.describe(weeks, hc_mm)
+        return Heard({**said, CARD_KEY: bound})
 
     def _name_plane(self, frame: Frame, reading: Reading) -> Candidate | None:
         """Return the plane that the frame is likelier to be of, None where it is of neither."""
@@ -117,11 +126,7 @@ class RegionsReader:
 
 def describe_place(reading: Reading, frame: Frame, plane: str | None) -> dict[str, Any]:
     """Return `boxes` of a plane's structures and `head`, in pixels of the source's picture."""
-    assert frame.pixels is not None
-    side = frame.pixels.shape[0]
-    x, y, w, h = frame.region_px or (0, 0, side, side)
-    back = to_picture(h, w, side)
-    back[:, 2] += (x, y)
+    back = _back(frame)
     asked = MEASURED.get(plane or "", ())
     boxes = [
         replace(each, box=each.box.mapped(back)) for each in reading.boxes if each.label in asked
@@ -131,6 +136,23 @@ def describe_place(reading: Reading, frame: Frame, plane: str | None) -> dict[st
         {**_round(each.to_dict()), "unproven": each.label in LEARNT_ON_PHANTOMS} for each in boxes
     ]
     return {"boxes": said, "head": None if head is None else _round(head.to_dict())}
+
+
+def _back(frame: Frame) -> Floats:
+    """Return the affine (2, 3) from a frame's square back to the source's own picture."""
+    assert frame.pixels is not None
+    side = frame.pixels.shape[0]
+    x, y, w, h = frame.region_px or (0, 0, side, side)
+    back = to_picture(h, w, side)
+    back[:, 2] += (x, y)
+    return back
+
+
+def _measure(reading: Reading, frame: Frame) -> float | None:
+    """Return HC in millimetres, where a head was seen and the scale is known."""
+    if reading.head is None or frame.mm_per_px is None:
+        return None
+    return measure_head(reading.head.mapped(_back(frame)), frame.mm_per_px).hc
 
 
 def _round(found: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +182,8 @@ def _open(bundle: Bundle, threads: int) -> RegionsReader:
             "`neurosono train regions ship`"
         )
     familiar = {plane: Familiarity.load(files[name_familiarity(plane)]) for plane in PLANES}
-    return RegionsReader(finder, judge, familiar, entry)
+    weeks = Weeks.from_card(bundle.manifest.card)
+    return RegionsReader(finder, judge, familiar, entry, weeks)
 
 
 KIND = Kind(_open, lambda _: RegionsExam(), tell_regions)

@@ -33,7 +33,7 @@ class StructuresReader:
         """Return `backend`, `precision` and `members`."""
         return {"backend": BACKEND, "precision": self.entry.precision, "members": 1}
 
-    def read(self, frame: Frame) -> Heard:
+    def read(self, frame: Frame, _: float | None = None, /) -> Heard:
         """Read a frame; places are in pixels of the source's own picture."""
         assert frame.pixels is not None, "only frames with pixels are read"
         x, y, w, h = frame.region_px or (0, 0, *frame.pixels.shape[::-1])

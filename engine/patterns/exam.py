@@ -11,6 +11,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.counted import Counted
 from neurosono.engine.patterns.names import FINDINGS, LABELS
+from neurosono.engine.structures.weeks import CARD_KEY, WeeksSeen
 
 
 @dataclass
@@ -51,9 +52,12 @@ class Looks:
         """Return the score that `dwell` looks reached, 0 before there were as many."""
         return self.scores[dwell - 1] if len(self.scores) >= dwell else 0.0
 
-    def describe(self, dwell: int, yields_to: str | None) -> dict[str, Any]:
-        """Return `frames`, `looks`, `score`, `seen`, what it `yields_to`, and `best`."""
-        seen = self.looks >= dwell and yields_to is None
+    def describe(self, dwell: int, yields_to: str | None, holds: bool = True) -> dict[str, Any]:
+        """Return `frames`, `looks`, `score`, `seen`, what it `yields_to`, and `best`.
+
+        What does not hold for this fetus is never seen.
+        """
+        seen = self.looks >= dwell and yields_to is None and holds
         best = None if self.best is None else {**self.best, "score": round(self.best_score, 3)}
         return {
             "frames": self.frames,
@@ -73,6 +77,7 @@ class PatternsExam(Counted):
         self._looks = {label: Looks() for label in LABELS}
         self._dwell, self._apart_s = 1, 0.0
         self._excludes: list[list[str]] = []
+        self._weeks = WeeksSeen()
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
         """Add a frame; returns the findings of which it is the best so far, and how sure it is."""
@@ -81,6 +86,7 @@ class PatternsExam(Counted):
             return {}
         self._dwell, self._apart_s = int(said["dwell"]), float(said["apart_s"])
         self._excludes = said["excludes"]
+        self._weeks.add(said)
         surest: dict[str, float] = {}
         for box in said["boxes"]:
             surest[box["label"]] = max(box["score"], surest.get(box["label"], 0.0))
@@ -89,6 +95,8 @@ class PatternsExam(Counted):
             for label, score in surest.items()
             if self._looks[label].add(seen, score, self._dwell, self._apart_s)
         }
+        if not self._weeks.holds:
+            return {}
         yields = self._yields()
         return {
             label: score for label, score in best.items() if label in FINDINGS and not yields[label]
@@ -112,16 +120,17 @@ class PatternsExam(Counted):
         return found
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the exam as files and screens say it."""
-        yields = self._yields()
+        """Return the exam as files and screens say it; `weeks` says whether findings hold."""
+        yields, holds = self._yields(), self._weeks.holds
         told = {
-            label: looks.describe(self._dwell, yields[label])
+            label: looks.describe(self._dwell, yields[label], holds or label not in FINDINGS)
             for label, looks in self._looks.items()
         }
         return {
             **super().snapshot(),
             "dwell": self._dwell,
             "apart_s": self._apart_s,
+            CARD_KEY: self._weeks.snapshot(),
             "findings": {label: told[label] for label in FINDINGS},
             "structures": {label: each for label, each in told.items() if label not in FINDINGS},
         }
@@ -131,6 +140,7 @@ class PatternsExam(Counted):
         return {
             **super().to_json(),
             "rules": [self._dwell, self._apart_s, self._excludes],
+            CARD_KEY: self._weeks.to_json(),
             "looks": {
                 label: [
                     each.frames,
@@ -152,5 +162,6 @@ class PatternsExam(Counted):
             self._dwell, self._apart_s, excludes = found["rules"]
             self._excludes = [list(group) for group in excludes]
             self._looks = {label: Looks(*found["looks"][label]) for label in LABELS}
+            self._weeks = WeeksSeen.restore(found.get(CARD_KEY))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of patterns is not readable: {error!r}") from error

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurosono.engine.kinds.told import Mark, Told
+from neurosono.engine.structures.weeks import tell_weeks
 
 NO_DIAGNOSIS = "findings, no diagnoses; learnt on phantoms: unproven"
 """What stands beside every finding."""
@@ -16,7 +17,10 @@ def tell_patterns(exam: Mapping[str, Any]) -> Told:
     of the normal structures.
     """
     lines = [_tell(name, each) for name, each in _ranked(exam) if each["seen"]]
-    if lines:
+    abstains = tell_weeks(exam.get("weeks"), "findings")
+    if abstains is not None:
+        lines = [abstains]
+    elif lines:
         lines.append(NO_DIAGNOSIS)
     elif exam["frames"]["used"]:
         used = exam["frames"]["used"]

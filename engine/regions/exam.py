@@ -10,6 +10,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.exam.counted import Counted
 from neurosono.engine.regions.names import ABNORMAL, NORMAL, PLANES, REGIONS, regions_of
+from neurosono.engine.structures.weeks import CARD_KEY, WeeksSeen
 
 
 class RegionsState(StrEnum):
@@ -19,6 +20,8 @@ class RegionsState(StrEnum):
     """A plane has not been seen: nothing is said, least of all that all is normal."""
     UNFAMILIAR = "unfamiliar"
     """Most pictures of a plane are unlike those that the network learnt from."""
+    ABSTAINS = "abstains"
+    """The fetus is not of the weeks that were learnt from, or nobody knows."""
     JUDGED = "judged"
 
 
@@ -80,6 +83,7 @@ class RegionsExam(Counted):
     def __init__(self) -> None:
         super().__init__()
         self._planes = {name: PlaneSeen() for name in PLANES}
+        self._weeks = WeeksSeen()
 
     def update(self, seen: ReaderResult) -> dict[str, float]:
         """Add a frame; returns the plane of which it is the best so far, and how good it is.
@@ -89,6 +93,7 @@ class RegionsExam(Counted):
         said = self._count(seen)
         if said is None:
             return {}
+        self._weeks.add(said)
         plane = said["plane"]
         if plane not in self._planes or not said["regions"]:
             return {}
@@ -103,7 +108,7 @@ class RegionsExam(Counted):
         for state in (RegionsState.WAITING, RegionsState.UNFAMILIAR):
             if state in states:
                 return state
-        return RegionsState.JUDGED
+        return RegionsState.JUDGED if self._weeks.holds else RegionsState.ABSTAINS
 
     def snapshot(self) -> dict[str, Any]:
         """Return the exam as files and screens say it; `verdict` is None unless it is judged.
@@ -120,6 +125,7 @@ class RegionsExam(Counted):
         return {
             **super().snapshot(),
             "state": str(state),
+            CARD_KEY: self._weeks.snapshot(),
             "waiting_for": by_state[RegionsState.WAITING],
             "unfamiliar": by_state[RegionsState.UNFAMILIAR],
             "verdict": None if lean is None else ABNORMAL if lean >= 0 else NORMAL,
@@ -141,7 +147,8 @@ class RegionsExam(Counted):
     def _describe_region(self, name: str, plane: str) -> dict[str, Any]:
         """Return what a region speaks for: nothing while its plane says nothing."""
         seen = self._planes[plane]
-        if seen.best is None or seen.state is not RegionsState.JUDGED:
+        silent = seen.state is not RegionsState.JUDGED or not self._weeks.holds
+        if seen.best is None or silent:
             return {"plane": plane, "found": None, "contribution": None}
         each = seen.best["regions"][name]
         return {"plane": plane, "found": each["found"], "contribution": each["contribution"]}
@@ -152,16 +159,17 @@ class RegionsExam(Counted):
             name: [each.frames, each.unfamiliar, each.goodness, each.best]
             for name, each in self._planes.items()
         }
-        return {**super().to_json(), "planes": planes}
+        return {**super().to_json(), "planes": planes, CARD_KEY: self._weeks.to_json()}
 
     def take_up(self, found: Mapping[str, Any]) -> None:
         """Go on where `to_json` was said; raises `InputError` where it is not whole."""
         try:
             planes = {name: PlaneSeen(*found["planes"][name]) for name in PLANES}
+            weeks = WeeksSeen.restore(found.get(CARD_KEY))
             super().take_up(found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the saved state of regions is not readable: {error!r}") from error
-        self._planes = planes
+        self._planes, self._weeks = planes, weeks
 
 
 def _check_said(plane: str, said: dict[str, Any]) -> None:

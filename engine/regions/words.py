@@ -6,6 +6,7 @@ from typing import Any
 from neurosono.engine.kinds.told import Mark, Told
 from neurosono.engine.regions.exam import RegionsState
 from neurosono.engine.regions.names import PLANE_WORDS
+from neurosono.engine.structures.weeks import tell_weeks
 
 CAUTION = "learnt on phantoms alone: no sensitivity for real heads is known"
 """What stands beside every verdict of this release's regions."""
@@ -29,6 +30,8 @@ def tell_regions(exam: Mapping[str, Any]) -> Told:
 
 def _tell_silence(exam: Mapping[str, Any]) -> tuple[str, ...]:
     lines = []
+    if (abstains := tell_weeks(exam.get("weeks"), "verdict")) is not None:
+        lines.append(abstains)
     if exam["unfamiliar"]:
         planes = " and ".join(PLANE_WORDS[name] for name in exam["unfamiliar"])
         lines.append(f"no verdict: the {planes} pictures are unlike those learnt from")

@@ -5,7 +5,8 @@ centre-ness, sides are distances from a location in strides, a heap of boxes lea
 is ours: the box has an angle, and its sides are measured along it.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from neurosono.engine.structures.names import LV, PLEXUS
 
 PAIRED = (LV, PLEXUS)
 """What a picture can show twice; all else once."""
+AGREE = 0.5
+"""Intersection over union from which on two boxes are of one structure."""
+LARGEST_TURN_DEG = 45.0
 _SMALLEST_PX = 1.0
 """A box that is thinner than a pixel of the input is none."""
 
@@ -32,6 +36,8 @@ class Limits:
     """Of each label; None keeps as many as a brain has of it."""
     paired: tuple[str, ...] = PAIRED
     """Of what it has two."""
+    together: bool = False
+    """Whether a box is the mean of its heap's, and not its surest alone."""
 
 
 def turn_of(turns: Singles) -> Singles:
@@ -72,5 +78,34 @@ def find_structures(answer: Answer, limits: Limits | None = None) -> list[Found]
             if min(box[2], box[3]) >= _SMALLEST_PX
         ]
         most = limits.kept or (2 if label in limits.paired else 1)
-        kept.extend(suppress(heap, limits.most_overlap, most))
+        best = suppress(heap, limits.most_overlap, most)
+        if limits.together and best:
+            best = [replace(each, box=_mean_box(each, boxes, column[sure])) for each in best]
+        kept.extend(best)
     return sorted(kept, key=lambda each: -each.score)
+
+
+def _mean_box(best: Found, boxes: Singles, scores: Singles) -> RotatedBox:
+    """Return the mean of the `boxes` (N, 5) that agree with the surest, by their squared scores.
+
+    They agree that share half of both in the frame of the surest: places beside each other see one
+    structure, and their errors are not the same (Gidaris and Komodakis 2015, arXiv 1505.01749).
+    """
+    own = best.box
+    c, s = math.cos(math.radians(own.angle_deg)), math.sin(math.radians(own.angle_deg))
+    x, y, w, h, angle = boxes.astype(np.float64).T
+    across = h > w  # the long side is the one whose angle counts
+    w, h, angle = (
+        np.where(across, h, w),
+        np.where(across, w, h),
+        np.where(across, angle + 90, angle),
+    )
+    turn = (angle - own.angle_deg + 90) % 180 - 90
+    u, v = c * (x - own.cx) + s * (y - own.cy), c * (y - own.cy) - s * (x - own.cx)
+    shared = np.clip(np.minimum(own.w, 2 * u + w) - np.maximum(-own.w, 2 * u - w), 0, None) / 2
+    shared *= np.clip(np.minimum(own.h, 2 * v + h) - np.maximum(-own.h, 2 * v - h), 0, None) / 2
+    agree = shared >= AGREE * (own.w * own.h + w * h - shared)
+    weight = np.where(agree & (np.abs(turn) < LARGEST_TURN_DEG), scores.astype(np.float64) ** 2, 0)
+    du, dv, w_, h_, turn_ = (float(weight @ each / weight.sum()) for each in (u, v, w, h, turn))
+    cx, cy = own.cx + c * du - s * dv, own.cy + s * du + c * dv
+    return RotatedBox(cx, cy, w_, h_, own.angle_deg + turn_)

@@ -32,6 +32,7 @@ from neurosono.engine.structures.refine import refine
 
 HEADLESS_FROM = 0.5
 """From this share of "no head" or "spine" on no head is measured."""
+TOLD = Limits(together=True)
 PLANE_AT_LEAST = 0.5
 """Below this no plane is named: the next one may be as likely."""
 
@@ -158,7 +159,7 @@ def read_answer(
         head = _outline(answer, back, height_px, width_px)
     boxes = tuple(
         Found(each.label, each.score, each.box.mapped(back))
-        for each in find_structures(answer, limits)
+        for each in find_structures(answer, limits or TOLD)
         if limits is not None or _belongs(each.label, plane)
     )
     return Reading(plane, planes, _rate(plane, boxes), boxes, head, mm_per_px)

@@ -100,12 +100,12 @@ def leave_out_command(
     with Progress(console=console) as bar:
         found = leave_out(job, by, _watch(bar))
     for name, figures in {"all": found["pooled"], **found["groups"]}.items():
-        heads, others = figures["heads_and_spines_refused"], figures["others_refused"]
-        auroc = figures["auroc_by_patient"]
+        auroc, chosen = figures["auroc_by_patient"], figures["chosen"]
+        heads, others = chosen["heads_and_spines_refused"], chosen["others_refused"]
         console.print(
             f"{name} left out: AUROC by patient {'-' if auroc is None else f'{auroc:.4f}'}, "
             f"refused {heads['refused']} of {heads['frames']} heads and spines, "
-            f"{others['refused']} of {others['frames']} others"
+            f"{others['refused']} of {others['frames']} others at the threshold of the other groups"
         )
     write_json_report(json, found)
 

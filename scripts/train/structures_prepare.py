@@ -117,7 +117,7 @@ def _row_of(
         source=PHANTOM,
         patient=who,
         machine=PHANTOM,
-        planes=(truth.plane,),
+        planes=(truth.plane, *truth.also),
         known=known,
         boxes=boxes,
         head=truth.head,

@@ -56,10 +56,8 @@ def describe_usage(
     """
     whole = [[reading for reading in run if reading.usages] for run in runs]
     costs = [cost for run in measured if (cost := measure_cpu_ms(run)) is not None]
-    cpu = {
-        role: round(median(cost[role] for cost in costs if role in cost), 3)
-        for role in (costs[0] if costs else ())
-    }
+    roles = dict.fromkeys(role for cost in costs for role in cost)
+    cpu = {role: round(median(cost[role] for cost in costs if role in cost), 3) for role in roles}
     return {
         "cpu_ms_per_frame": cpu or None,
         "memory_mib": describe_memory([reading for run in whole for reading in run]),
@@ -67,17 +65,20 @@ def describe_usage(
 
 
 def measure_cpu_ms(readings: Sequence[Reading]) -> dict[str, float] | None:
-    """Return CPU milliseconds a picture between the first and the last reading of one run."""
+    """Return CPU milliseconds a picture between the first and the last reading of one run.
+
+    A process that ended before that, as a reader may that has read its last frame, counts between
+    its own first and last.
+    """
     readings = [reading for reading in readings if reading.usages]
     if len(readings) < 2 or readings[-1].shown <= readings[0].shown:
         return None
-    first, last = readings[0], readings[-1]
-    frames = last.shown - first.shown
-    costs = {
-        role: (usage.cpu_s - first.usages[role].cpu_s) * 1e3 / frames
-        for role, usage in last.usages.items()
-        if role in first.usages
-    }
+    costs = {}
+    for role, begun in readings[0].usages.items():
+        last = next(each for each in reversed(readings) if role in each.usages)
+        frames = last.shown - readings[0].shown
+        if frames > 0:
+            costs[role] = (last.usages[role].cpu_s - begun.cpu_s) * 1e3 / frames
     others = sum(cost for role, cost in costs.items() if role != "engine")
     return costs | {"together": sum(costs.values()), "without_engine": others}
 
@@ -92,7 +93,7 @@ def describe_memory(readings: Sequence[Reading]) -> dict[str, Any] | None:
     known = known or [sum(usage.resident_mib for usage in r.usages.values()) for r in readings]
     resident = {
         role: max(each.usages[role].resident_mib for each in readings if role in each.usages)
-        for role in readings[-1].usages
+        for role in dict.fromkeys(role for each in readings for role in each.usages)
     }
     return {
         "together": round(max(known), 1),

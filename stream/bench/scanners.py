@@ -24,7 +24,7 @@ from neurosono.stream.bench.clip import render_clip
 from neurosono.stream.bench.measures import summarise
 from neurosono.stream.bench.scanner import ScannerJob
 from neurosono.stream.bench.served import Served, find_triton
-from neurosono.stream.processes.supervisor import HEAP
+from neurosono.stream.processes.spawn import HEAP
 
 SCHEMA = "neurosono-scanners/1"
 SIZE_PX = (320, 240)

@@ -15,7 +15,7 @@ from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.stream.bench.clip import BenchClip
 from neurosono.stream.bench.floor import FloorJob
 from neurosono.stream.bench.settings import BenchSettings
-from neurosono.stream.processes.supervisor import HEAP
+from neurosono.stream.processes.spawn import HEAP
 from neurosono.stream.screen.find import find_region
 from neurosono.stream.screen.follow import WARMUP_PICTURES
 from neurosono.stream.sources import open_source

@@ -24,6 +24,7 @@ from neurosono.stream.pictures.picture import Picture, Source
 from neurosono.stream.pictures.region import parse_region
 from neurosono.stream.processes.channel import Endpoints, Outlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.legacy import Legacy
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.screen.follow import Screen
@@ -153,7 +154,7 @@ def _send_all(
 ) -> None:
     """Send what comes of `source`, and how it ended; only a `recording` may break in its middle."""
     end: dict[str, Any] = {"error": None, "frame": None}
-    layout = Layout()
+    layout, settled = Layout(), False
     try:
         for taken in _make_intake(source, options).frames():
             if stop():
@@ -162,6 +163,9 @@ def _send_all(
             for event in layout.hear(taken.region):
                 sender.tell(event)
             sender.send(taken)
+            if not settled and taken.region is not None:
+                settled = True
+                give_back()  # what the search for the region took
     except SourceBrokenError as error:
         if recording is None:
             raise

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -22,9 +21,10 @@ from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.web import connect, tell_failure
 
 SCHEMES = {"dicomweb": "https", "dicomweb+http": "http"}
-TIMEOUT_S = 30.0
 MOST_BYTES = 8 << 30
 """Of all that is fetched for one replay."""
 MOST_ANSWER_BYTES = 16 << 20
@@ -82,10 +82,13 @@ def parse_place(address: str) -> Place:
 
 
 @contextmanager
-def fetch_sources(sources: Sequence[str], token: str | None = None) -> Iterator[tuple[str, ...]]:
+def fetch_sources(
+    sources: Sequence[str], token: str | None = None, tls: Tls | None = None
+) -> Iterator[tuple[str, ...]]:
     """Yield the sources with folders in the place of addresses; they go when the block ends.
 
-    `token` is shown to the servers as a bearer's. Raises `SourceError` with what a server said.
+    `token` is shown to the servers as a bearer's, and with `tls` a certificate. Raises
+    `SourceError` with what a server said.
     """
     with ExitStack() as stack:
         local = []
@@ -96,7 +99,7 @@ def fetch_sources(sources: Sequence[str], token: str | None = None) -> Iterator[
             place = parse_place(source)
             folder = Path(tempfile.mkdtemp(prefix="neurosono-"))  # of mode 700
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            _Server(place, token).fetch(folder)
+            _Server(place, token, tls).fetch(folder)
             local.append(str(folder))
         yield tuple(local)
 
@@ -104,8 +107,8 @@ def fetch_sources(sources: Sequence[str], token: str | None = None) -> Iterator[
 class _Server:
     """One server, asked for one study."""
 
-    def __init__(self, place: Place, token: str | None) -> None:
-        self._place, self._left_bytes = place, MOST_BYTES
+    def __init__(self, place: Place, token: str | None, tls: Tls | None) -> None:
+        self._place, self._left_bytes, self._tls = place, MOST_BYTES, tls
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def fetch(self, folder: Path) -> None:
@@ -163,8 +166,9 @@ class _Server:
 
     def _ask(self, path: str, accept: str, take: Callable[[http.client.HTTPResponse], Any]) -> Any:
         place = self._place
+        address = place.scheme, place.host, place.port
         try:
-            with closing(self._connect()) as connection:
+            with closing(connect(*address, self._tls)) as connection:
                 headers = {"Accept": accept, **self._headers}
                 connection.request("GET", f"{place.root}{path}", headers=headers)
                 answer = connection.getresponse()
@@ -175,17 +179,9 @@ class _Server:
                     )
                 return take(answer)
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SourceError(f"{place.where} gave no answer: {reason}") from error
-
-    def _connect(self) -> http.client.HTTPConnection:
-        place = self._place
-        if place.scheme == "http":
-            return http.client.HTTPConnection(place.host, place.port, timeout=TIMEOUT_S)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(
-            place.host, place.port, timeout=TIMEOUT_S, context=context
-        )
+            raise SourceError(
+                f"{place.where} {tell_failure(error, *address, self._tls)}"
+            ) from error
 
     def _save(self, answer: http.client.HTTPResponse, path: Path) -> None:
         """Write the one part of a multipart answer to a file, without holding it in memory."""

@@ -1,73 +1,75 @@
 """Telling the hospital of a performed procedure step (MPPS, PS3.4 F.7): N-CREATE, then N-SET."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from neurosono.engine.contracts.errors import NeurosonoError, OutputError
+from neurosono.engine.contracts.errors import OutputError
 from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import Standing
+from neurosono.stream.hospital.outbox import Outcome, Step
 from neurosono.stream.hospital.query import MODALITY, UTF_8
-from neurosono.stream.hospital.steps import Outcome, Step, Told
 
 if TYPE_CHECKING:
     from pynetdicom import Association
 
 PEER_S = 10.0
+MPPS = "1.2.840.10008.3.1.2.3.3"
+"""Modality Performed Procedure Step."""
 PROTOCOL = "Neurosonography"
 _DONE = (0x0000, 0x0001, 0x0107, 0x0116)
 """Done, or done but for values that the other side would not have (PS3.7 C.4)."""
 DUPLICATE = 0x0111
 FAILED, FINAL = 0x0110, 0xA710
 """Processing failure, and the Error ID of a step that is over already (PS3.4 F.7.2.2.2)."""
+_UNSPECIFIED = ("110513", "Discontinued for unspecified reason")
 _REASONS = {
     Outcome.WRONG_ENTRY: ("110514", "Incorrect worklist entry selected"),
-    Outcome.ABANDONED: ("110513", "Discontinued for unspecified reason"),
+    Outcome.ABANDONED: _UNSPECIFIED,
+    Outcome.FAILED: _UNSPECIFIED,
 }
 """PS3.16 CID 9300."""
 
 
-def tell_hospital(
-    step: Step, told: Told, entry: Entry, made: Sequence[Dataset], now_ns: int
-) -> Told:
-    """Say what there is to say of a step and return how far it is then.
+def tell_start(step: Step, label: str, entry: Entry) -> None:
+    """Say that a step is in progress; said twice it is one step, for its UID is the same.
 
-    `made` are the objects of the exam's study. What was said already, before an answer was lost,
-    counts as said.
+    Raises `OutputError` with what the other side answered.
     """
-    if step.outcome not in (None, Outcome.COMPLETED) and not told.created and not told.tries:
-        return replace(told, standing=Standing.STORED)  # nobody has heard of it
-    from pynetdicom.sop_class import ModalityPerformedProcedureStep as Mpps
+    with _associated(step) as (association, where):
+        status, _ = association.send_n_create(describe_start(step, label, entry), MPPS, step.uid)
+        _check(status, where, "the beginning of the step", DUPLICATE)
 
-    association: Association | None = None
+
+def tell_end(step: Step, made: Sequence[Dataset]) -> None:
+    """Say how a step ended, and with which objects of the study it did.
+
+    What is over there already stays as it was told first. Raises `OutputError`.
+    """
+    with _associated(step) as (association, where):
+        status, _ = association.send_n_set(describe_end(step, made), MPPS, step.uid)
+        if (status.get("Status"), status.get("ErrorID")) != (FAILED, FINAL):
+            _check(status, where, "the end of the step")
+
+
+@contextlib.contextmanager
+def _associated(step: Step) -> "Iterator[tuple[Association, str]]":
+    node = parse_node(step.node, step.own_title, step.tls)
+    association = associate(node, {MPPS: None}, PEER_S, OutputError)
     try:
-        node = parse_node(step.node, step.own_title, step.tls)
-        association = associate(node, {Mpps: None}, PEER_S, OutputError)
-        if not told.created:
-            status, _ = association.send_n_create(describe_start(step, entry), Mpps, step.uid)
-            _check(status, node.where, "the beginning of the step", DUPLICATE)
-            told = Told(created=True)
-        if step.outcome is not None:
-            status, _ = association.send_n_set(describe_end(step, made), Mpps, step.uid)
-            if (status.get("Status"), status.get("ErrorID")) != (FAILED, FINAL):
-                _check(status, node.where, "the end of the step")
-            told = replace(told, standing=Standing.STORED, said="")
-    except NeurosonoError as error:
-        return told.failed(str(error), step.ended_ns or step.began_ns, now_ns)
+        yield association, node.where
     finally:
-        if association is not None and association.is_established:
+        if association.is_established:
             association.release()
-    return told
 
 
-def describe_start(step: Step, entry: Entry) -> Dataset:
-    """Return the attributes of an N-CREATE (PS3.4 table F.7.2-1)."""
+def describe_start(step: Step, label: str, entry: Entry) -> Dataset:
+    """Return the attributes of an N-CREATE (PS3.4 table F.7.2-1); `label` tells steps apart."""
     known = entry.dataset
     told, scheduled = Dataset(), Dataset()
     told.SpecificCharacterSet = UTF_8
@@ -78,13 +80,13 @@ def describe_start(step: Step, entry: Entry) -> Dataset:
     for keyword in ("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription"):
         setattr(scheduled, keyword, known.get(keyword))
     scheduled.StudyInstanceUID = known.get("StudyInstanceUID")
-    scheduled.ScheduledProcedureStepID = step_id = entry.step
+    scheduled.ScheduledProcedureStepID = entry.step
     scheduled.ScheduledProcedureStepDescription = entry.what
     scheduled.ReferencedStudySequence = scheduled.ScheduledProtocolCodeSequence = []
     told.ScheduledStepAttributesSequence = [scheduled]
     told.ReferencedPatientSequence = []
     began = datetime.fromtimestamp(step.began_ns / 1e9).astimezone()
-    told.PerformedProcedureStepID = f"{step.exam_id[-6:]}-{step.number}"
+    told.PerformedProcedureStepID = label
     told.PerformedStationAETitle = step.own_title
     told.PerformedStationName = told.PerformedLocation = None
     told.PerformedProcedureStepStartDate = f"{began:%Y%m%d}"
@@ -95,7 +97,8 @@ def describe_start(step: Step, entry: Entry) -> Dataset:
     told.PerformedProcedureStepEndDate = told.PerformedProcedureStepEndTime = None
     told.ProcedureCodeSequence = told.PerformedProtocolCodeSequence = []
     told.PerformedSeriesSequence = []
-    told.Modality, told.StudyID = MODALITY, known.get("RequestedProcedureID") or step_id
+    told.Modality = MODALITY
+    told.StudyID = known.get("StudyID") or known.get("RequestedProcedureID") or entry.step
     return told
 
 

@@ -1,180 +1,252 @@
-"""What waits to be sent to the PACS: a file an exam beside the journal, so that a kill costs none.
+"""What the hospital is to get: exams' studies and steps, in one queue beside the journal.
 
-It names the exam, where it goes and how often that was tried; whose the exam is stands elsewhere.
+A row says which exam, where it goes and how often that was tried; whose the exam is stands
+elsewhere. The session writes what is wanted, whoever sends writes how far it is.
 """
 
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.engine.files import PRIVATE, write_whole
+from neurosono.engine.contracts.errors import OutputError
+from neurosono.engine.files import PRIVATE
+from neurosono.stream.hospital.queue import GIVE_UP_S, Queue, find_next_ns, is_hopeless
 from neurosono.stream.hospital.tls import Tls
-from neurosono.stream.journal.words import EXAM_ID
 
-FOLDER = "outbox"
-DELAYS_S = (5, 15, 60, 300, 900, 3600)
-"""From one try to the next; the last one stays."""
-ALWAYS_NS = 2**63 - 1
-GIVE_UP_S = 86_400
-"""A PACS that was away for a day is somebody's to look at."""
+NAME = "outbox.sqlite"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS errand (
+  exam TEXT NOT NULL, number INTEGER NOT NULL, what BLOB NOT NULL, standing TEXT NOT NULL,
+  since_ns INTEGER NOT NULL, next_ns INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+  begun INTEGER NOT NULL DEFAULT 0, said TEXT NOT NULL DEFAULT '', PRIMARY KEY (exam, number)
+);
+"""
+STUDY = 0
+"""The number of an exam's study; its steps have 1 and what follows."""
 
 
 class Standing(StrEnum):
-    """How far an exam's study is."""
+    """How far it is; `BEGUN` is a step of which the other side has heard that it began."""
 
     WAITING = "waiting"
+    BEGUN = "begun"
     STORED = "stored"
     GIVEN_UP = "given-up"
 
 
-class Job(msgspec.Struct, frozen=True):
-    """One exam's study on its way; times are nanoseconds since 1970.
+class Outcome(StrEnum):
+    """How a step ended."""
 
-    `node` is `AE@HOST:PORT`, `said` why the last try failed,
-    `tls` the files by which it is sent.
-    """
+    COMPLETED = "completed"
+    WRONG_ENTRY = "wrong-entry"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
 
-    exam_id: str
+
+class _Errand(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Something for `AE@HOST:PORT`, whom we call ourselves `own_title`."""
+
     node: str
     own_title: str
+    tls: Tls | None = None
+
+
+class Study(_Errand, frozen=True, kw_only=True):
+    """An exam's objects, to be made and stored."""
+
     bundle: str | None
     codes: str
     pdf: bool
-    made_ns: int
-    next_ns: int
-    tries: int = 0
-    standing: Standing = Standing.WAITING
-    said: str = ""
-    tls: Tls | None = None
-
-    def failed(self, said: str, now_ns: int) -> "Job":
-        """Return the job after a try that failed."""
-        given_up = is_hopeless(self.tries, self.made_ns, now_ns)
-        return msgspec.structs.replace(
-            self,
-            tries=self.tries + 1,
-            next_ns=find_next_ns(self.tries, now_ns),
-            standing=Standing.GIVEN_UP if given_up else Standing.WAITING,
-            said=said,
-        )
-
-    def stored(self) -> "Job":
-        """Return the job once it is done."""
-        return msgspec.structs.replace(
-            self, tries=self.tries + 1, standing=Standing.STORED, said=""
-        )
 
 
-def is_due(next_ns: int, now_ns: int) -> bool:
-    """Return whether what waits until `next_ns` has its turn.
+class Step(_Errand, frozen=True, kw_only=True):
+    """A performed procedure step; its times are those of the wall, for people."""
 
-    Whatever waits for longer than any pause waits for a clock that was set back: its turn is now.
+    uid: str
+    began_ns: int
+    ended_ns: int = 0
+    outcome: Outcome | None = None
+
+    def end(self, outcome: Outcome, now_ns: int) -> "Step":
+        """Return it as it ended."""
+        return msgspec.structs.replace(self, outcome=outcome, ended_ns=now_ns)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An errand and how far it is; times are those of the queue's clock.
+
+    `since_ns` is when there was something new to say, `said` why the last try failed.
     """
-    return not 0 < next_ns - now_ns <= DELAYS_S[-1] * 1_000_000_000
+
+    exam_id: str
+    number: int
+    what: Study | Step
+    standing: Standing
+    since_ns: int
+    next_ns: int
+    tries: int
+    begun: bool
+    said: str
 
 
-def is_hopeless(tries: int, since_ns: int, now_ns: int) -> bool:
-    """Return whether to try no more: after a day, of which a clock that was set forward is none."""
-    return now_ns - since_ns > GIVE_UP_S * 1_000_000_000 and tries > len(DELAYS_S)
+_SELECT = """
+SELECT exam, number, what, standing, since_ns, next_ns, tries, begun, said FROM errand
+"""
 
 
-def find_next_ns(tries: int, now_ns: int) -> int:
-    """Return when to try again after so many tries that failed, and one more."""
-    return now_ns + DELAYS_S[min(tries, len(DELAYS_S) - 1)] * 1_000_000_000
+class Outbox(Queue):
+    """The errands of the exams in one journal's folder."""
 
+    def __init__(self, journal: Path, *more: object) -> None:
+        """Raises `OutputError` where it cannot be used."""
+        self._folder = journal.parent
+        super().__init__(self._folder / NAME, SCHEMA, *more)  # type: ignore[arg-type]
 
-def post(journal: Path, job: Job) -> None:
-    """Put a job into the outbox, or how it stands now; raises `OutputError`."""
-    path = _find(journal, job.exam_id)
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {path.parent}: {error.strerror}") from error
-    write_whole(path, msgspec.json.encode(job).decode(), mode=PRIVATE)
+    def put(self, exam_id: str, number: int, what: Study | Step) -> None:
+        """Put in what is wanted, or what is wanted now; raises `OutputError`."""
+        now_ns = self.now_ns()
+        row = (exam_id, number, msgspec.json.encode(what), Standing.WAITING, now_ns, now_ns)
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO errand (exam, number, what, standing, since_ns, next_ns) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET what = excluded.what, "
+                "standing = excluded.standing, since_ns = max(excluded.since_ns, since_ns + 1), "
+                "next_ns = excluded.next_ns, said = ''",
+                row,
+            )
 
+    def list_due(self, *, at_once: bool = False) -> list[Row]:
+        """Return those whose turn it is, steps first; with `at_once` all that wait.
 
-def read_job(journal: Path, exam_id: str) -> Job | None:
-    """Return how an exam's job stands; None where there is none."""
-    path = _find(journal, exam_id)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Job)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(f"{path} cannot be read; delete it, and send the exam by hand") from error
+        A step that began and was not ended within a day is among them: its session was killed.
+        """
+        return self._read(
+            "WHERE (standing = ? AND (next_ns <= ? OR ?)) OR (standing = ? AND next_ns <= ?) "
+            "ORDER BY number = 0, since_ns",
+            (Standing.WAITING, self.now_ns(), at_once, Standing.BEGUN, self.now_ns()),
+        )
 
+    def list_of(self, exam_id: str) -> list[Row]:
+        """Return an exam's errands, its study first, then its steps as they came."""
+        return self._read("WHERE exam = ? ORDER BY number", (exam_id,))
 
-def list_due(journal: Path, now_ns: int) -> list[Job]:
-    """Return the jobs whose turn it is, the oldest first; what cannot be read is passed over."""
-    found: list[Job] = []
-    for path in sorted((journal.parent / FOLDER).glob("*.json")):
-        with contextlib.suppress(InputError):
-            job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.WAITING and is_due(job.next_ns, now_ns):
-                found.append(job)
-    return sorted(found, key=lambda job: job.made_ns)
+    def list_open(self) -> list[Row]:
+        """Return all that is not done with, the oldest first."""
+        return self._read(
+            "WHERE standing IN (?, ?) ORDER BY since_ns", (Standing.WAITING, Standing.BEGUN)
+        )
 
+    def list_newest(self, count: int) -> list[Row]:
+        """Return those of which there was something new to say last, the newest first."""
+        return self._read("ORDER BY since_ns DESC LIMIT ?", (count,))
 
-def forget_stored(journal: Path, before_ns: int) -> None:
-    """Take away the jobs that were done before then: the outbox is looked at every second."""
-    for path in (journal.parent / FOLDER).glob("*.json"):
-        with contextlib.suppress(InputError, OSError):
-            job = read_job(journal, path.stem)
-            if job is not None and job.standing is Standing.STORED and job.made_ns < before_ns:
-                path.unlink()
+    def find(self, exam_id: str, number: int = STUDY) -> Row | None:
+        """Return how one errand stands; None where there is none."""
+        return next((row for row in self.list_of(exam_id) if row.number == number), None)
 
+    def try_now(self, row: Row) -> None:
+        """Write down that it is tried: whatever kills that, the next try comes later."""
+        now_ns = self.now_ns()
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE errand SET tries = tries + 1, "
+                "next_ns = CASE WHEN since_ns = ? THEN ? ELSE next_ns END "
+                "WHERE exam = ? AND number = ?",
+                (row.since_ns, find_next_ns(row.tries, now_ns), row.exam_id, row.number),
+            )
 
-def count_waiting(journal: Path) -> int:
-    """Return how many exams wait, whether or not it is their turn."""
-    return len(list_due(journal, ALWAYS_NS))
+    def note(self, row: Row, standing: Standing, said: str = "", *, heard: bool = False) -> None:
+        """Write down how far it is; what is wanted newly since `row` was read waits on.
 
+        `heard`: the other side knows that it began. What fails is given up after a day.
+        """
+        now_ns = self.now_ns()
+        if said and is_hopeless(row.tries, row.since_ns, now_ns):
+            standing = Standing.GIVEN_UP
+        until_ns = now_ns + GIVE_UP_S * 10**9 if standing is Standing.BEGUN else None
+        where = (row.exam_id, row.number)
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE errand SET begun = begun OR ? WHERE exam = ? AND number = ?",
+                (heard, *where),
+            )
+            connection.execute(
+                "UPDATE errand SET standing = ?, said = ?, next_ns = coalesce(?, next_ns) "
+                "WHERE exam = ? AND number = ? AND since_ns = ?",
+                (standing, said, until_ns, *where, row.since_ns),
+            )
 
-def drop(journal: Path, exam_id: str) -> None:
-    """Take an exam's job away, done or not."""
-    _find(journal, exam_id).unlink(missing_ok=True)
+    def drop(self, exam_id: str, number: int | None = None) -> None:
+        """Take an exam's errands away, or one of them, done or not."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM errand WHERE exam = ? AND number = coalesce(?, number)",
+                (exam_id, number),
+            )
 
+    def forget_stored(self, before_ns: int) -> None:
+        """Take away what was done before then."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM errand WHERE standing = ? AND since_ns < ?",
+                (Standing.STORED, before_ns),
+            )
 
-def tell_job(job: Job) -> str:
-    """Return in a sentence how far a study is."""
-    what = f"study of exam {job.exam_id}"
-    where = job.node.partition("@")[0]
-    if job.standing is Standing.STORED:
-        return f"{what}: stored on {where}"
-    if job.standing is Standing.GIVEN_UP:
-        return f"{what}: not stored within a day ({job.said}); send it with `neurosono study`"
-    if not job.tries:
-        return f"{what}: on its way to {where}"
-    again = datetime.fromtimestamp(job.next_ns / 1e9).astimezone()
-    return f"{what}: not stored yet ({job.said}); tried again at {again:%H:%M:%S}"
-
-
-@contextlib.contextmanager
-def hold(journal: Path) -> Iterator[bool]:
-    """Hold the outbox, so that no two sessions send the same; yields whether it was free."""
-    folder = journal.parent / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(
-        folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE
-    )
-    try:
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[bool]:
+        """Hold it, so that no two processes send the same; yields whether it was free."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+            descriptor = os.open(self._folder / f"{NAME}.lock", flags, PRIVATE)
+        except OSError as error:
+            raise OutputError(f"cannot hold the outbox: {error.strerror}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(descriptor)
 
+    def tell(self, row: Row, whole: str = "exam") -> str:
+        """Return in a sentence how far it is; nothing of a step with which all is well so far.
 
-def _find(journal: Path, exam_id: str) -> Path:
-    if EXAM_ID.fullmatch(exam_id) is None:
-        raise InputError(f"no exam is named {exam_id!r:.60}")
-    return journal.parent / FOLDER / f"{exam_id}.json"
+        `whole` is what the errand is of.
+        """
+        where, why = row.what.node.partition("@")[0], row.said
+        wall_s = time.time() + (row.next_ns - self.now_ns()) / 1e9
+        again = f"({why}); tried again at {datetime.fromtimestamp(wall_s).astimezone():%H:%M:%S}"
+        if isinstance(row.what, Study):
+            late = f"not stored within a day ({why}); send it with `neurosono study`"
+            words = {Standing.STORED: f"stored on {where}", Standing.GIVEN_UP: late}
+            waits = f"not stored yet {again}" if why else f"on its way to {where}"
+            return f"study of {whole} {row.exam_id}: {words.get(row.standing, waits)}"
+        words = {
+            Standing.STORED: f"{where} was told that it is {row.what.outcome}",
+            Standing.GIVEN_UP: f"{where} was not told within a day ({why}): tell it by hand",
+            Standing.BEGUN: "",
+        }
+        ends = f"{where} is being told" if row.what.outcome is not None else ""
+        waits = f"{where} is not told yet {again}" if why else ends
+        told = words.get(row.standing, waits)
+        return told and f"step of {whole} {row.exam_id}: {told}"
+
+    def _read(self, words: str, given: tuple[object, ...]) -> list[Row]:
+        found = []
+        for exam_id, number, what, standing, *rest in self._query(_SELECT + words, given):
+            since_ns, next_ns, tries, begun, said = rest
+            errand = msgspec.json.decode(what, type=Study | Step)
+            state = Standing(standing), since_ns, next_ns, tries, bool(begun), said
+            found.append(Row(exam_id, number, errand, *state))
+        return found

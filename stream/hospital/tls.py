@@ -87,16 +87,21 @@ def tell_tls(tls: Tls | None, host: str, port: int) -> str:
                 own.settimeout(VERDICT_S)
                 with contextlib.suppress(TimeoutError):
                     own.recv(1)
-        except ssl.SSLCertVerificationError as error:
-            unknown = "is vouched for by nobody that we know"
-            return f"shows a certificate that {_OF_THEIRS.get(error.verify_code, unknown)}"
         except ssl.SSLError as error:
-            reason = str(error.reason or "")
-            found = [words for ending, words in _OF_OURS.items() if reason.endswith(ending)]
-            return found[0] if found else "does not speak TLS as we do"
+            return explain(error)
         except OSError:
             return "does not speak TLS as we do"
     return ""
+
+
+def explain(error: ssl.SSLError) -> str:
+    """Return in words which certificate was refused, and why."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        unknown = "is vouched for by nobody that we know"
+        return f"shows a certificate that {_OF_THEIRS.get(error.verify_code, unknown)}"
+    reason = str(error.reason or "")
+    found = [words for ending, words in _OF_OURS.items() if reason.endswith(ending)]
+    return found[0] if found else "does not speak TLS as we do"
 
 
 def _wants_tls(plain: socket.socket, host: str) -> bool:

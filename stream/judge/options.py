@@ -39,3 +39,5 @@ class ReaderOptions:
     newest_wins: bool = False
     trusted_keys: str | None = None
     """As in `EngineOptions`."""
+    weeks: float | None = None
+    """The gestational age, where it was told: of the exam that is running, and of no other."""

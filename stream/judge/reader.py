@@ -26,13 +26,22 @@ THREADS = 1
 """Of a reader's network: the other cores belong to the engine that carries the exam."""
 
 
-def read(reader: Reader, name: str, frame: Frame, wait_ms: float = 0.0) -> ReaderResult:
-    """Say what a reader makes of a frame; `wait_ms` is how long it waited for us."""
+def read(
+    reader: Reader,
+    name: str,
+    frame: Frame,
+    wait_ms: float = 0.0,
+    weeks: float | None = None,
+) -> ReaderResult:
+    """Say what a reader makes of a frame; `wait_ms` is how long it waited for us.
+
+    `weeks` is the gestational age, where it was told.
+    """
     stage_ms = {"wait": wait_ms}
     if frame.pixels is None:
         return ReaderResult.of(frame, name, skip_reason=frame.skip_reason, stage_ms=stage_ms)
     begun_ns = time.monotonic_ns()
-    heard = reader.read(frame)
+    heard = reader.read(frame, weeks)
     stage_ms["network"] = (time.monotonic_ns() - begun_ns) / 1e6
     return ReaderResult.of(
         frame, name, said=heard.said, skip_reason=heard.refusal, stage_ms=stage_ms
@@ -62,7 +71,7 @@ def work(
         reader = find_kind(bundle).open(bundle, THREADS)
         warm_up(reader, bundle.manifest.preprocessing.size_px)
         give_back()
-        me = {"reader": options.name}
+        me, weeks = {"reader": options.name}, options.weeks
         results.send(pack(Event("reader-ready", me | reader.describe())))
         inlet = Inlet(frames, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         while not stop():
@@ -73,12 +82,13 @@ def work(
             match received.message:
                 case Frame() as frame:
                     wait_ms = (time.monotonic_ns() - received.sent_ns) / 1e6
-                    results.send(pack(read(reader, options.name, frame, wait_ms)))
+                    results.send(pack(read(reader, options.name, frame, wait_ms, weeks)))
                     if frame.pixels is not None:
                         inlet.give_credit()
                 case Event(name="hello"):
                     inlet.begin_again()
                 case Event(name="new-exam", fields=fields):
+                    weeks = None  # they were the last patient's
                     results.send(pack(Event("exam-begun", me | fields)))
                 case Event(name="end"):
                     return

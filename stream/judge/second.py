@@ -19,6 +19,7 @@ from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.exam.exam import average_members
 from neurosono.engine.familiarity import Familiarity
+from neurosono.stream.processes.child import in_one_line
 from neurosono.stream.processes.wire import Event
 
 LOWEST = 19
@@ -141,7 +142,7 @@ class Beside:
         # what a library raises is not ours to foresee: the student goes on without the ensemble
         except (NeurosonoError, RuntimeError, MemoryError) as error:
             name = type(error if isinstance(error, NeurosonoError) else EngineFailedError(""))
-            said = {"error": name.__name__, "message": f"the ensemble failed: {error}"}
+            said = {"error": name.__name__, "message": in_one_line(f"the ensemble failed: {error}")}
             self._tell(Event("ensemble-failed", said))
             with self._change:
                 self._answers.append(EnsembleAnswer(seq, None))

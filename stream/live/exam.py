@@ -249,7 +249,9 @@ class LiveExam:
         if heatmap is None or heatmap is before:
             return
         height, width = heatmap.pixels.shape[:2]
-        painted = paint_heatmap(heatmap, (height, width), self._bundle.manifest.preprocessing)
+        shrunk = min(1.0, LONGEST_PX / max(height, width))
+        size = max(1, round(height * shrunk)), max(1, round(width * shrunk))
+        painted = paint_heatmap(heatmap, size, self._bundle.manifest.preprocessing)
         age_ms = (time.monotonic_ns() - captured_ns) / 1e6
         about = {"label": heatmap.label, "seq": heatmap.seq, "age_ms": age_ms}
         self._stage.publish_heatmap(painted, about)

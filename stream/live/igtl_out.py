@@ -5,8 +5,9 @@
     IMAGE   neurosono_picture   the region with that written under it
     IMAGE   neurosono_heatmap   the last heatmap over its own frame; black once it is 500 ms old
 
-Whoever connects gets the newest of each, at most ten times a second; one that takes nothing for a
-second is hung up on. Nobody here waits for them.
+Programs of the same user get the newest of each, at most ten times a second; another user's are
+hung up on, as the protocol knows no token, and so is one that takes nothing for a second. Nobody
+here waits for them.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from fastcrc import crc64
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.stream.live.peer import is_ours
 from neurosono.stream.live.stage import Stage
 from neurosono.stream.overlay.typeface import BOLD, REGULAR, Typeface
 from neurosono.stream.page.protocol import Command, encode_json, is_blind, withhold_opinion
@@ -130,7 +132,7 @@ class IgtlOut:
                 self._ended.wait(RETRY_S)
                 continue
             self._clients = {each for each in self._clients if each.is_alive()}
-            if len(self._clients) >= MOST_CLIENTS:
+            if len(self._clients) >= MOST_CLIENTS or not is_ours(connected):
                 connected.close()
                 continue
             client = threading.Thread(target=self._serve, args=(connected,), daemon=True)

@@ -22,26 +22,16 @@ from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.identities import forget_step, keep_identity, read_kept
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.outbox import (
-    Job,
+    STUDY,
+    Outbox,
+    Outcome,
+    Row,
     Standing,
-    forget_stored,
-    list_due,
-    post,
-    read_job,
-    tell_job,
+    Step,
+    Study,
 )
 from neurosono.stream.hospital.query import UTF_8, Question, ask_worklist, name_today
-from neurosono.stream.hospital.steps import (
-    Outcome,
-    Step,
-    Told,
-    forget_told,
-    list_steps,
-    read_told,
-    tell_step,
-    write_step,
-)
-from neurosono.stream.hospital.steps import list_due as list_due_steps
+from neurosono.stream.hospital.queue import GIVE_UP_S
 from neurosono.stream.page.protocol import Command
 
 POSTING = "neurosono.stream.study.posting"
@@ -50,6 +40,8 @@ LOOK_S = 1.0
 DONE_FOR_S = 7 * 86_400
 """How long a new session still knows of what was sent and told."""
 LONGEST_SENDING_S = 300.0
+OPEN_S = 3600
+"""How often the step of an exam that goes on is said to be under way still."""
 SETTLE_S = 30.0
 """How long a session that ended waits for its study to arrive before it leaves that to the next."""
 
@@ -107,6 +99,7 @@ class Register:
         self._last: str | None = None
         """The exam that was last handed to the outbox."""
         self._note: str = ""
+        self._outbox = Outbox(journal)
         self._stop = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._poster = threading.Thread(target=self._post_all, name="outbox", daemon=True)
@@ -165,10 +158,11 @@ class Register:
         self._doing.submit(int).result()
         deadline_s = time.monotonic() + longest_s
         while time.monotonic() < deadline_s:
-            job, known = self._read_last(), self._find_step()
-            sent = job is None or job.standing is not Standing.WAITING or job.tries
-            told = known is None or known[1].standing is not Standing.WAITING or known[1].said
-            if sent and told:
+            waiting = (
+                row is not None and row.standing is Standing.WAITING and not row.said
+                for row in (self._find_study(), self._find_step())
+            )
+            if not any(waiting):
                 break
             self._stop.wait(0.05)
         return self._tell_study()["words"]
@@ -182,6 +176,7 @@ class Register:
         self._poster.join()
         self._asking.shutdown(cancel_futures=True)
         self._doing.shutdown()
+        self._outbox.close()
 
     def _ask(self) -> None:
         try:
@@ -223,28 +218,34 @@ class Register:
         mpps = self._plan.mpps
         if mpps is None:
             return
-        now_ns, known = time.time_ns(), list_steps(self._journal, exam_id)
-        if known and known[-1].outcome is None:
-            if read_kept(self._journal, exam_id, known[-1].number) == entry:
-                return
-            self._end_step(exam_id, Outcome.WRONG_ENTRY)
-        number = len(known) + 1
-        where = (mpps.words, mpps.own_title)
-        step = Step(exam_id, number, str(generate_uid()), *where, now_ns, mpps.tls)
         try:
+            known = self._list_steps(exam_id)
+            number, last = known[-1] if known else (STUDY, None)
+            if last is not None and last.outcome is None:
+                if read_kept(self._journal, exam_id, number) == entry:
+                    return
+                self._end_step(exam_id, Outcome.WRONG_ENTRY)
+            number += 1
             keep_identity(self._journal, exam_id, entry, number)
-            write_step(self._journal, step)
+            step = Step(
+                uid=str(generate_uid()),
+                node=mpps.words,
+                own_title=mpps.own_title,
+                tls=mpps.tls,
+                began_ns=time.time_ns(),
+            )
+            self._outbox.put(exam_id, number, step)
         except NeurosonoError as error:
             self._note = f"{mpps.where} is not told that the exam begins: {error}"
             self._show()
 
     def _end_step(self, exam_id: str, outcome: Outcome) -> None:
-        for step in list_steps(self._journal, exam_id):
-            if step.outcome is None:
-                try:
-                    write_step(self._journal, step.end(outcome, time.time_ns()))
-                except NeurosonoError as error:
-                    self._note = f"the step of exam {exam_id} is not told to be over: {error}"
+        try:
+            for number, step in self._list_steps(exam_id):
+                if step.outcome is None:
+                    self._outbox.put(exam_id, number, step.end(outcome, time.time_ns()))
+        except NeurosonoError as error:
+            self._note = f"the step of exam {exam_id} is not told to be over: {error}"
 
     def _hand_over(self, exam_id: str, *, begun: bool, taken: bool) -> None:
         if not begun:
@@ -264,33 +265,31 @@ class Register:
             return
         self._note = ""
         self._flush()
-        plan, now_ns = self._plan, time.time_ns()
-        job = Job(
-            exam_id=exam_id,
-            node=self._plan.send.words,
-            own_title=self._plan.send.own_title,
+        plan, send = self._plan, self._plan.send
+        study = Study(
+            node=send.words,
+            own_title=send.own_title,
+            tls=send.tls,
             bundle=self._bundle,
             codes=plan.codes,
             pdf=plan.pdf,
-            made_ns=now_ns,
-            next_ns=now_ns,
-            tls=self._plan.send.tls,
         )
         try:
-            post(self._journal, job)
+            self._outbox.put(exam_id, STUDY, study)
         except NeurosonoError as error:
             self._note = f"exam {exam_id} was not sent: {error}"
         self._show()
 
     def _post_all(self) -> None:
-        old_ns = time.time_ns() - DONE_FOR_S * 10**9
-        with contextlib.suppress(OSError):
-            forget_stored(self._journal, old_ns)
-            forget_told(self._journal, old_ns)
+        with contextlib.suppress(NeurosonoError):
+            self._outbox.forget_stored(self._outbox.now_ns() - DONE_FOR_S * 10**9)
         while not self._stop.wait(LOOK_S):
-            now_ns = time.time_ns()
-            if not (list_due(self._journal, now_ns) or list_due_steps(self._journal, now_ns)):
-                continue
+            try:
+                self._keep_open()
+                if not self._outbox.list_due():
+                    continue
+            except NeurosonoError:
+                continue  # the next look tries again
             command = [sys.executable, "-P", "-m", POSTING, str(self._journal)]
             try:
                 child = self._child = subprocess.Popen(
@@ -304,26 +303,38 @@ class Register:
                 continue  # no process to be had: the next look tries again
             self._show()
 
-    def _read_last(self) -> Job | None:
-        try:
-            return None if self._last is None else read_job(self._journal, self._last)
-        except InputError:
-            return None
+    def _keep_open(self) -> None:
+        """The step of an exam that runs is not abandoned, however long that runs."""
+        row = self._find_step()
+        if row is None or row.exam_id != self._exam_id or row.standing is not Standing.BEGUN:
+            return
+        if row.next_ns - self._outbox.now_ns() < (GIVE_UP_S - OPEN_S) * 10**9:
+            self._outbox.note(row, Standing.BEGUN)
 
     def _tell_study(self) -> dict[str, str]:
-        job = self._read_last()
-        known = self._find_step()
-        words = [self._note or ("" if job is None else tell_job(job))]
-        words.append("" if known is None else tell_step(*known))
-        standing = "none" if self._note or job is None else str(job.standing)
+        study, step = self._find_study(), self._find_step()
+        words = [self._note or ("" if study is None else self._outbox.tell(study))]
+        words.append("" if step is None else self._outbox.tell(step))
+        standing = "none" if self._note or study is None else str(study.standing)
         return {"standing": standing, "words": "; ".join(each for each in words if each)}
 
-    def _find_step(self) -> tuple[Step, Told] | None:
+    def _find_study(self) -> Row | None:
+        try:
+            return None if self._last is None else self._outbox.find(self._last)
+        except NeurosonoError:
+            return None
+
+    def _find_step(self) -> Row | None:
         """Return the step to tell of: of the exam that runs where that has one, else the last."""
         for exam_id in (self._exam_id, self._last):
-            if exam_id and (known := list_steps(self._journal, exam_id)):
-                return known[-1], read_told(self._journal, known[-1])
+            with contextlib.suppress(NeurosonoError):
+                if exam_id and (known := self._outbox.list_of(exam_id)) and known[-1].number:
+                    return known[-1]
         return None
+
+    def _list_steps(self, exam_id: str) -> list[tuple[int, Step]]:
+        rows = self._outbox.list_of(exam_id)
+        return [(row.number, row.what) for row in rows if isinstance(row.what, Step)]
 
     def _show(self) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ from neurosono.stream.capture.options import Pace
 from neurosono.stream.live.exam import LiveExam
 from neurosono.stream.live.stage import Ended, Record, Stage
 from neurosono.stream.processes.channel import await_any
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.supervisor import describe_exit
 from neurosono.stream.processes.watch import MAX_RESTARTS, Action, Patience, Watch
 from neurosono.stream.session.beside import Beside
@@ -120,6 +121,8 @@ class Live(Session):
         return Ended(self._exam.exam, self._exam.count(), dict(self.engine), measured, readings)
 
     def _ask_new_exam(self) -> None:
+        for reader in self.readers.values():
+            reader.weeks = None  # they were told of the last patient
         self.trust.ask_exam()
         self.tell("new-exam")
 
@@ -153,6 +156,7 @@ class Live(Session):
         calm = self._picture_ns > self._started_ns and self.viewer.off_reason is None
         if calm and not self._plays and not self.children.has_spare("capture"):
             self.children.prepare("capture")
+            give_back()
 
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
@@ -275,7 +279,10 @@ class Live(Session):
 
     def hear_failure(self, error: NeurosonoError, role: str) -> None:
         """Write it down; raise what says that nothing could be begun."""
-        if isinstance(error, InputError) and not self.viewer.decoded:
+        asks_server = role == "engine" and self.asked.server is not None
+        # a server that will not do is known late: pictures may have come long before
+        begun = self.engine if asks_server else self.viewer.decoded
+        if isinstance(error, InputError) and not begun:
             raise error
         self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
 

@@ -15,6 +15,11 @@ from neurosono.stream.page.protocol import MessageKind, encode_json, pack_messag
 PICTURE_CREDIT = 2
 """One on its way while one is painted: the full rate on a fast browser, no queue on a slow one."""
 
+SLOW_NS, QUICK_NS = 300_000_000, 150_000_000
+"""A picture that took so long to be acknowledged had one before it in the network: from then on
+they go one by one, until one comes back quickly. On a slow link that costs pictures and makes those
+that come younger; past 500 ms a page shows no opinion at all. Heatmaps give way to them."""
+
 OTHER_CREDIT = 6
 """Heatmap, status and thumbnails under way; a page acknowledges these at once."""
 
@@ -74,6 +79,7 @@ class Mailbox:
     _underway: dict[int, _Sent] = field(default_factory=dict)
     _next: int = 1
     _status_ns: int = -STATUS_GAP_NS
+    _one_by_one: bool = False
     _echo: tuple[float, int] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,6 +128,9 @@ class Mailbox:
             self._echo = (client_ms, now_ns)
         self.wake()
         parcel = sent.parcel
+        if parcel.kind is MessageKind.PICTURE:
+            limit_ns = QUICK_NS if self._one_by_one else SLOW_NS
+            self._one_by_one = now_ns - sent.at_ns > limit_ns
         since_ms = (now_ns - parcel.made_ns) / 1e6
         age_ms = None if parcel.age_ms is None else parcel.age_ms + since_ms
         return Answer((now_ns - sent.at_ns) / 1e6, age_ms, parcel.about)
@@ -143,7 +152,9 @@ class Mailbox:
     def _may_go(self, parcel: Parcel, now_ns: int) -> bool:
         pictures = sum(sent.parcel.kind is MessageKind.PICTURE for sent in self._underway.values())
         if parcel.kind is MessageKind.PICTURE:
-            return pictures < PICTURE_CREDIT
+            return pictures < (1 if self._one_by_one else PICTURE_CREDIT)
+        if self._one_by_one and parcel.kind in (MessageKind.HEATMAP, MessageKind.READING):
+            return not pictures  # as large as a picture, and gone at 500 ms
         if parcel.kind is MessageKind.STATUS and now_ns - self._status_ns < STATUS_GAP_NS:
             return pictures < PICTURE_CREDIT and len(self._underway) == pictures
         return len(self._underway) - pictures < OTHER_CREDIT

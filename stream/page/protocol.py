@@ -25,6 +25,10 @@ MAX_ANSWER_BYTES = 4096
 MAX_WORDS = 120
 """The longest text a command's field may carry."""
 
+MAX_NUMBER = 2**53 - 1
+"""The largest that a browser counts to (ECMAScript, Number.MAX_SAFE_INTEGER); the record takes some
+more, but not any."""
+
 
 class MessageKind(IntEnum):
     """What a message to the browser carries."""
@@ -161,6 +165,8 @@ def parse_command(answer: Mapping[str, Any], labels: Sequence[str], viewer: int)
             raise WireError(f"the command {name!r} takes {list(known)}, found {key!r:.60}")
         if isinstance(value, str) and not 0 < len(value) <= MAX_WORDS:
             raise WireError(f"{key!r} of {name!r} must have 1 to {MAX_WORDS} characters")
+        if isinstance(value, int) and not 0 <= value <= MAX_NUMBER:
+            raise WireError(f"{key!r} of {name!r} must be 0 to {MAX_NUMBER}")
     missing = [key for key in _REQUIRED.get(name, ()) if key not in given]
     if missing:
         raise WireError(f"the command {name!r} needs {missing}")

@@ -13,6 +13,7 @@ from neurosono.stream.page.allowance import Allowance
 from neurosono.stream.page.hub import Hub
 from neurosono.stream.page.mailbox import Mailbox
 from neurosono.stream.page.protocol import (
+    MAX_NUMBER,
     MessageKind,
     encode_json,
     pack_message,
@@ -117,8 +118,10 @@ class Viewing:
             self._refused += not self._hub.ask(command)
             return
         number, client_ms = answer["ack"], answer.get("t_ms")
-        if type(number) is not int or not isinstance(client_ms, int | float):
-            raise WireError("an acknowledgement names a message and the page's own time")
-        told = mailbox.answer(number, float(client_ms), time.monotonic_ns())
-        if told is not None and answer.get("painted") is True:
-            self._hub.note_painted(told)
+        if not isinstance(client_ms, int | float) or not abs(client_ms) <= MAX_NUMBER:  # or NaN
+            raise WireError("an acknowledgement names the page's own time")
+        if type(number) is not int:
+            raise WireError("an acknowledgement names a message")
+        heard = mailbox.answer(number, float(client_ms), time.monotonic_ns())
+        if heard is not None and answer.get("painted") is True:
+            self._hub.note_painted(heard)

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +14,7 @@ import numpy as np
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.engine.contracts.labels import DEFAULT_LABELS, NORMAL_LABEL
+from neurosono.engine.files import making_folder
 from neurosono.stream.phantom.exam import (
     PhantomFrame,
     PhantomSpec,
@@ -101,25 +100,19 @@ def write_cohort(
     if ventricle_mm is not None:
         specs = [_widen(spec, ventricle_mm) for spec in specs]
     _refuse_occupied(out)
-    aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    rows = []
     try:
-        aside.mkdir(parents=True)
-        rows = []
-        for k, spec in enumerate(specs):
-            if progress is not None:
-                progress(k, len(specs))
-            rows.append(_write_exam(aside, spec, structures, cut_mm))
-        _write_table(aside / "cohort.csv", rows)
-        if out.is_dir():
-            out.rmdir()
-        aside.rename(out)
+        with making_folder(out) as aside:
+            for k, spec in enumerate(specs):
+                if progress is not None:
+                    progress(k, len(specs))
+                rows.append(_write_exam(aside, spec, structures, cut_mm))
+            _write_table(aside / "cohort.csv", rows)
     except (OSError, av.FFmpegError) as error:
         raise OutputError(
             f"the cohort cannot be written to {out} ({error.strerror or error}): "
             "name a folder that is empty or new, on a disk with room"
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     if progress is not None:
         progress(len(specs), len(specs))
     return rows

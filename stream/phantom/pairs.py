@@ -8,8 +8,6 @@ one of the two planes shows.
 import csv
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.files import making_folder
 from neurosono.engine.patterns.names import (
     MEGA_CISTERNA,
     MILD_WIDTH,
@@ -207,27 +206,21 @@ def write_pairs(
         raise OutputError(
             f"the pairs' folder {out} is already there and not empty: name a new or empty folder"
         )
-    aside = out.with_name(f".{out.name}.partial-{os.getpid()}")
     rows: list[dict[str, Any]] = []
     try:
-        aside.mkdir(parents=True)
-        for done, pair in enumerate(pairs):
-            progress(done, len(pairs))
-            rows += _write_pair(aside, pair, views)
-        with (aside / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, PAIR_COLUMNS)
-            table.writeheader()
-            table.writerows(rows)
-        if out.is_dir():
-            out.rmdir()
-        aside.rename(out)
+        with making_folder(out) as aside:
+            for done, pair in enumerate(pairs):
+                progress(done, len(pairs))
+                rows += _write_pair(aside, pair, views)
+            with (aside / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, PAIR_COLUMNS)
+                table.writeheader()
+                table.writerows(rows)
     except OSError as error:
         raise OutputError(
             f"the pairs cannot be written to {out} ({error.strerror}): name a folder that is empty "
             "or new, on a disk with room"
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     progress(len(pairs), len(pairs))
     return rows
 

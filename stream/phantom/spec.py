@@ -136,5 +136,7 @@ class PhantomFrame:
     kind: str
     plane: str
     region: tuple[int, int, int, int]
+    mm_per_px: float | None = None
+    """The side of one of its pixels in millimetres; None of a spectrum's small picture."""
     truth: FrameTruth | None = None
     """What stands where, where it was asked for."""

@@ -1,5 +1,7 @@
 """Scanner, fetus and mother of one exam brought together: one moment in, one screen out."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -21,9 +23,9 @@ from neurosono.stream.phantom.skull import aim
 from neurosono.stream.phantom.spec import PhantomFrame, PhantomSpec
 from neurosono.stream.phantom.spine import draw_spine_axial, draw_spine_sagittal
 from neurosono.stream.phantom.surroundings import Surroundings, build_surroundings
-from neurosono.stream.phantom.sweep import Motion, Stretch, plane_name
+from neurosono.stream.phantom.sweep import Motion, Stretch, border_plane, plane_name
 from neurosono.stream.phantom.torso import draw_abdomen, draw_femur
-from neurosono.stream.phantom.truth import FrameTruth, name_plane, tell_truth
+from neurosono.stream.phantom.truth import FrameTruth, name_also, name_plane, tell_truth
 
 _VIEWS = {
     "head": draw_head,
@@ -89,8 +91,14 @@ class Studio:
         self._notes.draw(screen)
         level = stretch.level(moment_s)
         plane = "other" if stretch.mode == "nonfetal" else plane_name(stretch.view, level)
-        truth = self._tell(stretch, geometry, plane, region) if self._structures else None
-        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, truth)
+        truth = None
+        if self._structures:
+            truth = self._tell(stretch, geometry, plane, region)
+            if truth.head is not None:  # without a vault it is no standard plane for certain
+                border = border_plane(stretch.view, level)
+                truth = replace(truth, also=name_also(truth.plane, border))
+        mm_per_px = None if stretch.mode == "spectrum" else 1 / geometry.px_per_mm
+        return PhantomFrame(index, t_s, screen, stretch.mode, plane, region, mm_per_px, truth)
 
     def _tell(self, stretch: Stretch, geometry: Geometry, plane: str, region: Box) -> FrameTruth:
         """Return the truth of the picture that was scanned last, shown in `region`."""

@@ -20,6 +20,10 @@ show it, and of a normal fetus the three axial planes of the head and the sagitt
 _STANDARD_REACH = 0.14
 """How far off its level a standard plane still counts as that plane, in half-BPD units."""
 
+_BORDER = 0.06
+"""About the end of that reach a slice is as much the plane as none: 1.5 mm at 20 weeks, half of
+what a probe's beam is thick."""
+
 _NONFETAL_VIEWS = ("air", "mother", "abdomen", "femur")
 
 
@@ -57,6 +61,16 @@ def plane_name(view: str, level: float) -> str:
             if abs(level - centre) <= _STANDARD_REACH:
                 return name
     return "other"
+
+
+def border_plane(view: str, level: float) -> str | None:
+    """Return the standard plane at the end of whose reach a level lies, None off all ends."""
+    if view != "head":
+        return None
+    for name, centre in PLANE_LEVELS.items():
+        if abs(abs(level - centre) - _STANDARD_REACH) <= _BORDER:
+            return name
+    return None
 
 
 def plan_exam(

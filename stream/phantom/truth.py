@@ -96,6 +96,9 @@ class FrameTruth:
     head: Ellipse | None
     structures: tuple[TrueStructure, ...]
     findings: tuple[TrueStructure, ...] = ()
+    also: tuple[str, ...] = ()
+    """What else the picture may be called: at the end of a plane's reach it is that plane as much
+    as no standard one."""
 
     @property
     def atrial_width_mm(self) -> float | None:
@@ -116,13 +119,14 @@ class FrameTruth:
             for found in (self.structures, self.findings)
         )
         head = self.head.mapped(move) if self.head else None
-        return FrameTruth(self.plane, self.mm_per_px / scale, head, structures, findings)
+        return FrameTruth(self.plane, self.mm_per_px / scale, head, structures, findings, self.also)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the truth as the phantom's JSON holds it: in pixels of the screen."""
         size = measure_head(self.head, self.mm_per_px) if self.head else None
         return {
             "plane": self.plane,
+            "also": list(self.also),
             "mm_per_px": round(self.mm_per_px, 6),
             "head": _rounded(self.head.to_dict()) if self.head else None,
             "hc_mm": round(size.hc, 2) if size else None,
@@ -149,6 +153,16 @@ def name_plane(view: str, plane: str, mode: str, vault: bool) -> str:
         return SPINE
     found = _PLANES.get(plane, OTHER_HEAD) if view == "head" else OTHER_HEAD
     return found if vault or found not in HEAD_PLANES else OTHER_HEAD
+
+
+def name_also(plane: str, border: str | None) -> tuple[str, ...]:
+    """Return what else a slice of a head may be called, by its plane's public name.
+
+    `border` is the phantom's own name of the plane at the end of whose reach it lies.
+    """
+    if border is None or plane not in (*HEAD_PLANES, OTHER_HEAD):
+        return ()
+    return (OTHER_HEAD,) if plane in HEAD_PLANES else (_PLANES[border],)
 
 
 def tell_truth(

@@ -71,12 +71,22 @@ def _end_with_parent(endpoints: Endpoints) -> None:
     os._exit(EXIT_ORPHANED)
 
 
+MOST_SAID = 2000
+"""Letters of an error that travel."""
+
+
+def in_one_line(words: object) -> str:
+    """Return an error's words in a line that can be shown: libraries write several."""
+    line = " ".join(str(words).split())
+    return "".join(each for each in line if each.isprintable())[:MOST_SAID]
+
+
 def _report(
     context: "zmq.Context[zmq.Socket[bytes]]",
     endpoints: Endpoints,
     role: str,
     error: NeurosonoError,
 ) -> None:
-    fields = {"error": type(error).__name__, "message": str(error), "role": role}
+    fields = {"error": type(error).__name__, "message": in_one_line(error), "role": role}
     with open_socket(context, endpoints.results, bind=False) as socket:
         socket.send(pack(Event("failed", fields)))

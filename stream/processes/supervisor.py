@@ -3,9 +3,7 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
-import sys
 from types import TracebackType
 from typing import Self
 
@@ -14,25 +12,10 @@ import msgspec
 from neurosono.engine.contracts.errors import ProcessFailedError
 from neurosono.stream.processes.channel import Endpoints
 from neurosono.stream.processes.legacy import Legacy, close_all
-
-MODULES = {
-    "capture": "neurosono.stream.capture.process",
-    "engine": "neurosono.stream.judge.worker",
-    "reader": "neurosono.stream.judge.reader",
-}
-"""What runs in a role; that of a reader is `reader:` and its name."""
+from neurosono.stream.processes.spawn import spawn, take_started
 
 HEIRS = frozenset({"capture"})
 """Roles of which a process leaves open files to the one that takes its place."""
-
-HEAP = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_TOP_PAD_": str(4 << 20),
-}
-"""glibc's settings by which a process keeps memory that it frees. Without them it gives every
-picture's back to the system and gets fresh pages for the next: 340 page faults a picture of
-800 x 600 against 90, which is an eighth of what capture costs."""
 
 GRACE_S = 3.0
 """How long a child may take to end after it was asked, before it is killed."""
@@ -74,7 +57,7 @@ class Supervisor:
         self._reap()
         self._inherit(role)
         self._forget_way(self._children.get(role))
-        spare = self._spares.pop(role, None)
+        spare = self._spares.pop(role, None) or take_started(role)
         if spare is not None:
             self._bequeath(role, spare)
             if _tell(spare, line):
@@ -131,11 +114,11 @@ class Supervisor:
 
     def _spawn(self, role: str) -> subprocess.Popen[bytes]:
         if role not in HEIRS:
-            return _spawn(role)
+            return spawn(role)
         way, theirs = Legacy.pair()
         try:
             with theirs:
-                child = _spawn(role, theirs)
+                child = spawn(role, theirs)
         except BaseException:
             way.close()
             raise
@@ -185,19 +168,6 @@ class Supervisor:
             way.close()
         for left in self._left.values():
             close_all(left)
-
-
-def _spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes]:
-    passed = [] if way is None else [way.fileno()]
-    return subprocess.Popen(
-        # -P: what lies in the current folder is data, never code
-        [sys.executable, "-P", "-m", MODULES[role.partition(":")[0]], *map(str, passed)],
-        stdin=subprocess.PIPE,
-        pass_fds=passed,
-        env=os.environ | HEAP,
-        # a group of its own: Ctrl-C reaches us alone, and we decide what it means
-        process_group=0,
-    )
 
 
 def _tell(child: subprocess.Popen[bytes], line: bytes) -> bool:

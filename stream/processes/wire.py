@@ -61,6 +61,7 @@ NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "opened": {"rate_hz": (int, float), "told": list},
     "ready": {"backend": str, "precision": str, "members": int},
     "failed": {"role": str, "error": str, "message": str},
+    "reader-ready": {"reader": str, "backend": str, "precision": str, "members": int},
     "recorded": {"next_seq": int},
     "engine-off": {"next_seq": int, "answered": list},
 }

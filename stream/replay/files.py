@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,9 +51,8 @@ def prepare_folder(out: Path) -> bool:
     with writing(f"to {out}", remedy):
         made = not out.exists()
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = out / f".neurosono-{os.getpid()}"
-        os.close(create_private(probe))
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=out):  # of no name: nobody else has the same
+            pass
     return made
 
 

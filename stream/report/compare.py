@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosono.engine.exam.interval import bound_share
-from neurosono.stream.report.trial import ARMS, CONCURRENT, SECOND, CaseReading
+from neurosono.stream.report.trial import ARMS, CONCURRENT, SECOND, CaseReading, Said
 
 RESAMPLES = 2000
 FEWEST_CASES = 5
@@ -20,7 +20,7 @@ FEWEST_CASES = 5
 
 Pair = tuple[str, bool, bool]
 """A case, and whether the first and the second of two answers are right."""
-Right = Callable[[CaseReading], bool]
+Answer = Callable[[CaseReading], Said | None]
 
 
 def compare(readings: Sequence[CaseReading]) -> dict[str, Any]:
@@ -42,10 +42,8 @@ def compare(readings: Sequence[CaseReading]) -> dict[str, Any]:
         },
         "second_read": describe_change(second) if second else None,
         "arms_compared": {
-            "alone_and_concurrent": compare_arms(second, concurrent, _right_alone, _right_final),
-            "second_read_and_concurrent": compare_arms(
-                second, concurrent, _right_final, _right_final
-            ),
+            "alone_and_concurrent": compare_arms(second, concurrent, _say_alone, _say_final),
+            "second_read_and_concurrent": compare_arms(second, concurrent, _say_final, _say_final),
         },
     }
 
@@ -95,16 +93,22 @@ def _differ(each: CaseReading) -> bool:
 
 
 def compare_arms(
-    first: Sequence[CaseReading], other: Sequence[CaseReading], one: Right, two: Right
+    first: Sequence[CaseReading], other: Sequence[CaseReading], one: Answer, two: Answer
 ) -> dict[str, Any]:
-    """Return the comparison of readings of the same case by the same reader in two arms."""
+    """Return the comparison of readings of the same case by the same reader in two arms.
+
+    `seconds` is how much later the second's answer came, of pairs in which both answered.
+    """
     of_other = {(each.reader, each.case): each for each in other}
-    pairs = [
-        (each.case, one(each), two(of_other[each.reader, each.case]))
+    both = [
+        (each, of_other[each.reader, each.case])
         for each in first
         if (each.reader, each.case) in of_other
     ]
-    return compare_pairs(pairs)
+    pairs = [(a.case, _is_right(a, one(a)), _is_right(b, two(b))) for a, b in both]
+    said = [(a.case, one(a), two(b)) for a, b in both]
+    later = [(case, b.at_s - a.at_s) for case, a, b in said if a is not None and b is not None]
+    return {**compare_pairs(pairs), "seconds": _average(later), "timed": len(later)}
 
 
 def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -131,14 +135,19 @@ def mcnemar(first: int, second: int) -> float:
 
 
 def _difference(pairs: Sequence[Pair]) -> dict[str, float | None] | None:
-    if not pairs:
+    return _average([(case, float(b) - float(a)) for case, a, b in pairs])
+
+
+def _average(gains: Sequence[tuple[str, float]]) -> dict[str, float | None] | None:
+    """Return the mean of what each pair gains, by its case, with its 95 % interval."""
+    if not gains:
         return None
-    cases = sorted({case for case, _, _ in pairs})
+    cases = sorted({case for case, _ in gains})
     gain = np.zeros(len(cases))
     many = np.zeros(len(cases))
-    for case, a, b in pairs:
+    for case, each in gains:
         place = cases.index(case)
-        gain[place] += int(b) - int(a)
+        gain[place] += each
         many[place] += 1
     value = float(gain.sum() / many.sum())
     if len(cases) < FEWEST_CASES:
@@ -149,12 +158,24 @@ def _difference(pairs: Sequence[Pair]) -> dict[str, float | None] | None:
     return {"value": value, "low": float(low), "high": float(high)}
 
 
+def _say_final(each: CaseReading) -> Said | None:
+    return each.final
+
+
+def _say_alone(each: CaseReading) -> Said | None:
+    return each.alone
+
+
+def _is_right(each: CaseReading, said: Said | None) -> bool:
+    return said is not None and said.label == each.truth
+
+
 def _right_final(each: CaseReading) -> bool:
-    return each.final is not None and each.final.label == each.truth
+    return _is_right(each, each.final)
 
 
 def _right_alone(each: CaseReading) -> bool:
-    return each.alone is not None and each.alone.label == each.truth
+    return _is_right(each, each.alone)
 
 
 def _share(right: int, count: int) -> dict[str, Any]:

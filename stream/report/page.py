@@ -44,6 +44,7 @@ SKIPS = {
     "not-head-or-spine": "taken for no view of a fetal head or spine",
     "unfamiliar": "unlike anything that the gate was trained on",
     "unfamiliar-to-model": "unlike the pictures that the model was trained on",
+    "other-weeks": "the fetus, as told, was not of the weeks that the bundle holds for",
     "damaged": "data were lost on the way to us",
     "layout-change": "the scanner's layout had just changed",
     "superseded": "a newer frame took its place before the engine was free",

@@ -15,6 +15,7 @@ from neurosono.stream.pictures.region import Region, full_region
 from neurosono.stream.screen.aside import Aside
 from neurosono.stream.screen.find import find_region, with_text
 from neurosono.stream.screen.layout import LayoutCheck, is_same_place
+from neurosono.stream.screen.letters import rest_letters
 
 WARMUP_PICTURES = 8
 """Pictures from which the region is first found: a third of a second at 25 fps, in which a held
@@ -103,6 +104,7 @@ class Screen:
         self._user_region = user_region
         self._warmup = warmup
         self._show_screen = show_screen
+        self._realtime = realtime
         self._layout: tuple[int, tuple[int, ...]] | None = None
         self._waiting: list[Picture] | None = None
         self._region: Region | None = None
@@ -162,6 +164,8 @@ class Screen:
         if region is not None:
             self._check = LayoutCheck(region, picture.decoded)
             self._region = with_text(region, _lay_bare(picture, region))
+            if self._realtime:
+                rest_letters()  # from here on they are looked for aside
         self._looks, self._count = [], 0
         self._aside.drop()
 

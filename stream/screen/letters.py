@@ -51,6 +51,11 @@ def find_letters(pixels: Pixels, finder: Finder = _LETTERS) -> tuple[Box, ...]:
     return to_boxes(finder.find(levels), scale, (height, width))
 
 
+def rest_letters(finder: Finder = _LETTERS) -> None:
+    """Free what finding letters took on this thread, where it does so seldom."""
+    finder.forget()
+
+
 def to_boxes(chances: Singles, scale: float, shape: tuple[int, int]) -> tuple[Box, ...]:
     """Return boxes around the pieces of a network's answer, in pixels of the whole picture."""
     likely = (chances > LIKELY).astype(np.uint8)

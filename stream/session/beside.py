@@ -20,6 +20,7 @@ from neurosono.stream.view.standing import Standing
 
 if TYPE_CHECKING:
     from neurosono.engine.exam.accumulator import Accumulator
+    from neurosono.stream.session.options import Judging
 
 
 MOST_AHEAD = 256
@@ -34,6 +35,8 @@ class Beside:
     bundle: Bundle
     standing: Standing
     ledger: Ledger = field(default_factory=Ledger)
+    weeks: float | None = None
+    """The gestational age that was told of the exam that is running."""
     engine: dict[str, Any] = field(default_factory=dict)
     """What reads, as it says itself; empty until it is ready."""
     latest: ReaderResult | None = None
@@ -166,3 +169,12 @@ def pass_over(result: ReaderResult) -> ReaderResult:
     """Return a reading as one that never was: counted, and in no exam."""
     reason = result.skip_reason or SkipReason.SUPERSEDED
     return replace(result, said=None, skip_reason=reason)
+
+
+def stand_beside(bundles: Mapping[str, Bundle], asked: "Judging") -> dict[str, Beside]:
+    """Return readers as they stand before anything is begun."""
+    newest_wins, weeks = asked.pace.newest_wins, asked.weeks
+    return {
+        name: Beside(name, bundle, Standing(newest_wins), weeks=weeks)
+        for name, bundle in bundles.items()
+    }

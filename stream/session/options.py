@@ -13,6 +13,7 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.server import Server
 from neurosono.engine.exam.pair import check_pair
 from neurosono.engine.structures.biometry import check_scale
+from neurosono.engine.structures.weeks import check_weeks
 from neurosono.stream.capture.options import CaptureOptions, Pace
 from neurosono.stream.intake.sampler import Sampler
 from neurosono.stream.judge.options import EngineOptions, ReaderOptions
@@ -30,7 +31,8 @@ at least, where frames are asked for so seldom that this cannot be kept."""
 class Judging(ABC):
     """What the user asked for. `every` and `rate_hz` exclude each other, as in `Sampler`.
 
-    `also` are bundles of any kind that read the same frames beside `bundle`. `trusted_keys` is the
+    `also` are bundles of any kind that read the same frames beside `bundle`; `weeks` is the
+    gestational age of the first exam, for those that are bound to one. `trusted_keys` is the
     list of keys of which one must have signed each bundle, None where nobody asks. `strict`,
     `mixed` and `limits` are as in `open_source`.
 
@@ -42,6 +44,7 @@ class Judging(ABC):
     rate_hz: float | None = None
     region: str | None = None
     mm_per_px: float | None = None
+    weeks: float | None = None
     show_screen: bool = False
     cam_hz: float = 5.0
     engine: str = "auto"
@@ -61,6 +64,7 @@ class Judging(ABC):
         if not 0 <= self.cam_hz <= 1000:
             raise InputError(f"--cam-hz must be 0 (no heatmap) to 1000, found {self.cam_hz}")
         check_scale(self.mm_per_px)
+        check_weeks(self.weeks)
         if self.threads < 0:
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
         if (self.engine == "remote") != (self.server is not None):
@@ -104,9 +108,10 @@ class Judging(ABC):
             [Bundle.load(each, kind=None, trusted=self._trusted) for each in self.also]
         )
 
-    def for_reader(self, name: str, bundle: Bundle) -> ReaderOptions:
-        """Return what a reader's process is told."""
-        return ReaderOptions(name, str(bundle.root), self.pace.newest_wins, self.trusted_keys)
+    def for_reader(self, name: str, bundle: Bundle, weeks: float | None) -> ReaderOptions:
+        """Return what a reader's process is told; `weeks` are those of the exam that is running."""
+        newest_wins, keys = self.pace.newest_wins, self.trusted_keys
+        return ReaderOptions(name, str(bundle.root), newest_wins, keys, weeks)
 
     def for_capture(
         self,
@@ -134,11 +139,17 @@ class Judging(ABC):
         )
 
     def for_engine(
-        self, bundle: Bundle, exam: dict[str, Any] | None = None, avoid: Sequence[str] = ()
+        self,
+        bundle: Bundle,
+        exam: dict[str, Any] | None = None,
+        avoid: Sequence[str] = (),
+        *,
+        waits: bool = False,
     ) -> EngineOptions:
         """Return what an engine process is told.
 
-        `exam` is the state to go on from, `avoid` the engines that failed in this session.
+        `exam` is the state to go on from, `avoid` the engines that failed in this session; it
+        `waits` for a server that has answered before.
         """
         return EngineOptions(
             bundle=str(bundle.root),
@@ -152,7 +163,7 @@ class Judging(ABC):
             avoid=tuple(avoid),
             student=self.student,
             trusted_keys=self.trusted_keys,
-            server=None if self.server is None else self._hurry(self.server, exam is not None),
+            server=None if self.server is None else self._hurry(self.server, waits),
         )
 
     def _hurry(self, server: Server, waits: bool) -> Server:

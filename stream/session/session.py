@@ -37,12 +37,11 @@ from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.supervisor import Supervisor
 from neurosono.stream.processes.wire import Event, Message
 from neurosono.stream.session.accounts import Accounts
-from neurosono.stream.session.beside import Beside, name_speaker
+from neurosono.stream.session.beside import Beside, name_speaker, stand_beside
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
-from neurosono.stream.view.standing import Standing
 from neurosono.stream.view.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -78,9 +77,7 @@ class Session(ABC):
         self.ledger = Ledger()
         self.distrusted: dict[str, str] = {}
         """Which child talks nonsense, and how: it is not heard any more, and to be dismissed."""
-        self.readers = {
-            name: Beside(name, each, Standing(newest_wins)) for name, each in readers.items()
-        }
+        self.readers = stand_beside(readers, asked)
         roles = ("capture", "engine", *(reader.role for reader in self.readers.values()))
         self.trust = Trust(bundle.manifest.labels, roles)
         self.accounts = Accounts(self._ledgers())
@@ -116,11 +113,13 @@ class Session(ABC):
     def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
         self.trust.begin_engine()
-        self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
+        asked = self.asked.for_engine(self.bundle, exam, avoid, waits=bool(self.engine))
+        self.children.start("engine", asked)
 
     def start_reader(self, reader: Beside) -> None:
         """Start a reader's process."""
-        self.children.start(reader.role, self.asked.for_reader(reader.name, reader.bundle))
+        options = self.asked.for_reader(reader.name, reader.bundle, reader.weeks)
+        self.children.start(reader.role, options)
 
     def start_capture(self) -> None:
         """Start a capture process, to go on where the one before it stopped."""

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.contracts.errors import WireError
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, Stamped
+from neurosono.engine.contracts.errors import InputError, WireError
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, ScaleSource, Stamped
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
-from neurosono.stream.journal.words import PLAIN_WORD, SKIPS, STAGE
+from neurosono.stream.journal.words import EVENTS, PLAIN_WORD, SKIPS, STAGE, check_event
 from neurosono.stream.processes.wire import Event, Message
+from neurosono.stream.session.drawn import check_drawn
 
 FAR = 1000
 """How far a frame's number may be ahead of all that capture has told so far: what is judged while
@@ -34,6 +35,8 @@ LONGEST_S = 1e7
 SLACK_NS = 1_000_000_000
 MOST = 2**53
 MOST_FIELDS, MOST_WORDS = 64, 2000
+LARGEST_MM = 1000.0
+"""Of a pixel: more than any patient."""
 SUM_SLACK, SLACK = 1e-2, 1e-6
 """Of probabilities that some runtime made in half precision; of numbers in double."""
 
@@ -87,13 +90,16 @@ class Trust:
             case ReaderResult() as reading:
                 self._check_stamps(reading)
                 _check_stages(reading.stage_ms)
+                check_drawn(reading.said or {})
             case Event(name="exam-begun", fields=fields):
                 self._check_begun(str(fields.get("reader", "")), fields.get("first_seq"))
             case Event(name="failed", fields=fields):
                 _require(fields["role"] in self._roles, "no such process has failed")
                 _check_fields(fields)
-            case Event(fields=fields):
+            case Event(name=name, fields=fields):
                 _check_fields(fields)
+                _require("ensemble" not in fields, "an engine says what is ours to say")
+                _check_words(name, fields)
             case _:
                 raise WireError(f"an engine sent a {type(message).__name__}")
 
@@ -219,6 +225,7 @@ class Trust:
         _require(stamped.stream_id in self._streams, "a frame is of no stream of this session")
         self._check_seq(stamped.seq, 0)
         _check_times(stamped.captured_ns, stamped.pts_s)
+        _check_scale(stamped)
 
     def _check_seq(self, seq: int, first: int) -> None:
         _require(first <= seq < self.next_seq + FAR, "a frame has a number that was never given")
@@ -234,10 +241,29 @@ def _check_times(captured_ns: int, pts_s: float) -> None:
     _require(0 <= pts_s < LONGEST_S, "a time in the exam is none")
 
 
+def _check_scale(scaled: Scaled) -> None:
+    used, told = scaled.mm_per_px, scaled.told_mm_per_px
+    _require((used is None) == (scaled.mm_per_px_from is None), "a scale is nobody's")
+    sizes = (*told.values(), *(() if used is None else (used,)))
+    fits = all(0 < each < LARGEST_MM for each in sizes)  # a NaN is not
+    _require(fits and set(ScaleSource).issuperset(told), "a scale is none")
+
+
 def _check_stages(stage_ms: Mapping[str, float]) -> None:
     named = all(STAGE.fullmatch(name) is not None for name in stage_ms)
     fits = len(stage_ms) <= MOST_FIELDS and all(map(math.isfinite, stage_ms.values()))
     _require(named and fits, "a stage's time is none")
+
+
+def _check_words(name: str, fields: Mapping[str, Any]) -> None:
+    """Check what the record has a place for: it is to go there, and no exam may end by it."""
+    places = EVENTS.get(name)
+    if places is None:
+        return
+    try:
+        check_event(name, {key: each for key, each in fields.items() if key in places})
+    except InputError as error:
+        raise WireError(f"a child says what the record does not take: {error}") from error
 
 
 def _check_fields(fields: Mapping[str, Any], depth: int = 0) -> None:

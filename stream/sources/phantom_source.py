@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.engine.contracts.frame import Scaled, ScaleSource
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.pictures.picture import UNSCALED
 from neurosono.stream.sources.clip import ClipPicture, Region
 from neurosono.stream.sources.identity import Identity
 from neurosono.stream.sources.left_out import Reason
@@ -59,7 +61,10 @@ class PhantomClip:
         began_s = time.perf_counter()
         for frame in exam_frames(self.spec):
             made_ms = (time.perf_counter() - began_s) * 1e3
-            yield ClipPicture(frame.pts_s, frame.pixels, made_ms)
+            scale = UNSCALED
+            if frame.mm_per_px is not None:
+                scale = Scaled(mm_per_px=frame.mm_per_px, mm_per_px_from=ScaleSource.PHANTOM)
+            yield ClipPicture(frame.pts_s, frame.pixels, made_ms, scale=scale)
             began_s = time.perf_counter()
 
 

@@ -4,7 +4,6 @@ import http.client
 import io
 import json
 import os
-import ssl
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.web import connect, tell_failure
 
 TIMEOUT_S = 30.0
 _ACCEPTED = (200, 201)
@@ -107,31 +107,22 @@ def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> No
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     try:
-        connection = _connect(parts.scheme, parts.hostname, parts.port, tls)
+        connection = connect(parts.scheme, parts.hostname, parts.port, tls)
         try:
             connection.request("POST", f"{parts.path.rstrip('/')}/studies", body, headers)
             answer = connection.getresponse()
-            said = answer.read(1 << 20)
+            told = answer.read(1 << 20)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise OutputError(f"{where} took nothing: {reason}") from error
-    failed = _count_failed(said)
+        said = tell_failure(error, parts.scheme, parts.hostname, parts.port, tls)
+        raise OutputError(f"{where} {said}") from error
+    failed = _count_failed(told)
     if answer.status not in _ACCEPTED or failed:
         raise OutputError(
             f"{where} answered {answer.status} {answer.reason}"
             + (f" and refused {failed} of {len(objects)} objects" if failed else "")
         )
-
-
-def _connect(
-    scheme: str, host: str, port: int | None, tls: Tls | None
-) -> http.client.HTTPConnection:
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-    context = ssl.create_default_context() if tls is None else tls.make_context(listening=False)
-    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
 
 
 def _count_failed(said: bytes) -> int:

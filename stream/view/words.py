@@ -17,6 +17,7 @@ SKIP_WORDS: dict[SkipReason, str] = {
     SkipReason.NOT_HEAD_OR_SPINE: "not head or spine",
     SkipReason.UNFAMILIAR: "unfamiliar",
     SkipReason.UNFAMILIAR_TO_MODEL: "unfamiliar to model",
+    SkipReason.OTHER_WEEKS: "other weeks",
     SkipReason.LAYOUT_CHANGE: "layout change",
     SkipReason.DAMAGED: "damaged",
     SkipReason.SUPERSEDED: "superseded",

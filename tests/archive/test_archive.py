@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -260,6 +261,43 @@ def test_a_hundred_thousand_exams_are_listed_and_told_one_by_one(tmp_path: Path)
     assert book.count() == (count, 1, 0)
     assert next(book.list_waiting(0, again=False)).number == 2
     book.close()
+
+
+def fill(book: Book, count: int) -> None:
+    """List so many exams and write down what became of each."""
+    from neurosono.archive.listing import Found
+
+    figures = {f"p_{label}": 1 / 3 for label in DEFAULT_LABELS} | {"state": "stable", "engine": "e"}
+    book.take(Found(f"/archive/{number}", f"/archive/{number}") for number in range(count))
+    with book.together():
+        for exam in book.list_waiting(0, again=False):
+            book.write(Outcome(exam.number, row=figures))
+
+
+def test_the_tables_of_many_exams_take_no_more_memory_than_of_few(tmp_path: Path) -> None:
+    peaks = []
+    for count in (2000, 6000):
+        with closing(Book(tmp_path / f"{count}")) as book:
+            fill(book, count)
+            tracemalloc.start()
+            try:
+                assert write_tables(tmp_path / f"{count}", book, DEFAULT_LABELS).done == count
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2**20, "4,000 rows are some 8 MB"
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_it_took(tmp_path: Path) -> None:
+    with closing(Book(tmp_path)) as book:
+        fill(book, 10)
+        pages = book._connection.execute("PRAGMA page_count").fetchone()[0]
+        book._connection.execute(f"PRAGMA max_page_count = {pages}")
+        counted = _Counted(book, lambda _: None)
+        told: list[Outcome | Died] = [Outcome(1, "SourceError", "x" * 5000) for _ in range(10)]
+        with pytest.raises(RunError, match="free some space"):
+            counted.note_all(told)
+        assert book.count() == (10, 10, 0)
 
 
 def test_a_bundle_that_cannot_be_opened_is_told_before_any_exam(

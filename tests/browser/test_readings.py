@@ -153,6 +153,22 @@ def test_of_several_readers_the_first_open_row_shows_its_frames(screen: Screen) 
     publish_until(screen, f"{label}.startsWith('regions: ')", *both)
 
 
+def test_a_folded_row_says_its_first_line_and_is_blank_when_it_is_off(screen: Screen) -> None:
+    both = {"structures": make_reading(), "regions": make_regions_reading()}
+    screen.page.set_viewport_size({"width": 1024, "height": 768})
+    screen.publisher.changes = {"readings": both}
+    screen.open()
+    screen.await_words("#readings", "waiting for the transcerebellar plane")
+    folded = "() => [...document.querySelectorAll('#readings details')].map((one) => one.open)"
+    assert screen.page.evaluate(folded) == [True, False]
+    assert screen.visible("#readings details:not([open]) em")
+    off = make_regions_reading() | {"ai": "AI OFF", "reason": "it died", "told": None}
+    screen.publisher.changes = {"readings": both | {"regions": off}}
+    screen.await_words("#readings", "AI OFF: it died")
+    assert "waiting" not in screen.words("#readings")
+    assert "HC 178 mm" in screen.words("#readings")
+
+
 def make_regions_reading() -> dict[str, Any]:
     exam = RegionsExam()
     regions = {each.name: {"contribution": -1.0, "found": True} for each in regions_of(PLANES[0])}

@@ -10,6 +10,7 @@ from neurosono.engine.kinds import recall, tell_recorded
 from neurosono.engine.patterns.groups import GROUPS
 from neurosono.engine.patterns.names import FINDINGS, MEGA_CISTERNA, NO_CSP, SEVERE_WIDTH
 from neurosono.engine.patterns.words import NO_DIAGNOSIS
+from tests.support.clips import write_clip
 from tests.support.commands import assert_adds_up, read_lines, run
 from tests.support.patterns import DWELL, make_patterns_bundle
 
@@ -71,3 +72,36 @@ def _as_recorded(line: dict[str, Any]) -> Any:
     frame = Frame("", line["seq"], 0, line["pts_s"], None, skip_reason=SkipReason.FROZEN)
     spoken = None if skipped else said
     return ReaderResult.of(frame, "patterns", said=spoken, skip_reason=skipped)
+
+
+@pytest.mark.parametrize(
+    ("told", "seen", "words"),
+    [
+        ((), False, "fetus's are not known: give --weeks"),
+        (("--weeks", "33"), False, "no findings: 33 weeks as told; learnt at 18 to 26 weeks"),
+        (("--weeks", "21"), True, NO_DIAGNOSIS),
+    ],
+)
+def test_a_bundle_that_is_bound_to_weeks_abstains_of_others(
+    bundle_root: Path, tmp_path: Path, told: tuple[str, ...], seen: bool, words: str
+) -> None:
+    bound = make_patterns_bundle(tmp_path / "bundle", weeks=(18.0, 26.0))
+    out = tmp_path / "out"
+    clip = write_clip(tmp_path / "clip.mp4", 75)  # which tells no scale, so no HC either
+    asked = ("--bundle", bundle_root, "--also", bound, "--every", "5", "--out", out)
+    done = run("replay", clip, *asked, *told)
+    assert done.returncode == 0, done.stderr
+    assert words in " ".join((done.stdout + done.stderr).split())
+    exam = assert_adds_up(out)["readings"]["patterns"]
+    assert any(each["seen"] for each in exam["findings"].values()) is seen
+    assert exam["weeks"]["told"] == (float(told[1]) if told else None)
+    boxes = [
+        box
+        for line in read_lines(out)
+        if line["readings"]["patterns"]["used"]
+        for box in line["readings"]["patterns"]["boxes"]
+    ]
+    assert boxes, "the normal structures are told of any"
+    assert any(box["finding"] for box in boxes) is seen
+    kept = out / "planes"
+    assert (kept.is_dir() and any(kept.iterdir())) is seen

@@ -13,7 +13,9 @@ from neurosono.engine.patterns.names import FINDINGS, LABELS
 from neurosono.engine.patterns.rules import Rules
 from neurosono.stream.phantom.cohort import deal_findings
 from neurosono.stream.phantom.exam import exam_frames
+from neurosono.stream.phantom.findings import FINDING_WEEKS as DRAWN_WEEKS
 from neurosono.stream.phantom.spec import NO_FINDING
+from neurosono.training.patterns.subject import FINDING_WEEKS
 
 ROOT = SHIPPED[PATTERNS_NAME]
 MAX_BYTES = 4_000_000
@@ -40,6 +42,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert measured["contradictions"]["after"] == 0
     assert measured["real"]["any_picture"]["value"] <= 0.05
     assert Rules.from_card(card).dwell >= 3
+    assert tuple(card["weeks"]) == FINDING_WEEKS == DRAWN_WEEKS
 
 
 def _count(reader: neurosono.OpenReader, finding: str, exams: int) -> tuple[int, int, int]:
@@ -51,7 +54,7 @@ def _count(reader: neurosono.OpenReader, finding: str, exams: int) -> tuple[int,
                 continue
             x, y, w, h = frame.region
             grey = cv2.cvtColor(frame.pixels[y : y + h, x : x + w], cv2.COLOR_BGR2GRAY)
-            said = reader.judge(np.asarray(grey, np.uint8)).to_dict()
+            said = reader.judge(np.asarray(grey, np.uint8), weeks=22).to_dict()
             found = {box["label"] for box in said["boxes"] if box["finding"]}
             visible = {each.label for each in frame.truth.findings if each.visible > 0.9}
             shown += finding in visible
@@ -78,6 +81,6 @@ def test_real_normal_heads_stay_quiet(real_data: Path, reader: neurosono.OpenRea
     assert len(pictures) > 10
     loud = 0
     for path in pictures:
-        said = reader.judge(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).to_dict()
+        said = reader.judge(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), weeks=22).to_dict()
         loud += any(box["finding"] for box in said["boxes"])
     assert loud <= 1

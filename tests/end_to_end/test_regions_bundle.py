@@ -8,7 +8,9 @@ from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import Reader, find_kind
 from neurosono.engine.preprocess import preprocess
-from neurosono.stream.phantom.pairs import deal_pairs, shoot_pair
+from neurosono.stream.phantom.exam import gestational_weeks
+from neurosono.stream.phantom.pairs import PAIR_WEEKS, deal_pairs, shoot_pair
+from neurosono.training.regions.ship import LEARNT_WEEKS
 
 LARGEST_BYTES = 3_000_000
 
@@ -28,6 +30,7 @@ def test_it_is_small_and_says_what_it_is(bundle: Bundle) -> None:
     assert sum(each.stat().st_size for each in root.rglob("*") if each.is_file()) < LARGEST_BYTES
     assert "phantom pairs alone" in bundle.manifest.card["intended_use"]
     assert any("no sensitivity" in each for each in bundle.manifest.card["limits"])
+    assert tuple(bundle.manifest.card["weeks"]) == LEARNT_WEEKS == PAIR_WEEKS
 
 
 def test_a_pair_is_judged_and_one_plane_of_it_is_not(bundle: Bundle, reader: Reader) -> None:
@@ -40,7 +43,8 @@ def test_a_pair_is_judged_and_one_plane_of_it_is_not(bundle: Bundle, reader: Rea
             x, y, w, h = picture.frame.region
             pixels = preprocess(picture.frame.pixels[y : y + h, x : x + w], spec)
             frame = Frame("s", seq, seq, seq / 25, pixels, region_px=(x, y, w, h))
-            exam.update(ReaderResult.of(frame, "regions", said=reader.read(frame).said))
+            said = reader.read(frame, gestational_weeks(pair.spec)).said
+            exam.update(ReaderResult.of(frame, "regions", said=said))
             states.append((seq, exam.snapshot()["state"], exam.snapshot()["verdict"]))
     assert all(verdict is None for seq, _, verdict in states if seq == 0)
     assert any(state == "judged" for seq, state, _ in states if seq == 1)

@@ -89,3 +89,16 @@ def test_a_record_tells_what_it_read_without_naming_its_folder() -> None:
     assert known["frames"]["used"] == 3
     assert tell_recorded("classifier", known).lines
     assert tell_recorded("classifier", counted.snapshot()).lines == ()
+
+
+def test_of_a_fetus_of_other_weeks_it_says_nothing() -> None:
+    """It measures no head: told weeks are all that it knows, and without them it is silent."""
+    pictures = list(held_plane(9001, 16.0))
+    for weeks, used, words in ((None, 4, "not told"), (21.0, 4, ""), (32.0, 0, "not of the")):
+        *_, last = neurosono.judge(pictures, also=["vm"], weeks=weeks)
+        read = last[1].exams_read["vm"]
+        assert read["frames"]["used"] == used
+        assert read["frames"]["skipped"] == ({} if used else {"other-weeks": 4})
+        lines = tell_recorded("classifier", {"kind": "classifier", **read}).lines
+        assert words in " ".join(lines)
+        assert ("nothing is said" in lines[0]) is bool(words)

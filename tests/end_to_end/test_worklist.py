@@ -36,7 +36,9 @@ def test_an_exams_study_arrives_under_the_name_that_it_was_ordered_for(
     said = done.stdout + done.stderr
     assert not any(word in said for word in WORDS)
     looked_at = [path for path in kept.rglob("*") if path.is_file()]
-    assert {path.parent.name for path in looked_at} >= {"identities", "outbox"}
+    assert {"identities", "outbox.sqlite"} <= {
+        name for path in looked_at for name in (path.name, path.parent.name)
+    }
     for path in looked_at:
         data = path.read_bytes()
         if path.parent.name == "identities":

@@ -25,6 +25,8 @@ from neurosono.engine.contracts.errors import (
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.contracts.server import Server
+from neurosono.stream.journal.words import PLAIN_WORD
+from tests.support.commands import wait_until
 from tests.support.inference import Peer, Spoil
 
 SPEC = PreprocessingSpec(size_px=32, resize_px=32)
@@ -165,6 +167,20 @@ def test_a_server_that_ends_and_comes_back_is_asked_again(server: Peer) -> None:
     assert server.answers == 2
 
 
+def test_a_connection_that_a_proxy_ended_costs_no_picture_and_is_asked_who_it_is(
+    server: Peer,
+) -> None:
+    with asking(server.url, answer_s=30.0) as backend:
+        server.tires = True
+        for _ in range(2):
+            backend.infer(PICTURE)
+            wait_until(lambda: not backend._line.is_open)
+        assert (server.answers, len(server.heard)) == (2, 2), "asked once more, at its beginning"
+        server.model["parameters"]["digest"]["string_value"] = "cd" * 32
+        with pytest.raises(ServerAwayError, match="another bundle"):
+            backend.infer(PICTURE)
+
+
 def _break() -> tuple[str, bytes]:
     raise ConnectionAbortedError
 
@@ -178,6 +194,7 @@ def test_a_server_that_is_away_when_an_exam_goes_on_is_waited_for(server: Peer) 
     server.model["parameters"]["digest"]["string_value"] = "cd" * 32
     server.model, model = None, server.model
     with asking(server.url, waits=True, answer_s=30.0) as backend:
+        assert PLAIN_WORD.fullmatch(backend.precision), "the record takes no other words"
         with pytest.raises(ServerAwayError):
             backend.infer(PICTURE)
         server.model = model

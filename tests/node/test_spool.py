@@ -6,7 +6,7 @@ import pytest
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.node.spool import MOST_TRIES, Spool, Standing
-from neurosono.stream.hospital.outbox import GIVE_UP_S
+from neurosono.stream.hospital.queue import GIVE_UP_S
 
 SECOND_NS = 10**9
 
@@ -43,6 +43,7 @@ def test_a_study_is_taken_once_it_is_quiet_and_what_comes_later_is_another(tmp_p
         spool.note(taken.number, Standing.JUDGED, 21 * SECOND_NS)
         assert spool.count_waiting() == 2
         spool.note(taken.number, Standing.STORED, 22 * SECOND_NS)
+        spool.forget_files(taken.number)
         assert not spool.files_of(taken.number).exists()
         assert spool.count_waiting() == 1
         assert not spool.store("1.2", "1.2.1", "US1", arrive(spool), 23 * SECOND_NS)
@@ -98,18 +99,3 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot use"):
         Spool(tmp_path / "file")
-
-
-def test_a_clock_that_jumps_neither_keeps_a_study_back_nor_gives_it_up(tmp_path: Path) -> None:
-    day_ns = 86_400 * SECOND_NS
-    with Spool(tmp_path) as spool:
-        spool.store("1.2", "1.2.1", "US1", arrive(spool, "a"), 100 * day_ns)
-        assert spool.take(10 * SECOND_NS, 100 * day_ns) is None
-        assert spool.take(10 * SECOND_NS, 100 * day_ns - SECOND_NS) is None, "another thread's now"
-        assert spool.take(10 * SECOND_NS, 90 * day_ns) is not None, "set back by ten days"
-        spool.note(1, Standing.JUDGED, 100 * day_ns)
-        spool.postpone(1, "PACS is not there", 100 * day_ns)
-        assert spool.list_due(100 * day_ns) == []
-        (due,) = spool.list_due(90 * day_ns)
-        spool.postpone(due.number, "PACS is not there", 110 * day_ns)
-        assert spool.batches()[0].standing is Standing.JUDGED, "it was tried twice, not for a day"

@@ -81,6 +81,22 @@ def test_what_is_not_seen_beforehand_is_refused_by_the_system(tmp_path: Path) ->
     assert (done.stdout, done.returncode) == ("refused\n", 0), done.stderr
 
 
+@pytest.mark.parametrize("name", ["long.png", "long.bmp", "long.tif"])
+def test_a_still_longer_than_the_limit_is_not_read(name: str, tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    path = tmp_path / name
+    cv2.imwrite(str(path), np.zeros((300, 400), np.uint8))
+    with path.open("r+b") as file:
+        file.truncate(3_000_000_000)  # no blocks are taken: it is all hole
+    Path("/proc/self/clear_refs").write_text("5")
+    before_kb = peak_kb()
+    with pytest.raises(SourceError, match="3000 MB to decode, more than the 768 MB"):
+        open_source([str(path)])
+    assert peak_kb() - before_kb < MOST_MORE_KB
+
+
 def test_who_has_larger_pictures_says_so(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     import cv2

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from neurosono.stream.processes import supervisor
+from neurosono.stream.processes import spawn
 from tests.reliability.test_live import Session, assert_nothing_stale
 from tests.support.commands import wait_until
 from tests.support.nonsense import OF_CAPTURE, OF_ENGINE
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"engine:repeated", "engine:far", "engine:deep", "capture:far", "capture:counts"}
+QUICK = {
+    "engine:named",
+    "engine:repeated",
+    "engine:far",
+    "engine:deep",
+    "capture:far",
+    "capture:counts",
+}
 CASES = [
     pytest.param(case, marks=[] if case in QUICK else [pytest.mark.slow])
     for case in [f"engine:{what}" for what in OF_ENGINE]
@@ -24,7 +31,7 @@ def test_a_child_that_talks_nonsense_is_started_again(
     case: str, bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = case.split(":")[0]
-    monkeypatch.setitem(supervisor.MODULES, role, "tests.support.nonsense")
+    monkeypatch.setitem(spawn.MODULES, role, "tests.support.nonsense")
     # `-P` keeps the current folder from a child: there it would not find our own module.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NONSENSE", case)

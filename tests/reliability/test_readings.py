@@ -26,7 +26,9 @@ from neurosono.stream.live.stage import Ended
 from neurosono.stream.page.protocol import Command
 from neurosono.stream.report.gather import Report, describe_report
 from neurosono.stream.report.page import render_report
+from tests.support.clips import write_clip
 from tests.support.commands import wait_until
+from tests.support.patterns import make_patterns_bundle
 from tests.support.structures import make_structures_bundle
 
 SOURCE = "loop:phantom:normal?seed=7&seconds=20&width=320&height=240"
@@ -76,10 +78,17 @@ class Screen:
 class Session:
     """A live session with a reader, on a thread of the test's own, with its journal."""
 
-    def __init__(self, bundle_root: Path, reader_root: Path, folder: Path) -> None:
-        self.options = SessionOptions(
-            SOURCE, bundle=str(bundle_root), also=(str(reader_root),), mm_per_px=0.5
-        )
+    def __init__(
+        self,
+        bundle_root: Path,
+        reader_root: Path,
+        folder: Path,
+        source: str = SOURCE,
+        beside: tuple[Path, ...] = (),
+        **told: float,
+    ) -> None:
+        also = tuple(map(str, (reader_root, *beside)))
+        self.options = SessionOptions(source, bundle=str(bundle_root), also=also, **told)
         self.bundle, self.readers = Bundle.load(bundle_root), self.options.load_readers()
         self.screen = Screen()
         self.journal = Journal.open(folder / "exams.db")
@@ -123,7 +132,8 @@ class Session:
 
 @pytest.fixture
 def session(bundle_root: Path, tmp_path: Path) -> Iterator[Session]:
-    session = Session(bundle_root, make_structures_bundle(tmp_path / "reader"), tmp_path)
+    root = make_structures_bundle(tmp_path / "reader")
+    session = Session(bundle_root, root, tmp_path, mm_per_px=0.5)
     yield session
     session.stop.set()
     session.thread.join(60)
@@ -159,6 +169,36 @@ def test_a_killed_reader_blanks_its_own_rows_and_comes_back(session: Session) ->
         events = list(reading.events(session.record.exam_id))
     named = [each.fields for each in events if each.name == "restarted"]
     assert named == [{"role": "reader", "reader": NAME, "count": 1}]
+
+
+def test_of_two_readers_one_killed_leaves_the_other(bundle_root: Path, tmp_path: Path) -> None:
+    other = make_patterns_bundle(tmp_path / "other")
+    root = make_structures_bundle(tmp_path / "reader")
+    session = Session(bundle_root, root, tmp_path, beside=(other,), mm_per_px=0.5)
+
+    def used() -> int:
+        said = session.screen.said[-1][1]["readings"]["patterns"] if session.screen.said else {}
+        return said["exam"]["frames"]["used"] if said.get("ai") == "AI ON" else 0
+
+    try:
+        session.wait_for_readings()
+        wait_until(lambda: used() > 3)
+        session.child("neurosono.stream.judge.reader").kill()  # the first that was started
+        wait_until(lambda: session.screen.reading["ai"] != "AI ON")
+        before = used()
+        wait_until(lambda: used() > before + 3)
+        session.wait_for_readings()
+        ended = session.finish()
+        for name in (NAME, "patterns"):
+            frames = ended.readings[name]["frames"]
+            assert frames["sampled"] == frames["used"] + sum(frames["skipped"].values())
+            assert frames["sampled"] == ended.counts["sampled"]
+        with session.journal.read() as reading:
+            events = list(reading.events(session.record.exam_id))
+        assert [each.fields["reader"] for each in events if each.name == "restarted"] == [NAME]
+    finally:
+        session.finish()
+        session.journal.close()
 
 
 def test_a_killed_engine_leaves_the_readers_rows(session: Session) -> None:
@@ -233,3 +273,32 @@ def test_another_exam_begins_with_nothing_read(session: Session) -> None:
     counted = before["readings"][NAME]["frames"]
     assert counted["sampled"] == before["frames"]["sampled"]
     assert counted["sampled"] == counted["used"] + sum(counted["skipped"].values())
+
+
+def test_told_weeks_end_with_their_exam(bundle_root: Path, tmp_path: Path) -> None:
+    """They were the last patient's: of the next nobody knows, nor does a reader started anew."""
+    root = make_patterns_bundle(tmp_path / "reader", NAME, weeks=(18.0, 26.0))
+    clip = write_clip(tmp_path / "clip.mp4", 250)  # which tells no scale, so no HC either
+    session = Session(bundle_root, root, tmp_path, f"loop:{clip}", weeks=21.0)
+
+    def abstains() -> bool:
+        reading = session.screen.reading
+        lines = reading["told"]["lines"] if reading["ai"] == "AI ON" else []
+        return any(line.startswith("no findings: ") for line in lines)
+
+    try:
+        session.wait_for_readings()
+        wait_until(lambda: session.screen.reading["exam"]["weeks"]["holds"] == "within")
+        assert not abstains()
+        first = session.record.exam_id
+        session.screen.asked.append(Command("new-exam"))
+        wait_until(lambda: session.record.exam_id != first)
+        wait_until(abstains)
+        session.child("neurosono.stream.judge.reader").kill()
+        wait_until(lambda: session.screen.reading["ai"] != "AI ON")
+        session.wait_for_readings(3)
+        wait_until(abstains)
+        assert session.finish().readings[NAME]["weeks"]["told"] is None
+    finally:
+        session.finish()
+        session.journal.close()

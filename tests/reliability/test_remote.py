@@ -1,5 +1,6 @@
 """A live session whose engine is on a server that hangs, breaks, and comes back."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
+from neurosono.engine.contracts.errors import EngineUnavailableError
 from neurosono.engine.contracts.server import Server
 from neurosono.stream.live.options import SessionOptions
 from tests.reliability.test_live import SOURCE, Session, assert_nothing_stale
@@ -109,6 +111,30 @@ def test_a_replay_gives_the_same_answer_from_afar(
 
 def _without_times(lines: str) -> list[str]:
     return [line.split('"ms"')[0] for line in lines.splitlines()]
+
+
+def test_a_server_that_will_not_do_is_said_before_an_exam_begins(
+    bundle_root: Path, peer: Peer
+) -> None:
+    server = ("--engine", "remote", "--server", peer.url)
+    whole = peer.model["parameters"]["digest"]["string_value"]
+    for model, said in (("cd" * 32, "the server holds another bundle"), (whole, "HTTP 404")):
+        peer.model["parameters"]["digest"]["string_value"] = model
+        done = run("live", SOURCE, "--bundle", bundle_root, *server, "--seconds", "100")
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        peer.name = "lacks it"
+
+
+def test_a_fallback_takes_over_from_a_server_that_never_answered(bundle_root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    bundle = Bundle.load(bundle_root)
+    choice = open_engine(bundle, "remote", server=Server(url, fallback=True))
+    assert choice.backend.name == "openvino"
+    assert "remote failed in this session" in choice.reason
+    with pytest.raises(EngineUnavailableError, match="has no model"):
+        open_engine(bundle, "remote", server=Server(url))
 
 
 def test_an_engine_on_a_server_needs_one_and_a_server_its_engine(tmp_path: Path) -> None:

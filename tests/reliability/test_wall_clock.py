@@ -14,14 +14,15 @@ ROOT = Path(neurosono.stream.__file__).resolve().parent.parent
 STAMPS = {
     "archive": set[str](),
     "engine": {"kept.py"},
-    "node": {"clock.py", "examine.py", "receiver.py", "run.py", "worker.py"},
+    "node": {"clock.py", "examine.py", "steps.py"},
     "stream": {
-        *("bench/run.py", "hospital/query.py", "journal/journal.py", "live/igtl_out.py"),
-        *("live/log.py", "live/register.py", "report/gather.py", "study/posting.py"),
+        *("bench/run.py", "hospital/clock.py", "hospital/errands.py", "hospital/outbox.py"),
+        *("hospital/query.py", "journal/journal.py", "live/igtl_out.py"),
+        *("live/log.py", "live/register.py", "report/gather.py"),
     },
 }
-"""Who asks what time it is: to write it down, to ask for the list of a day, or to wait into another
-day for a PACS, or to drop what nobody used for weeks. Nobody else may."""
+"""Who asks what time it is: to write it down, to ask for the list of a day, to know how long a
+machine was off, or to drop what nobody used for weeks. Nobody else may."""
 
 ASKING = {"time", "time_ns", "now", "utcnow", "today", "gmtime", "localtime"}
 

@@ -28,8 +28,18 @@ class Authority:
     def path(self) -> Path:
         return self.folder / "authority.pem"
 
-    def issue(self, name: str, *, host: str = HOST, ends_days: float = 1.0) -> Tls:
-        """Return a certificate for a host's address that ends so many days from now."""
+    def issue(
+        self,
+        name: str,
+        *,
+        host: str = HOST,
+        ends_days: float = 1.0,
+        trusting: "Authority | None" = None,
+    ) -> Tls:
+        """Return a certificate for a host's address that ends so many days from now.
+
+        Who shows it believes what this authority vouches for, or another (`trusting`).
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
         certificate = _build(name, key, self.certificate.subject, ends_days)
@@ -37,7 +47,7 @@ class Authority:
         own, secret = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         own.write_bytes(signed.public_bytes(PEM))
         secret.write_bytes(_write_key(key))
-        return Tls(str(own), str(secret), str(self.path))
+        return Tls(str(own), str(secret), str((trusting or self).path))
 
 
 def make_authority(folder: Path) -> Authority:

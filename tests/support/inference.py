@@ -21,7 +21,8 @@ Spoil = Callable[[bytes, bytes], tuple[str, bytes]]
 
 class Peer(ThreadingHTTPServer):
     """Serves one model. What it may do beside: `spoil` an answer, hold each byte of it back for
-    `pause_s`, answer nothing while it `hangs`, cut every connection while it `breaks`."""
+    `pause_s`, answer nothing while it `hangs`, cut every connection while it `breaks`, or end each
+    after an answer without a word, as one that `tires`."""
 
     daemon_threads = True
     scheme = "http"
@@ -45,7 +46,7 @@ class Peer(ThreadingHTTPServer):
         }
         self.answers, self.heard = 0, list[dict[str, str]]()
         self.spoil: Spoil | None = None
-        self.pause_s, self.hangs, self.breaks = 0.0, False, False
+        self.pause_s, self.hangs, self.breaks, self.tires = 0.0, False, False, False
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @classmethod
@@ -123,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             length, content = self.server.spoil(words, raw)
         self.server.answers += 1
         self._send(content, {JSON_LENGTH: length})
+        self.close_connection |= self.server.tires
 
     def _send(self, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(200)

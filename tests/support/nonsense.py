@@ -27,6 +27,7 @@ MODULES = {
     "engine": "neurosono.stream.judge.worker",
 }
 READY = Event("ready", {"backend": "openvino", "precision": "f32", "members": 2})
+NAMELESS = {"backend": "two words", "precision": "f32", "members": 2, "ensemble": "x"}
 PROBABILITIES = np.array([0.2] * 5)
 
 
@@ -56,6 +57,7 @@ def invent(frame: Frame) -> Iterator[Message]:
 
 
 OF_ENGINE: dict[str, Callable[[Frame], Any]] = {
+    "named": lambda frame: [Event("ready", NAMELESS), answer(frame)],
     "noise": lambda frame: [os.urandom(200)],
     "deep": lambda frame: [nest(100_000)],
     "no-backend": lambda frame: [Event("ready", {"precision": "f32"})],

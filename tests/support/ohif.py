@@ -1,10 +1,7 @@
 """The OHIF viewer beside a PACS: its built pages from a folder, DICOMweb passed through."""
 
 import contextlib
-import http.client
-import http.server
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,8 +10,10 @@ import pytest
 
 from tests.support.orthanc import Orthanc
 from tests.support.senders import HOST
+from tests.support.web import Handler, serving
 
 VARIABLE = "NEUROSONO_OHIF"
+ROOT = Path(__file__).resolve().parents[2]
 _TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
@@ -43,53 +42,32 @@ CONFIG = """window.config = {
 };"""
 
 
+ISOLATED = {
+    "Cross_Origin_Opener_Policy": "same-origin",
+    "Cross_Origin_Embedder_Policy": "require-corp",
+}
+"""Without these a browser gives the viewer no memory that its threads share."""
+
+
 @contextlib.contextmanager
 def serving_ohif(orthanc: Orthanc) -> Iterator[str]:
     """Serve the viewer until the block ends; yields its address. Skips where it is not at hand."""
-    folder = Path(os.environ.get(VARIABLE, "absent"))
+    folder = Path(os.environ.get(VARIABLE, ROOT / ".ohif"))
     if not (folder / "index.html").is_file():
-        pytest.skip(f"no OHIF viewer: `npm pack @ohif/app`, unpack, {VARIABLE}=…/package/dist")
+        pytest.skip(f"no OHIF viewer in {folder.name}: scripts/install-ohif, or {VARIABLE}=FOLDER")
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Viewer(Handler):
+        def answer(self) -> None:
             path = urlsplit(self.path).path
             if path.startswith("/dicom-web/"):
-                self._pass_on()
+                self.pass_on(orthanc, **ISOLATED)
             elif path == "/app-config.js":
-                self._give(200, "text/javascript", CONFIG.encode())
+                self.give(200, "text/javascript", CONFIG.encode(), **ISOLATED)
             else:
                 file = folder / path.lstrip("/")
                 file = file if file.is_file() else folder / "index.html"
                 kind = _TYPES.get(file.suffix, "application/octet-stream")
-                self._give(200, kind, file.read_bytes())
+                self.give(200, kind, file.read_bytes(), **ISOLATED)
 
-        def _pass_on(self) -> None:
-            connection = http.client.HTTPConnection(HOST, orthanc.http_port, timeout=30)
-            headers = {"Accept": self.headers.get("Accept", "*/*")}
-            connection.request("GET", self.path, headers=headers)
-            answer = connection.getresponse()
-            self._give(answer.status, answer.headers["Content-Type"] or "", answer.read())
-            connection.close()
-
-        def _give(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Viewer) as port:
+        yield f"http://{HOST}:{port}"

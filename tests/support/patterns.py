@@ -17,6 +17,7 @@ from neurosono.engine.patterns.names import (
 )
 from neurosono.engine.patterns.rules import CARD_KEY, Rules
 from neurosono.engine.structures.names import CSP, FALX, LV
+from neurosono.engine.structures.weeks import CARD_KEY as WEEKS_KEY
 from tests.support.structures import write_bundle
 
 SHOWN = (
@@ -37,7 +38,10 @@ def make_rules(dwell: int = DWELL, threshold: float = THRESHOLD) -> Rules:
     return Rules(GROUPS, dict.fromkeys(FINDINGS, threshold), dwell)
 
 
-def make_patterns_bundle(root: Path, name: str = "patterns") -> Path:
-    """Write the bundle; returns `root`."""
+def make_patterns_bundle(
+    root: Path, name: str = "patterns", weeks: tuple[float, float] | None = None
+) -> Path:
+    """Write the bundle, bound to `weeks` or to none; returns `root`."""
     card = {"intended_use": "tests", CARD_KEY: make_rules().to_json()}
+    card |= {} if weeks is None else {WEEKS_KEY: list(weeks)}
     return write_bundle(root, name, PATTERNS, LABELS, SHOWN, card)

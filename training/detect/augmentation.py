@@ -39,7 +39,7 @@ class Strength:
 
     def closer(self) -> "Strength":
         """Return how far a closer look may differ: as far as a glance errs about a head."""
-        return replace(self, turn_deg=12.0, scale=0.08, shift=0.03, about=0.0)
+        return replace(self, turn_deg=14.0, scale=0.11, shift=0.045, about=0.0)
 
 
 def augment(

@@ -13,7 +13,7 @@ from neurosono.engine.structures.reading import read_answer
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.figures import Judged
 
-EVERY = Limits(least_score=0.05)
+EVERY = Limits(least_score=0.05, together=True)
 """For average precision, which is over all scores: a reading tells only of the surer ones."""
 
 

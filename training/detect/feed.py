@@ -18,6 +18,7 @@ from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.rows import Marks
 from neurosono.training.detect.targets import Targets, aim
 
 View = tuple[Pixels, Targets]
@@ -32,10 +33,11 @@ class Feed:
         deck: Deck,
         recipe: DetectRecipe,
         heads: dict[int, Ellipse],
+        marks: dict[int, Marks],
         pool: ThreadPoolExecutor | None,
     ) -> None:
         self._data, self._deck, self._recipe, self._pool = data, deck, recipe, pool
-        self._heads = heads
+        self._heads, self._marks = heads, marks
         self._ahead: dict[int, list[Future[View]]] = {}
 
     @classmethod
@@ -47,16 +49,18 @@ class Feed:
         recipe: DetectRecipe,
         workers: int,
         heads: dict[int, Ellipse] | None = None,
+        marks: dict[int, Marks] | None = None,
     ) -> Iterator[Self]:
         """Give a feed whose threads end with it; without workers it draws when it is asked.
 
-        `heads` are those that may be looked at more closely, by their pictures' rows.
+        `heads` are those that may be looked at more closely, by their pictures' rows; `marks` what
+        an earlier run marked of what was seen there.
         """
         if not workers:
-            yield cls(data, deck, recipe, heads or {}, None)
+            yield cls(data, deck, recipe, heads or {}, marks or {}, None)
             return
         with ThreadPoolExecutor(workers) as pool:
-            yield cls(data, deck, recipe, heads or {}, pool)
+            yield cls(data, deck, recipe, heads or {}, marks or {}, pool)
 
     def take(self, step: int) -> tuple[Pixels, list[Targets]]:
         """Return the views (B, S, S) uint8 of a step and what is asked of each."""
@@ -82,5 +86,6 @@ class Feed:
         if step >= self._recipe.closer_from and rng.random() < self._recipe.closer:
             head = self._heads.get(number)
         side = self._recipe.look_px
-        view, row = augment(square, self._data.rows[number], rng, Strength(), side, head)
+        known = self._data.rows[number].marked(self._marks.get(number, ()))
+        view, row = augment(square, known, rng, Strength(), side, head)
         return view, aim(row, Grid(side), self._data.labels)

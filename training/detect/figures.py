@@ -126,7 +126,8 @@ def measure_structures(judged: Sequence[Judged], size_px: int, real: bool) -> di
 
     A structure is judged on pictures on which its marks are complete. Upright marks are another
     person's, who drew with more room around: they are judged apart. Of structures that no real
-    picture has marked, real figures do not exist: they are said to be unproven.
+    picture has marked, real figures do not exist: they are said to be unproven. "Not visible" is
+    somebody's judgement of a real head, not an absence, so each is also judged without those.
     """
     found: dict[str, Any] = {}
     for label in (HEAD, *STRUCTURES):
@@ -136,7 +137,11 @@ def measure_structures(judged: Sequence[Judged], size_px: int, real: bool) -> di
         some = [each for each in judged if _is_known(each.row, label)]
         upright = [each for each in some if _marks_upright(each.row, label)]
         close = [each for each in some if not _marks_upright(each.row, label)]
-        for name, chosen in ((label, close), (f"{label}, upright marks", upright)):
+        plain = [each for each in close if not (real and _is_called_hidden(each.row, label))]
+        parts = {label: close, f"{label}, upright marks": upright}
+        if len(plain) < len(close):
+            parts[f"{label}, none called not visible"] = plain
+        for name, chosen in parts.items():
             shown = [_show(each, label) for each in chosen]
             if any(each.true for each in shown):
                 found[name] = _measure_label(chosen, shown, size_px)
@@ -145,6 +150,15 @@ def measure_structures(judged: Sequence[Judged], size_px: int, real: bool) -> di
 
 def _marks_upright(row: Row, label: str) -> bool:
     return any(each.upright for each in row.boxes if each.label == label)
+
+
+def _is_called_hidden(row: Row, label: str) -> bool:
+    """Return whether it is a head on which somebody looked for a structure and saw none."""
+    return (
+        label in row.known
+        and row.plane not in ("", NO_HEAD)
+        and all(each.label != label for each in row.boxes)
+    )
 
 
 def _measure_label(some: Sequence[Judged], shown: Sequence[Shown], size_px: int) -> dict[str, Any]:

@@ -26,6 +26,8 @@ WEIGHTS = {
 """Chosen so that each is about as large as the others after some hundred steps."""
 SUREST = 4
 """Places of a structure that was seen and not marked: of a marked cavity some seven hold it."""
+DOUBT = 0.1
+"""Label smoothing (Szegedy et al. 2016, arXiv 1512.00567): people differ more often."""
 ALPHA, GAMMA = 0.25, 2.0
 """Focal loss: Lin et al. 2017 (arXiv 1708.02002)."""
 
@@ -108,13 +110,15 @@ def _turn_loss(raw: Raw, targets: Sequence[Targets], shaped: Tensor) -> Tensor:
 
 
 def _plane_loss(logits: Tensor, targets: Sequence[Targets]) -> Tensor:
-    """Surprise that the plane is among those that it may be."""
+    """Surprise that the plane is among those that it may be; one that is told is a bit doubted."""
     may = _stack([each.planes for each in targets], logits.device)
     told = may.any(1)
     if not bool(told.any()):
         return logits.sum() * 0
-    each = torch.log_softmax(logits[told], 1).masked_fill(~may[told], -torch.inf)
-    return -torch.logsumexp(each, 1).mean()
+    each, may = torch.log_softmax(logits[told], 1), may[told]
+    surprise = -torch.logsumexp(each.masked_fill(~may, -torch.inf), 1)
+    doubt = DOUBT * (may.sum(1) == 1)
+    return ((1 - doubt) * surprise - doubt * each.mean(1)).mean()
 
 
 def _head_loss(logits: Tensor, targets: Sequence[Targets]) -> Tensor:

@@ -11,10 +11,12 @@ from neurosono.engine.patterns.names import FINDINGS
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
-from neurosono.engine.structures.names import STRUCTURES, check_plane
+from neurosono.engine.structures.names import CSP, STRUCTURES, check_plane
 
 FOLDS = 5
 LISTS = ("planes", "known", "seen")
+FOREIGN = frozenset({CSP})
+"""Of what upright boxes are another convention's: three times as large as those of the cavity."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Labelled:
 
     def __post_init__(self) -> None:
         _check_label(self.label)
+
+
+Marks = tuple[Labelled, ...]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,26 @@ class Row:
         """Return the patient's fold, 0 to 4: the same wherever and whenever she is met."""
         found = hashlib.sha256(f"fold/{self.patient}".encode()).digest()
         return int.from_bytes(found[:8]) % FOLDS
+
+    def without_foreign(self) -> Self:
+        """Return what of the row may teach: of a box of another convention only that it is seen."""
+        foreign = {each.label for each in self.boxes if each.upright and each.label in FOREIGN}
+        if not foreign:
+            return self
+        return replace(
+            self,
+            boxes=tuple(each for each in self.boxes if each.label not in foreign),
+            known=tuple(name for name in self.known if name not in foreign),
+            seen=(*self.seen, *sorted(foreign)),
+        )
+
+    def marked(self, found: Marks) -> Self:
+        """Return the row with marks of what was seen and that nobody marked."""
+        if not found:
+            return self
+        names = {each.label for each in found}
+        seen = tuple(name for name in self.seen if name not in names)
+        return replace(self, boxes=(*self.boxes, *found), seen=seen)
 
     def mapped(self, matrix: Floats) -> Self:
         """Return the row after an affine (2, 3) of its picture; the scale is then not told."""

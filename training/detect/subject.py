@@ -41,10 +41,10 @@ STRUCTURES_SUBJECT = Subject(
     labels=STRUCTURES,
     unproven=LEARNT_ON_PHANTOMS,
     shares={
-        "real, marked": 0.20,
-        "real, upright marks": 0.03,
+        "real, marked": 0.19,
+        "real, upright marks": 0.02,
         "real, plane told": 0.34,
-        "real, head's ellipse": 0.10,
+        "real, head's ellipse": 0.12,
         "real, no head": 0.05,
         "phantom": 0.28,
     },

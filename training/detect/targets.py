@@ -121,6 +121,7 @@ def draw_head(head: Ellipse | None, size_px: int) -> Singles:
 
 def aim(row: Row, grid: Grid, labels: tuple[str, ...] = STRUCTURES) -> Targets:
     """Return the targets of a picture, of a network that tells `labels` apart."""
+    row = row.without_foreign()
     matched, sides = assign(grid, [each.box for each in row.boxes])
     numbers = np.array([labels.index(each.label) for each in row.boxes] + [-1], np.int64)
     shaped = np.array([not each.upright for each in row.boxes] + [False])

@@ -1,6 +1,7 @@
 """Fits the detector; a killed run goes on from its last checkpoint, picture for picture."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -16,20 +17,23 @@ from torch import Tensor
 
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.engine.structures.boxes import RotatedBox
 from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import HEAD_PLANES, PLANES
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.deck import Deck
 from neurosono.training.detect.earlier import Earlier
 from neurosono.training.detect.feed import Feed
-from neurosono.training.detect.heads import find_heads
+from neurosono.training.detect.heads import find_heads, find_seen
 from neurosono.training.detect.losses import measure_losses, weigh
 from neurosono.training.detect.network import Detector
 from neurosono.training.detect.recipe import DetectRecipe
+from neurosono.training.detect.rows import Labelled, Marks
 from neurosono.training.detect.targets import Targets
 from neurosono.training.fit.checkpoint import UNREADABLE
 from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import Average, make_optimiser, set_rate
+from neurosono.training.squares import PHANTOM
 
 STATE_NAME = "state.pt"
 Watch = Callable[[int, dict[str, float]], None]
@@ -82,6 +86,7 @@ class DetectTrainer:
         self._pool = ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(1,))
         self.history = History()
         self.heads: dict[int, Ellipse] = {}
+        self.marks: dict[int, Marks] = {}
         self.done = 0
         self._optimiser = make_optimiser(self.network, recipe.learning_rate, recipe.weight_decay)
 
@@ -89,12 +94,15 @@ class DetectTrainer:
         """Train up to step `until`, the end by default; raises `RunError` where it diverges."""
         self.network.train()
         recipe, end = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
+        if recipe.begun_from and not self.done:
+            self.marks = find_seen(self.averaged(), self.data, self.deck.rows, recipe.look_px)
         while self.done < end:
             closer = self.done >= recipe.closer_from
             if closer and not self.heads:
                 self.heads = find_heads(self.averaged(), self.data, self.deck.rows, recipe.look_px)
             stop = end if closer else min(end, recipe.closer_from)
-            feeding = Feed.opened(self.data, self.deck, recipe, self._workers, self.heads)
+            known = self.heads, self.marks
+            feeding = Feed.opened(self.data, self.deck, recipe, self._workers, *known)
             with feeding as feed:
                 self._fit(feed, stop, watch)
 
@@ -125,14 +133,24 @@ class DetectTrainer:
         return network.eval()
 
     def _balance(self) -> Tensor:
-        """Return what to add to each plane's logit so that head planes count alike.
+        """Return what to add to planes' logits so that a head's count as they come, by a root.
 
-        Trans-ventricular pictures are those that carry marks, so they are dealt more often.
+        Trans-ventricular pictures are those that carry marks, so they are dealt more often than the
+        women who taught have them. The root lies half-way between that and counting alike.
         """
         dealt = self.deck.count_planes(self.data)
         shares = {name: dealt[name] for name in HEAD_PLANES if dealt.get(name)}
-        mean = sum(shares.values()) / max(len(shares), 1)
-        added = [math.log(mean / shares[name]) if name in shares else 0.0 for name in PLANES]
+        come = Counter(
+            row.plane
+            for row in map(self.data.rows.__getitem__, self.deck.rows)
+            if row.source != PHANTOM
+        )
+        roots = {name: math.sqrt(come[name]) for name in shares}
+        whole = sum(shares.values()) / max(sum(roots.values()), 1e-9)
+        added = [
+            math.log(whole * roots[name] / shares[name]) if name in shares else 0.0
+            for name in PLANES
+        ]
         return torch.tensor(added)
 
     def _look(self, network: Detector, at: int, views: Pixels, targets: list[Targets]) -> Lesson:
@@ -189,6 +207,10 @@ class DetectTrainer:
             "optimiser": self._optimiser.state_dict(),
             "history": self.history.lines,
             "heads": {row: list(asdict(head).values()) for row, head in self.heads.items()},
+            "marks": {
+                row: [[each.label, *asdict(each.box).values()] for each in marks]
+                for row, marks in self.marks.items()
+            },
         }
         aside = path.with_suffix(".part")
         torch.save(state, aside)
@@ -213,6 +235,10 @@ class DetectTrainer:
         self._optimiser.load_state_dict(state["optimiser"])
         self.history.lines = state["history"]
         self.heads = {row: Ellipse(*values) for row, values in state["heads"].items()}
+        self.marks = {
+            row: tuple(Labelled(name, RotatedBox(*box)) for name, *box in marks)
+            for row, marks in state.get("marks", {}).items()
+        }
         self.done = int(state["done"])
 
 

@@ -33,6 +33,9 @@ class Strength:
     worn: float = 0.3
     written: float = 0.25
     lifted: float = 0.2
+    gained: float = 0.5
+    mapped: float = 0.5
+    equalised: float = 0.12
 
 
 def augment(square: Pixels, rng: np.random.Generator, strength: Strength) -> Pixels:
@@ -40,6 +43,7 @@ def augment(square: Pixels, rng: np.random.Generator, strength: Strength) -> Pix
     view = _warp(square, rng, strength)
     if rng.random() < strength.cut:
         view = _cut(view, rng)
+    view = _change_gain(view, rng, strength)
     view = _change_tone(view, rng, strength.lifted)
     view = _wear(view, rng, strength.worn)
     if rng.random() < strength.written:
@@ -97,6 +101,25 @@ def _cut(view: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(cv2.bitwise_and(view, mask), dtype=np.uint8)
 
 
+def _change_gain(view: Pixels, rng: np.random.Generator, strength: Strength) -> Pixels:
+    """Set sliders of gain by depth, another grey map and local contrast: what makers differ in."""
+    side = view.shape[0]
+    if rng.random() < strength.gained:
+        rows, columns = int(rng.integers(2, 7)), int(rng.integers(1, 4))
+        sliders = np.exp(rng.normal(0, 0.3, (rows, columns))).astype(np.float32)
+        gain = cv2.resize(sliders, (side, side), interpolation=cv2.INTER_LINEAR)
+        view = np.clip(view * gain, 0, 255).astype(np.uint8)
+    if rng.random() < strength.mapped:
+        steps = rng.gamma(1.5, 1.0, 6)
+        knots = np.concatenate([[0.0], np.cumsum(steps) / steps.sum()])
+        table = np.interp(np.arange(256), np.linspace(0, 255, 7), 255 * knots)
+        view = np.asarray(cv2.LUT(view, np.rint(table).astype(np.uint8)), dtype=np.uint8)
+    if rng.random() < strength.equalised:
+        tiles = int(rng.integers(2, 9))
+        view = np.asarray(cv2.createCLAHE(rng.uniform(1, 4), (tiles, tiles)).apply(view))
+    return view
+
+
 def _change_tone(view: Pixels, rng: np.random.Generator, lifted: float) -> Pixels:
     levels = np.arange(256) / 255
     gamma = math.exp(rng.uniform(-0.5, 0.5))
@@ -119,7 +142,8 @@ def _wear(view: Pixels, rng: np.random.Generator, chance: float) -> Pixels:
     if rng.random() < chance:
         view = np.asarray(cv2.GaussianBlur(view, (0, 0), rng.uniform(0.4, 1.8)), dtype=np.uint8)
     if rng.random() < chance:
-        grain = rng.standard_normal((side // 2, side // 2)).astype(np.float32)
+        coarse = max(8, int(side * rng.uniform(0.25, 0.8)))
+        grain = rng.standard_normal((coarse, coarse)).astype(np.float32)
         grain = np.asarray(cv2.resize(grain, (side, side)))
         noisy = view * (1 + rng.uniform(0, 0.3) * grain) + rng.uniform(0, 8) * grain
         view = np.clip(noisy, 0, 255).astype(np.uint8)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from neurosono.engine.arrays import join
-from neurosono.engine.contracts.arrays import Words
+from neurosono.engine.contracts.arrays import Floats, Words
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import GateData
 from neurosono.training.gate.metrics import Answers, describe_kind
@@ -15,8 +15,13 @@ from neurosono.training.squares import PHANTOM
 
 BY = ("source", "machine")
 NEVER_LEFT_OUT = ""
+SMALL_SHARE = 0.03
+"""Of the real frames: groups under it are left out together, by one network that saw none of them:
+harder than each alone, and training is what it costs."""
 THRESHOLD = 0.5
-"""The even one: a threshold set on held-out heads would have to see the scanner left out."""
+"""The even one."""
+HEADS_REFUSED = 0.03
+"""What a threshold chosen on the heads of the other groups, each held out itself, refuses."""
 
 
 def name_groups(data: GateData, by: str) -> Words:
@@ -43,27 +48,53 @@ def leave_out(job: GateRun, by: str, watch: Watch) -> dict[str, Any]:
     """Train without each group and its patients, judge the group, and describe all together.
 
     `pooled` has every frame judged once, by networks of different training; `groups` each alone.
-    A killed run goes on where it stopped.
+    Both are told at the even threshold, and under `chosen` at each group's own, which is chosen on
+    the held-out heads of the others. A killed run goes on where it stopped.
     """
     data = job.data
     groups = name_groups(data, by)
     patients = np.array([row.patient for row in data.rows])
-    parts: list[tuple[str, Answers]] = []
-    for name in sorted(set(groups) - {NEVER_LEFT_OUT}):
-        held = np.flatnonzero(groups == name)
-        train = np.flatnonzero(~np.isin(patients, patients[held]))
+    parts: dict[str, Answers] = {}
+    for name, together in share_networks(groups).items():
+        out = np.flatnonzero(np.isin(groups, together))
+        train = np.flatnonzero(~np.isin(patients, patients[out]))
         network = job.train(f"without-{by}-{name}", train, watch)
-        judged = judge_frames(network, np.asarray(data.frames[held]))
-        parts.append((name, Answers(held, judged.scores, np.zeros(len(held)), judged.planes)))
-    pooled = join([each for _, each in parts])
+        for group in together:
+            held = np.flatnonzero(groups == group)
+            judged = judge_frames(network, np.asarray(data.frames[held]))
+            parts[group] = Answers(held, judged.scores, np.zeros(len(held)), judged.planes)
+    parts = dict(sorted(parts.items()))
+    chosen = {name: _choose_threshold(data, parts, name) for name in parts}
+    pooled = join(list(parts.values()))
+    own = np.concatenate([np.full(len(each.rows), chosen[name]) for name, each in parts.items()])
     return {
         "by": by,
         "threshold": THRESHOLD,
-        "pooled": _describe(data, pooled),
-        "groups": {name: _describe(data, each) for name, each in parts},
+        "pooled": _describe(data, pooled, THRESHOLD) | {"chosen": _describe(data, pooled, own)},
+        "groups": {
+            name: _describe(data, each, THRESHOLD)
+            | {"threshold": chosen[name], "chosen": _describe(data, each, chosen[name])}
+            for name, each in parts.items()
+        },
     }
 
 
-def _describe(data: GateData, answers: Answers) -> dict[str, Any]:
+def share_networks(groups: Words) -> dict[str, list[str]]:
+    """Return which groups each network is trained without, by its name."""
+    names, counts = np.unique(groups[groups != NEVER_LEFT_OUT], return_counts=True)
+    is_small = counts < SMALL_SHARE * counts.sum()
+    found = {str(name): [str(name)] for name in names[~is_small]}
+    small = [str(name) for name in names[is_small]]
+    return found | ({"+".join(small): small} if small else {})
+
+
+def _choose_threshold(data: GateData, parts: dict[str, Answers], group: str) -> float:
+    """Return the score under which `HEADS_REFUSED` of the other groups' held-out heads lie."""
+    heads = [each.scores[data.positive[each.rows]] for name, each in parts.items() if name != group]
+    scores = np.concatenate(heads)
+    return float(np.quantile(scores, HEADS_REFUSED)) if len(scores) else THRESHOLD
+
+
+def _describe(data: GateData, answers: Answers, threshold: float | Floats) -> dict[str, Any]:
     everything = np.ones(len(answers.rows), dtype=bool)
-    return describe_kind(data, answers, everything, THRESHOLD, unfamiliar=1.0)
+    return describe_kind(data, answers, everything, threshold, unfamiliar=1.0)

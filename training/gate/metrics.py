@@ -50,10 +50,13 @@ def describe_kind(
     data: GateData,
     answers: Answers,
     chosen: Flags,
-    threshold: float,
+    threshold: float | Floats,
     unfamiliar: float,
 ) -> dict[str, Any]:
-    """Return AUROC and what is refused of the `chosen` (N,) answers, all together and by source."""
+    """Return AUROC and what is refused of the `chosen` (N,) answers, all together and by source.
+
+    One `threshold` for all, or that of each chosen answer.
+    """
     rows, scores = answers.rows[chosen], answers.scores[chosen]
     positive = data.positive[rows]
     strange = (answers.unfamiliarity[chosen] > unfamiliar) & (scores >= threshold)

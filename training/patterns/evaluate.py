@@ -11,13 +11,14 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.files import writing
 from neurosono.engine.patterns.rules import CARD_KEY
+from neurosono.engine.structures.weeks import CARD_KEY as WEEKS_KEY
 from neurosono.training.detect.data import DetectData
 from neurosono.training.detect.export import graph_path
 from neurosono.training.detect.run import read_recipe
 from neurosono.training.detect.ship import ship as ship_run
 from neurosono.training.patterns.figures import measure
 from neurosono.training.patterns.judge import judge_patterns
-from neurosono.training.patterns.subject import PATTERNS_SUBJECT
+from neurosono.training.patterns.subject import FINDING_WEEKS, PATTERNS_SUBJECT
 
 FIGURES_NAME = "patterns-figures.json"
 
@@ -69,5 +70,5 @@ def ship(folder: Path, out: Path, name: str, precisions: tuple[str, ...]) -> Bun
             f"{folder} has no thresholds ({error!r}): set them with "
             f"`{PATTERNS_SUBJECT.command} evaluate`"
         ) from error
-    more = {CARD_KEY: rules, "measured": measured}
+    more = {CARD_KEY: rules, WEEKS_KEY: list(FINDING_WEEKS), "measured": measured}
     return ship_run(folder, out, name, precisions, PATTERNS_SUBJECT, more)

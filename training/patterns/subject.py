@@ -6,6 +6,9 @@ from neurosono.engine.structures.names import LEARNT_ON_PHANTOMS
 from neurosono.training.detect.subject import Subject
 from neurosono.training.squares import Shelf
 
+FINDING_WEEKS = (18.0, 26.0)
+"""Of the phantoms that show findings (`stream.phantom.findings`): beyond them none is told."""
+
 PATTERNS_SUBJECT = Subject(
     name=KIND,
     labels=LABELS,

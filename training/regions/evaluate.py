@@ -13,6 +13,7 @@ from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import Reader, find_kind
 from neurosono.engine.regions.exam import RegionsExam, RegionsState
+from neurosono.engine.structures.weeks import Weeks
 from neurosono.training.metrics.resampling import set_wilson
 from neurosono.training.regions.data import Pair, PairData
 from neurosono.training.regions.figures import measure
@@ -46,7 +47,8 @@ def examine(
 ) -> list[ExamOfPair]:
     """Return an exam of all pictures of each woman; raises `InputError` for data of another size.
 
-    The planes are not told: the bundle's own detector names them, as beside a scanner.
+    The planes are not told: the bundle's own detector names them, as beside a scanner. The weeks
+    are told as those that it learnt from: phantoms are of them, and of real women nobody knows.
     """
     reader = find_kind(bundle).open(bundle, 1)
     size_px = bundle.manifest.preprocessing.size_px
@@ -55,23 +57,27 @@ def examine(
             f"the bundle takes {size_px} px pictures, these data have {data.frames.shape[1]} px: "
             "prepare data with this bundle's detector"
         )
+    weeks = Weeks.from_card(bundle.manifest.card)
+    told = None if weeks is None else weeks.middle
     found = []
     for pair in pairs:
         exam = RegionsExam()
         rows = sorted((*sum(pair.rows.values(), ()), *pair.others))
         for seq, row in enumerate(rows):
-            exam.update(read_row(reader, data, row, seq))
+            exam.update(read_row(reader, data, row, seq, told))
         found.append(ExamOfPair(pair, exam.snapshot()))
         watch()
     return found
 
 
-def read_row(reader: Reader, data: PairData, row: int, seq: int) -> ReaderResult:
-    """Return what a reader says of a square as it would come from capture."""
+def read_row(
+    reader: Reader, data: PairData, row: int, seq: int, weeks: float | None
+) -> ReaderResult:
+    """Return what a reader says of a square as it would come from capture, at `weeks` as told."""
     pixels = np.array(data.frames[row])
     side = pixels.shape[0]
     frame = Frame("", seq, seq, float(seq), pixels, region_px=(0, 0, side, side))
-    heard = reader.read(frame)
+    heard = reader.read(frame, weeks)
     return ReaderResult.of(frame, "regions", said=heard.said, skip_reason=heard.refusal)
 
 

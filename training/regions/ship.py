@@ -20,6 +20,7 @@ from neurosono.engine.regions.graph import RegionsGraph
 from neurosono.engine.regions.names import PLANES, REGIONS, VERDICTS
 from neurosono.engine.regions.view import View, view_plane
 from neurosono.engine.structures.graph import StructuresGraph
+from neurosono.engine.structures.weeks import CARD_KEY
 from neurosono.training.regions.data import PairData, fold_of, look_again, look_at
 from neurosono.training.regions.network import RegionsNetwork, export
 from neurosono.training.regions.recipe import BOTH, PairRecipe
@@ -31,6 +32,8 @@ FALSE_ALARMS = 0.04
 before any figure was seen, so that the goal of 7 % is kept with room."""
 MOST_PARITY = 0.02
 """By how much the graph's contribution may differ from float32's, in log-odds."""
+LEARNT_WEEKS = (19.0, 24.0)
+"""Of the phantom pairs (`stream.phantom.pairs`): beyond them there is no verdict."""
 LARGEST_BYTES = 5_000_000
 """What may travel: a detector in int8 has 2.4 MB, in float32 with weights in half precision 4.2."""
 
@@ -226,6 +229,7 @@ def describe(
         "regions": [each.name for each in REGIONS],
         "intended_use": "Investigational: not for diagnosis. Learnt on phantom pairs alone, to "
         "show how a verdict on two planes runs; what it finds on real heads is not known.",
+        CARD_KEY: list(LEARNT_WEEKS),
         "limits": [
             "no real abnormal pair was seen: no sensitivity for real heads is known",
             "real pictures are refused as unfamiliar where they are unlike the phantoms",

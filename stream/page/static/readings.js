@@ -3,6 +3,7 @@
 import { Fuse } from "./fuse.js";
 
 const FADE_FROM = 0.35;
+const OPEN_FROM_PX = 1000;
 const FACE = "system-ui, sans-serif";
 
 export class Readings {
@@ -41,11 +42,12 @@ export class Readings {
   row(name) {
     if (this.rows.has(name)) return;
     const details = document.createElement("details");
-    details.open = true;
-    details.innerHTML = '<summary><strong></strong><span></span></summary><div class="told"></div>';
+    // Folded it says its first line: on a low screen all rows stay in sight beside the first one.
+    details.open = this.rows.size === 0 || innerHeight >= OPEN_FROM_PX;
+    details.innerHTML = '<summary><strong></strong><em></em><span></span></summary><div class="told"></div>';
     this.list.append(details);
-    const told = details.querySelector(".told");
-    this.rows.set(name, { details, told, fuse: new Fuse([told]), words: "" });
+    const [told, first] = [details.querySelector(".told"), details.querySelector("em")];
+    this.rows.set(name, { details, told, first, fuse: new Fuse([told, first]), words: "" });
     details.querySelector("strong").textContent = name;
   }
 
@@ -57,6 +59,7 @@ export class Readings {
     if (!on) {
       row.fuse.cut();
       row.told.replaceChildren();
+      row.first.textContent = "";
       row.words = "";
       return;
     }
@@ -64,6 +67,7 @@ export class Readings {
     if (row.words !== words) {
       row.words = words;
       row.told.replaceChildren(...reading.told.lines.map(line), marks(reading.told.marks));
+      row.first.textContent = reading.told.lines[0] ?? "";
     }
     if (standing.over) row.fuse.hold();
     else row.fuse.relight(Math.max(1, leftMs), nowMs);

@@ -63,7 +63,7 @@ class StillClip:
         """
         began_s = time.perf_counter()
         try:
-            pages = _decode(self.path.read_bytes(), self.limits)
+            pages = _decode(_read(self.path, self.limits), self.limits)
         except (OSError, ValueError, MemoryError) as error:
             raise SourceBrokenError(_explain(error), frame=0) from error
         decode_ms = (time.perf_counter() - began_s) * 1e3 / len(pages.shown)
@@ -85,7 +85,7 @@ class _Pages:
 def open_still(path: Path, limits: MediaLimits = DEFAULT) -> StillClip:
     """Decode a still once to know that it can be; raises `SourceError` if not."""
     try:
-        data = path.read_bytes()
+        data = _read(path, limits)
         pages = _decode(data, limits)
     except (OSError, ValueError, MemoryError) as error:
         raise SourceError(
@@ -93,6 +93,11 @@ def open_still(path: Path, limits: MediaLimits = DEFAULT) -> StillClip:
             "expected a whole PNG, JPEG, BMP, TIFF or WebP, so export it again or leave it out"
         ) from error
     return StillClip(path, _NAMES.get(data[:2], "webp"), limits, left_out=pages.left_out)
+
+
+def _read(path: Path, limits: MediaLimits) -> bytes:
+    limits.check_bytes(path.stat().st_size)
+    return path.read_bytes()
 
 
 def _explain(error: Exception) -> str:

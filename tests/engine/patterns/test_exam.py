@@ -1,5 +1,6 @@
 """A finding needs its dwell over looks that are apart, and exams do not contradict themselves."""
 
+import math
 from typing import Any
 
 import pytest
@@ -18,22 +19,33 @@ from neurosono.engine.patterns.names import (
 )
 from neurosono.engine.patterns.words import NO_DIAGNOSIS, tell_patterns
 from neurosono.engine.structures.boxes import Found, RotatedBox
+from neurosono.engine.structures.ellipse import Ellipse
 from neurosono.engine.structures.names import CSP, LV, PLANES, TRANSCEREBELLAR
 from neurosono.engine.structures.reading import Reading
+from neurosono.engine.structures.weeks import Weeks
 from tests.support.patterns import make_rules
 
 PLANE = {name: float(name == TRANSCEREBELLAR) for name in PLANES}
 
 
-def see(exam: PatternsExam, at_s: float, *shown: tuple[str, float]) -> dict[str, float]:
+def see(
+    exam: PatternsExam,
+    at_s: float,
+    *shown: tuple[str, float],
+    weeks: Weeks | None = None,
+    told: float | None = None,
+    hc_mm: float | None = None,
+) -> dict[str, float]:
     """Show one frame, and return of what it is the best."""
     boxes = tuple(
         Found(label, score, RotatedBox(100, 60 * place, 40, 16))
         for place, (label, score) in enumerate(shown)
     )
-    reading = Reading(TRANSCEREBELLAR, PLANE, None, boxes, None, None)
+    head = None if hc_mm is None else Ellipse(100, 100, hc_mm / math.tau, hc_mm / math.tau, 0)
+    reading = Reading(TRANSCEREBELLAR, PLANE, None, boxes, head, None if head is None else 1.0)
     frame = Frame("", round(at_s * 100), 0, at_s, None, skip_reason=SkipReason.FROZEN)
-    return exam.update(ReaderResult.of(frame, "p", said=describe(reading, make_rules())))
+    said = describe(reading, make_rules(), weeks, told)
+    return exam.update(ReaderResult.of(frame, "p", said=said))
 
 
 def finding(exam: PatternsExam, name: str) -> dict[str, Any]:
@@ -121,3 +133,42 @@ def test_words_say_what_was_found_and_never_that_all_is_normal() -> None:
     said = tell_patterns(exam.snapshot())
     assert said.lines == ("mega cisterna magna (3 looks, 0.80, best at 3.0 s)", NO_DIAGNOSIS)
     assert not {mark.name for mark in said.marks} & set(FINDINGS), "nobody is to tick findings off"
+
+
+SPAN = Weeks(18.0, 26.0)
+
+
+@pytest.mark.parametrize("where", [{}, {"told": 30.0}, {"told": 20.0, "hc_mm": 100.0}])
+def test_of_a_fetus_of_other_weeks_no_finding_is_told_but_why(where: dict[str, float]) -> None:
+    exam = PatternsExam()
+    for at_s in range(6):
+        assert see(exam, float(at_s), (MEGA_CISTERNA, 0.9), (CSP, 0.9), weeks=SPAN, **where) == {}
+    snapshot = exam.snapshot()
+    assert not any(each["seen"] for each in snapshot["findings"].values())
+    assert snapshot["structures"][CSP]["seen"]
+    told = tell_patterns(snapshot)
+    assert len(told.lines) == 1
+    assert told.lines[0].startswith("no findings: ")
+    again = PatternsExam()
+    again.take_up(exam.to_json())
+    assert again.snapshot() == snapshot
+
+
+@pytest.mark.parametrize("where", [{"told": 20.0}, {"hc_mm": 190.0}])
+def test_of_a_fetus_of_its_weeks_findings_are_told(where: dict[str, float]) -> None:
+    exam = PatternsExam()
+    for at_s in range(3):
+        see(exam, float(at_s), (MEGA_CISTERNA, 0.9), weeks=SPAN, **where)
+    assert finding(exam, MEGA_CISTERNA)["seen"]
+    assert "mega cisterna magna" in tell_patterns(exam.snapshot()).lines[0]
+
+
+def test_a_few_slices_of_a_smaller_head_do_not_make_a_late_fetus_one_of_its_weeks() -> None:
+    exam = PatternsExam()
+    for at_s in range(3):  # off their own plane: each for itself would hold
+        see(exam, float(at_s), (MEGA_CISTERNA, 0.9), weeks=SPAN, hc_mm=230.0)
+    assert finding(exam, MEGA_CISTERNA)["seen"]
+    for at_s in range(3, 9):
+        assert see(exam, float(at_s), (MEGA_CISTERNA, 0.9), weeks=SPAN, hc_mm=290.0) == {}
+    assert not finding(exam, MEGA_CISTERNA)["seen"]
+    assert exam.snapshot()["weeks"]["holds"] == "outside"

@@ -12,6 +12,7 @@ from neurosono.engine.kinds import recall, tell_recorded
 from neurosono.engine.regions.exam import RegionsExam, squash
 from neurosono.engine.regions.names import PLANES, REGIONS, regions_of
 from neurosono.engine.regions.words import CAUTION, tell_regions
+from neurosono.engine.structures.weeks import Weeks
 
 VENTRICULAR, CEREBELLAR = PLANES
 
@@ -162,3 +163,26 @@ def test_numbers_that_are_none_are_refused_before_they_add_up(each: Any) -> None
 def test_there_are_six_regions_three_a_plane() -> None:
     assert len(REGIONS) == 6
     assert [len(regions_of(plane)) for plane in PLANES] == [3, 3]
+
+
+def test_of_a_fetus_of_other_weeks_there_is_no_verdict_but_the_reason() -> None:
+    span = Weeks(19.0, 24.0)
+    for told, hc_mm, state in (
+        (None, None, "abstains"),
+        (30.0, None, "abstains"),
+        (None, 100.0, "abstains"),
+        (21.0, None, "judged"),
+        (None, 190.0, "judged"),
+    ):
+        weeks = {"weeks": span.describe(told, hc_mm)}
+        exam = add(say(1, VENTRICULAR, **weeks), say(2, CEREBELLAR, **weeks))
+        found = exam.snapshot()
+        assert found["state"] == state
+        assert (found["verdict"] is None) == (state == "abstains")
+        contributions = [each["contribution"] for each in found["regions"].values()]
+        assert all(each is None for each in contributions) == (state == "abstains")
+        told_lines = tell_regions(found).lines
+        assert told_lines[0].startswith("no verdict: ") == (state == "abstains")
+        again = RegionsExam()
+        again.take_up(json.loads(json.dumps(exam.to_json())))
+        assert again.snapshot() == found

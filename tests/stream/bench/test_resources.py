@@ -54,6 +54,14 @@ def test_cpu_is_counted_between_the_readings() -> None:
     assert costs == pytest.approx(
         {"display": 2.0, "engine": 10.0, "together": 12.0, "without_engine": 2.0}
     )
+    ended = [read(10, display=1.0, reader=3.0), read(60, display=1.1, reader=3.5)]
+    costs = measure_cpu_ms([*ended, read(110, display=1.2)])  # a reader that was done sooner
+    assert costs is not None
+    assert costs["reader"] == pytest.approx(10.0)
+    assert costs["display"] == pytest.approx(2.0)
+    found = describe_memory([*ended, read(110, display=1.2)])
+    assert found is not None
+    assert set(found["resident"]) == {"display", "reader"}
     assert measure_cpu_ms([read(10, display=1.0)]) is None
     assert measure_cpu_ms([read(10, display=1.0), read(10, display=2.0)]) is None
 

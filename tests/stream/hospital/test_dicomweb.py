@@ -1,9 +1,7 @@
 """A study fetched from a PACS by DICOMweb: replayed as its files would be, and gone afterwards."""
 
 import contextlib
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tests.support.cines import draw_frames, make_cine, write_cine
 from tests.support.commands import read_record, run
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
+from tests.support.web import Handler, serving
 
 
 def test_a_study_is_fetched_replayed_and_deleted(tmp_path: Path, bundle_root: Path) -> None:
@@ -84,26 +83,14 @@ def test_an_address_that_names_no_study_is_refused(address: str) -> None:
 def answering(status: int, body: bytes, kind: str = "application/dicom+json") -> Iterator[str]:
     """Serve one answer to everything."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Answer(Handler):
+        def answer(self) -> None:
             ours = "instances/" not in self.path
-            self.send_response(status)
-            self.send_header("Content-Type", "application/dicom+json" if ours else kind)
-            self.end_headers()
-            self.wfile.write(LISTED if ours and kind.startswith("multipart") else body)
+            said = LISTED if ours and kind.startswith("multipart") else body
+            self.give(status, "application/dicom+json" if ours else kind, said)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"dicomweb+http://{HOST}:{server.server_port}/studies/1.2"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Answer) as port:
+        yield f"dicomweb+http://{HOST}:{port}/studies/1.2"
 
 
 LISTED = json.dumps(

@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.contracts.errors import InputError, OutputError, RunError, SourceError
+from neurosono.stream.hospital.dicomweb import fetch_sources
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.query import Question, ask_worklist, name_today
 from neurosono.stream.hospital.tls import Tls, read_tls
@@ -16,6 +18,7 @@ from tests.support.certificates import Authority, make_authority
 from tests.support.cines import draw_frames, make_cine
 from tests.support.dcmtk import storing
 from tests.support.orthanc import serving_orthanc
+from tests.support.web import guarding
 from tests.support.worklists import make_entry, write_entries
 
 # the library leaves the socket of a connection that failed to Python to close
@@ -46,7 +49,7 @@ def test_who_is_known_is_served_and_who_is_not_hears_why(
     tmp_path: Path, clinic: Authority, stranger: Authority, ours: Tls, cine: Dataset
 ) -> None:
     expired = clinic.issue("expired", ends_days=-1)
-    foreign = replace(stranger.issue("us"), cafile=str(clinic.path))
+    foreign = stranger.issue("us", trusting=clinic)
     with storing(tmp_path / "kept", clinic.issue("pacs")) as node:
         for tls, words in (
             (expired, "finds our certificate expired"),
@@ -64,7 +67,7 @@ def test_who_is_known_is_served_and_who_is_not_hears_why(
 def test_a_pacs_that_is_another_gets_nothing(
     tmp_path: Path, clinic: Authority, stranger: Authority, ours: Tls, cine: Dataset
 ) -> None:
-    foreign = replace(stranger.issue("pacs"), cafile=str(clinic.path))
+    foreign = stranger.issue("pacs", trusting=clinic)
     for number, (tls, words) in enumerate(
         (
             (clinic.issue("old", ends_days=-1), "shows a certificate that has expired"),
@@ -108,3 +111,20 @@ def test_tls_files_that_are_none_are_refused_before_anything_begins(
     for files in ((cert, ca, ca), (cert, tmp_path / "none", ca), (cert, locked, ca)):
         with pytest.raises(InputError, match="TLS files cannot be used"):
             read_tls("x", *files)
+
+
+def test_a_study_is_fetched_by_dicomweb_from_behind_a_certificate(
+    tmp_path: Path, clinic: Authority, stranger: Authority, ours: Tls, cine: Dataset
+) -> None:
+    with serving_orthanc(tmp_path) as orthanc, guarding(orthanc, clinic.issue("web")) as root:
+        send_dicom([cine], parse_node(orthanc.node))
+        study = f"{root.replace('https', 'dicomweb')}/studies/{cine.StudyInstanceUID}"
+        for tls, words in (
+            (stranger.issue("us3", trusting=clinic), "does not know who vouches for our cert"),
+            (None, "shows a certificate that is vouched for by nobody that we know"),
+        ):
+            with pytest.raises(SourceError, match=words), fetch_sources([study], tls=tls):
+                pass
+        with fetch_sources([study], tls=ours) as (folder,):
+            (path,) = Path(folder).iterdir()
+            assert dcmread(path).PixelData == cine.PixelData

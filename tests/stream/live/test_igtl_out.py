@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.stream.live.igtl_out import LINE_PX, NOT_READY, OK, IgtlOut, make_status
+from neurosono.stream.live.peer import find_owner, is_ours
 from neurosono.stream.sources.live.igtl_message import HEADER, read_header, read_image
 from tests.support.commands import wait_until
 from tests.support.senders import HOST
@@ -192,3 +196,36 @@ def test_without_a_descriptor_it_listens_on(out: IgtlOut) -> None:
         listener.wait(result_says(b"0.64"))
         listener.close()
         assert exhausted.refused >= refused
+
+
+ASK = """
+import os, socket, sys
+os.setuid(int(sys.argv[3]))
+with socket.socket() as asked:  # by number: names are looked up by what may lie out of reach
+    asked.settimeout(60)
+    asked.connect((sys.argv[1], int(sys.argv[2])))
+    print(len(asked.recv(1)))
+"""
+
+
+def test_a_program_of_another_user_is_hung_up_on(out: IgtlOut) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("who is not root cannot try to listen as another user")
+    out.show(PICTURE, make_status_dict())
+    command = [sys.executable, "-I", "-S", "-c", ASK, HOST, str(out.port)]
+    for user, heard in ((65534, "0"), (0, "1")):
+        told = [*command, str(user)]
+        done = subprocess.run(told, capture_output=True, text=True, timeout=120, check=True)
+        assert done.stdout.strip() == heard, user
+
+
+def test_whose_a_connection_is_stands_in_the_system_s_own_table() -> None:
+    with socket.create_server((HOST, 0)) as listening:
+        with socket.create_connection(listening.getsockname()) as asked:
+            accepted, _ = listening.accept()
+            with accepted:
+                assert find_owner(accepted) == os.geteuid()
+                assert is_ours(accepted)
+        with socket.socket() as unconnected:
+            assert not is_ours(unconnected)
+    assert asked.fileno() < 0

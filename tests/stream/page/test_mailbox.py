@@ -111,3 +111,27 @@ def test_the_page_can_tell_how_long_a_message_was_held():
     box.answer(head["n"], 1234.5, 15 * MS)
     box.put(parcel(MessageKind.PICTURE, 16))
     assert unpack_message(box.take(18 * MS) or b"")[1]["echo"] == {"t_ms": 1234.5, "held_ms": 3.0}
+
+
+def test_on_a_slow_link_pictures_go_one_by_one_until_one_is_quick():
+    box = mailbox()
+
+    def offer(number: int, at_ms: int) -> list[int]:
+        box.put(parcel(MessageKind.PICTURE, number))
+        return numbers(box, at_ms * MS)
+
+    assert offer(0, 0) == [0]
+    assert offer(1, 0) == [1]
+    box.answer(1, 0.0, 400 * MS)
+    assert offer(2, 400) == [], "one is on its way, and the last took 400 ms"
+    box.put(parcel(MessageKind.HEATMAP, 20))
+    assert numbers(box, 420 * MS) == [], "nor does a heatmap stand in its way"
+    box.answer(2, 0.0, 450 * MS)
+    assert numbers(box, 450 * MS) == [2]
+    assert offer(3, 460) == []
+    box.answer(3, 0.0, 650 * MS)
+    assert numbers(box, 650 * MS) == [3], "200 ms: quicker, and not quick"
+    assert offer(4, 660) == []
+    box.answer(4, 0.0, 750 * MS)
+    assert numbers(box, 750 * MS) == [4, 20]
+    assert offer(5, 760) == [5]

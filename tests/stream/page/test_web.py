@@ -16,6 +16,7 @@ from neurosono.stream.page.web import WebServer
 from neurosono.stream.view import palette
 from tests.browser.publisher import make_status
 from tests.stream.page.serving import BEARER, get, port_of, receive, serving, watch
+from tests.support.commands import wait_until
 
 GREY = np.full((300, 400), 90, dtype=np.uint8)
 
@@ -164,6 +165,15 @@ def test_commands_reach_the_session_and_nonsense_ends_the_connection():
             client.send(b"\x00\x01")
         with pytest.raises(ConnectionClosed):
             receive(client, MessageKind.PICTURE)
+
+
+@pytest.mark.parametrize("t_ms", ["9" * 400, "1e999", "NaN", "-1e300", '"1"', "null"])
+def test_a_clock_that_is_none_is_refused_and_the_viewer_stays(t_ms):
+    with serving() as (hub, server), watch(server) as client:
+        client.send(f'{{"ack": 1, "t_ms": {t_ms}}}')
+        wait_until(lambda: hub.counts.commands_refused == 1)
+        hub.publish_status(make_status(1))
+        receive(client, MessageKind.STATUS)
 
 
 def test_a_read_only_screen_asks_for_nothing():

@@ -12,7 +12,7 @@ import pytest
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.structures.boxes import RotatedBox
-from neurosono.engine.structures.names import PLANES, STRUCTURES
+from neurosono.engine.structures.names import FALX, OTHER_HEAD, PLANES, STRUCTURES
 from neurosono.stream.phantom.bmode import Pose
 from neurosono.stream.phantom.canvas import CANVAS_PX, HALF_EXTENT, Canvas, arc
 from neurosono.stream.phantom.cohort import write_cohort
@@ -20,6 +20,8 @@ from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec, exam_frames
 from neurosono.stream.phantom.head import size_ventricles, widest_ventricle_mm
 from neurosono.stream.phantom.patient import draw_patient
 from neurosono.stream.phantom.probe import Geometry
+from neurosono.stream.phantom.sweep import border_plane, plane_name
+from neurosono.stream.phantom.truth import name_also, name_plane
 
 SPEC = PhantomSpec("normal", seed=1, seconds=6.0, fps=4.0, width_px=640, height_px=480)
 GOLDEN_PATH = Path(__file__).parents[2] / "golden" / "phantom.npz"
@@ -115,6 +117,55 @@ def test_every_plane_carries_what_it_must() -> None:
     assert "thalami" in found["trans-thalamic"]
     assert {"cerebellum", "cisterna-magna"} <= found["trans-cerebellum"]
     assert not found["spine"]
+
+
+@pytest.mark.parametrize(
+    ("level", "named", "also"),
+    [
+        (0.42, "trans-ventricular", ()),
+        (0.53, "trans-ventricular", ("other-head",)),
+        (0.60, "other-head", ("trans-ventricular",)),
+        (0.64, "other-head", ()),
+        (0.18, "other-head", ("trans-thalamic",)),
+        (-0.19, "other-head", ()),
+        (-0.3, "trans-cerebellum", ("other-head",)),
+    ],
+)
+def test_at_the_end_of_a_planes_reach_a_slice_is_both(
+    level: float, named: str, also: tuple[str, ...]
+) -> None:
+    plane = name_plane("head", plane_name("head", level), "bmode", vault=True)
+    assert plane == named
+    assert name_also(plane, border_plane("head", level)) == also
+    assert border_plane("face", level) is None
+
+
+def test_only_a_head_is_told_as_either_of_two() -> None:
+    either = 0
+    for seed in range(4):
+        for frame in exam_frames(replace(SPEC, seed=seed, fps=2.0), True):
+            truth = frame.truth
+            assert truth is not None
+            assert truth.to_dict()["also"] == list(truth.also)
+            if truth.also:
+                either += 1
+                assert truth.head is not None
+                assert (truth.plane == OTHER_HEAD) != (truth.also == (OTHER_HEAD,))
+    assert either > 0
+
+
+def test_a_falx_is_marked_as_a_band() -> None:
+    unit_mm = draw_patient(SPEC.namespace, SPEC.seed, SPEC.patient).unit_mm
+    widths = []
+    for frame in exam_frames(replace(SPEC, fps=1.0, width_px=1280, height_px=960), True):
+        assert frame.truth is not None
+        widths += [
+            each.thickness_px * frame.truth.mm_per_px / unit_mm
+            for each in frame.truth.structures
+            if each.label == FALX
+        ]
+    assert widths
+    assert widths == pytest.approx([0.12] * len(widths), rel=0.15)
 
 
 @pytest.mark.parametrize("width_mm", [5.0, 12.0, 20.0])

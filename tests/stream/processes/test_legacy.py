@@ -37,7 +37,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         command = [sys.executable, "-P", "-c", HEIR, tmp_path / "heard", str(passed)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[passed])
 
-    monkeypatch.setattr(supervisor, "_spawn", spawn)
+    monkeypatch.setattr(supervisor, "spawn", spawn)
     return tmp_path / "heard"
 
 

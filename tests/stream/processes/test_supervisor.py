@@ -7,8 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from neurosono.stream.processes import spawn as spawning
 from neurosono.stream.processes import supervisor
 from neurosono.stream.processes.channel import Endpoints
+from neurosono.stream.processes.spawn import starting
 from neurosono.stream.processes.supervisor import Supervisor
 from tests.support.commands import wait_until
 
@@ -28,7 +30,8 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def spawn(role: str, way: object = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", ECHO, path], stdin=subprocess.PIPE)
 
-    monkeypatch.setattr(supervisor, "_spawn", spawn)
+    for module in (supervisor, spawning):
+        monkeypatch.setattr(module, "spawn", spawn)
     return path
 
 
@@ -81,3 +84,31 @@ def test_a_child_whose_parent_goes_before_it_is_told_ends_without_a_word() -> No
     command = [sys.executable, "-m", "neurosono.stream.capture.process"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_child_that_was_started_early_is_the_one_that_is_told(
+    tmp_path: Path, heard: Path
+) -> None:
+    others = set(psutil.Process().children())
+    with starting("engine", "reader"):
+        early = {each.pid for each in set(psutil.Process().children()) - others}
+        assert len(early) == 2
+        with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+            children.start("engine", {"first": 1})
+            children.start("reader:one", {"second": 2})
+            children.start("reader:two", {"third": 3})
+            assert {int(pid) for pid, _ in read(heard, 3)} > early
+            pids = children.pids()
+            assert {pids["engine"], pids["reader:one"]} == early
+            children.kill("engine")
+            children.start("engine", {"fourth": 4})
+            assert children.pids()["engine"] not in early
+    assert set(psutil.Process().children()) == others
+
+
+def test_whoever_was_started_early_and_never_needed_ends(heard: Path) -> None:
+    others = set(psutil.Process().children())
+    with starting("engine", "reader"):
+        assert len(set(psutil.Process().children()) - others) == 2
+    assert set(psutil.Process().children()) == others
+    assert not heard.exists()

@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from neurosono.engine.contracts.errors import WireError
-from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
+from neurosono.engine.contracts.frame import DisplayFrame, Frame, ScaleSource, SkipReason
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import Result
+from neurosono.stream.processes.child import in_one_line
 from neurosono.stream.processes.ledger import Ledger
 from neurosono.stream.processes.wire import Event
 from neurosono.stream.session.accounts import Accounts
@@ -70,6 +72,11 @@ def test_what_is_right_passes(trust: Trust) -> None:
         {"stage_ms": {"network": float("nan")}},
         {"disagreement": float("nan")},
         {"skip_reason": SkipReason.FROZEN},
+        {"mm_per_px": 0.1},
+        {"mm_per_px": float("nan"), "mm_per_px_from": ScaleSource.RULER},
+        {"mm_per_px": -0.1, "mm_per_px_from": ScaleSource.RULER},
+        {"told_mm_per_px": {"ruler": float("inf")}},
+        {"told_mm_per_px": {"a name of somebody": 0.1}},
     ],
 )
 def test_a_result_that_cannot_be_is_not_believed(trust: Trust, said: dict[str, Any]) -> None:
@@ -193,3 +200,68 @@ def test_a_capture_that_died_accounts_for_what_came_of_it() -> None:
     ledger.add(1010)
     assert accounts.are_even()
     assert accounts.sum("sampled") - ledger.recorded == 1, "the one that went with it"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("ready", {"backend": "a name of somebody", "precision": "f32", "members": 2}),
+        Event("ready", {"backend": "openvino", "precision": "", "members": 2}),
+        Event("reader-ready", {"reader": "two words", "backend": "a", "precision": "b"}),
+        Event("ensemble-ready", {"backend": "openvino", "members": 2.5}),
+        Event("ensemble-failed", {"error": "SomebodyError"}),
+    ],
+)
+def test_what_the_record_does_not_take_is_not_believed(trust: Trust, event: Event) -> None:
+    with pytest.raises(WireError, match="record"):
+        trust.check_engine(event)
+
+
+def test_what_engines_and_readers_say_of_themselves_passes(trust: Trust) -> None:
+    said = {"backend": "openvino", "precision": "int8", "members": 3, "reason": "fastest of two"}
+    for name in ("ready", "ensemble-ready"):
+        trust.check_engine(Event(name, said))
+    trust.check_engine(Event("reader-ready", {"reader": "structures", **said}))
+    trust.check_engine(Event("ensemble-failed", {"error": "EngineFailedError"}))
+    died = {"role": "reader:structures", "error": "EngineFailedError", "message": "it broke"}
+    trust.check_engine(Event("failed", died))
+
+
+def test_an_error_of_several_lines_can_be_told(trust: Trust) -> None:
+    error = RuntimeError("Exception from a library:\n\tat \x1b[31mline 7\n" + "x" * 5000)
+    said = {"role": "engine", "error": "EngineFailedError", "message": in_one_line(error)}
+    trust.check_engine(Event("failed", said))
+    assert said["message"].startswith("Exception from a library: at [31mline 7 x")
+
+
+BOX = {"cx": 9.0, "cy": 8.0, "w": 4.0, "h": 2.0, "angle_deg": 0.0, "label": "csp", "score": 0.5}
+HEAD = {"cx": 9, "cy": 8, "a": 5.0, "b": 4.0, "angle_deg": 30.0}
+DRAWN: dict[str, Any] = {"plane": None, "boxes": [{**BOX, "unproven": False}], "head": HEAD}
+
+
+def read(**said: Any) -> ReaderResult:
+    at_ns = time.monotonic_ns()
+    stamps = {"stream_id": STREAM, "seq": 0, "captured_ns": at_ns, "pts_s": 0.0}
+    return ReaderResult(**stamps, reader="structures", said={**DRAWN, **said})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"boxes": [BOX]},
+        {"boxes": [{**BOX, "unproven": False, "score": "0.5"}]},
+        {"boxes": [{**BOX, "unproven": False, "w": float("nan")}]},
+        {"boxes": [{**BOX, "unproven": False}] * 1000},
+        {"boxes": "none"},
+        {"head": {"cx": 1.0}},
+        {"head": {**HEAD, "a": 1e8}},
+        {"plane": ["axial"]},
+        {"hc_mm": float("inf")},
+        {"hc_mm": 2**62},
+        {"planes": {"a": {"b": {"c": {"d": {}}}}}},
+    ],
+)
+def test_a_reading_that_cannot_be_drawn_is_not_believed(trust: Trust, said: dict[str, Any]) -> None:
+    trust.check_engine(read())
+    with pytest.raises(WireError):
+        trust.check_engine(read(**said))

@@ -20,18 +20,20 @@ from neurosono.scripts.main import app
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.identities import read_kept
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import Standing, read_job
+from neurosono.stream.hospital.outbox import Outbox, Row, Standing
 from neurosono.stream.hospital.query import Question
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.live.register import Register, Registering
 from neurosono.stream.page.protocol import Command
-from neurosono.stream.study.posting import send_due
+from neurosono.stream.study.posting import work_off
 from tests.support.senders import HOST
 from tests.support.worklists import make_entry, receive
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+WAIT_S = 240.0
+"""The process that sends gives way to all others: beside load it takes its time."""
 WORKLIST = parse_node(f"WORKLIST@{HOST}:1")
 
 
@@ -75,7 +77,7 @@ class Screen:
 
     def wait(self, condition: Any) -> dict[str, Any]:
         with self._news:
-            assert self._news.wait_for(lambda: condition(self.told[-1]), 60)
+            assert self._news.wait_for(lambda: condition(self.told[-1]), WAIT_S)
             return self.told[-1]
 
 
@@ -83,6 +85,17 @@ def offer(_: Question) -> list[Entry]:
     names = {"A-1": "Größe^Änne", "A-2": "Wang^XiaoDong=王^小东"}
     found = {number: receive(make_entry(name, number)) for number, name in names.items()}
     return [read_entry(each, "ISO_IR 100") for each in found.values()]
+
+
+def find_study(journal: Journal, exam_id: str) -> Row | None:
+    with Outbox(journal.path) as outbox:
+        return outbox.find(exam_id)
+
+
+def post(journal: Journal, *, at_once: bool = False) -> list[Row]:
+    """Do what the process does that a session starts."""
+    with Outbox(journal.path) as outbox:
+        return work_off(outbox, journal.path, at_once=at_once)
 
 
 @pytest.fixture
@@ -125,7 +138,7 @@ def test_an_exam_takes_an_entry_and_its_study_arrives(
         register.close_exam(exam.exam_id, begun=True)
         register.open_exam("20261127-101500-0a1b2c")
         assert screen.told[-1]["taken"] is None, "the next exam is nobody's"
-        words = register.settle(60)
+        words = register.settle(WAIT_S)
         assert words == f"study of exam {exam.exam_id}: stored on PACS"
         assert screen.wait(lambda about: about["study"]["standing"] == "stored")
     finally:
@@ -152,23 +165,20 @@ def test_a_pacs_that_refuses_is_told_and_tried_again(
         assert screen.told[-1]["taken"]["accession"] == "A-1"
         exam.end({"complete": True})
         register.close_exam(exam.exam_id, begun=True)
-        words = register.settle(60)
+        words = register.settle(WAIT_S)
         assert "not stored yet (PACS at" in words
         assert "answered 0xA700" in words
     finally:
         register.close()
     assert pacs.kept == []
     pacs.status = 0x0000
-    waiting = read_job(journal.path, exam.exam_id)
-    assert waiting is not None
-    assert send_due(journal.path, lambda: waiting.next_ns - 1) == [], "it is not its turn"
     ran = CliRunner().invoke(app, ["study", "waiting", "--journal", str(journal.path)])
     assert ran.exception is None
     assert {str(each.PatientName) for each in pacs.kept} == {"Größe^Änne"}
-    job = read_job(journal.path, exam.exam_id)
-    assert job is not None
-    assert (job.standing, job.tries) == (Standing.STORED, 2)
-    assert send_due(journal.path, at_once=True) == []
+    row = find_study(journal, exam.exam_id)
+    assert row is not None
+    assert (row.standing, row.tries) == (Standing.STORED, 2)
+    assert post(journal, at_once=True) == []
     assert len(pacs.kept) == 2
 
 
@@ -182,7 +192,7 @@ def test_nobodys_exam_is_not_sent(
         assert "no entry of the worklist was taken" in register.settle(0)
     finally:
         register.close()
-    assert read_job(journal.path, exam.exam_id) is None
+    assert find_study(journal, exam.exam_id) is None
 
 
 def test_an_exam_without_a_frame_leaves_nothing(
@@ -197,7 +207,7 @@ def test_an_exam_without_a_frame_leaves_nothing(
     finally:
         register.close()
     assert read_kept(journal.path, exam.exam_id) is None
-    assert read_job(journal.path, exam.exam_id) is None
+    assert find_study(journal, exam.exam_id) is None
 
 
 def test_a_worklist_that_is_away_stops_no_session(journal: Journal, screen: Screen) -> None:

@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.main import app
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import Job, Standing, post
-from neurosono.stream.study.posting import send_due
+from neurosono.stream.hospital.outbox import STUDY, Outbox, Standing, Study
+from neurosono.stream.study.posting import work_off
 from neurosono.stream.study.send import send_dicom, send_web
 from tests.support.certificates import make_authority
 from tests.support.dcmtk import storing as keeping
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
+from tests.support.web import guarding
 
 
 @contextlib.contextmanager
@@ -159,13 +160,14 @@ def test_a_node_is_named_right_or_refused(words: str) -> None:
             b'HTTP/1.1 202 Accepted\r\nContent-Length: 28\r\n\r\n{"00081198":{"Value":[{}]}}\n',
             "refused 1 of 3 objects",
         ),
-        (b"nonsense\r\n\r\n", "took nothing"),
-        (b"", "took nothing"),
+        (b"nonsense\r\n\r\n", "gave no answer"),
+        (b"", "gave no answer"),
     ],
 )
 def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, words: str) -> None:
     def answer_once(listener: socket.socket) -> None:
         connected, _ = listener.accept()
+        listener.close()
         with connected:
             head = b""
             while b"\r\n\r\n" not in head:
@@ -177,10 +179,11 @@ def test_a_web_server_that_fails_is_told(objects: list[Dataset], answer: bytes, 
             connected.sendall(answer)
 
     with socket.create_server((HOST, 0)) as listener:
+        root = f"http://{HOST}:{listener.getsockname()[1]}/dicom-web"
         thread = threading.Thread(target=answer_once, args=(listener,))
         thread.start()
         with pytest.raises(OutputError, match=words):
-            send_web(objects, f"http://{HOST}:{listener.getsockname()[1]}/dicom-web")
+            send_web(objects, root)
         thread.join()
 
 
@@ -217,7 +220,32 @@ def test_the_command_sends_by_tls_and_so_does_what_waited(exam_id: str, tmp_path
         assert len(kept) >= 2
         for each in kept:
             each.unlink()
-        post(journal, Job(exam_id, node.words, "US1", None, "snomed", False, 0, 0, tls=ours))
-        (job,) = send_due(journal)
-        assert job.standing is Standing.STORED
+        to = {"node": node.words, "own_title": "US1", "tls": ours}
+        with Outbox(journal) as outbox:
+            outbox.put(exam_id, STUDY, Study(**to, bundle=None, codes="snomed", pdf=False))
+            (row,) = work_off(outbox, journal)
+        assert row.standing is Standing.STORED
         assert len(list((tmp_path / "kept").iterdir())) == len(kept)
+
+
+def test_a_web_server_with_tls_takes_them_from_whoever_shows_a_known_certificate(
+    objects: list[Dataset], exam_id: str, tmp_path: Path
+) -> None:
+    clinic, stranger = (make_authority(tmp_path / name) for name in ("clinic", "stranger"))
+    ours = clinic.issue("us")
+    with serving_orthanc(tmp_path) as orthanc, guarding(orthanc, clinic.issue("web")) as root:
+        for tls, words in (
+            (clinic.issue("late", ends_days=-1), "finds our certificate expired"),
+            (stranger.issue("us", trusting=clinic), "does not know who vouches for our cert"),
+            (clinic.issue("us2", trusting=stranger), "vouched for by nobody that we know"),
+            (None, "shows a certificate that is vouched for by nobody that we know"),
+        ):
+            with pytest.raises(OutputError, match=words):
+                send_web(objects, root, tls)
+        with pytest.raises(OutputError, match="wants TLS"):
+            send_web(objects, root.replace("https", "http"), None)
+        assert orthanc.get("/instances") == []
+        common = ["study", exam_id, "--journal", str(tmp_path / "journal.sqlite"), "--stow", root]
+        files = ["--tls-cert", ours.certfile, "--tls-key", ours.keyfile, "--tls-ca", ours.cafile]
+        assert CliRunner().invoke(app, [*common, *files]).exception is None
+        assert len(orthanc.get("/instances")) >= 2

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 import torch
 
 from neurosono.engine.contracts.errors import InputError, OutputError, RunError
+from neurosono.engine.structures.boxes import Found, RotatedBox, overlap
 from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import NO_HEAD, PLANES
+from neurosono.engine.structures.reading import Reading
 from neurosono.training.detect.augmentation import Strength, augment
 from neurosono.training.detect.build import CARD_NAME, build
 from neurosono.training.detect.data import DetectData
@@ -27,12 +31,14 @@ from neurosono.training.detect.export import (
     read_by_torch,
 )
 from neurosono.training.detect.feed import Feed
-from neurosono.training.detect.figures import measure
+from neurosono.training.detect.figures import Judged, measure
+from neurosono.training.detect.heads import find_seen
 from neurosono.training.detect.recipe import DetectRecipe
 from neurosono.training.detect.report import PAGE_NAME, write_report
-from neurosono.training.detect.rows import Row
+from neurosono.training.detect.rows import Labelled, Row
 from neurosono.training.detect.run import judge_runs, open_run, read_recipe, reopen_run, train
 from neurosono.training.detect.train import STATE_NAME, DetectTrainer
+from neurosono.training.squares import PHANTOM
 from tests.training.detect.pictures import SIZE_PX, write_drawn_data
 
 pytestmark = pytest.mark.timeout(900)  # half a minute of training, on a busy machine much more
@@ -321,6 +327,31 @@ def test_heads_that_nobody_marked_are_looked_for(data: DetectData, tmp_path: Pat
     assert again.heads == trainer.heads
 
 
+@pytest.mark.slow
+def test_what_was_seen_is_marked_where_a_run_sees_it(data: DetectData, run: Path) -> None:
+    network = reopen_run(data, run).averaged()
+    seen = tuple(
+        replace(row, boxes=(), known=(), seen=("lv",)) if row.boxes else row for row in data.rows
+    )
+    shown = [k for k, row in enumerate(data.rows) if row.boxes]
+    marks = find_seen(network, replace(data, rows=seen), np.arange(len(seen)), SIZE_PX)
+    assert set(marks) <= set(shown)
+    assert len(marks) > len(shown) / 2
+    right = [overlap(marks[k][0].box, data.rows[k].boxes[0].box) > 0.5 for k in marks]
+    assert np.mean(right) > 0.8
+    row = seen[shown[0]].marked(marks.get(shown[0], ()))
+    assert row.seen == (() if shown[0] in marks else ("lv",))
+
+
+def test_marks_travel_with_a_run(data: DetectData, tmp_path: Path) -> None:
+    trainer = DetectTrainer(data, RECIPE)
+    trainer.marks = {3: (Labelled("lv", RotatedBox(40.0, 41.5, 20.0, 8.0, 12.0)),)}
+    trainer.save(tmp_path / STATE_NAME)
+    again = DetectTrainer(data, RECIPE)
+    again.resume(tmp_path / STATE_NAME)
+    assert again.marks == trainer.marks
+
+
 def test_held_out_patients_are_never_dealt(data: DetectData) -> None:
     seen = data.choose(2, held_out=False)
     unseen = data.choose(2, held_out=True)
@@ -368,10 +399,6 @@ def test_a_head_that_one_graph_alone_sees_is_no_change_of_its_size() -> None:
 
 
 def test_figures_of_perfect_readings_are_perfect(data: DetectData) -> None:
-    from neurosono.engine.structures.boxes import Found
-    from neurosono.engine.structures.reading import Reading
-    from neurosono.training.detect.figures import Judged
-
     judged = []
     for row in data.rows[:90]:
         planes = {name: float(name == row.plane) for name in PLANES}
@@ -386,3 +413,39 @@ def test_figures_of_perfect_readings_are_perfect(data: DetectData) -> None:
         assert each["structures"]["head"]["ap50"]["value"] == pytest.approx(1)
         assert each["heads"]["hc_mm"]["mean_absolute"]["value"] == pytest.approx(0, abs=1e-9)
         assert each["atria"]["mean_absolute"]["value"] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_is_found_where_somebody_saw_none_is_told_apart(data: DetectData) -> None:
+    """A perfect reader that names a ventricle, surest of all, on every head that is said to show
+    none."""
+    judged = []
+    for row in data.rows[:90]:
+        boxes = tuple(Found(each.label, 0.8, each.box) for each in row.boxes)
+        if row.head is not None and not boxes:
+            boxes = (Found("lv", 0.9, RotatedBox(row.head.cx, row.head.cy, 20, 8)),)
+        planes = {name: float(name == row.plane) for name in PLANES}
+        judged.append(Judged(row, Reading(row.plane, planes, None, boxes, row.head, None)))
+    found = measure(judged, SIZE_PX)
+    real = found["real"]["structures"]
+    told = real["lv, none called not visible"]
+    assert real["lv"]["ap50"]["value"] < 0.7
+    assert told["ap50"]["value"] == pytest.approx(1)
+    assert told["true"] == real["lv"]["true"]
+    assert "lv, none called not visible" not in found["phantom"]["structures"]  # its truth is exact
+
+
+def test_head_planes_count_as_they_come_by_a_root(data: DetectData) -> None:
+    trainer = DetectTrainer(data, RECIPE)
+    own, told = trainer.average.weights["planes.1.bias"], trainer.averaged().planes[-1].bias
+    assert told is not None
+    added = (told - own).detach()
+    dealt = trainer.deck.count_planes(data)
+    come = Counter(data.rows[k].plane for k in trainer.deck.rows if data.rows[k].source != PHANTOM)
+    counted = {
+        name: dealt[name] * float(added[PLANES.index(name)].exp())
+        for name in ("trans-thalamic", "trans-ventricular")
+    }
+    assert sum(counted.values()) == pytest.approx(sum(dealt[name] for name in counted))
+    first, second = (counted[name] / come[name] ** 0.5 for name in counted)
+    assert first == pytest.approx(second)
+    assert added[PLANES.index(NO_HEAD)] == 0

@@ -146,6 +146,32 @@ def test_what_is_aimed_at_is_what_is_decoded(angle_deg: float) -> None:
     assert ((near > 0) & (near <= 1)).all()
 
 
+def test_boxes_that_agree_are_taken_together() -> None:
+    """Places beside each other err each its own way; one that saw something else does not count."""
+    rng = np.random.default_rng(5)
+    true = RotatedBox(120.3, 97.6, 60.0, 22.0, 20.0)
+    targets = aim(Row("a", "b", "c", boxes=(Labelled("lv", true),), known=STRUCTURES), GRID)
+    hit, lv = targets.labels >= 0, STRUCTURES.index("lv")
+    n, cells = len(hit), SIZE_PX // MAP_STRIDE_PX
+    errors = []
+    for _ in range(20):
+        classes = np.zeros((n, len(STRUCTURES)), np.float32)
+        classes[hit, lv] = rng.uniform(0.7, 0.9, hit.sum())
+        sides = targets.sides * np.exp(rng.normal(0, 0.15, targets.sides.shape))
+        other = int(np.flatnonzero(~hit)[7])  # far away, and nearly as sure
+        classes[other, lv], sides[other] = 0.6, 3.0
+        answer = Answer(
+            GRID, classes, np.ones(n, np.float32), sides.astype(np.float32), targets.turns,
+            np.full(len(PLANES), 1 / 6, np.float32), np.zeros((cells, cells), np.float32),
+        )  # fmt: skip
+        alone, both = (
+            find_structures(answer, Limits(kept=1, together=each)) for each in (False, True)
+        )
+        assert [each.score for each in alone] == [each.score for each in both]
+        errors.append([1 - overlap(each[0].box, true) for each in (alone, both)])
+    assert np.mean(errors, axis=0)[1] < 0.7 * np.mean(errors, axis=0)[0]
+
+
 @pytest.mark.parametrize("away_px", range(8))
 @pytest.mark.parametrize(("w", "h"), [(20.0, 8.5), (134.0, 5.0), (70.0, 10.0), (150.0, 18.0)])
 def test_a_thin_box_is_answered_for_wherever_it_lies(w: float, h: float, away_px: int) -> None:
@@ -220,6 +246,38 @@ def test_what_nobody_marked_teaches_nothing() -> None:
     assert float(measure_losses(raw, [some])["planes"].detach()) == pytest.approx(
         np.log(2), abs=1e-5
     )
+
+
+def test_a_box_of_another_convention_only_says_that_it_is_seen() -> None:
+    box = RotatedBox(100, 120, 40, 30)
+    both = tuple(Labelled(name, box, upright=True) for name in ("csp", "falx"))
+    found = aim(Row("a", "b", "c", known=("csp", "falx"), boxes=both), GRID)
+    assert set(found.labels[found.labels >= 0]) == {STRUCTURES.index("falx")}
+    csp, falx = STRUCTURES.index("csp"), STRUCTURES.index("falx")
+    assert found.seen[csp]
+    assert not found.known[csp]
+    assert found.known[falx]
+    assert not found.seen[falx]
+    own = aim(Row("a", "b", "c", known=("csp",), boxes=(Labelled("csp", box),)), GRID)
+    assert (own.labels == csp).any()
+    assert own.known[csp]
+
+
+def test_a_plane_that_is_told_is_doubted_a_little() -> None:
+    n, cells = sum(GRID.counts), SIZE_PX // MAP_STRIDE_PX
+    told = aim(Row("a", "b", "c", planes=PLANES[:1]), GRID)
+    losses = []
+    for sure in (0.0, 4.0, 20.0):
+        raw = Raw(
+            classes=torch.zeros(1, n, len(STRUCTURES)),
+            centreness=torch.zeros(1, n),
+            sides=torch.ones(1, n, 4),
+            turns=torch.ones(1, n, 2),
+            planes=torch.tensor([[sure, 0.0, 0.0, 0.0, 0.0, 0.0]]),
+            head=torch.zeros(1, cells, cells),
+        )
+        losses.append(float(measure_losses(raw, [told])["planes"]))
+    assert losses[1] < min(losses[0], losses[2])
 
 
 def test_what_was_seen_and_not_marked_is_asked_of_its_surest_places_alone() -> None:

@@ -15,7 +15,7 @@ from neurosono.engine.gate_folder import add_gate, read_entry
 from neurosono.training.gate.data import GateData, write_gate_data
 from neurosono.training.gate.evaluate import evaluate_gate
 from neurosono.training.gate.familiarity import fit_ranks, fit_whitening, measure
-from neurosono.training.gate.leave_out import leave_out, name_groups
+from neurosono.training.gate.leave_out import leave_out, name_groups, share_networks
 from neurosono.training.gate.metrics import NEVER, Answers, choose_plane_limits, describe_gate
 from neurosono.training.gate.run import GateRun
 from neurosono.training.gate.train import PLANES, GateRecipe
@@ -169,3 +169,33 @@ def test_each_source_or_machine_is_left_out_with_its_patients(
     trained.clear()
     assert leave_out(job, "source", lambda name, *_: trained.append(name)) == found
     assert not trained, "finished networks are taken up"
+
+
+def test_each_group_is_judged_at_a_threshold_that_only_the_others_chose(
+    data: GateData, tmp_path: Path
+) -> None:
+    rows = [
+        replace(row, patient=f"{'east' if number % 3 else 'west'}:{row.path}")
+        if row.source != PHANTOM
+        else row
+        for number, row in enumerate(data.rows)
+    ]
+    job = GateRun(replace(data, rows=tuple(rows)), tmp_path / "work", replace(RECIPE, batches=8))
+    found = leave_out(job, "source", lambda *_: None)
+    for group in found["groups"].values():
+        even, chosen = group["heads_and_spines_refused"], group["chosen"]
+        assert chosen["auroc_by_patient"] == group["auroc_by_patient"]
+        more = chosen["heads_and_spines_refused"]["refused"] - even["refused"]
+        assert more * (group["threshold"] - 0.5) >= 0, "a lower threshold refuses no more"
+    refused = sum(g["chosen"]["others_refused"]["refused"] for g in found["groups"].values())
+    assert found["pooled"]["chosen"]["others_refused"]["refused"] == refused
+
+
+def test_small_groups_are_left_out_together() -> None:
+    names = np.array(["large"] * 90 + ["lesser"] * 6 + ["tiny"] * 2 + ["least"] + [""] * 40)
+    assert share_networks(names) == {
+        "large": ["large"],
+        "lesser": ["lesser"],
+        "least+tiny": ["least", "tiny"],
+    }
+    assert share_networks(names[:96]) == {"large": ["large"], "lesser": ["lesser"]}
