@@ -31,8 +31,12 @@ RENEW_S = 1.0
 LATE_NS = 700_000_000
 """An entry that waits for longer is said to be unrecorded: the screens say so within a second."""
 
-UNWRITABLE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
-"""What an entry that can never be written gives; all other errors of SQLite may pass."""
+UNWRITABLE = (
+    *(sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError),
+    *(NeurosonoError, ValueError, TypeError, LookupError, ArithmeticError, cv2.error),
+)
+"""What an entry that can never be written gives, as with too large a number; all other errors of
+SQLite may pass."""
 FAULTS = {
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_BUSY: "locked",
@@ -282,7 +286,7 @@ class Writer:
     def _apply(self, applier: Applier, data: bytes) -> bool:
         try:
             applier.apply(data)
-        except (*UNWRITABLE, NeurosonoError, ValueError, KeyError, cv2.error) as error:
+        except UNWRITABLE as error:
             log.warning("the journal refused an entry: %s", type(error).__name__)
             self._on_refused(data)
             return False

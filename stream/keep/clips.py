@@ -93,7 +93,8 @@ def write_clip(stills: list[Still], path: Path) -> None:
     """
     aside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (path.parent.parent, path.parent):  # parents get no mode of their own
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (
             FileIO(create_private(aside), "wb") as file,
             av.open(file, "w", format="mp4") as container,

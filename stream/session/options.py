@@ -139,11 +139,17 @@ class Judging(ABC):
         )
 
     def for_engine(
-        self, bundle: Bundle, exam: dict[str, Any] | None = None, avoid: Sequence[str] = ()
+        self,
+        bundle: Bundle,
+        exam: dict[str, Any] | None = None,
+        avoid: Sequence[str] = (),
+        *,
+        waits: bool = False,
     ) -> EngineOptions:
         """Return what an engine process is told.
 
-        `exam` is the state to go on from, `avoid` the engines that failed in this session.
+        `exam` is the state to go on from, `avoid` the engines that failed in this session; it
+        `waits` for a server that has answered before.
         """
         return EngineOptions(
             bundle=str(bundle.root),
@@ -157,7 +163,7 @@ class Judging(ABC):
             avoid=tuple(avoid),
             student=self.student,
             trusted_keys=self.trusted_keys,
-            server=None if self.server is None else self._hurry(self.server, exam is not None),
+            server=None if self.server is None else self._hurry(self.server, waits),
         )
 
     def _hurry(self, server: Server, waits: bool) -> Server:

@@ -113,7 +113,8 @@ class Session(ABC):
     def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
         self.trust.begin_engine()
-        self.children.start("engine", self.asked.for_engine(self.bundle, exam, avoid))
+        asked = self.asked.for_engine(self.bundle, exam, avoid, waits=bool(self.engine))
+        self.children.start("engine", asked)
 
     def start_reader(self, reader: Beside) -> None:
         """Start a reader's process."""

@@ -116,11 +116,14 @@ def _without_times(lines: str) -> list[str]:
 def test_a_server_that_will_not_do_is_said_before_an_exam_begins(
     bundle_root: Path, peer: Peer
 ) -> None:
-    peer.model["parameters"]["digest"]["string_value"] = "cd" * 32
     server = ("--engine", "remote", "--server", peer.url)
-    done = run("live", SOURCE, "--bundle", bundle_root, *server, "--seconds", "100")
-    assert done.returncode == 2, done.stderr
-    assert "the server holds another bundle" in done.stderr
+    whole = peer.model["parameters"]["digest"]["string_value"]
+    for model, said in (("cd" * 32, "the server holds another bundle"), (whole, "HTTP 404")):
+        peer.model["parameters"]["digest"]["string_value"] = model
+        done = run("live", SOURCE, "--bundle", bundle_root, *server, "--seconds", "100")
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        peer.name = "lacks it"
 
 
 def test_a_fallback_takes_over_from_a_server_that_never_answered(bundle_root: Path) -> None:

@@ -249,3 +249,16 @@ def test_a_notebook_says_for_how_long_its_oldest_entry_waits(tmp_path: Path) -> 
     notebook.forget(notebook.take(4096))
     assert notebook.said_ns is None
     notebook.close()
+
+
+def test_an_entry_that_the_database_cannot_hold_costs_no_other(journal: Journal) -> None:
+    exam = journal.begin(ABOUT)
+    first, *others = make_results(make_exam(), 4)
+    assert exam.record(first)
+    assert exam.keep(2**63, np.zeros((8, 8), np.uint8), "key") is not None
+    assert all(exam.record(result) for result in others)
+    assert journal.flush(TOLD_S)
+    tally = journal.tally(exam.exam_id)
+    assert (tally.results, tally.key_frames) == (4, 0)
+    assert journal.status.refused == 1
+    assert "1 entries of this session are lost" in journal.status.trouble

@@ -84,6 +84,8 @@ def test_clips_lie_beside_the_journal_and_go_with_their_exam(tmp_path: Path) -> 
         clips.keep("exam", "abc", 9 * STEP_NS)
     assert (clips.written, clips.lost) == (1, 1)
     assert [file.name for file in (clip_folder(journal) / "exam").iterdir()] == ["abc.mp4"]
+    for folder in (clip_folder(journal), clip_folder(journal) / "exam"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     delete_clips(journal, ["exam", "another"])
     assert list(clip_folder(journal).iterdir()) == []
 
