@@ -15,7 +15,7 @@ from neurosono.stream.page.protocol import MessageKind, encode_json, pack_messag
 PICTURE_CREDIT = 2
 """One on its way while one is painted: the full rate on a fast browser, no queue on a slow one."""
 
-SLOW_NS, QUICK_NS = 300_000_000, 150_000_000
+SLOW_NS, QUICK_NS = 300_000_000, 200_000_000
 """A picture that took so long to be acknowledged had one before it in the network: from then on
 they go one by one, until one comes back quickly. On a slow link that costs pictures and makes those
 that come younger; past 500 ms a page shows no opinion at all. Heatmaps give way to them."""

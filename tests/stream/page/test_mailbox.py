@@ -129,9 +129,9 @@ def test_on_a_slow_link_pictures_go_one_by_one_until_one_is_quick():
     box.answer(2, 0.0, 450 * MS)
     assert numbers(box, 450 * MS) == [2]
     assert offer(3, 460) == []
-    box.answer(3, 0.0, 650 * MS)
-    assert numbers(box, 650 * MS) == [3], "200 ms: quicker, and not quick"
-    assert offer(4, 660) == []
-    box.answer(4, 0.0, 750 * MS)
-    assert numbers(box, 750 * MS) == [4, 20]
-    assert offer(5, 760) == [5]
+    box.answer(3, 0.0, 700 * MS)
+    assert numbers(box, 700 * MS) == [3], "250 ms: quicker, and not quick"
+    assert offer(4, 710) == []
+    box.answer(4, 0.0, 800 * MS)
+    assert numbers(box, 800 * MS) == [4, 20]
+    assert offer(5, 810) == [5]
