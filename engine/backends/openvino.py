@@ -1,6 +1,7 @@
 """OpenVINO: the engine of a host without a GPU, and the default."""
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError, InputError
 
 MODEL_NAME = "model.xml"
+NO_BF16 = "this processor does not compute in bf16: choose --precision f32 or int8"
 
 
 def save(model: ov.Model, folder: Path, precision: str) -> None:
@@ -53,6 +55,8 @@ class OpenVinoBackend:
         try:
             compiled = _compile(core, path, members, config)
         except RuntimeError as error:
+            if self.precision == "bf16" and _is_readable(core, path, members):
+                raise EngineUnavailableError(NO_BF16) from error
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(
                 f"{path} is not an engine that OpenVINO can read: {reason}"
@@ -146,9 +150,18 @@ def _check_precision(core: ov.Core, precision: str) -> None:
         )
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in capable:
-        raise EngineUnavailableError(
-            "this processor does not compute in bf16: choose --precision f32 or int8"
-        )
+        raise EngineUnavailableError(NO_BF16)
+
+
+def _is_readable(core: ov.Core, path: Path, members: int | None) -> bool:
+    """Return whether the graph compiles in float32.
+
+    Where oneDNN is told to use less than the chip has, OpenVINO still names bf16 among what it can.
+    """
+    with suppress(RuntimeError):
+        _compile(core, path, members, {"INFERENCE_PRECISION_HINT": "f32"})
+        return True
+    return False
 
 
 def _compile(

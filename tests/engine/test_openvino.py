@@ -1,6 +1,8 @@
 """The OpenVINO engine against the torch reference."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,25 @@ def test_bf16_stays_near_f32(folder: Path, pictures: np.ndarray) -> None:
     exact = OpenVinoBackend(folder / "model.xml", "f32").infer(pictures)
     short = OpenVinoBackend(folder / "model.xml", "bf16").infer(pictures)
     np.testing.assert_allclose(short.probabilities, exact.probabilities, atol=0.05)
+
+
+OPENED_IN_BF16 = """
+import sys
+from pathlib import Path
+from neurosono.engine.backends.openvino import OpenVinoBackend
+from neurosono.engine.contracts.errors import NeurosonoError
+try:
+    OpenVinoBackend(Path(sys.argv[1]), "bf16")
+except NeurosonoError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_bf16_on_a_processor_held_below_it_is_unavailable(folder: Path) -> None:
+    held = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    command = [sys.executable, "-P", "-c", OPENED_IN_BF16, str(folder / "model.xml")]
+    done = subprocess.run(command, env=held, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("EngineUnavailableError this processor"), done.stderr
 
 
 def test_f16_halves_the_file(ensemble: Ensemble, folder: Path, tmp_path: Path) -> None:
