@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from neurosono.engine.backends import REMOTE
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.choice import REMOTE, Choice, open_engine
+from neurosono.engine.choice import Choice, open_engine
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.contracts.server import Server
 
