@@ -6,6 +6,7 @@ dies, hangs or falls behind, says so on the screen, and starts it again where it
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -239,8 +240,7 @@ class Live(Session):
         failed = self.engine.get("backend", "openvino")
         if failed != "openvino":  # which is the last resort, and is tried again
             self._failed.add(failed)
-        exam, avoid = self._exam.exam.to_json(), tuple(sorted(self._failed))
-        self.start_engine(exam, avoid, self._absences.rest_s(time.monotonic_ns()))
+        self.start_engine(self._exam.exam.to_json(), tuple(sorted(self._failed)))
 
     def show(self, picture: DisplayFrame) -> None:
         """Show a picture: there is a signal."""
@@ -290,9 +290,10 @@ class Live(Session):
         if isinstance(error, InputError) and not begun:
             raise error
         self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
-        if isinstance(error, ServerAwayError):
+        if isinstance(error, ServerAwayError) and self.asked.server is not None:
             self._failed.add(REMOTE)  # also where it never was ready
-            self._absences.note(time.monotonic_ns())
+            rest_s = self._absences.note(time.monotonic_ns())
+            self.asked = replace(self.asked, server=replace(self.asked.server, rest_s=rest_s))
             self._turn_off_role(role, SERVER_AWAY)
 
     def _leave_unread(self) -> None:

@@ -52,15 +52,12 @@ class Absences:
 
     _failed_ns: deque[int] = field(default_factory=deque)
 
-    def note(self, now_ns: int) -> None:
-        """It has failed."""
+    def note(self, now_ns: int) -> float:
+        """It has failed; return for how long nobody is to ask it, seconds."""
         self._failed_ns.append(now_ns)
-
-    def rest_s(self, now_ns: int) -> float:
-        """Return for how long nobody is to ask it."""
-        while self._failed_ns and now_ns - self._failed_ns[0] > FORGIVEN_S * NS:
+        while now_ns - self._failed_ns[0] > FORGIVEN_S * NS:
             self._failed_ns.popleft()
-        return min(FIRST_REST_S * 2.0 ** max(0, len(self._failed_ns) - 1), LONGEST_REST_S)
+        return min(FIRST_REST_S * 2.0 ** (len(self._failed_ns) - 1), LONGEST_REST_S)
 
 
 @dataclass

@@ -145,17 +145,12 @@ class Judging(ABC):
         avoid: Sequence[str] = (),
         *,
         waits: bool = False,
-        rest_s: float | None = None,
     ) -> EngineOptions:
         """Return what an engine process is told.
 
         `exam` is the state to go on from, `avoid` the engines that failed in this session; it
-        `waits` for a server that has answered before, and leaves one that failed alone for
-        `rest_s`.
+        `waits` for a server that has answered before.
         """
-        server = self.server
-        if server is not None and rest_s is not None:
-            server = replace(server, rest_s=rest_s)
         return EngineOptions(
             bundle=str(bundle.root),
             engine=self.engine,
@@ -168,7 +163,7 @@ class Judging(ABC):
             avoid=tuple(avoid),
             student=self.student,
             trusted_keys=self.trusted_keys,
-            server=None if server is None else self._hurry(server, waits),
+            server=None if self.server is None else self._hurry(self.server, waits),
         )
 
     def _hurry(self, server: Server, waits: bool) -> Server:

@@ -43,6 +43,7 @@ from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.viewer import Viewer
+from neurosono.stream.view.words import name_engine
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,6 @@ SEQ_MARGIN = 1000
 """Another capture process numbers its frames from here on: far above any that are on their way."""
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-STANDS_IN = ", for the server that is away"
-"""What the screen says beside an engine of this host that was not asked for."""
 
 LOSSLESS_RECENT = 8
 """Pictures that a lossless replay remembers: each waits for its own answer, so one would do."""
@@ -113,19 +111,10 @@ class Session(ABC):
         finally:
             remove_socket_folder(folder)
 
-    def start_engine(
-        self,
-        exam: dict[str, Any] | None = None,
-        avoid: tuple[str, ...] = (),
-        rest_s: float | None = None,
-    ) -> None:
-        """Start an engine process, to go on with `exam`, on none of the engines to `avoid`.
-
-        A server among these is left alone for `rest_s`.
-        """
+    def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
+        """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
         self.trust.begin_engine()
-        waits = bool(self.engine)
-        asked = self.asked.for_engine(self.bundle, exam, avoid, waits=waits, rest_s=rest_s)
+        asked = self.asked.for_engine(self.bundle, exam, avoid, waits=bool(self.engine))
         self.children.start("engine", asked)
 
     def start_reader(self, reader: Beside) -> None:
@@ -400,8 +389,7 @@ class Session(ABC):
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})
         was_off = self.viewer.off_reason is not None
-        words = "{backend} {precision} x{members}".format(**fields)
-        self.viewer.turn_on(words + (STANDS_IN if "stands_in_for" in fields else ""))
+        self.viewer.turn_on(name_engine(fields))
         if was_off:
             self.tell("engine-on")
         self.say("ready", fields)
