@@ -12,7 +12,6 @@ from highdicom.sr import (
     GraphicTypeValues,
     ImageRegion,
     Measurement,
-    MeasurementProperties,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
@@ -27,6 +26,7 @@ from neurosono.stream.study import codes
 from neurosono.stream.study.codes import Scheme, code_class, code_own
 from neurosono.stream.study.document import (
     Group,
+    bound,
     comment,
     identify_algorithm,
     make_measurement_report,
@@ -113,10 +113,7 @@ def _describe_class(
                 codes.PROBABILITY,
                 value,
                 codes.NO_UNIT,
-                properties=MeasurementProperties(
-                    upper_measurement_uncertainty=max(0.0, high - value),
-                    lower_measurement_uncertainty=max(0.0, value - low),
-                ),
+                properties=bound(low, value, high, codes.NO_UNIT),
             )
         ],
     )
