@@ -146,7 +146,8 @@ def open_socket(
 
 def _has_come(socket: zmq.Socket[bytes], timeout_ms: int) -> bool:
     """Whether a message is there; a poller, which costs twice as much, is for who waits alone."""
-    return bool(socket.get(zmq.EVENTS) & _POLLIN or (timeout_ms and socket.poll(timeout_ms)))
+    known = int(socket.get(zmq.EVENTS)) & _POLLIN
+    return bool(known or (timeout_ms and socket.poll(timeout_ms)))
 
 
 def await_any(timeout_ms: int, *ends: "Inlet | Outlet", news: int | None = None) -> None:
