@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 if TYPE_CHECKING:
     from neurosono.stream.journal.journal import Journal
 
@@ -130,6 +132,8 @@ def replay(
     student: Annotated[
         str | None, typer.Option(help="Check the student beside that bundle too.")
     ] = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     journal: JournalOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -138,6 +142,7 @@ def replay(
 
     from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.signature import choose_keys
     from neurosono.scripts.console import console, write_json_report
     from neurosono.scripts.exams_view import tabulate_verdict
     from neurosono.stream.journal.rebuild import verify_exam
@@ -145,8 +150,9 @@ def replay(
 
     if student is not None and bundle is None:
         raise InputError("--student stands beside its --bundle: name that too")
-    loaded = None if bundle is None else Bundle.load(bundle)
-    beside = None if student is None else Bundle.load(student)
+    trusted = choose_keys(require_signed, trusted_keys)
+    loaded = None if bundle is None else Bundle.load(bundle, trusted=trusted)
+    beside = None if student is None else Bundle.load(student, trusted=trusted)
     with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)

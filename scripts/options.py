@@ -110,17 +110,24 @@ JUDGING = (
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
+    from neurosono.engine.signature import choose_keys
     from neurosono.stream.sources.limits import MediaLimits
 
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
-    picked["trusted_keys"] = given["trusted_keys"]
-    if given["require_signed"] and given["trusted_keys"] is None:
-        from neurosono.engine.signature import find_trusted_keys
-
-        picked["trusted_keys"] = str(find_trusted_keys())
+    picked["trusted_keys"] = choose_keys(given["require_signed"], given["trusted_keys"])
     picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
     picked["also"] = tuple(given["also"] or ())
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
+
+
+def check_signed(require_signed: bool, trusted_keys: str | None, *bundles: str) -> None:
+    """Refuse what no trusted key signed before a measurement begins; raises `BundleError`."""
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.signature import choose_keys
+
+    trusted = choose_keys(require_signed, trusted_keys)
+    for bundle in () if trusted is None else bundles:
+        Bundle.load(bundle, kind=None, trusted=trusted)
 
 
 def _name_server(given: dict[str, Any]) -> Server | None:
