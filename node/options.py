@@ -11,7 +11,8 @@ from neurosono.stream.hospital.tls import Tls
 class Listening:
     """Where a node listens, as whom, and who may store on it: AE titles, or with TLS anybody known.
 
-    With `tls` both sides show a certificate.
+    With `tls` both sides show a certificate. `scanners` are where those of them listen who ask for
+    storage commitment.
     """
 
     host: str
@@ -19,6 +20,7 @@ class Listening:
     title: str
     allowed: tuple[str, ...] = ()
     tls: Tls | None = None
+    scanners: tuple[Node, ...] = ()
 
     def __post_init__(self) -> None:
         for title in (self.title, *self.allowed):
@@ -28,6 +30,14 @@ class Listening:
                 "say who may store here: --allow AE, once for each scanner, or mutual TLS with "
                 "--cert, --key and --ca"
             )
+
+    def admits(self, title: str) -> bool:
+        """Return whether somebody of this title may store and ask."""
+        return not self.allowed or title in self.allowed
+
+    def find_scanner(self, title: str) -> Node | None:
+        """Return where a sender listens itself; None where nobody said so."""
+        return next((each for each in self.scanners if each.title == title), None)
 
 
 @dataclass(frozen=True)
@@ -73,3 +83,8 @@ class Judging:
     def find_node(self, sender: str) -> Node | None:
         """Return where the results of a sender's studies go."""
         return self.routes.get(sender, self.default)
+
+    def list_titles(self) -> set[str]:
+        """Return the titles of all to whom results go."""
+        nodes = (*self.routes.values(), self.default)
+        return {each.title for each in nodes if each is not None}

@@ -22,7 +22,11 @@ def node(
         typer.Option(help="Who hears of each study's step, from its beginning on: AE@HOST:PORT."),
     ] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(help="An AE title that may store here; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="An AE title that may store here, or AE@HOST:PORT: where it hears of storage "
+            "commitment; may be repeated."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 11112,
     host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
@@ -82,7 +86,9 @@ def node(
         if not equals:
             raise InputError(f"a route is FROM=AE@HOST:PORT, found {words!r}")
         routes[sender] = parse_node(where, ae_title, outward)
-    listening = Listening(host, port, ae_title, tuple(allow or ()), mutual)
+    scanners = [parse_node(each, ae_title, outward) for each in allow or () if "@" in each]
+    allowed = tuple(each.partition("@")[0] for each in allow or ())
+    listening = Listening(host, port, ae_title, allowed, mutual, tuple(scanners))
     asked = Judging(
         default=None if send is None else parse_node(send, ae_title, outward),
         routes=routes,

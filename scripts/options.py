@@ -57,7 +57,8 @@ ServerCa = Annotated[
     str | None, typer.Option(help="The certificates (PEM) that vouch for an https server.")
 ]
 Fallback = Annotated[
-    bool, typer.Option("--fallback", help="An engine of this host takes over if the server fails.")
+    bool,
+    typer.Option("--fallback", help="An engine of this host stands in while the server is away."),
 ]
 TLS = "--tls-cert, --tls-key and --tls-ca"
 TlsCert = Annotated[

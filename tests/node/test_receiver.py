@@ -21,7 +21,7 @@ from neurosono.node.receiver import FULL, MISFIT, STORED, UNREADABLE, Receiver, 
 from neurosono.node.spool import Spool
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.certificates import make_authority
-from tests.support.cines import draw_frames, make_cine
+from tests.support.cines import make_cine
 from tests.support.commands import wait_until
 from tests.support.senders import HOST
 
@@ -36,9 +36,9 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
         yield spool
 
 
-@pytest.fixture(scope="module")
-def frames() -> Any:
-    return draw_frames(3)
+@pytest.fixture
+def frames(frames: Any) -> Any:
+    return frames[:3]
 
 
 def serve(spool: Spool, limits: Limits = LIMITS, listening: Listening = LISTENING) -> Any:
