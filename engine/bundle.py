@@ -175,7 +175,9 @@ def _read_manifest(root: Path, trusted: str | Path | None) -> tuple[Manifest, st
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")
     try:
         data = read_manifest_bytes(root)
-        signer = None if trusted is None else verify(root, data, read_trusted_keys(Path(trusted))).name
+        signer = (
+            None if trusted is None else verify(root, data, read_trusted_keys(Path(trusted))).name
+        )
         return Manifest.from_json(json.loads(data)), signer
     except FileNotFoundError as error:
         raise BundleError(f"{root} is no bundle: it has no {MANIFEST_NAME}") from error
