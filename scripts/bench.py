@@ -82,8 +82,10 @@ def bench(
     if scanners:
         from neurosono.scripts.scanners_view import bench_scanners
 
-        wanted = (scanners, bundle, precision, members, asks, seconds, troubles, triton)
-        write_json_report(json, bench_scanners(*wanted))
+        found = bench_scanners(
+            scanners, bundle, precision, members, asks, seconds, troubles, triton
+        )
+        write_json_report(json, found)
         return
     settings = BenchSettings(
         source=source,

@@ -140,9 +140,7 @@ def replay(
     """Compute an exam again from its record; exit code 1 unless every bit comes out the same."""
     from dataclasses import asdict
 
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
-    from neurosono.engine.signature import choose_keys
     from neurosono.scripts.console import console, write_json_report
     from neurosono.scripts.exams_view import tabulate_verdict
     from neurosono.stream.journal.rebuild import verify_exam
@@ -150,9 +148,8 @@ def replay(
 
     if student is not None and bundle is None:
         raise InputError("--student stands beside its --bundle: name that too")
-    trusted = choose_keys(require_signed, trusted_keys)
-    loaded = None if bundle is None else Bundle.load(bundle, trusted=trusted)
-    beside = None if student is None else Bundle.load(student, trusted=trusted)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
+    beside = options.load_given(student, require_signed, trusted_keys)
     with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)

@@ -38,16 +38,13 @@ def report(
     trusted_keys: options.TrustedKeys = None,
 ) -> None:
     """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import OutputError
-    from neurosono.engine.signature import choose_keys
     from neurosono.scripts.console import console
     from neurosono.scripts.exams import open_recorded
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.report.page import write_report
 
-    trusted = choose_keys(require_signed, trusted_keys)
-    loaded = None if bundle is None else Bundle.load(bundle, trusted=trusted)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
     with open_recorded(journal) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     path = out or Path(f"neurosono-{found.exam.exam_id}.html")

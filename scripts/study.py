@@ -63,9 +63,7 @@ def study(
 
     `waiting` stores what live sessions left to be sent.
     """
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
-    from neurosono.engine.signature import choose_keys
     from neurosono.scripts.console import console
     from neurosono.stream.hospital.node import parse_node
     from neurosono.stream.hospital.tls import read_tls
@@ -91,8 +89,7 @@ def study(
         raise InputError("--deidentified writes files (--out) that name nobody, and no PDF")
     tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
     node = None if send is None else parse_node(send, ae_title, tls)
-    trusted = choose_keys(require_signed, trusted_keys)
-    loaded = None if bundle is None else Bundle.load(bundle, trusted=trusted)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     identity = _find_identity(identity_of, where, found.exam.exam_id)
