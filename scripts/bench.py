@@ -82,10 +82,8 @@ def bench(
     if scanners:
         from neurosono.scripts.scanners_view import bench_scanners
 
-        found = bench_scanners(
-            scanners, bundle, precision, members, asks, seconds, troubles, triton
-        )
-        write_json_report(json, found)
+        wanted = (scanners, bundle, precision, members, asks, seconds, troubles, triton)
+        write_json_report(json, bench_scanners(*wanted))
         return
     settings = BenchSettings(
         source=source,
@@ -128,6 +126,5 @@ def bench(
     if html is not None:
         write_page(html, report)
         console.print(f"  {html}", soft_wrap=True)
-    broken = check_budget(report, limits)
-    if broken:
+    if broken := check_budget(report, limits):
         raise RunError("over budget: " + "; ".join(broken))
