@@ -46,7 +46,7 @@ def run_archive(
     Raises `InputError` before anything is begun; `RunError` where exams failed, `StoppedError` at a
     Ctrl-C. Then what was done is kept, and the tables tell of it.
     """
-    bundle = Bundle.load(asked.bundle)
+    bundle = Bundle.load(asked.bundle, trusted=asked.trusted_keys)
     asked = replace(asked, bundle=str(bundle.root), digest=bundle.manifest.digest)
     begun_s = time.monotonic()
     with closing(Book(options.out)) as book:

@@ -35,6 +35,8 @@ def archive(
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Do failed exams once more.")] = False,
     bundle: options.Bundle = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
@@ -48,6 +50,7 @@ def archive(
     """Judge an archive: a row an exam, whatever kills a worker; the same command goes on."""
     from neurosono.archive.options import ArchiveOptions, Asked
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.signature import choose_keys
 
     if engine == "remote":
         raise InputError("an archive is judged where its files are: choose another --engine")
@@ -60,6 +63,7 @@ def archive(
         engine=engine,
         precision=precision,
         members=members,
+        trusted_keys=choose_keys(require_signed, trusted_keys),
     )
     wanted = ArchiveOptions(
         tuple(sources), out, jobs=jobs, cluster=cluster, depth=depth, studies=studies, again=again
