@@ -58,13 +58,15 @@ class Judging:
     """How a study is judged, and where what is found goes.
 
     `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest. `mpps`
-    is told when a study begins to be judged, and how that ended.
+    is told when a study begins to be judged, and how that ended. `trusted_keys` is the list of keys
+    of which one must have signed each bundle, None where nobody asks.
     """
 
     default: Node | None
     routes: dict[str, Node] = field(default_factory=dict)
     bundle: str = "demo"
     also: tuple[str, ...] = ()
+    trusted_keys: str | None = None
     every: int = 1
     quiet_s: float = 10.0
     codes: str = "snomed"

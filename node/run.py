@@ -57,9 +57,9 @@ def run_node(
     stopped: Callable[[], bool],
 ) -> None:
     """Serve until `stopped`; raises `InputError` where bundle, folder or port cannot be used."""
-    Bundle.load(asked.bundle)
+    Bundle.load(asked.bundle, trusted=asked.trusted_keys)
     for each in asked.also:
-        Bundle.load(each, kind=None)
+        Bundle.load(each, kind=None, trusted=asked.trusted_keys)
     with (
         Spool(folder) as spool,
         Outbox(folder / "journal.sqlite") as outbox,

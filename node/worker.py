@@ -106,7 +106,7 @@ def main() -> int:
     told = msgspec.json.decode(sys.stdin.buffer.readline())
     asked, folder = msgspec.convert(told["asked"], Judging), Path(told["folder"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    opened = open_bundle(asked.bundle)
+    opened = open_bundle(asked.bundle, trusted_keys=asked.trusted_keys)
     warm_up(opened, asked, folder / "warm")
     examiner = Examiner(opened, asked, folder / "journal.sqlite")
     give_back()

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from neurosono.scripts import options
+
 
 def node(
     folder: Annotated[
@@ -38,6 +40,8 @@ def node(
         bool, typer.Option("--tls", help="With --cert, --key, --ca: results go out by TLS too.")
     ] = False,
     bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     also: Annotated[
         list[str] | None,
         typer.Option(help="A bundle that reads the same frames beside it; may be repeated."),
@@ -65,6 +69,7 @@ def node(
     import threading
 
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.signature import choose_keys
     from neurosono.node.options import Judging, Limits, Listening
     from neurosono.node.run import Told, run_node, tell_batch
     from neurosono.scripts.console import console
@@ -89,6 +94,7 @@ def node(
         routes=routes,
         bundle=bundle,
         also=tuple(also or ()),
+        trusted_keys=choose_keys(require_signed, trusted_keys),
         every=every,
         quiet_s=complete_after,
         codes=codes,

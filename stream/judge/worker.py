@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,11 +218,10 @@ def work(
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        trusted = None if options.trusted_keys is None else Path(options.trusted_keys)
-        bundle = Bundle.load(options.bundle, trusted=trusted)
+        bundle = Bundle.load(options.bundle, trusted=options.trusted_keys)
         student = None
         if options.student is not None:
-            student = Bundle.load(options.student, trusted=trusted)
+            student = Bundle.load(options.student, trusted=options.trusted_keys)
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
         streams = 1 if options.newest_wins or options.threads == 1 else STREAMS

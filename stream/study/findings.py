@@ -132,6 +132,8 @@ def _describe_region(report: Report, pictures: Pictures, shown: Shown, scheme: S
         QualitativeEvaluation(code_own("Review"), code_own(picture.key.status)),
         QualitativeEvaluation(code_own("Kept because"), code_own(picture.key.reason)),
     ]
+    if picture.key.status != "proposed":  # by whoever had the page; who that was nobody asks
+        said.append(QualitativeEvaluation(code_own("Reviewed by"), code_own("operator")))
     if picture.key.status == "reassigned" and picture.key.label is not None:
         said.append(
             QualitativeEvaluation(code_own("Reassigned to"), code_class(picture.key.label, scheme))

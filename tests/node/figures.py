@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-from pydicom.dataset import Dataset
 
 from neurosono.node.spool import READY
 from neurosono.stream.hospital.node import parse_node
@@ -76,7 +75,7 @@ def measure_senders(folder: Path) -> dict[str, Any]:
 
 
 def measure_memory(folder: Path) -> dict[str, Any]:
-    """Return the peaks of listener and worker with a small cine, and then with a large one."""
+    """Return the peaks of listener and worker at the start, with a small cine, with a large one."""
     count, rows, columns = LARGE
     small = make_cine(draw_frames(30))
     large = make_cine(draw_frames(1))
@@ -85,10 +84,17 @@ def measure_memory(folder: Path) -> dict[str, Any]:
     large.SamplesPerPixel, large.PhotometricInterpretation, large.PlanarConfiguration = 3, "RGB", 0
     large.PixelData = picture.tobytes() * count
     with running(folder) as (_, node):
-        peaks = [_peak(node, small, 1), _peak(node, large, 2)]
-    (_, few), (listener, many) = peaks
-    told = {"worker_small_mb": few, "worker_large_mb": many, "large_adds_mb": many - few}
-    return {"listener_mb": listener, **told, "reached": many - few < ADDED_MB}
+        peaks = [_take_peaks(node)]
+        for number, cine in enumerate((small, large), 1):
+            node.store(cine)
+            node.wait(f"study {number} (1 cine of SCANNER1): results stored")
+            peaks.append(_take_peaks(node))
+    told = {
+        f"{process}_mb": dict(zip(("start", "small", "large"), found, strict=True))
+        for process, found in zip(("listener", "worker"), zip(*peaks, strict=True), strict=True)
+    }
+    (_, few), (_, many) = peaks[1:]
+    return {**told, "large_adds_worker_mb": many - few, "reached": many - few < ADDED_MB}
 
 
 def measure_report(folder: Path) -> dict[str, Any]:
@@ -155,18 +161,17 @@ def _read_studies(pacs: Orthanc) -> list[str]:
     return found
 
 
-def _peak(node: Running, cine: Dataset, number: int) -> tuple[int, int]:
-    """Store a cine, wait for its results, and return the peaks so far, in MB."""
-    node.store(cine)
-    node.wait(f"study {number} (1 cine of SCANNER1): results stored")
+def _take_peaks(node: Running) -> tuple[int, ...]:
+    """Return the most memory that listener and worker had since the last look, in MB."""
     listener = psutil.Process(node.process.pid)
     (worker,) = (each for each in listener.children() if "neurosono.node.worker" in each.cmdline())
-    return _read_peak(listener), _read_peak(worker)
+    return tuple(_take_peak(each.pid) for each in (listener, worker))
 
 
-def _read_peak(process: psutil.Process) -> int:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+def _take_peak(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (peak_kb,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): begins anew
     return peak_kb * 1024 // 10**6
 
 

@@ -17,6 +17,7 @@ from tests.support.cines import make_cine
 from tests.support.commands import wait_until
 from tests.support.nodes import fetch, serving
 from tests.support.orthanc import Orthanc
+from tests.support.signatures import sign_copy, trust_one
 
 SECRETS = ("Clinic of Nowhere", "Operator^Olaf", "12 Hidden Lane", "SONO-77", "Referred for X")
 """What a header may hold of people and places, and no result takes over."""
@@ -36,7 +37,10 @@ def test_a_study_is_judged_and_its_results_refer_to_its_cines(
     first = tell_secrets(make_cine(frames, number=1))
     study = first.StudyInstanceUID
     second = make_cine(frames[::-1].copy(), study=study, number=2)
-    with serving(tmp_path / "node", bundle_root, "--send", pacs.node, "--pdf") as node:
+    keys = trust_one(tmp_path)
+    signed = sign_copy(bundle_root, tmp_path / "signed", keys)
+    asked = ("--send", pacs.node, "--pdf", "--trusted-keys", str(keys))
+    with serving(tmp_path / "node", signed, *asked) as node:
         node.store(second, first)
         line = node.wait("results stored")
         assert "(2 cines of SCANNER1)" in line

@@ -155,6 +155,7 @@ def test_regions_stand_where_the_network_looked_and_carry_the_review(
     coordinates = [item for item in walk(document) if item.get("GraphicType") == "POLYLINE"]
     assert len(coordinates) == 2
     assert words(document, "Review") == ["accepted", "reassigned"]
+    assert words(document, "Reviewed by") == ["operator", "operator"]
     assert words(document, "Reassigned to") == ["Normal"]
     frames = [
         item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber
