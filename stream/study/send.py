@@ -95,6 +95,7 @@ def send_web(objects: Sequence[Dataset | Path], url: str, tls: Tls | None = None
     Raises `InputError` for an address that is none, `OutputError` for what the server answered.
     """
     parts = split_address(url)
+    host = str(parts.hostname)
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     whole = (each if isinstance(each, Path) else encode(each) for each in objects)
@@ -104,9 +105,9 @@ def send_web(objects: Sequence[Dataset | Path], url: str, tls: Tls | None = None
     size = sum(len(each) if isinstance(each, bytes) else each.stat().st_size for each in body)
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     headers["Content-Length"] = str(size)
-    where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    where = f"{host}:{parts.port}" if parts.port else host
     try:
-        connection = connect(parts.scheme, parts.hostname, parts.port, tls)
+        connection = connect(parts.scheme, host, parts.port, tls)
         try:
             connection.request("POST", f"{parts.path.rstrip('/')}/studies", _read(body), headers)
             answer = connection.getresponse()
@@ -114,7 +115,7 @@ def send_web(objects: Sequence[Dataset | Path], url: str, tls: Tls | None = None
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        said = tell_failure(error, parts.scheme, parts.hostname, parts.port, tls)
+        said = tell_failure(error, parts.scheme, host, parts.port, tls)
         raise OutputError(f"{where} {said}") from error
     failed = _count_failed(told)
     if answer.status not in _ACCEPTED or failed:
