@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
 from neurosono.node.arriving import arriving_in
 from neurosono.node.committing import NOT_ALLOWED, Committing
-from neurosono.node.door import IDLE_S, Door
+from neurosono.node.door import HANDSHAKE_S, IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.commitment import COMMITMENT
@@ -135,13 +135,14 @@ def _serve(
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = LARGEST_PDU
     entity.network_timeout = IDLE_S
+    entity.acse_timeout = HANDSHAKE_S
     entity.require_called_aet = True
     entity.require_calling_aet = list(listening.allowed)
     entity.add_supported_context(Verification)
     for each in CLASSES:
         entity.add_supported_context(each, list(SYNTAXES))
     tls = None if listening.tls is None else listening.tls.make_context(listening=True)
-    handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store)]
+    handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store), (evt.EVT_CONN_CLOSE, _let_go)]
     if committing is not None:
         entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
         handlers += [(evt.EVT_N_ACTION, committing.ask), (evt.EVT_N_EVENT_REPORT, committing.hear)]
@@ -162,6 +163,12 @@ def _serve(
     finally:
         server.shutdown()
         thread.join()
+
+
+def _let_go(event: evt.Event) -> None:
+    """Wait no longer for a request of who has hung up: the library holds such a place for it."""
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _find_study(path: Path) -> str:

@@ -183,6 +183,24 @@ def test_a_sender_that_stops_in_the_middle_of_a_word_loses_its_place(
             stopped.abort()
 
 
+def test_who_hangs_up_without_a_word_holds_no_place(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whoever looks whether a port is open: such a place was held for half a minute."""
+    monkeypatch.setattr("neurosono.node.receiver.MOST_ASSOCIATIONS", 1)
+    monkeypatch.setattr("neurosono.node.receiver.HANDSHAKE_S", 600.0)
+    with serve(spool) as port:
+        for _ in range(3):
+            socket.create_connection((HOST, port)).close()
+
+        def has_room() -> bool:
+            tried = associate(port, Verification)
+            tried.release()
+            return bool(tried.is_released)
+
+        wait_until(has_room, 60)
+
+
 def is_heard(port: int, context: ssl.SSLContext | None) -> bool:
     """Whether the node goes on to listen after a handshake, or a word without one."""
     try:
