@@ -13,7 +13,6 @@ from rich.table import Table
 from tests.chaos.faults import FAULTS, list_possible
 from tests.chaos.run import Report, Seen, run
 
-
 COLUMNS = {
     "gap": "gap_ms",
     "opinion": "opinion_ms",
