@@ -37,6 +37,7 @@ def open_worker(asked: Asked) -> OpenBundle:
         precision=asked.precision,
         members=asked.members,
         threads=1,
+        trusted_keys=asked.trusted_keys,
     )
     if opened.digest != asked.digest:
         raise BundleError(

@@ -14,7 +14,8 @@ from neurosono.stream.pictures.region import parse_region
 class Asked:
     """What decides the numbers of an exam; a worker knows nothing else of the archive.
 
-    `bundle` is a folder or `demo`, `digest` the sha256 that it must have wherever it is opened.
+    `bundle` is a folder or `demo`, `digest` the sha256 that it must have wherever it is opened, and
+    `trusted_keys` the list of keys of which one must have signed it; None where nobody asks.
     """
 
     bundle: str
@@ -25,6 +26,7 @@ class Asked:
     engine: str = "auto"
     precision: str | None = None
     members: int | None = None
+    trusted_keys: str | None = None
 
     def __post_init__(self) -> None:
         Sampler(self.every, self.rate_hz)  # refuses what samples nothing
@@ -34,7 +36,8 @@ class Asked:
     def to_json(self) -> dict[str, Any]:
         """Return what must be the same when an archive is gone on with."""
         said = dict(vars(self))
-        del said["bundle"]  # it may have moved: its digest says which it is
+        for name in ("bundle", "trusted_keys"):
+            del said[name]  # they may have moved: the bundle's digest says which it is
         return said
 
 

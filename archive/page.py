@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurosono.archive.tables import Tally
+from neurosono.archive.tables import PAGE, Tally
 from neurosono.engine.files import write_whole
 from neurosono.engine.pages.render import render_page
 
 TEMPLATE = Path(__file__).with_name("page.html")
-PAGE_NAME = "index.html"
 
 REASONS = {
     "SourceError": "could not be opened: absent, damaged, of several patients, or no pictures",
@@ -35,4 +34,4 @@ def write_page(
             for kind, count in sorted(tally.failures.items())
         ],
     )
-    write_whole(out / PAGE_NAME, page, advice="free some space")
+    write_whole(out / PAGE, page, advice="free some space")

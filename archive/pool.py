@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from neurosono.archive.book import Exam, Outcome
 from neurosono.archive.options import Asked
-from neurosono.archive.server import start_server
+from neurosono.archive.server import hide_main, start_server
 from neurosono.engine.contracts.errors import ERRORS_BY_NAME, NeurosonoError, ProcessFailedError
 
 POLL_S = 0.2
@@ -140,7 +140,8 @@ class LocalPool:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=work, args=(theirs, self._asked), daemon=True)
-        process.start()
+        with hide_main():
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)

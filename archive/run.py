@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from heapq import heappop, heappush
 from typing import Any
 
 from neurosono.archive.book import Book, Exam, Outcome
 from neurosono.archive.listing import list_exams
 from neurosono.archive.options import ArchiveOptions, Asked
-from neurosono.archive.page import write_page
 from neurosono.archive.pool import Died, LocalPool, Pool
 from neurosono.archive.tables import Tally, load_parquet, write_tables
 from neurosono.engine.bundle import Bundle, write_json
@@ -46,10 +46,9 @@ def run_archive(
     Raises `InputError` before anything is begun; `RunError` where exams failed, `StoppedError` at a
     Ctrl-C. Then what was done is kept, and the tables tell of it.
     """
-    bundle = Bundle.load(asked.bundle)
+    bundle = Bundle.load(asked.bundle, trusted=asked.trusted_keys)
     asked = replace(asked, bundle=str(bundle.root), digest=bundle.manifest.digest)
     begun_s = time.monotonic()
-    load_parquet()  # now, while the workers' server still imports; nobody waits for it at the end
     with closing(Book(options.out)) as book:
         book.agree(asked.to_json())
         book.take(list_exams(options))
@@ -68,9 +67,18 @@ def run_archive(
         summary = _summarise(book, bundle, asked, tally) | {"complete": tally.is_whole}
         write_json(options.out / SUMMARY_NAME, summary)
         done_now = book.count()[1] - before
-        write_page(options.out, summary, tally, {"exams": done_now, "seconds": took_s})
+        _load_end()(options.out, summary, tally, {"exams": done_now, "seconds": took_s})
     _raise_trouble(options, tally, stopped=stopped)
     return summary
+
+
+@cache
+def _load_end() -> Callable[..., None]:
+    """Import what only the end needs, and return what writes the page."""
+    from neurosono.archive.page import write_page
+
+    load_parquet()
+    return write_page
 
 
 def _raise_trouble(options: ArchiveOptions, tally: Tally, *, stopped: bool) -> None:
@@ -192,6 +200,7 @@ def _drain(
             more = exam is not None
             if exam is not None:
                 pool.begin(exam)
+        _load_end()  # once, while the workers open the bundle, and nobody waits for it
         if told:  # written to the disk while whoever told works on the next one
             note_all(told)
         told = pool.wait() if pool.busy else []

@@ -20,6 +20,7 @@ from neurosono.engine.files import create_private
 
 RESULTS, EXAMS, FAILURES = "results.csv", "exams.csv", "failures.csv"
 PARQUET = "results.parquet"
+PAGE = "index.html"
 
 PARQUET_ROWS = 1024
 """Rows of the Parquet table in memory at once."""

@@ -74,7 +74,7 @@ class Bundle:
         labels: Sequence[str] | None = None,
         *,
         kind: str | None = CLASSIFIER,
-        trusted: Path | None = None,
+        trusted: str | Path | None = None,
     ) -> "Bundle":
         """Open a bundle, or a shipped one by its name, and check every file in it.
 
@@ -161,7 +161,7 @@ def read_manifest_bytes(root: Path) -> bytes:
         return file.read(LARGEST_MANIFEST_BYTES)
 
 
-def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | None]:
+def _read_manifest(root: Path, trusted: str | Path | None) -> tuple[Manifest, str | None]:
     """Return the manifest, and who signed the bytes that it was read from."""
     path = root / MANIFEST_NAME
     name = next((each for each, place in SHIPPED.items() if place == root), DEMO_NAME)
@@ -175,7 +175,9 @@ def _read_manifest(root: Path, trusted: Path | None) -> tuple[Manifest, str | No
         raise BundleError(f"no bundle at {root}: name a bundle's folder, or `demo`")
     try:
         data = read_manifest_bytes(root)
-        signer = None if trusted is None else verify(root, data, read_trusted_keys(trusted)).name
+        signer = (
+            None if trusted is None else verify(root, data, read_trusted_keys(Path(trusted))).name
+        )
         return Manifest.from_json(json.loads(data)), signer
     except FileNotFoundError as error:
         raise BundleError(f"{root} is no bundle: it has no {MANIFEST_NAME}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from neurosono.engine.backends import Backend, name_precision
+from neurosono.engine.backends import BACKENDS, REMOTE, Backend, name_precision
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, EngineUnavailableError
 from neurosono.engine.contracts.manifest import EngineEntry
@@ -17,13 +17,13 @@ from neurosono.engine.kept import keeping
 from neurosono.engine.parity import LIMITS, has_passed
 from neurosono.engine.timing import find_fastest
 
-BY_PREFERENCE = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch")
+BY_PREFERENCE = tuple(name for name in BACKENDS if name != REMOTE)
 """What `auto` tries, fastest first."""
 
 AUTO = "auto"
 """The best that runs here: of engines, and of precisions (the fastest, as timed once)."""
 
-ENGINES = (AUTO, *BY_PREFERENCE, "remote")
+ENGINES = (AUTO, *BACKENDS)
 
 NEEDS_GPU = ("tensorrt", "tensorrt-rtx", "torch-cuda")
 
@@ -33,11 +33,15 @@ KEPT = ("int8", "bf16")
 
 @dataclass(frozen=True)
 class Choice:
-    """An open engine, the reason why it was chosen, and why each better one was not."""
+    """An open engine, the reason why it was chosen, and why each better one was not.
+
+    It `stands_in` where a server was asked for and has failed.
+    """
 
     backend: Backend
     reason: str
     rejected: tuple[tuple[str, str], ...] = ()
+    stands_in: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return what `exam.json` says of the engine."""
@@ -46,6 +50,7 @@ class Choice:
             "precision": self.backend.precision,
             "members": self.backend.members,
             "reason": self.reason,
+            **({"stands_in_for": REMOTE} if self.stands_in else {}),
         }
 
 
@@ -70,7 +75,8 @@ def open_engine(
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")
     precision = _check_precision(precision)
     fallback = server is not None and server.fallback
-    if engine == "remote" and not (fallback and engine in avoid):
+    asks_server = engine == REMOTE
+    if asks_server and not (fallback and engine in avoid):
         try:
             return _open_remote(bundle, members, server)
         except EngineUnavailableError:
@@ -94,7 +100,7 @@ def open_engine(
             rejected.append((name, str(error)))
             continue
         reason = _explain(backend, rejected, avoid)
-        return Choice(backend, "; ".join([reason, *said]), tuple(rejected))
+        return Choice(backend, "; ".join([reason, *said]), tuple(rejected), stands_in=asks_server)
     # what the engine of every host says is what its user can mend
     _open("openvino", bundle, precision, members, (threads, streams))
     raise EngineUnavailableError("; ".join(f"{name}: {reason}" for name, reason in rejected))

@@ -43,6 +43,13 @@ def find_trusted_keys() -> Path:
     return user_config_path("neurosono") / "trusted-keys"
 
 
+def choose_keys(require_signed: bool, trusted_keys: str | Path | None) -> str | None:
+    """Return the list of keys of which one must have signed each bundle; None where nobody asks."""
+    if trusted_keys is None and not require_signed:
+        return None
+    return str(find_trusted_keys() if trusted_keys is None else trusted_keys)
+
+
 def read_trusted_keys(path: Path) -> list[TrustedKey]:
     """Read a list of keys: `NAME KEY` a line, `#` begins a remark; raises `InputError`."""
     try:

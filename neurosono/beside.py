@@ -13,6 +13,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.frame import DisplayFrame, SkipReason
 from neurosono.engine.contracts.result import Result
 from neurosono.engine.contracts.server import Server
+from neurosono.engine.signature import choose_keys
 from neurosono.results import FrameResult
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import Live
@@ -103,6 +104,8 @@ def live(
     server: Server | None = None,
     student: str | Path | None = None,
     also: Sequence[str | Path] = (),
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
 ) -> LiveResults:
     """Follow a scanner: an iterator over what a live session shows, for as long as it is kept.
 
@@ -111,8 +114,8 @@ def live(
     are started again when they fail; nobody waits for a picture, and the newest wins. Nothing is
     recorded or shown but what you make of it. The rest is as in `judge`; `also` names bundles
     that read the same frames (`weeks` is the gestational age, until another exam begins), `student`
-    judges every
-    frame, and `bundle` then as many as time allows.
+    judges every frame, and `bundle` then as many as time allows. `require_signed` and
+    `trusted_keys` are as in `open_bundle`, of every bundle named.
 
     Raises `InputError` where source, bundle or engine can never work: at once, or from the first
     `next` where only the processes find out.
@@ -134,6 +137,7 @@ def live(
         server=server,
         student=None if student is None else str(student),
         also=tuple(str(each) for each in also),
+        trusted_keys=choose_keys(require_signed, trusted_keys),
     )
     loaded = options.load_bundle()
     options.check(loaded)

@@ -14,7 +14,7 @@ from neurosono.engine.backends import Backend
 from neurosono.engine.bundle import DEMO_NAME, Bundle
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.calibration import Calibration
-from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.frame import Frame, take_scale
 from neurosono.engine.contracts.labels import validate_labels
 from neurosono.engine.contracts.manifest import CLASSIFIER, Manifest, Member
@@ -26,6 +26,7 @@ from neurosono.engine.familiarity import open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.engine.kinds import Heard, Reader, find_kind
 from neurosono.engine.preprocess import preprocess
+from neurosono.engine.signature import choose_keys
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.engine.structures.weeks import check_weeks
 from neurosono.results import FrameResult
@@ -143,7 +144,13 @@ class OpenReader:
 
 
 @overload
-def open_bundle(where: Literal["structures", "patterns"], *, threads: int = 0) -> OpenReader: ...
+def open_bundle(
+    where: Literal["structures", "patterns"],
+    *,
+    threads: int = 0,
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
+) -> OpenReader: ...
 
 
 @overload
@@ -156,6 +163,8 @@ def open_bundle(
     threads: int = 0,
     server: Server | None = None,
     backend: Backend | None = None,
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
 ) -> OpenBundle: ...
 
 
@@ -169,6 +178,8 @@ def open_bundle(
     threads: int = 0,
     server: Server | None = None,
     backend: Backend | None = None,
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
 ) -> Any: ...
 
 
@@ -181,18 +192,22 @@ def open_bundle(
     threads: int = 0,
     server: Server | None = None,
     backend: Backend | None = None,
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
 ) -> OpenBundle | OpenReader:
     """Open a bundle's folder, or a shipped one by its name, and an engine for it.
 
     A classifier, such as `demo`, gives an `OpenBundle`; a bundle of another kind, such as
-    `structures` or `patterns`, an `OpenReader`, which takes nothing but `threads`.
+    `structures` or `patterns`, an `OpenReader`, which takes `threads` and who must have signed it.
 
     `engine`, `precision` and `members` choose one as `neurosono replay` does, on `threads` (0: all
     cores), or on a `server` with the engine `remote`; `backend` is one of your own instead, for the
     very network that the bundle describes. It runs in this process, with the numbers of a replay to
-    the last bit. Raises `BundleError`, `EngineUnavailableError`.
+    the last bit. With `trusted_keys`, a file of `NAME KEY` a line, or `require_signed`, for the one
+    in the user's config folder, nothing is opened that no key of it signed. Raises `BundleError`,
+    `EngineUnavailableError`.
     """
-    bundle = Bundle.load(where, kind=None)
+    bundle = Bundle.load(where, kind=None, trusted=choose_keys(require_signed, trusted_keys))
     if bundle.manifest.kind != CLASSIFIER:
         if (engine, precision, members, server, backend) != ("auto", None, None, None, None):
             raise InputError(
@@ -204,12 +219,22 @@ def open_bundle(
 
 
 def open_classifier(
-    where: str | Path | OpenBundle = DEMO_NAME, backend: Backend | None = None
+    where: str | Path | OpenBundle = DEMO_NAME,
+    backend: Backend | None = None,
+    trusted: str | None = None,
 ) -> OpenBundle:
-    """Open what carries an exam; raises `BundleError` for a bundle of another kind."""
+    """Open what carries an exam, signed by a key of the list `trusted` where that is given.
+
+    Raises `BundleError` for a bundle of another kind, or one that nobody trusted signed.
+    """
     if isinstance(where, OpenBundle):
+        if trusted is not None and where.bundle.signer is None:
+            raise BundleError(
+                "the open bundle was opened without asking who signed it: open it with "
+                "require_signed, or with the list of trusted_keys"
+            )
         return where
-    bundle = Bundle.load(where)
+    bundle = Bundle.load(where, trusted=trusted)
     return _open_classifier(bundle, "auto", None, None, 0, None, backend)
 
 

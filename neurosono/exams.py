@@ -14,6 +14,7 @@ from neurosono.engine.contracts.errors import NeurosonoError, SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, take_scale
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.kinds import find_kind
+from neurosono.engine.signature import choose_keys
 from neurosono.engine.structures.biometry import check_scale
 from neurosono.engine.structures.weeks import check_weeks
 from neurosono.pictures import Given, open_pictures
@@ -42,6 +43,8 @@ def judge(
     pictures_hz: float = 25.0,
     backend: Backend | None = None,
     also: Sequence[str | Path] = (),
+    require_signed: bool = False,
+    trusted_keys: str | Path | None = None,
 ) -> Iterator[tuple[DisplayFrame, FrameResult]]:
     """Judge one exam, picture by picture: yields every sampled picture with its result.
 
@@ -56,7 +59,8 @@ def judge(
     patient, 0.01 to 2; it counts before what a DICOM file says, and every result carries whichever
     there is. At most `cam_hz` results a second carry class maps. `also` names bundles of any kind,
     such as `structures`, that read the same pictures: each result carries their `readings`; `weeks`
-    is the gestational age, for those that are bound to one.
+    is the gestational age, for those that are bound to one. `require_signed` and `trusted_keys` are
+    as in `open_bundle`, of every bundle named; an `OpenBundle` must have been opened so.
 
     Nothing is lost and nothing waits for a clock: the results are those of `neurosono replay` on
     the same pixels, to the last bit. The region is first sought in eight pictures, so the first
@@ -71,10 +75,11 @@ def judge(
     check_scale(mm_per_px)
     check_weeks(weeks)
     pictures, named = open_pictures(source, pictures_hz)
-    opened = open_classifier(bundle, backend)
+    trusted = choose_keys(require_signed, trusted_keys)
+    opened = open_classifier(bundle, backend, trusted)
     if backend is not None and opened.backend is not backend:
         opened = OpenBundle(opened.bundle, backend, opened.gate)
-    beside = name_readers([Bundle.load(each, kind=None) for each in also])
+    beside = name_readers([Bundle.load(each, kind=None, trusted=trusted) for each in also])
     intake = Intake(
         pictures,
         screen=screen,

@@ -85,7 +85,9 @@ class Examiner:
         """
         cines = list_cines(folder)
         self.clock.begin()
-        readers = name_readers([Bundle.load(each, kind=None) for each in self.asked.also])
+        keys = self.asked.trusted_keys
+        also = [Bundle.load(each, kind=None, trusted=keys) for each in self.asked.also]
+        readers = name_readers(also)
         backend = self.opened.backend
         engine = {
             "backend": backend.name,
@@ -124,6 +126,7 @@ class Examiner:
             self.opened,
             every=self.asked.every,
             also=self.asked.also,
+            trusted_keys=self.asked.trusted_keys,
         )
         try:
             for picture, result in pairs:

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.node import Node, check_title
 from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.web import split_address
 
 
 @dataclass(frozen=True)
 class Listening:
     """Where a node listens, as whom, and who may store on it: AE titles, or with TLS anybody known.
 
-    With `tls` both sides show a certificate.
+    With `tls` both sides show a certificate. `scanners` are where those of them listen who ask for
+    storage commitment.
     """
 
     host: str
@@ -19,6 +21,7 @@ class Listening:
     title: str
     allowed: tuple[str, ...] = ()
     tls: Tls | None = None
+    scanners: tuple[Node, ...] = ()
 
     def __post_init__(self) -> None:
         for title in (self.title, *self.allowed):
@@ -28,6 +31,14 @@ class Listening:
                 "say who may store here: --allow AE, once for each scanner, or mutual TLS with "
                 "--cert, --key and --ca"
             )
+
+    def admits(self, title: str) -> bool:
+        """Return whether somebody of this title may store and ask."""
+        return not self.allowed or title in self.allowed
+
+    def find_scanner(self, title: str) -> Node | None:
+        """Return where a sender listens itself; None where nobody said so."""
+        return next((each for each in self.scanners if each.title == title), None)
 
 
 @dataclass(frozen=True)
@@ -47,27 +58,41 @@ class Limits:
 class Judging:
     """How a study is judged, and where what is found goes.
 
-    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest. `mpps`
-    is told when a study begins to be judged, and how that ended.
+    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest, or
+    the DICOMweb server whose root `stow` is. `mpps` is told when a study begins to be
+    judged, and how that ended. `trusted_keys` is the list of keys of which one must have signed
+    each bundle, None where nobody asks.
     """
 
     default: Node | None
     routes: dict[str, Node] = field(default_factory=dict)
     bundle: str = "demo"
     also: tuple[str, ...] = ()
+    trusted_keys: str | None = None
     every: int = 1
     quiet_s: float = 10.0
     codes: str = "snomed"
     pdf: bool = False
     mpps: Node | None = None
+    stow: str | None = None
+    stow_tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if self.default is None and not self.routes:
-            where = "--send AE@HOST:PORT, or --route FROM=AE@HOST:PORT"
+        if self.default is None and self.stow is None and not self.routes:
+            where = "--send AE@HOST:PORT, --stow URL, or --route FROM=AE@HOST:PORT"
             raise InputError(f"say where results go: {where}")
+        if self.default is not None and self.stow is not None:
+            raise InputError("results go to --send or to --stow, not to both")
+        if self.stow is not None:
+            split_address(self.stow)
         if self.every < 1 or self.quiet_s < 0:
             raise InputError("--every is 1 or more, --complete-after 0 s or more")
 
     def find_node(self, sender: str) -> Node | None:
         """Return where the results of a sender's studies go."""
         return self.routes.get(sender, self.default)
+
+    def list_titles(self) -> set[str]:
+        """Return the titles of all to whom results go."""
+        nodes = (*self.routes.values(), self.default)
+        return {each.title for each in nodes if each is not None}

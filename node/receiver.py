@@ -1,4 +1,4 @@
-"""The node's ears: C-ECHO, and C-STORE of all that we can decode, straight into the spool."""
+"""The node's ears: C-ECHO, C-STORE of all that we can decode, requests for storage commitment."""
 
 import shutil
 import threading
@@ -15,9 +15,11 @@ from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
 from neurosono.node.arriving import arriving_in
-from neurosono.node.door import IDLE_S, Door
+from neurosono.node.committing import NOT_ALLOWED, Committing
+from neurosono.node.door import HANDSHAKE_S, IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.commitment import COMMITMENT
 from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
 from neurosono.stream.sources.limits import MediaLimits
 
@@ -68,8 +70,12 @@ STORED, FULL, MISFIT, UNREADABLE = 0x0000, 0xA700, 0xA900, 0xC000
 class Receiver:
     """Answers senders, each on a thread of its own."""
 
-    def __init__(self, spool: Spool, limits: Limits, media: MediaLimits) -> None:
+    def __init__(
+        self, spool: Spool, limits: Limits, media: MediaLimits, listening: Listening | None = None
+    ) -> None:
+        """Without `listening`, whoever comes in may store."""
         self._spool, self._limits, self._media = spool, limits, media
+        self._listening = listening
         self.refused = 0
 
     def store(self, event: evt.Event) -> int | Dataset:
@@ -87,6 +93,8 @@ class Receiver:
 
     def _store(self, path: Path, instance: str, sender: str) -> tuple[int, str]:
         limits = self._limits
+        if self._listening is not None and not self._listening.admits(sender):
+            return NOT_ALLOWED, "it may report here, and not store"
         if not path.exists():
             return FULL, "the disk is full: send it again later"
         if self._spool.count_waiting() > limits.most_waiting:
@@ -111,25 +119,35 @@ class Receiver:
 
 
 @contextmanager
-def listen(listening: Listening, receiver: Receiver, incoming: Path) -> Iterator[int]:
+def listen(
+    listening: Listening, receiver: Receiver, incoming: Path, committing: Committing | None = None
+) -> Iterator[int]:
     """Serve until the block ends; yields the port. Raises `InputError` where it cannot be had."""
-    with arriving_in(incoming), _serve(listening, receiver) as port:
+    with arriving_in(incoming), _serve(listening, receiver, committing) as port:
         yield port
 
 
 @contextmanager
-def _serve(listening: Listening, receiver: Receiver) -> Iterator[int]:
+def _serve(
+    listening: Listening, receiver: Receiver, committing: Committing | None
+) -> Iterator[int]:
     entity = AE(ae_title=listening.title)
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = LARGEST_PDU
     entity.network_timeout = IDLE_S
+    entity.acse_timeout = HANDSHAKE_S
     entity.require_called_aet = True
     entity.require_calling_aet = list(listening.allowed)
     entity.add_supported_context(Verification)
     for each in CLASSES:
         entity.add_supported_context(each, list(SYNTAXES))
     tls = None if listening.tls is None else listening.tls.make_context(listening=True)
-    handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store)]
+    handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store), (evt.EVT_CONN_CLOSE, _let_go)]
+    if committing is not None:
+        entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
+        handlers += [(evt.EVT_N_ACTION, committing.ask), (evt.EVT_N_EVENT_REPORT, committing.hear)]
+        if listening.allowed:
+            entity.require_calling_aet = [*listening.allowed, *committing.reporters]
     address = (listening.host, listening.port)
     try:
         server = Door(entity, address, listening.title, entity.supported_contexts, tls, handlers)
@@ -145,6 +163,12 @@ def _serve(listening: Listening, receiver: Receiver) -> Iterator[int]:
     finally:
         server.shutdown()
         thread.join()
+
+
+def _let_go(event: evt.Event) -> None:
+    """Wait no longer for a request of who has hung up: the library holds such a place for it."""
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _find_study(path: Path) -> str:

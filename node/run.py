@@ -13,6 +13,8 @@ import msgspec
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import OutputError, ProcessFailedError
 from neurosono.node.clock import ClockWatch
+from neurosono.node.commitments import Commitments, tell_request
+from neurosono.node.committing import Committing
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
 from neurosono.node.spool import READY, Batch, Spool, Standing
@@ -55,19 +57,25 @@ def run_node(
     stopped: Callable[[], bool],
 ) -> None:
     """Serve until `stopped`; raises `InputError` where bundle, folder or port cannot be used."""
-    Bundle.load(asked.bundle)
+    Bundle.load(asked.bundle, trusted=asked.trusted_keys)
     for each in asked.also:
-        Bundle.load(each, kind=None)
-    with Spool(folder) as spool, Outbox(folder / "journal.sqlite") as outbox:
+        Bundle.load(each, kind=None, trusted=asked.trusted_keys)
+    with (
+        Spool(folder) as spool,
+        Outbox(folder / "journal.sqlite") as outbox,
+        Commitments(folder) as commitments,
+    ):
         spool.sweep()
         spool.recover(spool.now_ns())
-        receiver = Receiver(spool, limits, MediaLimits())
+        receiver = Receiver(spool, limits, MediaLimits(), listening)
+        committing = Committing(commitments, listening, asked)
         worker = _Worker(asked, folder)
         try:
-            with listen(listening, receiver, spool.incoming) as port:
+            with listen(listening, receiver, spool.incoming, committing) as port, committing:
                 told.listening(port)
                 seen = {batch.number: batch for batch in spool.batches(TOLD)}
                 heard = outbox.list_newest(TOLD)
+                known = _tell_commitments(commitments, None, told)
                 swept_s = time.monotonic() - SWEEP_S
                 clock = ClockWatch()
                 while not stopped():
@@ -76,20 +84,21 @@ def run_node(
                         told.words(said)
                     seen = _tell(spool, seen, told)
                     heard = _tell_steps(outbox, heard, told)
+                    known = _tell_commitments(commitments, known, told)
                     if time.monotonic() - swept_s > SWEEP_S:
                         swept_s = time.monotonic()
                         spool.sweep_incoming(STOPPED_S, swept_s)
-                        _forget(spool, outbox, limits, told)
+                        _forget((spool, outbox, commitments), limits, told)
                     time.sleep(POLL_S)
         finally:
             worker.end()
 
 
-def _forget(spool: Spool, outbox: Outbox, limits: Limits, told: Told) -> None:
+def _forget(queues: tuple[Spool, Outbox, Commitments], limits: Limits, told: Told) -> None:
     kept_ns = round(limits.keep_days * DAY_NS)
     try:
-        spool.forget(spool.now_ns() - kept_ns)
-        outbox.forget_stored(outbox.now_ns() - kept_ns)
+        for each in queues:
+            each.forget(each.now_ns() - kept_ns)
     except OutputError as error:  # a full disk: the next sweep tries again
         told.words(str(error))
 
@@ -150,6 +159,16 @@ def _tell_steps(outbox: Outbox, seen: list[Row], told: Told) -> list[Row]:
         if (row.exam_id, row.standing, row.tries, row.said) not in known and (
             words := outbox.tell(row, "study")
         ):
+            told.words(words)
+    return now
+
+
+def _tell_commitments(
+    commitments: Commitments, seen: dict[int, str] | None, told: Told
+) -> dict[int, str]:
+    now = {each.id: tell_request(each) for each in commitments.list_newest(TOLD)}
+    for number, words in now.items():
+        if seen is not None and seen.get(number) != words:
             told.words(words)
     return now
 

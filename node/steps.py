@@ -12,7 +12,6 @@ from typing import Self
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.spool import Spool, Standing
@@ -48,19 +47,12 @@ class Steps:
 
         Raises `OutputError` where that cannot be written down.
         """
-        name, node = str(number), self._node
+        name = str(number)
         known = self._outbox.find(name, NUMBER)
         if known is not None and isinstance(known.what, Step) and known.what.outcome is None:
             return
-        step = Step(
-            uid=str(generate_uid()),
-            node=node.words,
-            own_title=node.own_title,
-            tls=node.tls,
-            began_ns=time.time_ns(),
-        )
         self._outbox.drop(name)
-        self._outbox.put(name, NUMBER, step)
+        self._outbox.put(name, NUMBER, Step.begin(self._node, time.time_ns()))
 
     def look(self) -> None:
         """End the steps of what is judged, tell what is due, and let go of what is told.

@@ -12,6 +12,15 @@ SOURCE_HELP = (
 )
 
 
+def prepare_archive(words: list[str]) -> None:
+    """Start what workers are forked from before anything of the command is loaded: it imports as
+    long as this process does. `words` are those of the command line."""
+    if not any(word == "--help" or word.startswith("--cluster") for word in words):
+        from neurosono.archive.server import start_server
+
+        start_server()
+
+
 def archive(
     sources: Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE...")],
     out: Annotated[Path, typer.Option(help="Folder for results.csv, index.html and the book.")],
@@ -26,6 +35,8 @@ def archive(
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Do failed exams once more.")] = False,
     bundle: options.Bundle = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     every: options.Every = None,
     fps: options.Fps = None,
     region: options.Region = None,
@@ -37,12 +48,9 @@ def archive(
     ] = None,
 ) -> None:
     """Judge an archive: a row an exam, whatever kills a worker; the same command goes on."""
-    if cluster is None:
-        from neurosono.archive.server import start_server
-
-        start_server()  # first of all: it imports while this process lists the archive
     from neurosono.archive.options import ArchiveOptions, Asked
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.signature import choose_keys
 
     if engine == "remote":
         raise InputError("an archive is judged where its files are: choose another --engine")
@@ -55,6 +63,7 @@ def archive(
         engine=engine,
         precision=precision,
         members=members,
+        trusted_keys=choose_keys(require_signed, trusted_keys),
     )
     wanted = ArchiveOptions(
         tuple(sources), out, jobs=jobs, cluster=cluster, depth=depth, studies=studies, again=again

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from neurosono.archive.page import PAGE_NAME
 from neurosono.archive.run import SUMMARY_NAME, run_archive
-from neurosono.archive.tables import FAILURES, RESULTS
+from neurosono.archive.tables import FAILURES, PAGE, RESULTS
 from neurosono.scripts.console import check_json_place, console, write_json_report
 
 if TYPE_CHECKING:
@@ -38,6 +37,6 @@ def show_archive(options: ArchiveOptions, asked: Asked, json_path: Path | None) 
         finally:
             bar.stop()
             if (options.out / SUMMARY_NAME).is_file():
-                for name in (RESULTS, FAILURES, PAGE_NAME):
+                for name in (RESULTS, FAILURES, PAGE):
                     console.print(f"  {options.out / name}", soft_wrap=True, markup=False)
     write_json_report(json_path, summary)

@@ -14,6 +14,8 @@ def bench(
         typer.Argument(help="A clip, or anything replay takes. [default: a phantom clip]"),
     ] = None,
     bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     floor: Annotated[
         bool, typer.Option("--floor", help="Also run one hand-tuned process, in turns.")
     ] = False,
@@ -76,6 +78,7 @@ def bench(
     from neurosono.stream.bench.settings import BenchSettings
     from neurosono.stream.bench.sweep import read_axes, run_sweep
 
+    options.check_signed(require_signed, trusted_keys, bundle, *(also or ()))
     if scanners:
         from neurosono.scripts.scanners_view import bench_scanners
 
@@ -123,6 +126,5 @@ def bench(
     if html is not None:
         write_page(html, report)
         console.print(f"  {html}", soft_wrap=True)
-    broken = check_budget(report, limits)
-    if broken:
+    if broken := check_budget(report, limits):
         raise RunError("over budget: " + "; ".join(broken))

@@ -25,7 +25,7 @@ def demo(
     """Replay a phantom exam, or a clip, through the real pipeline with the bundles that ship."""
     from neurosono.stream.processes.spawn import starting
 
-    with starting("engine", "reader"):
+    with starting("engine", "reader", "capture"):
         from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
         from neurosono.scripts.replay_view import run_replay
         from neurosono.stream.replay.options import ReplayOptions

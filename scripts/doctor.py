@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 
 def doctor(
     bundle: Annotated[str, typer.Option(help="The bundle to look for engines in.")] = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     json: Annotated[Path | None, typer.Option(help="Also write it there; - for stdout.")] = None,
 ) -> None:
     """Show what this host has, which engines it can run, and why it cannot run the others."""
@@ -22,6 +26,7 @@ def doctor(
     )
     from neurosono.scripts.console import console, write_json_report
 
+    options.check_signed(require_signed, trusted_keys, bundle)
     host, engines, auto = describe_host(), probe_engines(bundle), explain_auto(bundle)
     packages = Table(title="Host", title_justify="left", show_header=False)
     for name, value in host.items():

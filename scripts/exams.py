@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 if TYPE_CHECKING:
     from neurosono.stream.journal.journal import Journal
 
@@ -130,13 +132,14 @@ def replay(
     student: Annotated[
         str | None, typer.Option(help="Check the student beside that bundle too.")
     ] = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     journal: JournalOption = None,
     json: JsonOption = None,
 ) -> None:
     """Compute an exam again from its record; exit code 1 unless every bit comes out the same."""
     from dataclasses import asdict
 
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
     from neurosono.scripts.console import console, write_json_report
     from neurosono.scripts.exams_view import tabulate_verdict
@@ -145,8 +148,8 @@ def replay(
 
     if student is not None and bundle is None:
         raise InputError("--student stands beside its --bundle: name that too")
-    loaded = None if bundle is None else Bundle.load(bundle)
-    beside = None if student is None else Bundle.load(student)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
+    beside = options.load_given(student, require_signed, trusted_keys)
     with open_recorded(journal) as opened:
         with opened.read() as reader:
             exam = resolve_exam(reader, exam)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts import options
+
 export_app = typer.Typer(no_args_is_help=True, help="Write bundles for other servers.")
 
 
@@ -12,6 +14,8 @@ export_app = typer.Typer(no_args_is_help=True, help="Write bundles for other ser
 def triton(
     bundles: Annotated[list[str], typer.Argument(help="Bundles, or `demo`.", metavar="BUNDLE...")],
     out: Annotated[Path, typer.Option(help="The model repository: a folder, made if need be.")],
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     precision: Annotated[
         str | None, typer.Option(help="f32, f16, bf16 or int8. [default: the fastest built]")
     ] = None,
@@ -24,11 +28,13 @@ def triton(
 ) -> None:
     """Write a Triton model repository, and in its README how to start the server."""
     from neurosono.engine.bundle import Bundle
+    from neurosono.engine.signature import choose_keys
     from neurosono.engine.triton.repository import Serving, write_repository
     from neurosono.scripts.console import console
 
     serving = Serving(precision, members, instances, threads, gpu)
-    loaded = [Bundle.load(bundle) for bundle in bundles]
+    trusted = choose_keys(require_signed, trusted_keys)
+    loaded = [Bundle.load(bundle, trusted=trusted) for bundle in bundles]
     for name in write_repository(loaded, out, serving):
         console.print(f"{out / name}: written", soft_wrap=True)
 

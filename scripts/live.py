@@ -131,7 +131,7 @@ def live(
     registering = options.pick_registering(locals())
     from neurosono.stream.processes.spawn import starting
 
-    with starting("engine", *(["reader"] if also else [])):
+    with starting("engine", *(["reader"] if also else []), "capture"):
         from neurosono.engine.contracts.server import read_token
         from neurosono.scripts.live_view import LiveView, run_live_view
         from neurosono.stream.keep.film import Film

@@ -14,7 +14,7 @@ import typer
 from neurosono.engine import __version__
 from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
 from neurosono.engine.contracts.notice import NOTICE
-from neurosono.scripts.archive import archive
+from neurosono.scripts.archive import archive, prepare_archive
 from neurosono.scripts.bench import bench
 from neurosono.scripts.build import build
 from neurosono.scripts.bundle import bundle_app
@@ -116,6 +116,8 @@ def main() -> int:
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
+        if arguments[:1] == ["archive"]:
+            prepare_archive(arguments[1:])
         app(arguments)
     except KeyboardInterrupt:
         typer.secho("neurosono: stopped", err=True)

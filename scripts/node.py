@@ -5,12 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from neurosono.scripts import options
+
 
 def node(
     folder: Annotated[
         Path, typer.Option(help="The node's own folder: queue, cines at hand, journal.")
     ],
     send: Annotated[str | None, typer.Option(help="Where results go: AE@HOST:PORT.")] = None,
+    stow: Annotated[
+        str | None, typer.Option(help="Or a DICOMweb server to store them on: its root's address.")
+    ] = None,
     route: Annotated[
         list[str] | None,
         typer.Option(help="FROM=AE@HOST:PORT: where those of one sender go; may be repeated."),
@@ -20,7 +25,11 @@ def node(
         typer.Option(help="Who hears of each study's step, from its beginning on: AE@HOST:PORT."),
     ] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(help="An AE title that may store here; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="An AE title that may store here, or AE@HOST:PORT: where it hears of storage "
+            "commitment; may be repeated."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 11112,
     host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
@@ -34,6 +43,8 @@ def node(
         bool, typer.Option("--tls", help="With --cert, --key, --ca: results go out by TLS too.")
     ] = False,
     bundle: Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")] = "demo",
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
     also: Annotated[
         list[str] | None,
         typer.Option(help="A bundle that reads the same frames beside it; may be repeated."),
@@ -61,6 +72,7 @@ def node(
     import threading
 
     from neurosono.engine.contracts.errors import InputError
+    from neurosono.engine.signature import choose_keys
     from neurosono.node.options import Judging, Limits, Listening
     from neurosono.node.run import Told, run_node, tell_batch
     from neurosono.scripts.console import console
@@ -77,17 +89,22 @@ def node(
         if not equals:
             raise InputError(f"a route is FROM=AE@HOST:PORT, found {words!r}")
         routes[sender] = parse_node(where, ae_title, outward)
-    listening = Listening(host, port, ae_title, tuple(allow or ()), mutual)
+    scanners = [parse_node(each, ae_title, outward) for each in allow or () if "@" in each]
+    allowed = tuple(each.partition("@")[0] for each in allow or ())
+    listening = Listening(host, port, ae_title, allowed, mutual, tuple(scanners))
     asked = Judging(
         default=None if send is None else parse_node(send, ae_title, outward),
         routes=routes,
         bundle=bundle,
         also=tuple(also or ()),
+        trusted_keys=choose_keys(require_signed, trusted_keys),
         every=every,
         quiet_s=complete_after,
         codes=codes,
         pdf=pdf,
         mpps=None if mpps is None else parse_node(mpps, ae_title, outward),
+        stow=stow,
+        stow_tls=outward,
     )
     limits = Limits(most_waiting, round(least_free_gb * 1e9), keep_days)
     stop = threading.Event()

@@ -9,6 +9,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.server import Server
 
 if TYPE_CHECKING:
+    from neurosono.engine.bundle import Bundle as Loaded
     from neurosono.stream.live.register import Registering
 
 Bundle = Annotated[str, typer.Option(help="A bundle's folder, or `demo`.")]
@@ -57,7 +58,8 @@ ServerCa = Annotated[
     str | None, typer.Option(help="The certificates (PEM) that vouch for an https server.")
 ]
 Fallback = Annotated[
-    bool, typer.Option("--fallback", help="An engine of this host takes over if the server fails.")
+    bool,
+    typer.Option("--fallback", help="An engine of this host stands in while the server is away."),
 ]
 TLS = "--tls-cert, --tls-key and --tls-ca"
 TlsCert = Annotated[
@@ -110,17 +112,34 @@ JUDGING = (
 def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     """Return, of a command's arguments, what `stream.session.options.Judging` takes."""
     every, fps = given["every"], given["fps"]
+    from neurosono.engine.signature import choose_keys
     from neurosono.stream.sources.limits import MediaLimits
 
     picked = {name: given[name] for name in JUDGING} | {"server": _name_server(given)}
-    picked["trusted_keys"] = given["trusted_keys"]
-    if given["require_signed"] and given["trusted_keys"] is None:
-        from neurosono.engine.signature import find_trusted_keys
-
-        picked["trusted_keys"] = str(find_trusted_keys())
+    picked["trusted_keys"] = choose_keys(given["require_signed"], given["trusted_keys"])
     picked["limits"] = MediaLimits(given["max_megapixels"], given["max_megabytes"])
     picked["also"] = tuple(given["also"] or ())
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
+
+
+def load_given(
+    bundle: str | None,
+    require_signed: bool,
+    trusted_keys: str | None,
+    kind: str | None = "classifier",
+) -> "Loaded | None":
+    """Return the bundle that was named, if one was; raises `BundleError`, as `Bundle.load` does."""
+    from neurosono.engine.bundle import Bundle
+    from neurosono.engine.signature import choose_keys
+
+    trusted = choose_keys(require_signed, trusted_keys)
+    return None if bundle is None else Bundle.load(bundle, kind=kind, trusted=trusted)
+
+
+def check_signed(require_signed: bool, trusted_keys: str | None, *bundles: str) -> None:
+    """Refuse what no trusted key signed before a measurement begins; raises `BundleError`."""
+    for bundle in bundles if require_signed or trusted_keys is not None else ():
+        load_given(bundle, require_signed, trusted_keys, None)
 
 
 def _name_server(given: dict[str, Any]) -> Server | None:

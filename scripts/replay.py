@@ -62,7 +62,7 @@ def replay(
     judging = options.pick_judging(locals())
     from neurosono.stream.processes.spawn import starting
 
-    with starting("engine", *(["reader"] if also else [])):
+    with starting("engine", *(["reader"] if also else []), "capture"):
         from neurosono.engine.contracts.server import read_token
         from neurosono.stream.hospital.dicomweb import fetch_sources
         from neurosono.stream.hospital.tls import read_tls

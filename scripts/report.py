@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from neurosono.scripts import options
 from neurosono.scripts.group import standing_for
 from neurosono.scripts.report_study import study
 
@@ -33,16 +34,17 @@ def report(
     bundle: Annotated[
         str | None, typer.Option(help="The bundle that judged it: a folder, or `demo`.")
     ] = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
 ) -> None:
     """Write an exam's report: result, curve, kept frames, what was skipped, the model card."""
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import OutputError
     from neurosono.scripts.console import console
     from neurosono.scripts.exams import open_recorded
     from neurosono.stream.report.gather import describe_report
     from neurosono.stream.report.page import write_report
 
-    loaded = None if bundle is None else Bundle.load(bundle)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
     with open_recorded(journal) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     path = out or Path(f"neurosono-{found.exam.exam_id}.html")

@@ -56,12 +56,13 @@ def study(
     bundle: Annotated[
         str | None, typer.Option(help="The bundle that judged it: a folder, or `demo`.")
     ] = None,
+    require_signed: options.RequireSigned = False,
+    trusted_keys: options.TrustedKeys = None,
 ) -> None:
     """Make structured reports and key frames of an exam; write them, or store them where asked.
 
     `waiting` stores what live sessions left to be sent.
     """
-    from neurosono.engine.bundle import Bundle
     from neurosono.engine.contracts.errors import InputError
     from neurosono.scripts.console import console
     from neurosono.stream.hospital.node import parse_node
@@ -88,7 +89,7 @@ def study(
         raise InputError("--deidentified writes files (--out) that name nobody, and no PDF")
     tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
     node = None if send is None else parse_node(send, ae_title, tls)
-    loaded = None if bundle is None else Bundle.load(bundle)
+    loaded = options.load_given(bundle, require_signed, trusted_keys)
     with Journal.open(where) as opened, opened.read() as reader:
         found = describe_report(reader, exam, loaded)
     identity = _find_identity(identity_of, where, found.exam.exam_id)

@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "sessions" if rooms[0] in SESSION_ROOMS else file
 
     return Lanes(config, log)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Keep the garbage collector away, as a session of an hour does for minutes at a time."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

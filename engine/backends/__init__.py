@@ -12,6 +12,10 @@ from neurosono.engine.contracts.errors import InputError
 INPUT = "grey"
 """The graph's one input: (1, 1, S, S) uint8."""
 
+REMOTE = "remote"
+BACKENDS = ("tensorrt", "tensorrt-rtx", "torch-cuda", "openvino", "torch", REMOTE)
+"""The names of ours: of this host's, fastest first, then the one that is on a server."""
+
 OUTPUTS = ("probabilities", "cams", "features")
 """The graph's outputs, in the order of `Inference`."""
 

@@ -12,7 +12,8 @@ class Server:
 
     `url` is `http://HOST:PORT` or `https://…`; `token_file` holds what goes along as a bearer
     token, `authority` the certificates (PEM) that vouch for the server. With `fallback` an engine
-    of this host takes over where the server fails, and keeps the exam. `answer_s` is the longest
+    of this host stands in where the server fails; it leaves it alone for `rest_s`, and then asks it
+    until it is back. `answer_s` is the longest
     that an answer may take, all in all: beside a scanner the screen says AI OFF at 500 ms, and a
     frame has some way behind it when it gets here. A session in mid-exam `waits` for a server that
     is away; one that begins does not.
@@ -24,6 +25,7 @@ class Server:
     fallback: bool = False
     answer_s: float = 0.4
     waits: bool = False
+    rest_s: float = 5.0
 
     def read_token(self) -> str | None:
         """Return the token, None where there is no file; raises `InputError`."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.stream.hospital.node import Node
@@ -26,12 +26,16 @@ def associate(
     contexts: Mapping[str, Sequence[str] | None],
     timeout_s: float,
     error: type[NeurosonoError],
+    *,
+    as_scp: Sequence[str] = (),
+    handlers: Sequence[Any] = (),
 ) -> "Association":
     """Return an association for these classes, each with its transfer syntaxes or the usual ones.
 
+    Of the classes in `as_scp` we are the side that provides; `handlers` hear what comes of itself.
     Raises `error` that says why there is none, `InputError` where the TLS files cannot be used.
     """
-    from pynetdicom import AE, evt
+    from pynetdicom import AE, build_role, evt
 
     entity = AE(ae_title=node.own_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
@@ -54,7 +58,8 @@ def associate(
         *(node.host, node.port),
         ae_title=node.title,
         tls_args=tls_args,
-        evt_handlers=[(evt.EVT_CONN_OPEN, bound)],
+        ext_neg=[build_role(each, scp_role=True) for each in as_scp],
+        evt_handlers=[(evt.EVT_CONN_OPEN, bound), *handlers],
     )
     if not association.is_established:
         raise error(f"{node.where} {_tell_refusal(association, node)}")

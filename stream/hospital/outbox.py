@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ import msgspec
 
 from neurosono.engine.contracts.errors import OutputError
 from neurosono.engine.files import PRIVATE
+from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.queue import GIVE_UP_S, Queue, find_next_ns, is_hopeless
 from neurosono.stream.hospital.tls import Tls
 
@@ -74,6 +76,14 @@ class Step(_Errand, frozen=True, kw_only=True):
     began_ns: int
     ended_ns: int = 0
     outcome: Outcome | None = None
+
+    @classmethod
+    def begin(cls, node: Node, now_ns: int) -> "Step":
+        """Return one that begins now, for a node to hear of."""
+        uid = f"2.25.{uuid.uuid4().int}"  # PS3.5 B.2
+        return cls(
+            uid=uid, node=node.words, own_title=node.own_title, tls=node.tls, began_ns=now_ns
+        )
 
     def end(self, outcome: Outcome, now_ns: int) -> "Step":
         """Return it as it ended."""
@@ -193,7 +203,7 @@ class Outbox(Queue):
                 (exam_id, number),
             )
 
-    def forget_stored(self, before_ns: int) -> None:
+    def forget(self, before_ns: int) -> None:
         """Take away what was done before then."""
         with self._transaction() as connection:
             connection.execute(

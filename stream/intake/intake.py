@@ -11,7 +11,7 @@ from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceBrokenError
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, Scaled, SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
-from neurosono.engine.preprocess import preprocess
+from neurosono.engine.preprocess import preprocess, to_grey
 from neurosono.engine.structures.scale import choose_scale
 from neurosono.stream.intake.evidence import EvidenceGate
 from neurosono.stream.intake.sampler import Sampler
@@ -110,8 +110,12 @@ class Intake:
         stage_ms = {"decode": picture.decode_ms, "screen": screen_ms}
         sampled, read = None, {}
         if self._sampler.take(picture.clip, picture.pts_s):
-            sampled = self._sample(picture, screened, captured_ns, stage_ms, ruler)
-            read = self._prepare(sampled, screened)
+            begun_ns = time.monotonic_ns()
+            levels = to_grey(screened.pixels)  # once for all who look at them
+            grey = preprocess(levels, self._spec)
+            made_ms = stage_ms | {"preprocess": _since_ms(begun_ns)}
+            sampled = self._sample(picture, screened, grey, captured_ns, made_ms, ruler)
+            read = self._prepare(sampled, levels)
         display = DisplayFrame(
             stream_id=self._stream_id,
             index=picture.index,
@@ -129,13 +133,11 @@ class Intake:
         self,
         picture: Picture,
         screened: Screened,
+        grey: Pixels,
         captured_ns: int,
         stage_ms: dict[str, float],
         ruler: float | None,
     ) -> Frame:
-        begun_ns = time.monotonic_ns()
-        grey = preprocess(screened.pixels, self._spec)
-        preprocess_ms = _since_ms(begun_ns)
         begun_ns = time.monotonic_ns()
         reason: SkipReason | None
         if screened.unsettled:
@@ -146,7 +148,7 @@ class Intake:
             bare, text = _lay_bare(picture, screened.region), screened.region.text
             reason = self._gate.judge(screened.pixels, grey, picture.clip, bare, text)
         scale = choose_scale(self._scale.mm_per_px, picture.scale, ruler)
-        stage_ms = stage_ms | {"preprocess": preprocess_ms, "sample": _since_ms(begun_ns)}
+        stage_ms = stage_ms | {"sample": _since_ms(begun_ns)}
         seq, self._seq = self._seq, self._seq + 1
         return Frame(
             stream_id=self._stream_id,
@@ -160,14 +162,14 @@ class Intake:
             **structs.asdict(scale),
         )
 
-    def _prepare(self, sampled: Frame, screened: Screened) -> dict[str, Frame]:
+    def _prepare(self, sampled: Frame, levels: Pixels) -> dict[str, Frame]:
         """Return the frame as each reader would have it: prepared once for each way of doing it."""
         if sampled.pixels is None:
             return dict.fromkeys(self._readers, sampled)
         ways = {self._spec.geometry: sampled.pixels}
         for spec in self._readers.values():
             if spec.geometry not in ways:
-                ways[spec.geometry] = preprocess(screened.pixels, spec)
+                ways[spec.geometry] = preprocess(levels, spec)
         return {
             name: structs.replace(sampled, pixels=ways[spec.geometry])
             for name, spec in self._readers.items()

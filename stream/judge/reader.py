@@ -3,7 +3,6 @@
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,8 +65,7 @@ def work(
             stack.enter_context(open_socket(context, endpoint, bind=False))
             for endpoint in (endpoints.of_reader(options.name), endpoints.results)
         )
-        trusted = None if options.trusted_keys is None else Path(options.trusted_keys)
-        bundle = Bundle.load(options.bundle, kind=None, trusted=trusted)
+        bundle = Bundle.load(options.bundle, kind=None, trusted=options.trusted_keys)
         reader = find_kind(bundle).open(bundle, THREADS)
         warm_up(reader, bundle.manifest.preprocessing.size_px)
         give_back()

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from neurosono.engine.backends import Backend
 from neurosono.engine.choice import Choice
-from neurosono.engine.contracts.errors import EngineFailedError, NeurosonoError
+from neurosono.engine.contracts.errors import EngineFailedError, NeurosonoError, ServerAwayError
 from neurosono.engine.contracts.frame import Frame
 from neurosono.engine.contracts.pair import EnsembleAnswer
 from neurosono.engine.exam.exam import average_members
@@ -77,7 +77,7 @@ class Beside:
     Between two answers every newer frame takes the waiting one's place, so the frames judged are
     spread over the exam as evenly as the ensemble's time allows. It opens its engine itself, so
     that the student does not wait for that either. Where the engine fails it says so, once, and
-    ends.
+    ends; a server that is away costs the frames that it was asked of meanwhile.
     """
 
     def __init__(
@@ -135,7 +135,10 @@ class Beside:
             while (taken := self._take()) is not None:
                 exam, frame = taken
                 seq = frame.seq
-                answer = ask(choice.backend, frame, self._classes, self._familiarity)
+                try:
+                    answer = ask(choice.backend, frame, self._classes, self._familiarity)
+                except ServerAwayError:
+                    continue
                 with self._change:
                     if exam == self._exam:
                         self._answers.append(answer)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
+from neurosono.stream.judge.scout import Scout, look_for
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
@@ -87,6 +87,8 @@ class Worker:
         self._backend, self.exam, self._gate = backend, exam, gate
         self._familiarity = familiarity
         self._second = second
+        self.scout: Scout | None = None
+        """Looks for the server that the backend stands in for."""
         self._throttle = CamThrottle(cam_hz)
         self._lets_pass = True
 
@@ -182,8 +184,12 @@ class Worker:
             self._second.begin_again()
 
     def events(self) -> list[Event]:
-        """Return what the ensemble has to tell, beside its answers."""
-        return [] if self._second is None else self._second.events()
+        """Return what the ensemble has to tell, beside its answers, and who judges from here on."""
+        told = [] if self._second is None else self._second.events()
+        if self.scout is not None and (back := self.scout.take()) is not None:
+            self._backend = back.backend
+            told.append(Event("ready", back.describe()))
+        return told
 
     def _ask_gate(
         self, frame: Frame, stage_ms: dict[str, float]
@@ -212,11 +218,10 @@ def work(
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        trusted = None if options.trusted_keys is None else Path(options.trusted_keys)
-        bundle = Bundle.load(options.bundle, trusted=trusted)
+        bundle = Bundle.load(options.bundle, trusted=options.trusted_keys)
         student = None
         if options.student is not None:
-            student = Bundle.load(options.student, trusted=trusted)
+            student = Bundle.load(options.student, trusted=options.trusted_keys)
         gate = Gate.open(bundle)
         # live, one frame on all cores is soonest done
         streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
@@ -237,6 +242,7 @@ def work(
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
+        worker.scout = stack.enter_context(_open_scout(options, bundle, choice))
         while not stop():
             for event in worker.events():
                 results.send(pack(event))
@@ -270,6 +276,19 @@ def _open_first(
         return open_engine(student, "auto", None, None, *how)
     wanted = (options.engine, options.precision, options.members)
     return open_engine(bundle, *wanted, *how, options.server)
+
+
+@contextmanager
+def _open_scout(options: EngineOptions, bundle: Bundle, choice: Choice) -> Iterator[Scout | None]:
+    """Look for the server that `choice` stands in for; a replay has one engine to its end."""
+    if not (choice.stands_in and options.newest_wins and options.server):
+        yield None
+        return
+    scout = look_for(options.server, bundle)
+    try:
+        yield scout
+    finally:
+        scout.close()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from neurosono.engine import __version__
+from neurosono.engine.backends import BACKENDS
 from neurosono.engine.contracts.frame import SkipReason
 from neurosono.stream.journal.words import ERRORS, EVENTS, ROLES
 from neurosono.stream.live.measures import AGES
@@ -51,6 +52,7 @@ FAMILIES: dict[str, Family] = {
     "ai": Family(
         "gauge", {"state": _words(AI_WORDS.values())}, "1 at what the screen says, else 0"
     ),
+    "engine": Family("gauge", {"backend": BACKENDS}, "1 at what judges or judged last, else 0"),
     "status_age_seconds": Family(
         "gauge", {}, "since the session last spoke; over 1 it is not well"
     ),
@@ -96,6 +98,7 @@ class Metrics(Collector):
         self._events: Counter[str] = Counter()
         self._restarts: Counter[str] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._backend: str | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._ages = Histogram(
             "neurosono_age_seconds",
@@ -111,7 +114,9 @@ class Metrics(Collector):
     def note_event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Hear what the record was told; its words are the journal's."""
         self._events[name] += 1
-        if name == "restarted":
+        if name == "ready":
+            self._backend = str(fields.get("backend"))
+        elif name == "restarted":
             self._restarts[str(fields.get("role"))] += 1
         elif name == "failed":
             self._failures[str(fields.get("role")), str(fields.get("error"))] += 1
@@ -135,6 +140,8 @@ class Metrics(Collector):
             said = {word: int(status.get("ai") == state) for state, word in AI_WORDS.items()}
             yield _fill("ai", {(word,): on for word, on in said.items()})
             yield _fill("status_age_seconds", {(): last[1] / 1e3})
+        if self._backend is not None:
+            yield _fill("engine", {(name,): int(name == self._backend) for name in BACKENDS})
         frames = status.get("frames") or {}
         yield _fill("frames_total", {(name,): frames.get(name, 0) for name in FRAMES})
         skipped = frames.get("skipped") or {}

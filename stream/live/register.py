@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import generate_uid
-
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, RunError
 from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.identities import forget_step, keep_identity, read_kept
@@ -227,14 +225,7 @@ class Register:
                 self._end_step(exam_id, Outcome.WRONG_ENTRY)
             number += 1
             keep_identity(self._journal, exam_id, entry, number)
-            step = Step(
-                uid=str(generate_uid()),
-                node=mpps.words,
-                own_title=mpps.own_title,
-                tls=mpps.tls,
-                began_ns=time.time_ns(),
-            )
-            self._outbox.put(exam_id, number, step)
+            self._outbox.put(exam_id, number, Step.begin(mpps, time.time_ns()))
         except NeurosonoError as error:
             self._note = f"{mpps.where} is not told that the exam begins: {error}"
             self._show()
@@ -282,7 +273,7 @@ class Register:
 
     def _post_all(self) -> None:
         with contextlib.suppress(NeurosonoError):
-            self._outbox.forget_stored(self._outbox.now_ns() - DONE_FOR_S * 10**9)
+            self._outbox.forget(self._outbox.now_ns() - DONE_FOR_S * 10**9)
         while not self._stop.wait(LOOK_S):
             try:
                 self._keep_open()

@@ -6,15 +6,18 @@ dies, hangs or falls behind, says so on the screen, and starts it again where it
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from neurosono.engine.backends import REMOTE
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import (
     EngineFailedError,
     InputError,
     NeurosonoError,
     ProcessFailedError,
+    ServerAwayError,
 )
 from neurosono.engine.contracts.frame import DisplayFrame
 from neurosono.engine.contracts.reader import ReaderResult
@@ -26,7 +29,7 @@ from neurosono.stream.live.stage import Ended, Record, Stage
 from neurosono.stream.processes.channel import await_any
 from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.supervisor import describe_exit
-from neurosono.stream.processes.watch import MAX_RESTARTS, Action, Patience, Watch
+from neurosono.stream.processes.watch import MAX_RESTARTS, Absences, Action, Patience, Watch
 from neurosono.stream.session.beside import Beside
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.session import Session
@@ -42,6 +45,7 @@ STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
+SERVER_AWAY = "the server gave no answer; an engine of this host takes over"
 PLAYED_NS = 60_000_000_000
 """How long, once a recording was played to its end. While its last frame waits for the engine its
 capture process says nothing, and may be silent for as long."""
@@ -94,6 +98,7 @@ class Live(Session):
         for name, state in read.items():
             self.readers[name].take_up(state)
         self._failed: set[str] = set()
+        self._absences = Absences()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
         self._started_ns = time.monotonic_ns()
@@ -285,6 +290,11 @@ class Live(Session):
         if isinstance(error, InputError) and not begun:
             raise error
         self._record.event("failed", {**_name_role(role), "error": type(error).__name__})
+        if isinstance(error, ServerAwayError) and self.asked.server is not None:
+            self._failed.add(REMOTE)  # also where it never was ready
+            rest_s = self._absences.note(time.monotonic_ns())
+            self.asked = replace(self.asked, server=replace(self.asked.server, rest_s=rest_s))
+            self._turn_off_role(role, SERVER_AWAY)
 
     def _leave_unread(self) -> None:
         """What readers have not said of the exam that ends will not be said any more."""

@@ -55,10 +55,14 @@ class Region:
             mask[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)] = 0
         return mask
 
-    @cached_property
+    @property
     def bare(self) -> "Region":
         """The same region, with the letters that stand on it laid open."""
-        return replace(self, text=()) if self.text else self
+        return self._laid_open if self.text else self  # kept in itself it would never be let go
+
+    @cached_property
+    def _laid_open(self) -> "Region":
+        return replace(self, text=())
 
     @cached_property
     def _chroma_masks(self) -> dict[tuple[int, int], Pixels]:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from neurosono.stream.processes.legacy import Legacy
+
 MODULES = {
     "capture": "neurosono.stream.capture.process",
     "engine": "neurosono.stream.judge.worker",
@@ -22,12 +24,20 @@ HEAP = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "MALLOC_TOP_PAD_": str(4 << 20),
+    "MALLOC_ARENA_MAX": "1",
 }
 """glibc's settings by which a process keeps memory that it frees. Without them it gives every
 picture's back to the system and gets fresh pages for the next: 340 page faults a picture of
-800 x 600 against 90, which is an eighth of what capture costs."""
+800 x 600 against 90, which is an eighth of what capture costs. One heap for all threads: what one
+has freed serves the next, where each would keep the most that it ever took (17 MB for letters)."""
 
-_started: list[tuple[str, subprocess.Popen[bytes]]] = []
+HEIRS = frozenset({"capture"})
+"""Roles of which a process leaves open files to the one that takes its place."""
+
+Spawned = tuple[subprocess.Popen[bytes], Legacy | None]
+"""A child, and our end of the way by which it inherits and leaves, where its role has one."""
+
+_started: list[tuple[str, Spawned]] = []
 
 
 def spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes]:
@@ -44,28 +54,43 @@ def spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes
     )
 
 
+def spawn_with_way(role: str) -> Spawned:
+    """Start a child that waits to be told its options, with a way where its role has one."""
+    if role not in HEIRS:
+        return spawn(role), None
+    way, theirs = Legacy.pair()
+    try:
+        with theirs:
+            return spawn(role, theirs), way
+    except BaseException:
+        way.close()
+        raise
+
+
 @contextmanager
 def starting(*kinds: str) -> Iterator[None]:
     """Start children of these kinds of role now; what nobody took ends on the way out."""
     try:
         with suppress(OSError):  # then they are started when they are needed, and that is told
-            _started.extend((kind, spawn(kind)) for kind in kinds)
+            _started.extend((kind, spawn_with_way(kind)) for kind in kinds)
         yield
     finally:
         while _started:
-            _, child = _started.pop()
+            _, (child, way) = _started.pop()
+            if way is not None:
+                way.close()
             child.kill()
             child.wait()
             if child.stdin is not None:
                 child.stdin.close()
 
 
-def take_started(role: str) -> subprocess.Popen[bytes] | None:
+def take_started(role: str) -> Spawned | None:
     """Return a child of this role that was started before it was needed; None: there is none."""
-    for at, (kind, child) in enumerate(_started):
+    for at, (kind, spawned) in enumerate(_started):
         if kind == _kind_of(role):
             del _started[at]
-            return child
+            return spawned
     return None
 
 

@@ -12,10 +12,7 @@ import msgspec
 from neurosono.engine.contracts.errors import ProcessFailedError
 from neurosono.stream.processes.channel import Endpoints
 from neurosono.stream.processes.legacy import Legacy, close_all
-from neurosono.stream.processes.spawn import spawn, take_started
-
-HEIRS = frozenset({"capture"})
-"""Roles of which a process leaves open files to the one that takes its place."""
+from neurosono.stream.processes.spawn import spawn_with_way, take_started
 
 GRACE_S = 3.0
 """How long a child may take to end after it was asked, before it is killed."""
@@ -57,7 +54,7 @@ class Supervisor:
         self._reap()
         self._inherit(role)
         self._forget_way(self._children.get(role))
-        spare = self._spares.pop(role, None) or take_started(role)
+        spare = self._spares.pop(role, None) or self._take_started(role)
         if spare is not None:
             self._bequeath(role, spare)
             if _tell(spare, line):
@@ -113,16 +110,17 @@ class Supervisor:
         self._dying = [child for child in self._dying if child.poll() is None]
 
     def _spawn(self, role: str) -> subprocess.Popen[bytes]:
-        if role not in HEIRS:
-            return spawn(role)
-        way, theirs = Legacy.pair()
-        try:
-            with theirs:
-                child = spawn(role, theirs)
-        except BaseException:
-            way.close()
-            raise
-        self._ways[child] = way
+        return self._take_over(*spawn_with_way(role))
+
+    def _take_started(self, role: str) -> subprocess.Popen[bytes] | None:
+        started = take_started(role)
+        return None if started is None else self._take_over(*started)
+
+    def _take_over(
+        self, child: subprocess.Popen[bytes], way: Legacy | None
+    ) -> subprocess.Popen[bytes]:
+        if way is not None:
+            self._ways[child] = way
         return child
 
     def _inherit(self, role: str) -> None:

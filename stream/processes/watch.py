@@ -38,6 +38,27 @@ RETRY_S = 1.0
 MAX_RESTARTS = 5
 WINDOW_S = 60.0
 
+FIRST_REST_S, LONGEST_REST_S = 5.0, 300.0
+FORGIVEN_S = 600.0
+
+
+@dataclass
+class Absences:
+    """How long a server that failed is left alone, while an engine of this host stands in.
+
+    Twice as long with each time within `FORGIVEN_S`: each costs the AI a second, and a server that
+    comes and goes must not use up the restarts of the engine process.
+    """
+
+    _failed_ns: deque[int] = field(default_factory=deque)
+
+    def note(self, now_ns: int) -> float:
+        """It has failed; return for how long nobody is to ask it, seconds."""
+        self._failed_ns.append(now_ns)
+        while now_ns - self._failed_ns[0] > FORGIVEN_S * NS:
+            self._failed_ns.popleft()
+        return min(FIRST_REST_S * 2.0 ** (len(self._failed_ns) - 1), LONGEST_REST_S)
+
 
 @dataclass
 class Watch:

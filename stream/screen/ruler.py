@@ -96,12 +96,13 @@ def _find_strokes(strip: Pixels, height: int) -> Integers:
 
 def _group(strokes: Integers, edge: int, start: int) -> Iterator[_Ticks]:
     """Yield the columns of strokes whose left (0) or right (1) edges lie within a pixel or so."""
-    for at in np.unique(strokes[:, edge]):
+    counts = np.bincount(strokes[:, edge] + 1, minlength=2)
+    about = np.convolve(counts, np.ones(3, dtype=counts.dtype))[1:-1]
+    for at in np.flatnonzero((counts > 0) & (about >= _FEWEST_TICKS)) - 1:
         near = strokes[np.abs(strokes[:, edge] - at) <= 1]
-        if len(near) >= _FEWEST_TICKS:
-            near = near[np.argsort(near[:, 2], kind="stable")]
-            middle = (near[:, 2] + near[:, 3] - 1) / 2
-            yield _Ticks(float(at + start), middle, (near[:, 1] - near[:, 0]).astype(float))
+        near = near[np.argsort(near[:, 2], kind="stable")]
+        middle = (near[:, 2] + near[:, 3] - 1) / 2
+        yield _Ticks(float(at + start), middle, (near[:, 1] - near[:, 0]).astype(float))
 
 
 def _read_column(column: _Ticks, height: int) -> Ruler | None:

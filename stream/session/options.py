@@ -4,7 +4,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -82,11 +81,7 @@ class Judging(ABC):
 
     def load_bundle(self) -> Bundle:
         """Return the bundle that carries the exam; raises `BundleError`."""
-        return Bundle.load(self.bundle, trusted=self._trusted)
-
-    @property
-    def _trusted(self) -> Path | None:
-        return None if self.trusted_keys is None else Path(self.trusted_keys)
+        return Bundle.load(self.bundle, trusted=self.trusted_keys)
 
     def load_student(self, bundle: Bundle) -> Bundle | None:
         """Return the bundle that judges every frame before `bundle` does, if one was named.
@@ -95,7 +90,7 @@ class Judging(ABC):
         """
         if self.student is None:
             return None
-        student = Bundle.load(self.student, trusted=self._trusted)
+        student = Bundle.load(self.student, trusted=self.trusted_keys)
         check_pair(bundle, student)
         return student
 
@@ -105,7 +100,7 @@ class Judging(ABC):
         Raises `BundleError` where one is none, or two are of one name.
         """
         return name_readers(
-            [Bundle.load(each, kind=None, trusted=self._trusted) for each in self.also]
+            [Bundle.load(each, kind=None, trusted=self.trusted_keys) for each in self.also]
         )
 
     def for_reader(self, name: str, bundle: Bundle, weeks: float | None) -> ReaderOptions:

@@ -43,6 +43,7 @@ from neurosono.stream.session.trust import Trust
 from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.viewer import Viewer
+from neurosono.stream.view.words import name_engine
 
 log = logging.getLogger(__name__)
 
@@ -388,7 +389,7 @@ class Session(ABC):
     def _turn_on(self, fields: Mapping[str, Any]) -> None:
         self.engine = dict(fields) | ({} if self.student is None else {"ensemble": {}})
         was_off = self.viewer.off_reason is not None
-        self.viewer.turn_on("{backend} {precision} x{members}".format(**fields))
+        self.viewer.turn_on(name_engine(fields))
         if was_off:
             self.tell("engine-on")
         self.say("ready", fields)

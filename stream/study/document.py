@@ -5,9 +5,11 @@ from typing import Any, TypeVar
 
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodedConcept,
     Comprehensive3DSR,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
+    MeasurementProperties,
     MeasurementReport,
     ObservationContext,
     ObserverContext,
@@ -118,6 +120,17 @@ def _identify(report: Report, bundle: str | None, parameters: list[str]) -> Algo
 def track(report: Report, what: str) -> TrackingIdentifier:
     """Return by what a group is known again in another report of the exam."""
     return TrackingIdentifier(uid=name_uid(report.exam.exam_id, "track", what), identifier=what)
+
+
+def bound(low: float, value: float, high: float, unit: CodedConcept) -> MeasurementProperties:
+    """Return how far a measure may be off: distances from it (TID 310), in its own unit."""
+    properties = MeasurementProperties(
+        upper_measurement_uncertainty=max(0.0, high - value),
+        lower_measurement_uncertainty=max(0.0, value - low),
+    )
+    for item in properties:  # highdicom knows them without a unit alone
+        item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence = [unit]
+    return properties
 
 
 def comment(group: Group, words: str) -> None:

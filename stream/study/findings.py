@@ -12,7 +12,6 @@ from highdicom.sr import (
     GraphicTypeValues,
     ImageRegion,
     Measurement,
-    MeasurementProperties,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
@@ -27,6 +26,7 @@ from neurosono.stream.study import codes
 from neurosono.stream.study.codes import Scheme, code_class, code_own
 from neurosono.stream.study.document import (
     Group,
+    bound,
     comment,
     identify_algorithm,
     make_measurement_report,
@@ -113,10 +113,7 @@ def _describe_class(
                 codes.PROBABILITY,
                 value,
                 codes.NO_UNIT,
-                properties=MeasurementProperties(
-                    upper_measurement_uncertainty=max(0.0, high - value),
-                    lower_measurement_uncertainty=max(0.0, value - low),
-                ),
+                properties=bound(low, value, high, codes.NO_UNIT),
             )
         ],
     )
@@ -135,6 +132,8 @@ def _describe_region(report: Report, pictures: Pictures, shown: Shown, scheme: S
         QualitativeEvaluation(code_own("Review"), code_own(picture.key.status)),
         QualitativeEvaluation(code_own("Kept because"), code_own(picture.key.reason)),
     ]
+    if picture.key.status != "proposed":  # by whoever had the page; who that was nobody asks
+        said.append(QualitativeEvaluation(code_own("Reviewed by"), code_own("operator")))
     if picture.key.status == "reassigned" and picture.key.label is not None:
         said.append(
             QualitativeEvaluation(code_own("Reassigned to"), code_class(picture.key.label, scheme))

@@ -6,7 +6,6 @@ from typing import Any
 from highdicom.sr import (
     CodedConcept,
     Measurement,
-    MeasurementProperties,
     MeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
 )
@@ -16,7 +15,7 @@ from neurosono.engine.kinds import tell_recorded
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study import codes
 from neurosono.stream.study.codes import code_own
-from neurosono.stream.study.document import Group, comment, identify_reader, track
+from neurosono.stream.study.document import Group, bound, comment, identify_reader, track
 
 UNPROVEN = "learnt on phantoms: no real picture vouches for it"
 
@@ -34,10 +33,7 @@ def measure(found: Mapping[str, Any], name: CodedConcept, unit: CodedConcept) ->
         value,
         unit,
         derivation=codes.MEDIAN,
-        properties=MeasurementProperties(
-            upper_measurement_uncertainty=max(0.0, high - value),
-            lower_measurement_uncertainty=max(0.0, value - low),
-        ),
+        properties=bound(low, value, high, unit),
     )
 
 

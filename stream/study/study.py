@@ -13,6 +13,7 @@ from neurosono.stream.study.codes import Scheme
 from neurosono.stream.study.findings import describe_exam, describe_regions
 from neurosono.stream.study.identity import Identity
 from neurosono.stream.study.pictures import Replayed, draw_pictures
+from neurosono.stream.study.standard import thin_tables
 
 NOTHING_REPLAYED = Replayed()
 
@@ -35,6 +36,7 @@ def make_study(
     The same record makes the same objects with the same UIDs, so that one that was sent twice is
     kept once; a review that came later makes other ones.
     """
+    thin_tables()
     revision = _name_revision(report, identity, scheme)
     pictures = draw_pictures(report, identity, revision, replayed, file)
     objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]

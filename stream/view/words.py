@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,12 @@ SILENT = (ExamState.COLLECTING, ExamState.UNFAMILIAR)
 def has_figures(exam: ExamSnapshot) -> bool:
     """Whether an exam's probabilities and intervals may be shown."""
     return exam.state not in SILENT and bool(np.isfinite(exam.probabilities).all())
+
+
+def name_engine(said: Mapping[str, Any]) -> str:
+    """Return what judges, as it says itself when it is ready."""
+    words = "{backend} {precision} x{members}".format(**said)
+    return f"{words}, for the server that is away" if "stands_in_for" in said else words
 
 
 def name_leaning(labels: tuple[str, ...], exam: ExamSnapshot) -> str | None:

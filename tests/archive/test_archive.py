@@ -31,6 +31,7 @@ from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from tests.support.cines import draw_frames, make_cine
 from tests.support.clips import write_clip
 from tests.support.commands import run, start, wait_until
+from tests.support.signatures import sign_copy, trust_one
 
 Row = dict[str, str]
 
@@ -64,7 +65,10 @@ def test_a_row_an_exam_as_the_front_door_judges_it(
     archive: Path, bundle_root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = run("archive", archive, "--out", out, "--bundle", bundle_root, "--every", "3")
+    keys = trust_one(tmp_path)
+    signed = sign_copy(bundle_root, tmp_path / "signed", keys)
+    asked = ("--bundle", signed, "--trusted-keys", keys, "--every", "3")
+    done = run("archive", archive, "--out", out, *asked)
     assert done.returncode == 1, done.stderr
     assert "1 of 4 exams failed, the rest is done" in done.stderr
     rows = read_rows(out)

@@ -9,6 +9,7 @@ from neurosono.engine.bundle import Bundle, read_manifest_bytes
 from neurosono.engine.contracts.errors import BundleError, InputError, OutputError
 from neurosono.engine.signature import SIGNATURE_NAME, make_key, read_trusted_keys, sign
 from tests.support.commands import run
+from tests.support.signatures import trust_one
 
 KEYS_NAME = "trusted-keys"
 
@@ -21,9 +22,7 @@ def root(tmp_path: Path, bundle_root: Path) -> Path:
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     """Return a list of one trusted key; its private one lies beside it."""
-    public = make_key(tmp_path / "private.pem")
-    (tmp_path / KEYS_NAME).write_text(f"# the site's\n\nradiology {public}  # since May\n")
-    return tmp_path / KEYS_NAME
+    return trust_one(tmp_path)
 
 
 def test_a_signed_bundle_is_known_by_its_signer(root: Path, keys: Path) -> None:

@@ -1,5 +1,6 @@
 """The example programs, run as a reader would run them."""
 
+import csv
 import runpy
 import sys
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def test_every_example_is_short_and_is_run_here() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"camera", "clip", "own_network", "stills"}
+    assert names == {"archive", "camera", "clip", "own_network", "stills"}
     for name in names:
         assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 45
 
@@ -82,3 +83,19 @@ def test_a_network_of_ones_own(example: Run) -> None:
     assert "'symmetric': " in said[0]
     assert "'asymmetric': " in said[0]
     assert int(said[1].split()[0]) > 0
+
+
+def test_an_archive(example: Run, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    (archive / "b").mkdir(parents=True)
+    write_clip(archive / "a.mp4", pictures=15)
+    write_clip(archive / "b" / "1.mp4", pictures=10)
+    write_clip(archive / "b" / "2.mp4", pictures=10, seed=2)
+    (archive / "c.mp4").write_bytes(b"no clip")
+    table = tmp_path / "results.csv"
+    example("archive", archive, table)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [row["exam"] for row in rows] == ["a.mp4", "b", "c.mp4"]
+    assert [int(row["used"]) + int(row["skipped"]) for row in rows[:2]] == [3, 4]
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+    assert rows[2]["prediction"] == ""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UltrasoundMultiFrameImageStorage
 from pynetdicom import AE, evt
 
-from neurosono.node.options import Limits, Listening
+from neurosono.node.commitments import Commitments
+from neurosono.node.committing import Committing
+from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.commands import wait_until
 from tests.support.senders import HOST
@@ -57,10 +60,15 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(folder: Path, room: int | None = None) -> Iterator[Listener]:
-    """Run one until the block ends; no file of it grows past `room` bytes."""
+def listening(
+    folder: Path, room: int | None = None, more: Sequence[str] = ()
+) -> Iterator[Listener]:
+    """Run one until the block ends; no file of it grows past `room` bytes.
+
+    `more` are its own options: `--send` and `--allow`, as those of `neurosono node`.
+    """
     command = [sys.executable, "-m", __spec__.name, "--listen", str(folder)]
-    more = [] if room is None else ["--room", str(room)]
+    more = [*more] if room is None else [*more, "--room", str(room)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([*command, *more], text=True, **pipes) as process:
         assert process.stdout is not None
@@ -72,14 +80,17 @@ def listening(folder: Path, room: int | None = None) -> Iterator[Listener]:
             process.wait(60)
 
 
-def serve(folder: Path, room: int | None) -> None:
+def serve(folder: Path, room: int | None, send: str, allow: str | None) -> None:
     """Listen until standard input ends."""
     limits = Limits(most_waiting=10_000, least_free_bytes=0)
-    with Spool(folder) as spool:
+    scanners = () if allow is None else (parse_node(allow),)
+    ears = Listening(HOST, 0, TITLE, (SCANNER,), scanners=scanners)
+    with Spool(folder) as spool, Commitments(folder) as commitments:
         if room is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-        receiver = Receiver(spool, limits, MediaLimits())
-        with listen(Listening(HOST, 0, TITLE, (SCANNER,)), receiver, spool.incoming) as port:
+        receiver = Receiver(spool, limits, MediaLimits(), ears)
+        committing = Committing(commitments, ears, Judging(parse_node(send)))
+        with listen(ears, receiver, spool.incoming, committing) as port, committing:
             sys.stdout.write(f"{port}\n")
             sys.stdout.flush()
             sys.stdin.read()
@@ -113,9 +124,9 @@ def open_one(port: int, request: bytes, way: str) -> bool:
         return accepted
 
 
-def store(port: int, cine: Dataset) -> Dataset:
+def store(port: int, cine: Dataset, title: str = SCANNER) -> Dataset:
     """Store a cine and return the answer; an empty one where the node hung up."""
-    entity = AE(ae_title=SCANNER)
+    entity = AE(ae_title=title)
     entity.add_requested_context(cine.SOPClassUID)
     association = entity.associate(HOST, port, ae_title=TITLE)
     assert association.is_established
@@ -150,9 +161,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--listen", type=Path)
     parser.add_argument("--room", type=int)
+    parser.add_argument("--send", default=f"NOBODY@{HOST}:1")
+    parser.add_argument("--allow")
     asked = parser.parse_args()
     if asked.listen is not None:
-        serve(asked.listen, asked.room)
+        serve(asked.listen, asked.room, asked.send, asked.allow)
         return 0
     from tests.support.cines import draw_frames, make_cine
 

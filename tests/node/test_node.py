@@ -4,105 +4,20 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.scripts.main import app
-from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.study.send import send_dicom
-from tests.support.cines import draw_frames, make_cine
-from tests.support.commands import COMMAND, wait_until
-from tests.support.orthanc import Orthanc, serving_orthanc
-from tests.support.senders import HOST, free_tcp_port
-
-SCANNER = "SCANNER1"
-
-
-@dataclass
-class Running:
-    """A node's process, what it said, and how to store on it."""
-
-    process: subprocess.Popen[str]
-    port: int
-    folder: Path
-    said: list[str]
-
-    @property
-    def node(self) -> str:
-        return f"NEUROSONO@{HOST}:{self.port}"
-
-    def store(self, *cines: Dataset, title: str = SCANNER) -> None:
-        send_dicom(cines, parse_node(self.node, title))
-
-    def wait(self, *words: str) -> str:
-        def find() -> str | None:
-            return next((line for line in self.said if any(w in line for w in words)), None)
-
-        return str(wait_until(find, 120))
-
-
-@contextlib.contextmanager
-def serving(folder: Path, bundle: Path, *more: str) -> Iterator[Running]:
-    """Run `neurosono node` until the block ends."""
-    command = [*COMMAND, "node", "--folder", str(folder), "--bundle", str(bundle), "--port"]
-    port = free_tcp_port()
-    quick = [str(port), "--allow", SCANNER, "--complete-after", "0.5", "--least-free-gb", "0.1"]
-    process = subprocess.Popen(
-        [*command, *quick, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    said: list[str] = []
-    assert process.stderr is not None
-    reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
-    reader.start()
-    running = Running(process, port, folder, said)
-    try:
-        wait_until(lambda: process.poll() is not None or any("listens" in each for each in said))
-        assert process.poll() is None, said
-        yield running
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(60)
-        reader.join(10)
-        for stream in (process.stdout, process.stderr):
-            stream.close()  # type: ignore[union-attr]
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with serving_orthanc(tmp_path_factory.mktemp("pacs")) as orthanc:
-        yield orthanc
-
-
-@pytest.fixture(scope="module")
-def frames() -> Any:
-    return draw_frames(30)
-
-
-def fetch(pacs: Orthanc, study: str) -> list[Dataset]:
-    """Return what the PACS has of a study."""
-    import io
-    import urllib.request
-
-    found = []
-    for each in pacs.get("/instances"):
-        address = f"http://{HOST}:{pacs.http_port}/instances/{each}/file"
-        with urllib.request.urlopen(address, timeout=20) as answer:
-            dataset = pydicom.dcmread(io.BytesIO(answer.read()))
-        if dataset.StudyInstanceUID == study:
-            found.append(dataset)
-    return sorted(found, key=lambda each: int(each.SeriesNumber))
-
+from tests.support.cines import make_cine
+from tests.support.commands import wait_until
+from tests.support.nodes import fetch, serving
+from tests.support.orthanc import Orthanc
+from tests.support.signatures import sign_copy, trust_one
 
 SECRETS = ("Clinic of Nowhere", "Operator^Olaf", "12 Hidden Lane", "SONO-77", "Referred for X")
 """What a header may hold of people and places, and no result takes over."""
@@ -122,7 +37,10 @@ def test_a_study_is_judged_and_its_results_refer_to_its_cines(
     first = tell_secrets(make_cine(frames, number=1))
     study = first.StudyInstanceUID
     second = make_cine(frames[::-1].copy(), study=study, number=2)
-    with serving(tmp_path / "node", bundle_root, "--send", pacs.node, "--pdf") as node:
+    keys = trust_one(tmp_path)
+    signed = sign_copy(bundle_root, tmp_path / "signed", keys)
+    asked = ("--send", pacs.node, "--pdf", "--trusted-keys", str(keys))
+    with serving(tmp_path / "node", signed, *asked) as node:
         node.store(second, first)
         line = node.wait("results stored")
         assert "(2 cines of SCANNER1)" in line
@@ -187,6 +105,8 @@ def _children(pid: int) -> list[str]:
         (["--allow", "A", "--route", "A"], "a route is FROM=AE@HOST:PORT"),
         (["--allow", "A", "--send", "PACS@h:1", "--cert", "x.pem"], "give all three or none"),
         (["--allow", "A", "--send", "PACS@h:1", "--tls"], "--tls needs --cert, --key and --ca"),
+        (["--allow", "A", "--send", "PACS@h:1", "--stow", "http://h/x"], "not to both"),
+        (["--allow", "A", "--stow", "h/x"], "a DICOMweb server is named"),
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:

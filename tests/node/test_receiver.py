@@ -21,7 +21,7 @@ from neurosono.node.receiver import FULL, MISFIT, STORED, UNREADABLE, Receiver, 
 from neurosono.node.spool import Spool
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.certificates import make_authority
-from tests.support.cines import draw_frames, make_cine
+from tests.support.cines import make_cine
 from tests.support.commands import wait_until
 from tests.support.senders import HOST
 
@@ -36,9 +36,9 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
         yield spool
 
 
-@pytest.fixture(scope="module")
-def frames() -> Any:
-    return draw_frames(3)
+@pytest.fixture
+def frames(frames: Any) -> Any:
+    return frames[:3]
 
 
 def serve(spool: Spool, limits: Limits = LIMITS, listening: Listening = LISTENING) -> Any:
@@ -181,6 +181,24 @@ def test_a_sender_that_stops_in_the_middle_of_a_word_loses_its_place(
             wait_until(has_stored)
         finally:
             stopped.abort()
+
+
+def test_who_hangs_up_without_a_word_holds_no_place(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whoever looks whether a port is open: such a place was held for half a minute."""
+    monkeypatch.setattr("neurosono.node.receiver.MOST_ASSOCIATIONS", 1)
+    monkeypatch.setattr("neurosono.node.receiver.HANDSHAKE_S", 600.0)
+    with serve(spool) as port:
+        for _ in range(3):
+            socket.create_connection((HOST, port)).close()
+
+        def has_room() -> bool:
+            tried = associate(port, Verification)
+            tried.release()
+            return bool(tried.is_released)
+
+        wait_until(has_room, 60)
 
 
 def is_heard(port: int, context: ssl.SSLContext | None) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,19 @@ from pydicom.uid import JPEG2000
 
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.study.send import send_dicom
-from tests.node.test_node import SCANNER, fetch, serving
 from tests.support.certificates import make_authority
-from tests.support.cines import draw_frames, make_cine
+from tests.support.cines import make_cine
 from tests.support.commands import wait_until
 from tests.support.dcmtk import storing
 from tests.support.mpps import serving_ris
-from tests.support.orthanc import Orthanc, serving_orthanc
+from tests.support.nodes import SCANNER, fetch, serving
+from tests.support.orthanc import Orthanc
 from tests.support.senders import free_tcp_port
 
 
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with serving_orthanc(tmp_path_factory.mktemp("pacs")) as orthanc:
-        yield orthanc
-
-
-@pytest.fixture(scope="module")
-def frames() -> Any:
-    return draw_frames(6)
+@pytest.fixture
+def frames(frames: Any) -> Any:
+    return frames[:6]
 
 
 def ordered(cine: Dataset) -> Dataset:
@@ -106,7 +99,7 @@ def test_a_hospital_that_is_away_hears_it_later_once_and_over_a_kill(
     tmp_path: Path, bundle_root: Path, pacs: Orthanc, frames: Any
 ) -> None:
     cine, port = make_cine(frames), free_tcp_port()
-    to = ["--send", pacs.node, "--mpps", f"RIS@127.0.0.1:{port}"]
+    to = ["--stow", pacs.web, "--mpps", f"RIS@127.0.0.1:{port}"]
     with serving(tmp_path / "node", bundle_root, *to) as node:
         node.store(cine)
         node.wait("step of study 1: RIS is not told yet")

@@ -100,6 +100,16 @@ def test_the_image_holds_every_folder_and_runs_as_nobody_in_particular() -> None
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= options
 
 
+def test_a_session_that_cannot_begin_yet_is_tried_until_it_can() -> None:
+    """A server that comes up after the scanner's host: each try ends with 2, however many."""
+    unit = (DEPLOY / "systemd" / "neurosono@.service").read_text()
+    said = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
+    assert said["Restart"] == "on-failure"
+    assert said["StartLimitIntervalSec"] == "0", "no number of starts is too many"
+    assert int(said["RestartSec"]) > 0
+    assert not {"RestartPreventExitStatus", "SuccessExitStatus"} & set(said)
+
+
 def _commands() -> dict[str, Any]:
     import typer
 

@@ -1,5 +1,6 @@
 """A live session whose engine is on a server that hangs, breaks, and comes back."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,11 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import open_engine
 from neurosono.engine.contracts.errors import EngineUnavailableError
 from neurosono.engine.contracts.server import Server
+from neurosono.engine.triton.repository import Serving
+from neurosono.stream.bench.served import Served, find_triton
 from neurosono.stream.live.options import SessionOptions
+from neurosono.stream.live.session import SERVER_AWAY
+from neurosono.stream.processes import watch
 from tests.reliability.test_live import SOURCE, Session, assert_nothing_stale
 from tests.support.commands import run, wait_until
 from tests.support.inference import Peer
@@ -81,17 +86,67 @@ def test_a_server_in_trouble_is_ai_off_and_the_exam_goes_on_when_it_is_back(
     assert counts["sampled"] == counts["used"] + sum(counts["skipped"].values())
 
 
-def test_a_fallback_takes_over_only_where_it_was_asked_for(begin: Begin, peer: Peer) -> None:
+def test_a_fallback_takes_over_where_it_was_asked_for_and_gives_way_to_the_server(
+    begin: Begin, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_REST_S", 0.1)
     session = begin(fallback=True)
+    used, moment = session.screen.last["frames"]["used"], time.monotonic()
     peer.breaks = True
     wait_until(lambda: "openvino" in (session.screen.last.get("engine") or ""))
     session.wait_for_evidence()
+    assert "for the server that is away" in session.screen.last["engine"]
+    reasons = {status["ai_reason"] for _, status in session.screen.said if status["ai"] == "AI OFF"}
+    assert SERVER_AWAY in reasons
+    peer.breaks = False
+    wait_until(lambda: session.screen.last["engine"].startswith("remote"))
+    session.wait_for_evidence()
+    assert session.screen.last["frames"]["used"] > used
+    assert_nothing_stale(session.screen, moment)
     ended = session.finish()
-    assert ended.engine["backend"] == "openvino"
-    assert "remote failed in this session" in ended.engine["reason"]
+    assert ended.engine["backend"] == "remote"
+    assert "is back" in ended.engine["reason"]
     with session.journal.read() as reader:
-        names = [event.name for event in reader.events(session.record.exam_id)]
-    assert "restarted" in names
+        events = list(reader.events(session.record.exam_id))
+    told = [each.fields.get("backend") for each in events if each.name == "ready"]
+    assert (told[0], told[-1]) == ("remote", "remote")
+    restarts = sum(each.name == "restarted" for each in events)
+    assert restarts == told.count("openvino") > 0, "the way back needs none"
+    assert "failed" in {each.name for each in events}
+    counts = ended.counts
+    assert counts["sampled"] == counts["used"] + sum(counts["skipped"].values())
+
+
+def test_a_session_outlives_the_real_servers_death_and_goes_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        place = find_triton(None)
+    except EngineUnavailableError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(watch, "FIRST_REST_S", 0.1)
+    bundle = Bundle.load("demo")
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(Served(place, bundle, Serving(threads=1)))
+        served.start()
+        kind = type("S", (RemoteSession,), {"server": Server(served.url, fallback=True)})
+        session = kind(bundle.root, tmp_path, SOURCE)
+        for end in (session.journal.close, session.clips.close, session.thread.join):
+            stack.callback(end)
+        stack.callback(session.stop.set)
+        session.wait_for_evidence()
+        moment = time.monotonic()
+        served.kill()  # all its processes, by SIGKILL
+        wait_until(lambda: session.screen.last["engine"].endswith("for the server that is away"))
+        session.wait_for_evidence()
+        served.start()
+        wait_until(lambda: session.screen.last["engine"].startswith("remote"))
+        session.wait_for_evidence()
+        ended = session.finish()
+    assert_nothing_stale(session.screen, moment)
+    assert ended.engine["backend"] == "remote"
+    counts = ended.counts
+    assert counts["sampled"] == counts["used"] + sum(counts["skipped"].values())
 
 
 def test_a_replay_gives_the_same_answer_from_afar(
@@ -133,6 +188,7 @@ def test_a_fallback_takes_over_from_a_server_that_never_answered(bundle_root: Pa
     choice = open_engine(bundle, "remote", server=Server(url, fallback=True))
     assert choice.backend.name == "openvino"
     assert "remote failed in this session" in choice.reason
+    assert choice.describe()["stands_in_for"] == "remote"
     with pytest.raises(EngineUnavailableError, match="has no model"):
         open_engine(bundle, "remote", server=Server(url))
 

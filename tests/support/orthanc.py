@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,15 @@ class Orthanc:
 
 @contextlib.contextmanager
 def serving_orthanc(
-    folder: Path, worklist: Path | None = None, tls: Tls | None = None
+    folder: Path,
+    worklist: Path | None = None,
+    tls: Tls | None = None,
+    knows: Mapping[str, int] | None = None,
 ) -> Iterator[Orthanc]:
     """Run one until the block ends; skips the test where Orthanc is not installed.
 
     `worklist` is a folder whose `.wl` files it offers as its modality worklist. With `tls`
-    both sides of DICOM show certificates.
+    both sides of DICOM show certificates. `knows` are the ports of nodes by their titles.
     """
     if shutil.which("Orthanc") is None:
         pytest.skip("no Orthanc here: .ci/run installs Debian's")
@@ -67,7 +70,9 @@ def serving_orthanc(
     }
     if worklist is not None:
         settings["Worklists"] = {"Enable": True, "Database": str(worklist)}
-        settings["DicomModalities"] = {"us": [OWN_TITLE, HOST, free_tcp_port()]}
+        knows = {OWN_TITLE: free_tcp_port(), **(knows or {})}
+    if knows is not None:
+        settings["DicomModalities"] = {title: [title, HOST, port] for title, port in knows.items()}
     if tls is not None:
         settings |= {
             "DicomTlsEnabled": True,

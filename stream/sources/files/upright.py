@@ -22,8 +22,8 @@ _PLANAR_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuv
 _GREY_FORMATS = ("gray", "ya8", "ya16", "y400a")
 _MATRIX_ENTRIES = 9
 
-_FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-"""Full range of video's levels, 16 to 235: three times faster than FFmpeg's scaler, same pixels."""
+_BLACK, _FULL_RANGE = 16, 255 / 219
+"""Of video's levels, 16 to 235, to full range: the pixels of FFmpeg's own scaler, far sooner."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ class FrameChroma:
 
     def expand(self, luma: Pixels) -> Pixels:
         """Return levels of the frame's luma at full range, as FFmpeg's own scaler has them."""
-        return luma if self._is_full_range else np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8)
+        if self._is_full_range:
+            return luma
+        # none comes nearer than 0.002 to half-way between two levels: rounding changes nothing
+        levels = cv2.convertScaleAbs(cv2.subtract(luma, _BLACK), alpha=_FULL_RANGE)
+        return np.asarray(levels, np.uint8)
 
 
 class FrameConverter:

@@ -274,7 +274,7 @@ class StreamFeed:
     def _stands_alone(self, packet: "Packet[VideoStream]") -> bool:
         assert self._video is not None
         return packet.is_keyframe or begins_alone(
-            bytes(packet)[:_NAL_SEARCH_BYTES], self._video.codec_context.name
+            bytes(memoryview(packet)[:_NAL_SEARCH_BYTES]), self._video.codec_context.name
         )
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:

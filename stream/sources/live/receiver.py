@@ -7,6 +7,7 @@ into (so nobody knows how old a picture is), and a wait in them ends only at a t
 import contextlib
 import hashlib
 import ipaddress
+import select
 import socket
 import struct
 import threading
@@ -31,7 +32,11 @@ as many as there are datagrams in a second of 50 Mbit/s."""
 SENDER_GONE_S = 1.0
 """A machine that sent nothing for so long may be replaced by another."""
 
-_POLL_S = 0.2
+_LEAST_BYTES = 1024
+"""What a datagram counts at least, so that a flood of empty ones, or of a stranger's, holds no
+piece back."""
+
+_POLL_MS = 200
 """How often the receiving thread looks whether it is to end."""
 
 
@@ -176,21 +181,33 @@ class Receiver:
     def _receive(self) -> None:
         if self._recalled is not None:
             self._catch_up(self._recalled)
-        self._socket.settimeout(_POLL_S)
+        self._socket.setblocking(False)
+        news = select.poll()
+        news.register(self._socket, select.POLLIN)
         while not self._has_ended:
-            try:
-                chunk, sender = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
-            except TimeoutError:
-                continue
-            except OSError as error:
-                return self._finish(error)
-            if not chunk and self._socket.type == socket.SOCK_STREAM:
-                return self._finish(None)
-            if self._is_stranger(sender):
-                self.strangers += 1
-                continue
-            self._keep(time.monotonic_ns(), chunk)
-        return None
+            if news.poll(_POLL_MS):
+                self._take_what_came()
+
+    def _take_what_came(self) -> None:
+        """Keep all that is there by now as one piece: nobody is woken for each datagram of it."""
+        arrived_ns, pieces, bytes_left = time.monotonic_ns(), [], LARGEST_DATAGRAM_BYTES
+        has_ended, error = False, None
+        try:
+            while bytes_left > 0 and not has_ended:
+                piece, sender = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
+                bytes_left -= max(len(piece), _LEAST_BYTES)
+                has_ended = not piece and self._socket.type == socket.SOCK_STREAM
+                if self._is_stranger(sender):
+                    self.strangers += 1
+                else:
+                    pieces.append(piece)
+        except BlockingIOError:
+            pass  # that was all
+        except OSError as failure:
+            has_ended, error = True, failure
+        self._keep(arrived_ns, b"".join(pieces))
+        if has_ended:
+            self._finish(error)
 
     def _is_stranger(self, address: tuple[object, ...] | None) -> bool:
         """Whether a datagram is of another machine than those before it; TCP names none.

@@ -1,6 +1,7 @@
 """From a service to a region, by arithmetic that anybody can do again."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.scripts.scale import _read_service, measure_traffic
-from neurosono.stream.bench.queueing import draw_constant
+from neurosono.stream.bench import scale
+from neurosono.stream.bench.queueing import draw_constant, draw_measured
 from neurosono.stream.bench.scale import (
     Region,
     Traffic,
@@ -82,3 +84,24 @@ def test_traffic_is_what_travels(bundle_root: Path) -> None:
     traffic = measure_traffic(str(bundle_root))
     assert traffic.question >= 64 * 64
     assert traffic.answer > 2 * 5 * 4
+
+
+def test_the_pages_tables_are_what_its_command_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "scale.md").read_text()
+    found = re.search(r"--service ([\d.,]+) --seconds (\d+)", page)
+    assert found is not None
+    draw, seconds = draw_measured(_read_service(None, found[1])), float(found[2])
+    monkeypatch.setattr(scale, "WORKERS", (1, 2))
+    limits = {"p99_ms": 150.0, "judged": 0.95}
+    columns = [tabulate_capacity(draw, (5.0, 25.0), seconds, 1, limits, q) for q in (None, 2)]
+    most = {each["rate_hz"]: each["scanners"] for each in columns[0] if each["workers"] == 1}
+    for workers in (1, 2):
+        counts = [e["scanners"] for each in columns for e in each if e["workers"] == workers]
+        assert f"| {workers} | {' | '.join(map(str, counts))} |" in page
+    regions = [plan_region(Region(), measure_traffic("demo"), hz, most[hz]) for hz in (5.0, 25.0)]
+    servers = [f"{each['servers']:,} ({each['of_them_spare']})" for each in regions]
+    assert f"(one in ten) | {' | '.join(servers)} |" in page
+    frames = [f"{each['frames_a_second']:,}" for each in regions]
+    assert f"| frames a second | {' | '.join(frames)} |" in page
+    ports = [f"{each['port_carries']:,}" for each in regions]
+    assert f"port of 10 Gbit/s | {' | '.join(ports)} |" in page

@@ -108,7 +108,7 @@ def test_what_was_done_long_ago_is_looked_at_no_more(outbox: Outbox, machine: Ma
         outbox.put(OTHER, number, STUDY_OF if number == STUDY else make_step("1.2.4"))
         machine.pass_s(1)
     for before_ns, left in ((0, [EXAM, OTHER]), (outbox.now_ns(), [OTHER])):
-        outbox.forget_stored(before_ns)
+        outbox.forget(before_ns)
         assert {row.exam_id for row in outbox.list_newest(9)} == set(left)
 
 

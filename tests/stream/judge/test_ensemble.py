@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from neurosono.engine.backends import Backend, Inference
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.choice import Choice, open_engine
-from neurosono.engine.contracts.errors import BundleError
+from neurosono.engine.contracts.errors import BundleError, ServerAwayError
 from neurosono.engine.contracts.frame import Frame, SkipReason
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.pair import Carried, Carrier
@@ -42,7 +42,7 @@ class Turnstile:
         self.precision, self.members = backend.precision, backend.members
         self.begun, self.let = threading.Semaphore(0), threading.Semaphore(0)
         self.seen: list[np.ndarray] = []
-        self.broken = False
+        self.broken = self.away = False
 
     def infer(self, grey: np.ndarray) -> Inference:
         """Judge once the test lets it; a broken one raises what OpenVINO raises."""
@@ -51,6 +51,8 @@ class Turnstile:
         assert self.let.acquire(timeout=WAIT_S)
         if self.broken:
             raise RuntimeError("the network could not be run")
+        if self.away:
+            raise ServerAwayError("the inference server gave no answer")
         return self._backend.infer(grey)
 
 
@@ -135,6 +137,23 @@ def test_frames_that_are_skipped_never_reach_the_ensemble(
     assert answer is not None
     assert answer.seq == 1
     assert len(turnstile.seen) == 1
+
+
+def test_a_server_that_is_away_for_a_while_costs_frames_and_not_the_ensemble(
+    worker: Worker, turnstile: Turnstile
+) -> None:
+    turnstile.away = True
+    worker.judge(make_frame(0))
+    enter(turnstile)
+    turnstile.let.release()
+    worker.judge(make_frame(1))
+    enter(turnstile)  # so the first is past
+    turnstile.away = False
+    turnstile.let.release()
+    answer = hear(worker, 2).ensemble
+    assert answer is not None
+    assert (answer.seq, answer.probabilities is None) == (1, False)
+    assert [event.name for event in worker.events()] == ["ensemble-ready"]
 
 
 def test_an_ensemble_that_fails_leaves_the_student_going_and_says_so(

@@ -35,8 +35,11 @@ def test_counts_and_ages_are_those_of_the_session() -> None:
     metrics = Metrics(hub)
     before = read(metrics)
     assert ("neurosono_status_age_seconds", ()) not in before, "nothing was said yet"
+    engines = [("neurosono_engine", (("backend", name),)) for name in ("openvino", "remote")]
+    assert not set(engines) & set(before)
     hub.publish_status(make_status(0))
     metrics.note_event("restarted", {"role": "engine", "count": 1})
+    metrics.note_event("ready", {"backend": "openvino", "precision": "int8", "members": 3})
     metrics.note_event("failed", {"role": "engine", "error": "EngineFailedError"})
     for age_ms in (12.0, 499.0, 700.0):
         metrics.note_age("answer", age_ms)
@@ -45,6 +48,7 @@ def test_counts_and_ages_are_those_of_the_session() -> None:
     assert found["neurosono_frames_skipped_total", (("reason", "frozen"),)] == 62
     assert found["neurosono_ai", (("state", "on"),)] == 1
     assert found["neurosono_ai", (("state", "off"),)] == 0
+    assert [found[each] for each in engines] == [1, 0]
     assert found["neurosono_events_total", (("event", "restarted"),)] == 1
     assert found["neurosono_restarts_total", (("role", "engine"),)] == 1
     error = (("error", "EngineFailedError"), ("role", "engine"))
@@ -61,6 +65,7 @@ def test_every_metric_and_every_word_is_in_the_list() -> None:
     hub.publish_status({**make_status(0), "recording": recording})
     metrics.note_event("failed", {"role": "Mustermann", "error": "Erika"})
     metrics.note_event("failed", {"role": "engine", "error": "WireError"})
+    metrics.note_event("ready", {"backend": "remote"})
     told = metrics.render().decode()
     assert "Mustermann" not in told
     seen = set()

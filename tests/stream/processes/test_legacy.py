@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from neurosono.stream.processes import supervisor
+from neurosono.stream.processes import spawn as spawning
 from neurosono.stream.processes.channel import Endpoints
 from neurosono.stream.processes.legacy import Legacy, close_all
 from neurosono.stream.processes.supervisor import Supervisor
@@ -37,7 +37,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         command = [sys.executable, "-P", "-c", HEIR, tmp_path / "heard", str(passed)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[passed])
 
-    monkeypatch.setattr(supervisor, "spawn", spawn)
+    monkeypatch.setattr(spawning, "spawn", spawn)
     return tmp_path / "heard"
 
 

@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from neurosono.stream.processes import spawn as spawning
-from neurosono.stream.processes import supervisor
 from neurosono.stream.processes.channel import Endpoints
 from neurosono.stream.processes.spawn import starting
 from neurosono.stream.processes.supervisor import Supervisor
@@ -30,8 +29,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def spawn(role: str, way: object = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", ECHO, path], stdin=subprocess.PIPE)
 
-    for module in (supervisor, spawning):
-        monkeypatch.setattr(module, "spawn", spawn)
+    monkeypatch.setattr(spawning, "spawn", spawn)
     return path
 
 
@@ -90,18 +88,19 @@ def test_a_child_that_was_started_early_is_the_one_that_is_told(
     tmp_path: Path, heard: Path
 ) -> None:
     others = set(psutil.Process().children())
-    with starting("engine", "reader"):
+    with starting("engine", "reader", "capture"):
         early = {each.pid for each in set(psutil.Process().children()) - others}
-        assert len(early) == 2
+        assert len(early) == 3
         with Supervisor(Endpoints.in_folder(tmp_path)) as children:
             children.start("engine", {"first": 1})
             children.start("reader:one", {"second": 2})
             children.start("reader:two", {"third": 3})
-            assert {int(pid) for pid, _ in read(heard, 3)} > early
+            children.start("capture", {"fourth": 4})
+            assert {int(pid) for pid, _ in read(heard, 4)} > early
             pids = children.pids()
-            assert {pids["engine"], pids["reader:one"]} == early
+            assert {pids["engine"], pids["reader:one"], pids["capture"]} == early
             children.kill("engine")
-            children.start("engine", {"fourth": 4})
+            children.start("engine", {"fifth": 5})
             assert children.pids()["engine"] not in early
     assert set(psutil.Process().children()) == others
 

@@ -1,6 +1,16 @@
 """Dead, stuck, restarted, given up: by an injected clock."""
 
-from neurosono.stream.processes.watch import MAX_RESTARTS, NS, Action, Patience, Watch
+from neurosono.stream.processes.watch import (
+    FIRST_REST_S,
+    FORGIVEN_S,
+    LONGEST_REST_S,
+    MAX_RESTARTS,
+    NS,
+    Absences,
+    Action,
+    Patience,
+    Watch,
+)
 
 
 def make_watch() -> Watch:
@@ -93,3 +103,15 @@ def test_what_ran_for_a_while_is_started_again_at_once_however_often() -> None:
         watch.hear(death * 6 * NS)
         assert watch.judge(death * 6 * NS + 1, running=False) is Action.RESTART
         watch.start(death * 6 * NS + 1)
+
+
+def test_a_server_that_comes_and_goes_is_left_alone_for_ever_longer() -> None:
+    absences, now_s, failed_s, rests = Absences(), 0.0, [], []
+    for _ in range(8):
+        failed_s.append(now_s)
+        rests.append(absences.note(int(now_s * NS)))
+        now_s += rests[-1]
+    assert rests[:3] == [FIRST_REST_S, 2 * FIRST_REST_S, 4 * FIRST_REST_S]
+    assert max(rests) <= LONGEST_REST_S
+    assert all(sum(at <= each < at + 60 for each in failed_s) <= MAX_RESTARTS for at in failed_s)
+    assert absences.note(int((now_s + FORGIVEN_S + 1) * NS)) == FIRST_REST_S

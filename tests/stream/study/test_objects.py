@@ -155,6 +155,7 @@ def test_regions_stand_where_the_network_looked_and_carry_the_review(
     coordinates = [item for item in walk(document) if item.get("GraphicType") == "POLYLINE"]
     assert len(coordinates) == 2
     assert words(document, "Review") == ["accepted", "reassigned"]
+    assert words(document, "Reviewed by") == ["operator", "operator"]
     assert words(document, "Reassigned to") == ["Normal"]
     frames = [
         item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber
@@ -267,9 +268,15 @@ def test_validators_find_no_error(
         assert command[0] == "dciodvfy" or ran.returncode == 0
 
 
+FALSE_ALARM = "attribute - Element=<AccessionNumber> IE <Series> versus <Study>"
+"""By its tables an image's own accession number is that of a request of its series: it says so of
+any picture beside any report, whatever the two hold (PS3.3 C.7.2.1 has it in the study)."""
+
+
 def test_the_objects_agree_on_patient_and_study(objects: list[Dataset], tmp_path: Path) -> None:
     if shutil.which("dcentvfy") is None:
         pytest.skip("no dcentvfy here: .ci/run installs dicom3tools")
     paths = map(str, write_files(objects, tmp_path / "study"))
     ran = subprocess.run(["dcentvfy", *paths], capture_output=True, text=True, check=False)
-    assert [line for line in (ran.stdout + ran.stderr).splitlines() if "Error" in line] == []
+    said = (ran.stdout + ran.stderr).splitlines()
+    assert [line for line in said if FALSE_ALARM not in line] == []

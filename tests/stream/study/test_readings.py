@@ -24,6 +24,10 @@ from neurosono.stream.view.words import percentage
 from tests.stream.study.test_objects import meaning, numbers, walk, words
 
 
+def units_of(item: Dataset) -> str:
+    return str(item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue)
+
+
 @pytest.fixture
 def objects(measured: Report) -> list[Dataset]:
     return make_study(measured, Identity(), page=True)
@@ -44,6 +48,7 @@ def test_the_exams_document_has_a_group_of_each_reading(
     assert numbers(group, "Frames used") == [5]
     assert numbers(group, "Frames left out: superseded") == [1]
     assert numbers(group, "Frames with lv") == [5]
+    assert {units_of(item) for item in walk(group) if "uncertainty" in meaning(item)} == {"mm"}
     assert words(group, "lv") == ["seen"]
     assert words(group, "csp") == ["not seen"]
     assert words(group, "Derivation") == ["Median"] * 4
@@ -65,6 +70,9 @@ def test_biometry_is_told_as_obstetric_systems_read_it(
     age = measured.readings["structures"]["age"]
     assert numbers(document, "Gestational Age") == [pytest.approx(7 * age["weeks"], abs=0.1)]
     assert words(document, "Equation") == ["HC, Hadlock 1984"]
+    bounds = [item for item in walk(document) if "uncertainty" in meaning(item)]
+    assert len(bounds) == 8
+    assert {units_of(item) for item in bounds} == {"mm"}
     sections = [meaning(item) for item in document.ContentSequence if item.ValueType == "CONTAINER"]
     assert sections == ["Fetal Biometry", "Fetal Cranium"]
 

@@ -1,7 +1,6 @@
 """What a converted picture leaves behind: nothing."""
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -14,15 +13,6 @@ from neurosono.stream.pictures.picture import Picture
 from neurosono.stream.pictures.region import Region
 from neurosono.stream.sources.files.upright import FrameConverter
 from tests.stream.sources.conftest import write_clip
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Keep the garbage collector away, as a session of an hour does for minutes at a time."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("degrees", [0, 90])

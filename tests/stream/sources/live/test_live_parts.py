@@ -173,7 +173,10 @@ def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
     receiver = Receiver(listen_udp("127.0.0.1", 0), timeout_s=2)
     port = receiver._socket.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for _ in range(3):
-            sender.sendto(b"a" * 60, ("127.0.0.1", port))
-        wait_until(lambda: receiver.lost_bytes == 120, 5)
+        sender.sendto(b"a" * 60, ("127.0.0.1", port))
+        wait_until(lambda: receiver.waiting_bytes == 60)
+        sender.sendto(b"a" * 60, ("127.0.0.1", port))
+        wait_until(lambda: receiver.lost_bytes == 60)
+        sender.sendto(b"a" * 60, ("127.0.0.1", port))
+        wait_until(lambda: receiver.lost_bytes == 120)
     receiver.close()
