@@ -33,7 +33,8 @@ class Sheet:
     def at(self, points: Points) -> Points:
         """Return the points (n, 2), sized and turned."""
         c, s = np.cos(self.turn), np.sin(self.turn)
-        return np.asarray(points) * self.size @ np.array([[c, s], [-s, c]])
+        placed: Points = np.asarray(points) * self.size @ np.array([[c, s], [-s, c]])
+        return placed
 
     def fill(self, points: Points, colour: Paint) -> None:
         """Fill a closed outline."""

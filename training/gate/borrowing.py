@@ -7,7 +7,7 @@ is shown now and then as another picture's scanner, whatever that shows, would h
 import cv2
 import numpy as np
 
-from neurosono.engine.contracts.arrays import Floats, Pixels, Singles
+from neurosono.engine.contracts.arrays import Floats, Pixels
 from neurosono.training.gate.augmentation import LIT_LEVEL
 
 LOOK_SHARE = (0.02, 0.12)
@@ -33,7 +33,7 @@ def borrow_spectrum(view: Pixels, other: Pixels, rng: np.random.Generator) -> Pi
     for rows in (slice(0, reach), slice(-reach, None)):
         spot = (rows, slice(0, reach))
         amplitude[spot] = (1 - part) * amplitude[spot] + part * borrowed[spot]
-    drawn: Singles = np.fft.irfft2(amplitude * np.exp(1j * np.angle(own)), (side, side))
+    drawn = np.fft.irfft2(amplitude * np.exp(1j * np.angle(own)), (side, side))
     return np.asarray(np.clip(drawn, 0, 255), dtype=np.uint8)
 
 
