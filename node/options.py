@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.node import Node, check_title
 from neurosono.stream.hospital.tls import Tls
+from neurosono.stream.hospital.web import split_address
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class Limits:
 class Judging:
     """How a study is judged, and where what is found goes.
 
-    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest. `mpps`
-    is told when a study begins to be judged, and how that ended. `trusted_keys` is the list of keys
-    of which one must have signed each bundle, None where nobody asks.
+    `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest, or
+    the DICOMweb server whose root `stow` is. `mpps` is told when a study begins to be
+    judged, and how that ended. `trusted_keys` is the list of keys of which one must have signed
+    each bundle, None where nobody asks.
     """
 
     default: Node | None
@@ -72,11 +74,17 @@ class Judging:
     codes: str = "snomed"
     pdf: bool = False
     mpps: Node | None = None
+    stow: str | None = None
+    stow_tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if self.default is None and not self.routes:
-            where = "--send AE@HOST:PORT, or --route FROM=AE@HOST:PORT"
+        if self.default is None and self.stow is None and not self.routes:
+            where = "--send AE@HOST:PORT, --stow URL, or --route FROM=AE@HOST:PORT"
             raise InputError(f"say where results go: {where}")
+        if self.default is not None and self.stow is not None:
+            raise InputError("results go to --send or to --stow, not to both")
+        if self.stow is not None:
+            split_address(self.stow)
         if self.every < 1 or self.quiet_s < 0:
             raise InputError("--every is 1 or more, --complete-after 0 s or more")
 

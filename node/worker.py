@@ -24,7 +24,7 @@ from neurosono.node.steps import Steps
 from neurosono.node.warm import warm_up
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.processes.heap import give_back
-from neurosono.stream.study.send import send_dicom, write_files
+from neurosono.stream.study.send import send_dicom, send_web, write_files
 
 LOOK_S = 0.2
 
@@ -81,16 +81,19 @@ class Worker:
         aside.rename(out)
 
     def _send(self, batch: Batch) -> None:
-        node = self._asked.find_node(batch.sender)
-        if node is None:
-            words = f"no --route is given for {batch.sender}, and no --send"
+        node, stow = self._asked.find_node(batch.sender), self._asked.stow
+        if node is None and stow is None:
+            words = f"no --route is given for {batch.sender}, and no --send or --stow"
             self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), words)
             return
         paths = sorted(self._spool.results_of(batch.number).glob("*.dcm"))
         try:
             if not paths:
                 raise OutputError("its results are gone")
-            send_dicom(paths, node)
+            if node is not None:
+                send_dicom(paths, node)
+            elif stow is not None:
+                send_web(paths, stow, self._asked.stow_tls)
         except NeurosonoError as error:
             self._spool.postpone(batch.number, str(error), self._spool.now_ns())
             return

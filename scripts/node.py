@@ -13,6 +13,9 @@ def node(
         Path, typer.Option(help="The node's own folder: queue, cines at hand, journal.")
     ],
     send: Annotated[str | None, typer.Option(help="Where results go: AE@HOST:PORT.")] = None,
+    stow: Annotated[
+        str | None, typer.Option(help="Or a DICOMweb server to store them on: its root's address.")
+    ] = None,
     route: Annotated[
         list[str] | None,
         typer.Option(help="FROM=AE@HOST:PORT: where those of one sender go; may be repeated."),
@@ -100,6 +103,8 @@ def node(
         codes=codes,
         pdf=pdf,
         mpps=None if mpps is None else parse_node(mpps, ae_title, outward),
+        stow=stow,
+        stow_tls=outward,
     )
     limits = Limits(most_waiting, round(least_free_gb * 1e9), keep_days)
     stop = threading.Event()

@@ -28,7 +28,9 @@ def prepare(
     sources: Annotated[
         str, typer.Option(help="A TOML file that says what the files show, or a shipped one.")
     ] = "shared",
-    phantoms: Annotated[int, typer.Option(min=0, help="Generated exams to add.")] = 220,
+    phantoms: Annotated[
+        int, typer.Option(min=0, help="Generated exams to add, and a fifth more of young fetuses.")
+    ] = 220,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated exams.")] = 7100,
     json: JsonOption = None,
 ) -> None:
@@ -36,13 +38,13 @@ def prepare(
     from itertools import chain
 
     from neurosono.scripts.console import counting, write_json_report
-    from neurosono.scripts.train.gate_prepare import take_phantoms, take_real
+    from neurosono.scripts.train.gate_prepare import count_phantoms, take_phantoms, take_real
     from neurosono.training.gate.data import write_gate_data
     from neurosono.training.gate.sources import find_files, load_rules
 
     rules = load_rules(sources)
     files = find_files(data, rules)
-    with counting("cutting out", len(files) + phantoms) as watch:
+    with counting("cutting out", len(files) + count_phantoms(phantoms)) as watch:
         found = chain(take_real(data, files, watch), take_phantoms(phantoms, seed, watch))
         made = write_gate_data(out, found, [rule.attribution for rule in rules if rule.attribution])
     _print_counts(made)

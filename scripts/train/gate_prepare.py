@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,13 @@ PHANTOM_SECONDS = 10.0
 OTHER_VIEWS = ("abdomen", "femur", "mother")
 OTHER_FRAMES = 3
 """Of each of these views, after the exam."""
+ORGAN_VIEWS = 6
+"""Of the organs that no exam plans: so many an exam, in turn, a frame each, all unlike."""
+YOUNG_SHARE = 0.2
+YOUNG_WEEKS = 15.5
+"""So many exams more, of fetuses up to that age: in a cohort they are few, and look most unlike."""
+ORGAN_DEPTHS = (0.7, 1.4)
+"""Of the depth at which the exam ends."""
 
 
 def take_real(
@@ -62,17 +69,29 @@ def _take_screen(root: Path, name: str, row: GateRow) -> Iterator[tuple[Pixels, 
         yield preprocess(region.crop(picture.pixels), PreprocessingSpec()), row
 
 
+def count_phantoms(exams: int) -> int:
+    """Return how many exams `take_phantoms` generates where it is asked for so many."""
+    return exams + round(YOUNG_SHARE * exams)
+
+
 def take_phantoms(
     exams: int, seed: int, watch: Callable[[], None]
 ) -> Iterator[tuple[Pixels, GateRow]]:
-    """Yield squares of generated exams, the labels in turn, with the plane that each shows."""
+    """Yield squares of generated exams, the labels in turn, with the plane that each shows.
+
+    After them come exams of young fetuses.
+    """
     from neurosono.stream.phantom.cohort import SCREENS_PX
     from neurosono.stream.phantom.exam import PhantomSpec
+    from neurosono.stream.phantom.patient import draw_weeks
 
-    for number in range(exams):
-        width, height = SCREENS_PX[number // len(DEFAULT_LABELS) % len(SCREENS_PX)]
+    later = count(exams)
+    young = (n for n in later if draw_weeks("cohort", seed, n) <= YOUNG_WEEKS)
+    numbers = chain(range(exams), islice(young, count_phantoms(exams) - exams))
+    for done, number in enumerate(numbers):
+        width, height = SCREENS_PX[done // len(DEFAULT_LABELS) % len(SCREENS_PX)]
         spec = PhantomSpec(
-            DEFAULT_LABELS[number % len(DEFAULT_LABELS)],
+            DEFAULT_LABELS[done % len(DEFAULT_LABELS)],
             seed=seed,
             seconds=PHANTOM_SECONDS,
             fps=PHANTOM_FPS,
@@ -125,22 +144,30 @@ class _PhantomExam:
             yield Picture(frame.index, 0, frame.pts_s, frame.pixels)
 
     def _shoot_others(self) -> "Iterator[PhantomFrame]":
+        from neurosono.stream.phantom.organs import ORGANS
         from neurosono.stream.phantom.studio import Studio
 
         studio, index = Studio(self.spec), self.spec.frame_count
-        for number, view in enumerate(OTHER_VIEWS):
+        first = self.spec.patient * ORGAN_VIEWS
+        organs = [list(ORGANS)[(first + k) % len(ORGANS)] for k in range(ORGAN_VIEWS)]
+        depths = np.random.default_rng([self.spec.seed, self.spec.patient])
+        for number, view in enumerate((*OTHER_VIEWS, *organs)):
+            frames = OTHER_FRAMES if view in OTHER_VIEWS else 1
+            scale = 1.0 if view in OTHER_VIEWS else depths.uniform(*ORGAN_DEPTHS)
             begun_s = index / self.spec.fps
+            ended_s = begun_s + frames / self.spec.fps
             stretch = replace(
                 self.last,
                 start_s=begun_s,
-                end_s=begun_s + OTHER_FRAMES / self.spec.fps,
+                end_s=ended_s,
                 view=view,
                 mode="nonfetal",
-                at=(begun_s, begun_s + OTHER_FRAMES / self.spec.fps),
+                at=(begun_s, ended_s),
                 levels=(-0.5, 0.5),
                 setting=self.last.setting + 1 + number,
+                depth_scale=self.last.depth_scale * float(scale),
             )
-            for _ in range(OTHER_FRAMES):
+            for _ in range(frames):
                 yield studio.shoot(index, index / self.spec.fps, stretch)
                 index += 1
 

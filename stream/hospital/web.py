@@ -3,10 +3,22 @@
 import contextlib
 import http.client
 import ssl
+from urllib.parse import SplitResult, urlsplit
 
+from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.tls import Tls, explain, tell_tls
 
 TIMEOUT_S = 30.0
+
+
+def split_address(url: str) -> SplitResult:
+    """Return the parts of the address of a server's root; raises `InputError`."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise InputError(
+            "a DICOMweb server is named http(s)://HOST[:PORT]/PATH, without a password"
+        )
+    return parts
 
 
 def connect(

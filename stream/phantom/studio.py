@@ -16,6 +16,7 @@ from neurosono.stream.phantom.fetus import find_fetus
 from neurosono.stream.phantom.flow_map import MAPS
 from neurosono.stream.phantom.head import draw_head
 from neurosono.stream.phantom.notes import Notes
+from neurosono.stream.phantom.organs import DRY, ORGANS, Sheet
 from neurosono.stream.phantom.patient import draw_malformation, random_stream
 from neurosono.stream.phantom.probe import SAMPLES, Box, Geometry
 from neurosono.stream.phantom.scanner import Scanner, draw_scanner
@@ -128,6 +129,13 @@ class Studio:
             else:
                 _OTHER_VIEWS[view](canvas, self._patient, level)
             pixels, self._drawn = canvas.pixels, (canvas.marks, pose)
+        elif view in ORGANS:
+            canvas = Canvas(pose.apex(geometry), self._growth)
+            spec = self._spec
+            name = f"organ-{stretch.setting}"
+            rng = random_stream(spec.namespace, spec.seed, spec.patient, name)
+            ORGANS[view](Sheet(canvas, self._patient, rng))
+            pixels = canvas.pixels
         polar = self._beam.scan(
             geometry,
             pixels,
@@ -161,6 +169,8 @@ class Studio:
             lie = 0.5 * np.sin(p.rotation_rad) + np.pi * (p.rotation_rad > np.pi / 2)
         if stretch.view == "face":
             lie = p.rotation_rad + np.pi / 2
+        if stretch.view in DRY:  # what lies in layers lies along the probe
+            lie = 0.0
         depth = p.centre_depth * self.scanner.depth_mm
         turn_rad = float(lie + drift[2] + turn)
         off = self._aim_off(stretch.view, turn_rad)
@@ -193,7 +203,7 @@ class Studio:
                 self._patient,
                 (pose.x_mm, pose.z_mm),
                 rng,
-                wet=stretch.view not in ("air", "mother"),
+                wet=stretch.view not in ("air", "mother", *DRY),
                 air=stretch.view == "air",
             )
             self._around = (key, built)

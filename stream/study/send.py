@@ -5,22 +5,22 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import _config
 from pynetdicom.sop_class import Verification
 
-from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.errors import OutputError
 from neurosono.stream.hospital.associate import associate
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.tls import Tls
-from neurosono.stream.hospital.web import connect, tell_failure
+from neurosono.stream.hospital.web import connect, split_address, tell_failure
 
 TIMEOUT_S = 30.0
+CHUNK = 1 << 20
 _ACCEPTED = (200, 201)
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 """Stored, or stored with a warning (PS3.4 table B.2-1)."""
@@ -89,33 +89,33 @@ def send_dicom(objects: Sequence[Dataset | Path], node: Node) -> None:
             association.release()
 
 
-def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> None:
-    """Store the objects by STOW-RS (PS3.18 10.5) below `url`, the service's root.
+def send_web(objects: Sequence[Dataset | Path], url: str, tls: Tls | None = None) -> None:
+    """Store objects, or files of them, by STOW-RS (PS3.18 10.5) below `url`, the service's root.
 
     Raises `InputError` for an address that is none, `OutputError` for what the server answered.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise InputError(
-            "a DICOMweb server is named http(s)://HOST[:PORT]/PATH, without a password"
-        )
+    parts = split_address(url)
+    host = str(parts.hostname)
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(part for each in objects for part in (head, encode(each), b"\r\n"))
-    body += f"--{boundary}--\r\n".encode()
+    whole = (each if isinstance(each, Path) else encode(each) for each in objects)
+    body: list[bytes | Path] = [part for each in whole for part in (head, each, b"\r\n")]
+    body.append(f"--{boundary}--\r\n".encode())
     kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    size = sum(len(each) if isinstance(each, bytes) else each.stat().st_size for each in body)
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
-    where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    headers["Content-Length"] = str(size)
+    where = f"{host}:{parts.port}" if parts.port else host
     try:
-        connection = connect(parts.scheme, parts.hostname, parts.port, tls)
+        connection = connect(parts.scheme, host, parts.port, tls)
         try:
-            connection.request("POST", f"{parts.path.rstrip('/')}/studies", body, headers)
+            connection.request("POST", f"{parts.path.rstrip('/')}/studies", _read(body), headers)
             answer = connection.getresponse()
             told = answer.read(1 << 20)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        said = tell_failure(error, parts.scheme, parts.hostname, parts.port, tls)
+        said = tell_failure(error, parts.scheme, host, parts.port, tls)
         raise OutputError(f"{where} {said}") from error
     failed = _count_failed(told)
     if answer.status not in _ACCEPTED or failed:
@@ -123,6 +123,16 @@ def send_web(objects: Sequence[Dataset], url: str, tls: Tls | None = None) -> No
             f"{where} answered {answer.status} {answer.reason}"
             + (f" and refused {failed} of {len(objects)} objects" if failed else "")
         )
+
+
+def _read(body: Sequence[bytes | Path]) -> Iterator[bytes]:
+    """Yield what is sent, of files no more at once than the other side takes."""
+    for each in body:
+        if isinstance(each, bytes):
+            yield each
+            continue
+        with each.open("rb") as file:
+            yield from iter(lambda: file.read(CHUNK), b"")
 
 
 def _count_failed(said: bytes) -> int:

@@ -4,6 +4,7 @@ import argparse
 import random
 import statistics
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,16 @@ from rich.table import Table
 
 from tests.chaos.faults import FAULTS, list_possible
 from tests.chaos.run import Report, Seen, run
+
+COLUMNS = {
+    "gap": "gap_ms",
+    "opinion": "opinion_ms",
+    "tab": "tab_ms",
+    "AI off": "off_ms",
+    "rec. off": "unrecorded_ms",
+    "well": "recovery_ms",
+}
+"""Of the table: each heading, and what of `Seen` it is."""
 
 
 def main() -> int:
@@ -34,7 +45,11 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="ns-", dir="/tmp") as folder:
         report = run(names[: asked.faults], asked.seed, Path(folder), asked.bundle, tell)
-    console.print(_tabulate(report))
+    console.print(tabulate(report))
+    stuck = Counter(seen.fault for seen in report.seen if seen.recovery_ms is None)
+    if stuck:
+        told = ", ".join(f"{name} ({count})" for name, count in sorted(stuck.items()))
+        console.print(f"not well again: {told}")
     lost = report.shown - report.recorded
     console.print(
         f"{report.shown} results shown, {lost} of them not recorded; exit codes {report.exits}; "
@@ -49,22 +64,31 @@ def _row(seen: Seen) -> str:
     )
 
 
-def _tabulate(report: Report) -> Table:
-    table = Table(title="milliseconds, median / worst of each kind of fault")
-    columns = ("gap_ms", "opinion_ms", "tab_ms", "off_ms", "unrecorded_ms", "recovery_ms")
-    for title in ("fault", "times", *columns, "not well again"):
-        table.add_column(title, justify="left" if title == "fault" else "right")
+def tabulate(report: Report) -> Table:
+    """Return what was seen of each kind of fault: 80 columns hold it, unless a name grows."""
+    about = "after so long said: AI or signal off, record off, all well"
+    table = Table(
+        title="milliseconds, median/worst of each kind of fault",
+        caption=f"gap between pictures; opinion's age in a message, and in a tab;\n{about}",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    for title in ("fault", "n", *COLUMNS):
+        table.add_column(title, justify="left" if title == "fault" else "right", no_wrap=True)
     for name in sorted({seen.fault for seen in report.seen}):
         of_kind = [seen for seen in report.seen if seen.fault == name]
-        cells = [_sum_up([getattr(seen, column) for seen in of_kind]) for column in columns]
-        stuck = sum(seen.recovery_ms is None for seen in of_kind)
-        table.add_row(name, str(len(of_kind)), *cells, str(stuck or ""))
+        cells = [_sum_up([getattr(seen, each) for seen in of_kind]) for each in COLUMNS.values()]
+        table.add_row(name, str(len(of_kind)), *cells)
     return table
 
 
 def _sum_up(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{statistics.median(known):.0f} / {max(known):.0f}" if known else "-"
+    return f"{_shorten(statistics.median(known))}/{_shorten(max(known))}" if known else "-"
+
+
+def _shorten(value_ms: float) -> str:
+    return f"{value_ms:.0f}" if value_ms < 9_999.5 else f"{value_ms / 1e3:.0f}s"
 
 
 if __name__ == "__main__":

@@ -58,13 +58,14 @@ def test_a_scanner_hears_what_the_pacs_says(tmp_path: Path, bundle_root: Path, f
         ):
             with asking(port, "US2", called=OWN_TITLE) as association:
                 number, status = ask(association, name(safe, missing))
-                _, second = ask(association, name(safe))
+                later, second = ask(association, name(safe))
             assert status == second == 0x0000
             node.wait("commitment 1 of US2: told: the PACS has committed 1 of 2 instances")
             node.wait("commitment 2 of US2: told: the PACS has committed 1 of 1 instances")
             wait_until(lambda: len(heard.reports) == 2)
-    (event, report), (whole, other) = heard.reports
-    assert (event, report.transaction) == (2, number)
+    told = {report.transaction: (event, report) for event, report in heard.reports}
+    (event, report), (whole, other) = told[number], told[later]
+    assert event == 2
     assert report.safe == {*name(safe)}
     assert report.failed == {missing.SOPInstanceUID: UNKNOWN}
     assert (whole, other.safe, other.failed) == (1, {*name(safe)}, {})

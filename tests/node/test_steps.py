@@ -99,7 +99,7 @@ def test_a_hospital_that_is_away_hears_it_later_once_and_over_a_kill(
     tmp_path: Path, bundle_root: Path, pacs: Orthanc, frames: Any
 ) -> None:
     cine, port = make_cine(frames), free_tcp_port()
-    to = ["--send", pacs.node, "--mpps", f"RIS@127.0.0.1:{port}"]
+    to = ["--stow", pacs.web, "--mpps", f"RIS@127.0.0.1:{port}"]
     with serving(tmp_path / "node", bundle_root, *to) as node:
         node.store(cine)
         node.wait("step of study 1: RIS is not told yet")

@@ -1,13 +1,33 @@
 """The short form of the harness and of the fuzzers: `python -m tests.chaos` is the long one."""
 
+import io
 import random
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.chaos.faults import list_possible
+from tests.chaos.__main__ import COLUMNS, tabulate
+from tests.chaos.faults import FAULTS, list_possible
 from tests.chaos.fuzz import fuzz_bundles, fuzz_files, fuzz_wire
-from tests.chaos.run import run
+from tests.chaos.run import Report, Seen, run
+
+
+def test_the_table_is_whole_on_a_terminal_of_80_columns() -> None:
+    slow = (9999.4, 9999.4, 9999.4, 9999.4, 9999.4, 60_211.0)
+    report = Report([Seen(name, *slow) for name in FAULTS])
+    report.seen.append(Seen("new exam", None, 0.0, None, None, None, None))
+    told = io.StringIO()
+    Console(file=told, width=80).print(tabulate(report))
+    lines = [line.rstrip() for line in told.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert all(heading in lines[1] for heading in COLUMNS)
+    for name in FAULTS:
+        (row,) = (line for line in lines if line.startswith(f"{name} "))
+        worst = "9999/9999"
+        opinion = "5000/9999" if name == "new exam" else worst
+        count = "2" if name == "new exam" else "1"
+        assert row[len(name) :].split() == [count, worst, opinion, *[worst] * 3, "60s/60s"]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from neurosono.engine.contracts.errors import RunError
 from neurosono.training.fit.schedule import warm_cosine
 from neurosono.training.fit.steps import Average, make_optimiser, set_rate
 from neurosono.training.gate.augmentation import Strength, augment, invent, scramble
+from neurosono.training.gate.borrowing import borrow_greys, borrow_spectrum
 from neurosono.training.gate.data import GateData, GateRow
 from neurosono.training.gate.network import GateNetwork
 from neurosono.training.squares import PHANTOM
@@ -27,6 +28,9 @@ UNTOLD = -1
 
 PLANE_WEIGHT = 0.5
 """Of the planes' loss: the gate itself comes first."""
+
+BORROWED = 0.2
+"""Of the views: those with another picture's greys, and as many with its coarse spectrum."""
 
 SHARES = {"real head": 0.32, "real other": 0.28, "phantom": 0.28, "scrambled": 0.08, "drawn": 0.04}
 """Of each batch: what is rare in the data is not rare to the gate."""
@@ -172,8 +176,18 @@ class GateTrainer:
             return augment(scramble(square, rng), rng, strength), 0.0, UNTOLD
         number = self._deck.deal(rng)
         row = self._data.rows[number]
-        view = augment(np.array(self._data.frames[number]), rng, strength)
+        view = augment(self._borrow(np.array(self._data.frames[number])), rng, strength)
         return view, float(row.label != "other"), plane_index(row)
+
+    def _borrow(self, square: Pixels) -> Pixels:
+        """Return the square, now and then with the look of another one that is taught."""
+        rng, kind = self._rng, self._rng.random()
+        if kind >= 2 * BORROWED:
+            return square
+        other = np.array(self._data.frames[self._deck.deal(rng)])
+        if kind < BORROWED:
+            return borrow_greys(square, other)
+        return borrow_spectrum(square, other, rng)
 
 
 def halve(square: Pixels) -> Singles:
