@@ -33,6 +33,7 @@ from neurosono.stream.study.study import make_study
 HEADER = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("SeriesNumber", "InstanceNumber", "AcquisitionDateTime", "ContentTime", "Modality"),
+    "PatientOrientation",
 )
 
 

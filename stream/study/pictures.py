@@ -117,6 +117,7 @@ def draw_pictures(
     dataset = _make_dataset(report, identity, revision, sheet)
     if replayed.cines:
         dataset.SourceImageSequence = [_refer(each, shown) for each in replayed.cines]
+        dataset.PatientOrientation = _find_orientation(replayed.cines)
     return Pictures(dataset, tuple(shown), identity, replayed.cines)
 
 
@@ -134,6 +135,16 @@ def _add_picture(
     painted = paint_heatmap(own, (pixels.shape[0], pixels.shape[1]), spec)
     sheet.add(_fit(_colour(painted), sheet.size)[0], f"{name} heatmap")
     return Shown(each, number, _find_box(own, spec, place), seen)
+
+
+def _find_orientation(cines: Sequence[Dataset]) -> list[str] | None:
+    """Return which way rows and columns run in the patient, where all cines say the same.
+
+    PS3.3, C.7.6.1.1.1. No frame is turned or mirrored on its way here.
+    """
+    found = {tuple(str(each) for each in cine.get("PatientOrientation") or ()) for cine in cines}
+    (said, *others) = found
+    return list(said) if said and not others else None
 
 
 def _refer(cine: Dataset, shown: Sequence[Shown]) -> Dataset:

@@ -22,6 +22,7 @@ from neurosono.stream.report.gather import Report
 from neurosono.stream.study.card import tell_exam
 from neurosono.stream.study.codes import PRIVATE, Scheme, code_class
 from neurosono.stream.study.identity import COPIED, Identity, read_identity
+from neurosono.stream.study.pictures import Replayed
 from neurosono.stream.study.send import encode, write_files
 from neurosono.stream.study.study import make_study
 
@@ -146,6 +147,31 @@ def test_an_exam_without_any_result_says_so(report: Report) -> None:
     assert [each.Modality for each in objects] == ["OT", "SR"]
     assert objects[0].NumberOfFrames == 1
     assert words(objects[1], "Exam state") == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([["A", "F"], ["A", "F"]], ["A", "F"]),
+        ([["A", "F"], ["P", "F"]], []),
+        ([["A", "F"], []], []),
+        ([[], []], []),
+    ],
+)
+def test_pictures_lie_as_their_cines_do(
+    report: Report, said: list[list[str]], kept: list[str]
+) -> None:
+    cines = []
+    for number, orientation in enumerate(said):
+        cine = Dataset()
+        cine.SOPClassUID, cine.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.3.1", f"1.2.{number}"
+        cine.StudyInstanceUID, cine.SeriesInstanceUID = "1.3", "1.4"
+        if orientation:
+            cine.PatientOrientation = orientation
+        cines.append(cine)
+    pictures = make_study(report, Identity(), replayed=Replayed(tuple(cines)))[0]
+    written = pydicom.dcmread(io.BytesIO(encode(pictures)))
+    assert [str(each) for each in written.PatientOrientation or []] == kept
 
 
 def test_regions_stand_where_the_network_looked_and_carry_the_review(
