@@ -209,10 +209,10 @@ def _measure(
         legible = sum(each.is_legible for each in some)
         console.print(f"{name}: {legible} of {len(some)} names legible")
     bare = [place for place, each in zip(grounds, kept, strict=True) if each.bare]
-    for name, some in (("all", grounds), ("generated", bare)):
-        hidden = measure_hidden(some, lambda picture: find_letters(picture, finder)) or [0.0]
+    for name, places in (("all", grounds), ("generated", bare)):
+        hidden = measure_hidden(places, lambda picture: find_letters(picture, finder)) or [0.0]
         console.print(
-            f"hidden where nothing was written, of {len(some)} pictures, {name}: "
+            f"hidden where nothing was written, of {len(places)} pictures, {name}: "
             f"{100 * float(np.mean(hidden)):.2f} %, at worst {100 * max(hidden):.1f} %, of "
             f"{sum(each > MUCH for each in hidden)} more than {100 * MUCH} %"
         )

@@ -62,7 +62,7 @@ def read_network(path: Path) -> LetterNetwork:
     one and a shift, and are to stay so (`eval`) while the network is taught on.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx.numpy_helper import to_array
 
     network = LetterNetwork().eval()
