@@ -24,12 +24,14 @@ HEAP = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "MALLOC_TOP_PAD_": str(4 << 20),
-    "MALLOC_ARENA_MAX": "1",
 }
 """glibc's settings by which a process keeps memory that it frees. Without them it gives every
 picture's back to the system and gets fresh pages for the next: 340 page faults a picture of
-800 x 600 against 90, which is an eighth of what capture costs. One heap for all threads: what one
-has freed serves the next, where each would keep the most that it ever took (17 MB for letters)."""
+800 x 600 against 90, which is an eighth of what capture costs."""
+
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""One heap for all of capture's threads: what one has freed serves the next, where each would keep
+the most that it ever took, 17 MB for letters alone."""
 
 HEIRS = frozenset({"capture"})
 """Roles of which a process leaves open files to the one that takes its place."""
@@ -48,7 +50,7 @@ def spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes
         [sys.executable, "-P", "-m", MODULES[_kind_of(role)], *map(str, passed)],
         stdin=subprocess.PIPE,
         pass_fds=passed,
-        env=os.environ | HEAP,
+        env=os.environ | HEAP | (ONE_HEAP if role == "capture" else {}),
         # a group of its own: Ctrl-C reaches us alone, and we decide what it means
         process_group=0,
     )
