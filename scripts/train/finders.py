@@ -45,7 +45,7 @@ def letters(
     ] = 0,
     rate: Annotated[float, typer.Option(help="Highest rate of learning.")] = 4e-3,
     seed: Annotated[int, typer.Option(help="Of the names that are burned in.")] = 0,
-    steps: Annotated[int, typer.Option(min=10, help="Batches of ten pages.")] = 4000,
+    steps: Annotated[int, typer.Option(min=20, help="Batches of ten pages.")] = 4000,
     names: Annotated[int, typer.Option(min=1, help="To burn in and look for, at the end.")] = 500,
 ) -> None:
     """Teach the network that finds letters on the ultrasound, and measure what it leaves."""

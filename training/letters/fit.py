@@ -87,7 +87,7 @@ def teach(
         optimiser.step()
         schedule.step()
         mean.update_parameters(network)
-        watch(step + 1, float(loss), kept)
+        watch(step + 1, float(loss.detach()), kept)
     return kept.eval()
 
 
