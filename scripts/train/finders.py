@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FLOW_SEED = 50_000
 """Of the first generated exam: none of them is anybody's demo."""
+MUCH = 0.005
+"""Of a picture's anatomy: no more should be hidden where nothing is written."""
 SEEN_SHARE = 0.003
 """Of a picture: flow that covers less is not counted as missed."""
 
@@ -23,32 +25,69 @@ PicturesArgument = Annotated[
 FontsOption = Annotated[
     list[Path], typer.Option(help="A folder of fonts (.ttf, .otf); again for others.")
 ]
-OutOption = Annotated[Path, typer.Option(help="The network: a new file in ONNX.")]
 PhantomsOption = Annotated[int, typer.Option(min=1, help="Generated exams to write on, too.")]
 
 
 def letters(
     pictures: PicturesArgument,
-    out: OutOption,
     fonts: FontsOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The network: a new file in ONNX. [default: the shipped is measured]"),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A network to teach on; where it errs on generated exams is shown more."),
+    ] = None,
     phantoms: PhantomsOption = 140,
-    steps: Annotated[int, typer.Option(min=10, help="Batches of ten pages.")] = 4000,
+    first_phantom: Annotated[
+        int, typer.Option(min=0, help="The first of those: others than these were taught on.")
+    ] = 0,
+    rate: Annotated[float, typer.Option(help="Highest rate of learning.")] = 4e-3,
+    seed: Annotated[int, typer.Option(help="Of the names that are burned in.")] = 0,
+    steps: Annotated[int, typer.Option(min=20, help="Batches of ten pages.")] = 4000,
     names: Annotated[int, typer.Option(min=1, help="To burn in and look for, at the end.")] = 500,
 ) -> None:
     """Teach the network that finds letters on the ultrasound, and measure what it leaves."""
     from neurosono.training.letters.fit import Lesson, teach
-    from neurosono.training.letters.network import export
+    from neurosono.training.letters.network import export, read_network
 
-    taught, kept, faces = _gather(pictures, fonts, phantoms)
+    taught, kept, faces = _gather(pictures, fonts, phantoms, first_phantom)
+    held_out = [face for face in faces if face.is_held_out]
+    if out is None:
+        _measure(None, kept, held_out, names, seed)
+        return
+    begun = None
+    if start is not None:
+        taught, begun = _show_mistakes(taught, start), read_network(start)
     with _show("letters", steps) as bar:
         network = teach(
             taught,
             [face for face in faces if not face.is_held_out],
-            Lesson(steps=steps),
+            Lesson(steps=steps, rate=rate),
             lambda step, loss, _: bar(step, loss),
+            begun,
         )
     export(network, out)
-    _measure(out, kept, [face for face in faces if face.is_held_out], names)
+    _measure(out, kept, held_out, names, seed)
+
+
+def _show_mistakes(grounds: "list[Background]", network: Path) -> "list[Background]":
+    """Return pictures, of which a third are those where a network takes for letters what is none.
+
+    Only where nothing is written for certain, as on generated exams, is it known to err.
+    """
+    from dataclasses import replace
+
+    from neurosono.stream.pictures.finder import Finder
+    from neurosono.stream.screen.letters import MULTIPLE_PX, find_letters
+
+    finder = Finder(network, MULTIPLE_PX)
+    found = [
+        replace(each, mistaken=find_letters(each.pixels, finder)) for each in grounds if each.bare
+    ]
+    wrong = [each for each in found if each.mistaken]
+    return grounds + wrong * round(len(grounds) / max(1, 2 * len(wrong)))
 
 
 def flow(
@@ -128,7 +167,7 @@ def _show(name: str, steps: int) -> Iterator[Callable[[int, float], None]]:
 
 
 def _gather(
-    folder: Path, fonts: list[Path], phantoms: int
+    folder: Path, fonts: list[Path], phantoms: int, first_phantom: int = 0
 ) -> "tuple[list[Background], list[Background], list[Typeface]]":
     """Return pictures to teach on, pictures to measure on, and fonts, those for Latin twice."""
     from neurosono.engine.contracts.errors import InputError
@@ -140,26 +179,40 @@ def _gather(
     if not faces:
         raise InputError("there is no font in the folders given: name one that holds .ttf files")
     faces += [face for face in faces if "LATIN" in face.letters]
-    found = list(gather_grounds(folder, phantoms))
+    found = list(gather_grounds(folder, phantoms, first_phantom))
     taught = [ground for ground, held_out in found if not held_out]
     kept = [ground for ground, held_out in found if held_out]
     console.print(f"{len(taught)} pictures to teach on, {len(kept)} to measure on")
     return taught, kept, faces
 
 
-def _measure(network: Path, kept: "list[Background]", faces: "list[Typeface]", count: int) -> None:
+def _measure(
+    network: Path | None,
+    kept: "list[Background]",
+    faces: "list[Typeface]",
+    count: int,
+    seed: int,
+) -> None:
     import numpy as np
 
     from neurosono.scripts.console import console
     from neurosono.stream.pictures.finder import Finder
-    from neurosono.stream.screen.letters import MULTIPLE_PX, find_letters
+    from neurosono.stream.screen.letters import LETTERS, MULTIPLE_PX, find_letters
     from neurosono.training.letters.legibility import measure_hidden, measure_names, where_lit
 
-    finder = Finder(network, MULTIPLE_PX)
+    finder = LETTERS if network is None else Finder(network, MULTIPLE_PX)
     grounds = [(each.pixels, where_lit(each)) for each in kept]
-    found = measure_names(grounds, faces, lambda picture: find_letters(picture, finder), count)
+    found = measure_names(
+        grounds, faces, lambda picture: find_letters(picture, finder), count, seed
+    )
     for name, some in (("all", found), ("over lit tissue", [n for n in found if n.is_lit])):
         legible = sum(each.is_legible for each in some)
         console.print(f"{name}: {legible} of {len(some)} names legible")
-    hidden = measure_hidden(grounds, lambda picture: find_letters(picture, finder))
-    console.print(f"hidden where nothing was written: {100 * float(np.mean(hidden)):.2f} %")
+    bare = [place for place, each in zip(grounds, kept, strict=True) if each.bare]
+    for name, places in (("all", grounds), ("generated", bare)):
+        hidden = measure_hidden(places, lambda picture: find_letters(picture, finder)) or [0.0]
+        console.print(
+            f"hidden where nothing was written, of {len(places)} pictures, {name}: "
+            f"{100 * float(np.mean(hidden)):.2f} %, at worst {100 * max(hidden):.1f} %, of "
+            f"{sum(each > MUCH for each in hidden)} more than {100 * MUCH} %"
+        )

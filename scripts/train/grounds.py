@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -30,10 +31,13 @@ VIEWS_EACH = 3
 SIZES_PX = ((800, 600), (1024, 768), (1280, 960))
 
 
-def gather_grounds(folder: Path, phantoms: int) -> Iterator[tuple[Background, bool]]:
+def gather_grounds(
+    folder: Path, phantoms: int, first_phantom: int = 0
+) -> Iterator[tuple[Background, bool]]:
     """Yield pictures to write on, and whether their patient is held out for measuring.
 
-    `folder` holds stills and clips of ultrasound, to any depth; what cannot be read is no picture.
+    `phantoms` exams are generated, the first of which is number `first_phantom`. `folder` holds
+    stills and clips of ultrasound, to any depth; what cannot be read is no picture.
     Raises `InputError` where there is no folder.
     """
     if not folder.is_dir():
@@ -42,9 +46,11 @@ def gather_grounds(folder: Path, phantoms: int) -> Iterator[tuple[Background, bo
         for pixels in _open_few(file):
             if (ground := _cut(pixels)) is not None:
                 yield ground, is_held_out(_name_patient(file.name))
-    for seed in range(phantoms):
-        for drawn in _draw_phantom(seed):
-            if (ground := _cut(drawn)) is not None:
+    for seed in range(first_phantom, first_phantom + phantoms):
+        for screen, picture in _draw_phantom(seed):
+            if (ground := _cut(screen, picture)) is not None:
+                # nothing is written on it, sharp as the sector's edges may be
+                ground = replace(ground, unsure=np.zeros_like(ground.unsure), bare=True)
                 yield ground, is_held_out(f"ph{FIRST_SEED + seed}")
 
 
@@ -72,8 +78,11 @@ def _open_few(file: Path) -> Iterator[Pixels]:
     yield from later or [first.pixels]
 
 
-def _draw_phantom(seed: int) -> list[Pixels]:
-    """Return screens of one generated exam, of planes as different as it has."""
+def _draw_phantom(seed: int) -> list[tuple[Pixels, Pixels]]:
+    """Return screens of one generated exam, of planes as different as it has, and their pictures.
+
+    The latter are the same without the scanner's own words, which reach into what is cut out.
+    """
     label, size = DEFAULT_LABELS[seed % len(DEFAULT_LABELS)], SIZES_PX[seed % len(SIZES_PX)]
     spec = PhantomSpec(
         label,
@@ -83,20 +92,25 @@ def _draw_phantom(seed: int) -> list[Pixels]:
         width_px=size[0],
         height_px=size[1],
     )
-    seen: dict[str, Pixels] = {}
-    for frame in exam_frames(spec):
+    seen: dict[str, tuple[Pixels, Pixels]] = {}
+    for frame, bare in zip(
+        exam_frames(spec), exam_frames(replace(spec, screen=False)), strict=True
+    ):
         if frame.kind in ("bmode", "nonfetal") and frame.index > 1:
-            seen.setdefault(f"{frame.kind} {frame.plane}", frame.pixels)
+            seen.setdefault(f"{frame.kind} {frame.plane}", (frame.pixels, bare.pixels))
     order = np.random.default_rng(seed).permutation(len(seen))[:VIEWS_EACH]
     return [list(seen.values())[k] for k in order]
 
 
-def _cut(pixels: Pixels) -> Background | None:
-    """Cut the ultrasound out, and mark where sharp edges on black are letters already."""
+def _cut(pixels: Pixels, shown: Pixels | None = None) -> Background | None:
+    """Cut the ultrasound out, and mark where sharp edges on black are letters already.
+
+    `shown` is what is cut out instead, where that is another picture of the same.
+    """
     region = find_region([pixels])
     if region is None or min(region.w, region.h) < PAGE_PX // 2:
         return None
-    grey = np.ascontiguousarray(region.crop(to_grey(pixels)))
+    grey = np.ascontiguousarray(region.crop(to_grey(pixels if shown is None else shown)))
     text = cv2.resize(find_text(grey, working_size(grey)[1]), grey.shape[::-1])
     unsure = cv2.dilate(text, np.ones((9, 9), np.uint8)) > 0
     scale = max(1.0, (PAGE_PX + 4) / min(grey.shape))

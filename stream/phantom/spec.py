@@ -52,6 +52,8 @@ class PhantomSpec:
     """Width of both lateral ventricles; None leaves it to chance."""
     plane: str | None = None
     """The axial standard plane that the exam holds from end to end; None sweeps as an exam does."""
+    screen: bool = True
+    """Whether words, bars and a ruler stand around the picture, as on a scanner's screen."""
     finding: str | None = None
     """A finding of a head that is otherwise normal, or `NO_FINDING`: a control of their ages."""
 

@@ -84,6 +84,8 @@ class Studio:
         if stretch.mode == "doppler":
             self._flow(stretch, geometry).overlay(grey, picture, t_s)
         screen = self._chrome.draw(geometry, t_s, stretch.mode, stretch.gain_db)
+        if not self._spec.screen:
+            screen[:] = 0
         if stretch.mode == "spectrum":
             region = self._lay_spectrum(screen, picture, index, t_s, region)
         else:

@@ -31,10 +31,11 @@ REACH = np.ones((1, 3), dtype=np.uint8)
 MULTIPLE_PX = 32
 """What the network wants of a picture's sides."""
 
-_LETTERS = Finder(Path(__file__).with_name("letters.onnx"), MULTIPLE_PX)
+LETTERS = Finder(Path(__file__).with_name("letters.onnx"), MULTIPLE_PX)
+"""The network that ships."""
 
 
-def find_letters(pixels: Pixels, finder: Finder = _LETTERS) -> tuple[Box, ...]:
+def find_letters(pixels: Pixels, finder: Finder = LETTERS) -> tuple[Box, ...]:
     """Return the boxes `x, y, w, h` around what is written on a picture.
 
     `pixels` is `(h, w)` grey or `(h, w, 3)` BGR, uint8: the ultrasound, 0 beside it. Colours count
@@ -51,7 +52,7 @@ def find_letters(pixels: Pixels, finder: Finder = _LETTERS) -> tuple[Box, ...]:
     return to_boxes(finder.find(levels), scale, (height, width))
 
 
-def rest_letters(finder: Finder = _LETTERS) -> None:
+def rest_letters(finder: Finder = LETTERS) -> None:
     """Free what finding letters took on this thread, where it does so seldom."""
     finder.forget()
 

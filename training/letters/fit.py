@@ -20,7 +20,8 @@ RING = np.ones((3, 3), dtype=np.uint8)
 """Of answers: those that touch letters may say either."""
 LETTER_WEIGHT = 2.0
 """Of an answer on letters: to leave a name legible is worse than to hide a little tissue."""
-
+MISTAKEN_SHARE = 0.5
+"""Of the squares cut out of a picture with mistakes: those that show one."""
 
 KEPT = 0.998
 """Of the running mean of the weights, each step: the mean of some 500 steps is what is written."""
@@ -28,10 +29,17 @@ KEPT = 0.998
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """A picture to write on, `(h, w)` grey, and where it may carry letters already."""
+    """A picture to write on, `(h, w)` grey, and where it may carry letters already.
+
+    `mistaken` are boxes `x, y, w, h` where another network found letters that are none: half the
+    squares that are cut out of such a picture show one. A `bare` one was generated, and nothing is
+    written on it for certain.
+    """
 
     pixels: Pixels
     unsure: Flags
+    mistaken: tuple[tuple[int, int, int, int], ...] = ()
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ def teach(
 ) -> LetterNetwork:
     """Return a network taught on pages written for it; `watch` hears step, loss and the network.
 
-    What is returned, and watched, is the running mean of the weights; `start` is taught on.
+    What is returned, and watched, is the running mean of the weights. `start`, as `read_network`
+    gives it, is taught on with its normalisations as they are.
     """
     torch.manual_seed(lesson.seed)
     rng = np.random.default_rng(lesson.seed)
@@ -68,7 +77,7 @@ def teach(
         optimiser, lesson.rate, total_steps=lesson.steps, pct_start=lesson.warm_share
     )
     for step in range(lesson.steps):
-        network.train()
+        network.train(start is None)
         levels, truth, weight = make_batch(backgrounds, faces, lesson.pages, rng)
         said = network.logits(levels)
         each = functional.binary_cross_entropy_with_logits(said, truth, weight, reduction="sum")
@@ -78,7 +87,7 @@ def teach(
         optimiser.step()
         schedule.step()
         mean.update_parameters(network)
-        watch(step + 1, float(loss), kept)
+        watch(step + 1, float(loss.detach()), kept)
     return kept.eval()
 
 
@@ -119,6 +128,13 @@ def cut_out(ground: Background, rng: np.random.Generator, side: int = PAGE_PX) -
     scale = max(least, float(np.exp(rng.uniform(np.log(0.6), np.log(1.7)))))
     taken = min(int(side / scale), *ground.pixels.shape)
     y, x = (int(rng.integers(0, n - taken + 1)) for n in ground.pixels.shape)
+    if ground.mistaken and rng.random() < MISTAKEN_SHARE:
+        left, top, w, h = ground.mistaken[int(rng.integers(len(ground.mistaken)))]
+        at = (top + h // 2, left + w // 2)
+        y, x = (
+            int(np.clip(middle - rng.integers(0, taken), 0, n - taken))
+            for middle, n in zip(at, ground.pixels.shape, strict=True)
+        )
     pixels = ground.pixels[y : y + taken, x : x + taken]
     unsure = ground.unsure[y : y + taken, x : x + taken].astype(np.uint8)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

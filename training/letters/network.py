@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosono.engine.contracts.errors import InputError
+
 STRIDE = 4
 """Pixels of the picture, along each side, for one answer."""
 
@@ -51,6 +53,41 @@ class LetterNetwork(nn.Module):
 
 def _double(levels: Tensor) -> Tensor:
     return functional.interpolate(levels, scale_factor=2.0, mode="nearest")
+
+
+def read_network(path: Path) -> LetterNetwork:
+    """Return the network that `export` wrote, to be taught on; raises `InputError`.
+
+    An export folds normalisations into the convolutions before them. Here they stand as a scale of
+    one and a shift, and are to stay so (`eval`) while the network is taught on.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from onnx.numpy_helper import to_array
+
+    network = LetterNetwork().eval()
+    try:
+        graph = onnx.load(str(path)).graph
+        held = {each.name: torch.from_numpy(to_array(each).copy()) for each in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Conv":
+                weight, bias = (held[each] for each in node.input[1:])
+                _put(network, node.name.split("/")[-2], weight, bias)
+    except (OSError, DecodeError, LookupError, AttributeError, RuntimeError) as error:
+        raise InputError(f"{path} is no network that `neurosono train letters` wrote") from error
+    return network
+
+
+def _put(network: LetterNetwork, name: str, weight: Tensor, bias: Tensor) -> None:
+    convolution = cast(nn.Conv2d, network.get_submodule(name))
+    with torch.no_grad():
+        convolution.weight.copy_(weight)
+        if convolution.bias is not None:
+            convolution.bias.copy_(bias)
+            return
+        norm = cast(nn.BatchNorm2d, network.get_submodule(f"{name[:-1]}1"))
+        norm.weight.fill_((1 + norm.eps) ** 0.5)
+        cast(Tensor, norm.bias).copy_(bias)
 
 
 def export(network: nn.Module, path: Path, channels: int = 1) -> None:

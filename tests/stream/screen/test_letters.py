@@ -1,6 +1,7 @@
 """Names burned into the ultrasound are hidden whatever they stand on, and little else is."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
+from neurosono.stream.screen import letters
 from neurosono.stream.screen.find import find_region
 from neurosono.stream.screen.letters import find_letters
-from neurosono.training.letters.fit import Background
+from neurosono.training.letters.fit import Background, cut_out
 from neurosono.training.letters.legibility import (
     LIT_LEVEL,
     Name,
@@ -69,6 +71,46 @@ def test_names_on_phantoms_are_hidden(phantoms: list[tuple[Pixels, Mask]]) -> No
 def test_bare_anatomy_is_left_alone(phantoms: list[tuple[Pixels, Mask]]) -> None:
     hidden = measure_hidden(phantoms, find_letters)
     assert float(np.mean(hidden)) <= 0.005
+
+
+def test_a_network_that_was_written_is_read_to_be_taught_on(
+    phantoms: list[tuple[Pixels, Mask]],
+) -> None:
+    torch = pytest.importorskip("torch")
+    from neurosono.training.letters.network import read_network
+
+    path = Path(letters.__file__).with_name("letters.onnx")
+    picture = np.ascontiguousarray(phantoms[0][0][:256, :256])
+    levels = torch.from_numpy(picture[None, None].astype(np.float32))
+    with torch.no_grad():
+        said = read_network(path)(levels).numpy()[0, 0]
+    assert np.allclose(said, letters.LETTERS.find(picture), atol=1e-4)
+
+
+def test_half_the_squares_show_a_mistake() -> None:
+    ground = Background(
+        np.full((600, 900), 80, np.uint8), np.zeros((600, 900), np.bool_), ((850, 560, 20, 12),)
+    )
+    ground.pixels[560:572, 850:870] = 255
+    rng = np.random.default_rng(5)
+    shown = [cut_out(ground, rng, 128).pixels.max() > 200 for _ in range(200)]
+    plain = replace(ground, mistaken=())
+    by_chance = [cut_out(plain, rng, 128).pixels.max() > 200 for _ in range(200)]
+    assert sum(by_chance) < 40
+    assert 70 < sum(shown) < 150
+
+
+def test_a_phantom_without_its_screen_is_the_same_picture() -> None:
+    spec = PhantomSpec("normal", seed=401, seconds=1, fps=1)
+    ((whole,), (bare,)) = (exam_frames(each) for each in (spec, replace(spec, screen=False)))
+    x, y, w, h = whole.region
+    inside = np.zeros(whole.pixels.shape[:2], np.bool_)
+    inside[y : y + h, x : x + w] = True
+    assert not bare.pixels[~inside].any()
+    assert whole.pixels[~inside].any()
+    lit = bare.pixels > 0
+    assert np.array_equal(whole.pixels[lit], np.maximum(whole.pixels, bare.pixels)[lit])
+    assert lit.any()
 
 
 @pytest.mark.parametrize("colour", [(0, 255, 255), (90, 255, 90), (255, 255, 0), (255, 255, 255)])
