@@ -20,8 +20,10 @@ class Action(Enum):
 class Patience:
     """How long a process may be silent, seconds.
 
-    `quiet_s` once it has spoken, `start_s` until it first speaks. Frigate's watchdog waits 10 s for
-    a detector and 20 s for a camera; a sonographer cannot.
+    `quiet_s` once it has spoken, `start_s` until it first speaks, and twice as long with each start
+    in a row that never spoke: on a machine that others keep busy each would be ended just before it
+    was ready, for ever. Frigate's watchdog waits 10 s for a detector and 20 s for a camera; a
+    sonographer cannot.
     """
 
     quiet_s: float
@@ -37,6 +39,9 @@ RETRY_S = 1.0
 
 MAX_RESTARTS = 5
 WINDOW_S = 60.0
+
+MOST_DOUBLINGS = 3
+"""Of the patience with a start: 160 s at most, where the first had 20."""
 
 FIRST_REST_S, LONGEST_REST_S = 5.0, 300.0
 FORGIVEN_S = 600.0
@@ -69,6 +74,8 @@ class Watch:
     _heard_ns: int | None = None
     _refused_ns: int | None = None
     _restarts: deque[int] = field(default_factory=deque)
+    _unspoken: int = 0
+    """Starts in a row that were ended before they spoke."""
     given_up: bool = False
 
     def start(self, now_ns: int) -> None:
@@ -81,7 +88,7 @@ class Watch:
 
     def hear(self, now_ns: int) -> None:
         """The process said something."""
-        self._heard_ns = now_ns
+        self._heard_ns, self._unspoken = now_ns, 0
 
     def excuse(self, now_ns: int) -> None:
         """Nobody could listen until now: silence counts from here, but for a start from its own."""
@@ -100,8 +107,7 @@ class Watch:
         if self._refused_ns is not None:
             waited = now_ns - self._refused_ns >= RETRY_S * NS
             return Action.RESTART if waited else Action.NONE
-        limit_s = self.patience.start_s if self._heard_ns is None else self.patience.quiet_s
-        if running and self.silent_s(now_ns) <= limit_s:
+        if running and self.silent_s(now_ns) <= self._limit_s():
             return Action.NONE
         while self._restarts and now_ns - self._restarts[0] > WINDOW_S * NS:
             self._restarts.popleft()
@@ -111,7 +117,14 @@ class Watch:
         if now_ns - self._started_ns < BACKOFF_S[len(self._restarts)] * NS:
             return Action.NONE
         self._restarts.append(now_ns)
+        if running and self._heard_ns is None:
+            self._unspoken += 1
         return Action.RESTART
+
+    def _limit_s(self) -> float:
+        if self._heard_ns is not None:
+            return self.patience.quiet_s
+        return self.patience.start_s * 2.0 ** min(self._unspoken, MOST_DOUBLINGS)
 
     @property
     def refused(self) -> bool:

@@ -32,6 +32,20 @@ def test_loading_may_take_longer_than_a_silence() -> None:
     assert watch.judge(11 * NS, running=True) is Action.RESTART
 
 
+def test_each_start_that_never_spoke_gives_the_next_twice_as_long() -> None:
+    watch, now_ns = make_watch(), 0
+    for limit_s in (10, 20, 40, 80, 80):
+        watch.start(now_ns)
+        assert watch.judge(now_ns + limit_s * NS, running=True) is Action.NONE
+        now_ns += limit_s * NS + 1
+        assert watch.judge(now_ns, running=True) is Action.RESTART
+    watch.start(now_ns)
+    watch.hear(now_ns)
+    assert watch.judge(now_ns + 3 * NS, running=True) is Action.RESTART
+    watch.start(now_ns + 3 * NS)
+    assert watch.judge(now_ns + 14 * NS, running=True) is Action.RESTART
+
+
 def test_a_stuck_process_is_restarted_after_its_patience() -> None:
     watch = make_watch()
     watch.hear(NS)
