@@ -17,10 +17,11 @@ SOURCE = "loop:phantom:normal?seed=5&seconds=4"
 
 
 def children() -> list[psutil.Process]:
+    """Return the processes of sessions; a server from which an archive forks names modules, too."""
     return [
         each
         for each in psutil.Process().children()
-        if any("neurosono.stream." in word for word in each.cmdline())
+        if any(word.startswith("neurosono.stream.") for word in each.cmdline())
     ]
 
 
