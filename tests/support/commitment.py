@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.transport import AssociationSocket
 
 from neurosono.stream.hospital.commitment import INSTANCE, Instance, describe_request, read_report
 from tests.support.senders import HOST
@@ -29,6 +31,18 @@ class Heard:
     def hear(self, event: evt.Event) -> tuple[int, None]:
         self.reports.append((event.event_type, read_report(event.event_information)))
         return self.status, None
+
+
+def _shut(line: Any) -> None:
+    """Close a line for good: the library leaves it open where its peer was first to hang up."""
+    connected = line.socket
+    if connected is not None:
+        with contextlib.suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+        connected.close()
+
+
+AssociationSocket._shutdown_socket = _shut
 
 
 @contextlib.contextmanager
