@@ -21,6 +21,7 @@ from neurosono.training.fit.batches import Shelf, class_weights, in_order
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
 from neurosono.training.fit.steps import (
     Epoch,
+    Pending,
     copy_weights,
     find_device,
     judge,
@@ -117,13 +118,13 @@ class MemberTrainer:
         total = 0.0
         # A GPU is given the next step before it is asked for the loss of this one.
         ahead = 1 if self._device.type == "cuda" else 0
-        begun: deque[tuple[int, Integers, float, Tensor]] = deque()
+        begun: deque[tuple[int, Integers, float, Pending]] = deque()
         for at, (rows, rate) in enumerate(plan):
             set_rate(self._optimiser, rate)
             begun.append((at, rows, rate, self._step(rows, epoch, plan.generator)))
             while len(begun) > (ahead if at + 1 < len(plan) else 0):
                 done, seen, its_rate, found = begun.popleft()
-                loss = float(found)
+                loss = found.read()
                 if not math.isfinite(loss):
                     raise self._describe_bad_loss(seen, epoch, done)
                 total += loss
@@ -133,7 +134,7 @@ class MemberTrainer:
             raise self._describe_bad_loss(rows, epoch, at)  # its last update: save none of it
         return replace(step, loss=total / len(plan))
 
-    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> Tensor:
+    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> Pending:
         size_px = self._recipe.size_at(epoch, self._cache.spec.size_px)
         frames, target = self._shelf.read(rows)
         grey = augment(shrink(frames, size_px), self._recipe, generator)  # (B, 1, size, size)
@@ -147,7 +148,7 @@ class MemberTrainer:
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        return loss.detach()
+        return Pending(loss.detach())
 
     def _judge(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) float32 -> (B, C) float32 logits."""

@@ -89,6 +89,29 @@ class Epoch:
         return iter(zip(self.batches, self.rates, strict=True))
 
 
+class Pending:
+    """A number that the GPU may still be working on; on a CPU it is there at once.
+
+    Asking for it waits until it is there, not for what the GPU was given after it.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        """Let `value`, of one element, follow to the CPU."""
+        self._value = value
+        self._there: torch.cuda.Event | None = None
+        if value.is_cuda:
+            self._value = torch.empty_like(value, device="cpu", pin_memory=True)
+            self._value.copy_(value, non_blocking=True)
+            self._there = torch.cuda.Event(blocking=True)
+            self._there.record()
+
+    def read(self) -> float:
+        """Wait for the number and return it."""
+        if self._there is not None:
+            self._there.synchronize()
+        return float(self._value)
+
+
 class Average:
     """Weights averaged over the last steps, more slowly the further training is."""
 
