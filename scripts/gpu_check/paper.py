@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 from datetime import UTC, datetime
@@ -78,9 +79,19 @@ def describe_run(options: argparse.Namespace) -> Json:
         "rehearsal": options.rehearse,
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
+        "driver": read_driver(),
         "card": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "host": describe_host(),
     }
+
+
+def read_driver() -> str | None:
+    """Return the version of the GPU's driver; None where there is none."""
+    asks = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(asks, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def main(words: list[str] | None = None) -> int:

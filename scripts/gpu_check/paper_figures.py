@@ -56,14 +56,19 @@ def describe_predictions(frames: Predictions, paper: Predictions | None) -> dict
         },
         "exams": exams,
         "frames": describe_fully(frames, draws),
-        "calibrated": None
-        if checked is None
-        else shorten(checked)
-        | {level: checked[level] for level in ("exams", "frames")}
-        | {"sets": checked["sets"], "method": fitted.report["method"]},
+        "calibrated": describe_calibrated(fitted.report),
         "optimism": None if paper is None else measure_optimism(frames, paper),
         "published": PUBLISHED,
     }
+
+
+def describe_calibrated(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what calibration does for patients that it was not fitted on; None where too few."""
+    checked = report["cross_checked"]
+    if checked is None:
+        return None
+    found: dict[str, Any] = {"method": report["method"], "short": shorten(checked)}
+    return found | {name: checked[name] for name in ("exams", "frames", "sets", "alarm")}
 
 
 def main() -> int:

@@ -102,7 +102,7 @@ class Pending:
         if value.is_cuda:
             self._value = torch.empty_like(value, device="cpu", pin_memory=True)
             self._value.copy_(value, non_blocking=True)
-            self._there = torch.cuda.Event(blocking=True)
+            self._there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._there.record()
 
     def read(self) -> float:
