@@ -20,7 +20,7 @@ from neurosono.scripts.gpu_check.paper_packing import unpack_cache
 from neurosono.scripts.gpu_check.paper_rehearsal import draw_cache, shrink_cache
 from neurosono.scripts.gpu_check.paper_sizes import FEW, Sizes, cook, teach
 from neurosono.scripts.gpu_check.paper_watch import Clock, Findings, Follower, Json
-from neurosono.training.recipe import RANDOM_WEIGHTS, Recipe, load_recipe
+from neurosono.training.recipe import LOPO, RANDOM_WEIGHTS, Recipe, load_recipe
 from neurosono.training.run import Run
 
 PACKED_NAME = "paper.zip"
@@ -56,7 +56,7 @@ START = replace(
 """What members start from: most epochs at 112 px, a quarter of the cost, the last ones at 224."""
 
 MEMBERS = replace(
-    load_recipe("fine-tune"), width=1.0, folds="lopo", members=0, batch=64, learning_rate=1e-4
+    load_recipe("fine-tune"), width=1.0, folds=LOPO, members=0, batch=64, learning_rate=1e-4
 )
 """The recipe for a start that knows the kind of picture; twice the rate at twice the batch."""
 
@@ -157,10 +157,10 @@ class Paper:
     def _fit_recipe(self, recipe: Recipe) -> Recipe:
         if not self.rehearse:
             return recipe
-        early = 32 if recipe.early_size_px < 224 else 224
-        small = replace(recipe, width=0.125, batch=8, epochs=2, full_size_epochs=1)
-        folds = recipe.folds if recipe.folds == "lopo" else 3
-        return replace(small, early_size_px=early, folds=folds, validation_share=0.3)
+        small = replace(recipe, width=0.125, batch=8, validation_share=0.3, early_size_px=32)
+        if recipe.folds == LOPO:
+            return replace(small, epochs=1, full_size_epochs=1)
+        return replace(small, epochs=2, full_size_epochs=1, folds=3)
 
     def _size_recipe(self, recipe: Recipe) -> Recipe:
         """Choose as many epochs as fit, by the speed measured on the start."""
