@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosono.engine.network import ResidualBlock
-from neurosono.engine.structures.answer import COARSEST_PX, STRIDES_PX
-from neurosono.engine.structures.graph import LEVEL_MEAN, LEVEL_STD
+from neurosono.engine.structures.answer import COARSEST_PX, LEVEL_MEAN, LEVEL_STD, STRIDES_PX
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
 STEM = 24
