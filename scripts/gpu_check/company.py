@@ -7,8 +7,10 @@ its rate and prints its times as JSON.
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,7 +20,9 @@ from neurosono.engine.backends.torch import CapturedGraph, TorchCudaBackend, fol
 from neurosono.scripts.gpu_check.record import Found
 
 CLASSIFIER, STRUCTURES = "classifier", "structures"
-RATE_HZ, FRAMES, MEMBERS, LOOK_PX = 30.0, 90, 5, 192
+RATE_HZ, FRAMES, MEMBERS, LOOK_PX = 30.0, 60, 5, 192
+LONGEST_S = 60.0
+"""After which what has not answered is ended."""
 
 
 def open_classifier(way: str) -> Callable[[int], None]:
@@ -71,37 +75,46 @@ def open_structures(_way: str) -> Callable[[int], None]:
 
 def measure_company(way: str) -> Found:
     """Time one scanner, four, and a classifier beside a structures network."""
-    children = [_start(kind, way) for kind in (CLASSIFIER, STRUCTURES, *[CLASSIFIER] * 3)]
-    try:
-        for child in children:
-            _hear(child)
+    with _starting([(CLASSIFIER, way), (STRUCTURES, way), *[(CLASSIFIER, way)] * 3]) as children:
         found: Found = {"rate_hz": RATE_HZ, "frames": FRAMES, "members": MEMBERS, "way": way}
         found["classifier alone"] = _go(children[:1])
         found["structures alone"] = _go(children[1:2])
         found["classifier and structures"] = _go(children[:2])
         found["four classifiers"] = _go([children[0], *children[2:]])
         found["four classifiers and structures"] = _go(children)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
     return found
 
 
 def try_kernels() -> Found:
     """Judge a frame by our own kernels in a process of its own; raises where that ends badly."""
-    child = _start(CLASSIFIER, "kernels")
+    with _starting([(CLASSIFIER, "kernels")]):
+        return {"judged": 5}
+
+
+@contextmanager
+def _starting(engines: Sequence[tuple[str, str]]) -> Iterator[list["subprocess.Popen[str]"]]:
+    """Start engines, a process each, wait until all are ready, and end them."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", __name__, *engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for engine in engines
+    ]
+    ending = [threading.Timer(LONGEST_S, child.kill) for child in children]
     try:
-        _hear(child)
+        for timer in ending:
+            timer.start()
+        for child in children:
+            _hear(child)
+        yield children
     finally:
-        child.kill()
-        child.wait()
-    return {"judged": 5}
-
-
-def _start(kind: str, way: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", __name__, kind, way]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for timer, child in zip(ending, children, strict=True):
+            timer.cancel()
+            child.kill()
+            child.communicate()
 
 
 def _hear(child: "subprocess.Popen[str]") -> str:

@@ -46,6 +46,7 @@ from neurosono.scripts.gpu_check.record import Found, Record, read_options
 TORCH, RTX = "torch-cuda", "tensorrt-rtx"
 PLAN = ((5, "fp16"), (37, "fp16"), (1, "fp16"), (5, "bf16"), (5, "f32"))
 LATER = ((1, "f32"), (37, "f32"), (37, "bf16"), (1, "bf16"))
+REHEARSED = ((2, "f32"), (1, "bf16"))
 RTX_PLAN = ((5, "fp16"), (1, "fp16"), (5, "bf16"), (37, "fp16"))
 
 GOALS_MS = {(5, "fp16"): 0.8, (37, "fp16"): 3.0}
@@ -179,19 +180,21 @@ def check_all_torch(record: Record, bench: Bench, *, full: bool) -> None:
     ways = WAYS if full else WAYS[1:]
     if full and "failed" in record.attempt("our kernels, first", 15, company.try_kernels):
         ways = WAYS[1:]
-    for members, precision in (*PLAN, *LATER) if full else ((2, "f32"), (1, "bf16")):
+    for members, precision in (*PLAN, *LATER) if full else REHEARSED:
         name = f"{TORCH} {members} {precision}"
+        if full and (members, precision) == LATER[0]:
+            best = str(done.get(f"{TORCH} 5 fp16", {}).get("way", "branches"))
+            record.attempt("company", 28, partial(company.measure_company, best))
         run = partial(check_torch, bench, members, precision, ways, bench.rounds)
-        done[name] = record.attempt(name, 8 if full else 1, run)
-        if (members, precision) in GOALS_MS or not full:
-            for way in ways:
-                if way == done[name].get("way"):
-                    continue
-                run = partial(check_torch, bench, members, precision, (way,), bench.rounds // 5)
-                record.attempt(f"{name} {way}", 12 if full else 1, run)
+        done[name] = record.attempt(name, 10 if full else 1, run)
+        if (members, precision) not in (PLAN[0], REHEARSED[0]):
+            continue
+        for way in (each for each in ways if each != done[name].get("way")):
+            run = partial(check_torch, bench, members, precision, (way,), bench.rounds // 5)
+            record.attempt(f"{name} {way}", 5 if full else 1, run)
     if full:
-        best = str(done.get(f"{TORCH} 5 fp16", {}).get("way", "branches"))
-        record.attempt("company", 22, partial(company.measure_company, best))
+        run = partial(check_torch, bench, 37, "fp16", WAYS[-1:], bench.rounds // 20)
+        record.attempt(f"{TORCH} 37 fp16 {WAYS[-1]}", 8, run)
 
 
 def check_rtx(bench: Bench, members: int, precision: str, folder: Path) -> Found:

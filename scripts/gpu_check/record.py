@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from typing import Any
 import torch
 
 Found = dict[str, Any]
+
+GRACE_S = 15.0
+"""How long a part may go on after its step's time, before the step is ended."""
 
 _ASKED = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,power.limit"
 
@@ -49,6 +53,14 @@ class Record:
             "not_reached": [],
         }
         self.write()
+        cut = threading.Timer(seconds + GRACE_S, self._end)
+        cut.daemon = True
+        cut.start()
+
+    def _end(self) -> None:
+        """End a step that a part holds beyond its time; what was found before is written."""
+        print("a part did not end in time: the step ends", flush=True)  # noqa: T201
+        os._exit(124)
 
     @property
     def left_s(self) -> float:
