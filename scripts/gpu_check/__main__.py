@@ -2,7 +2,8 @@
 
     python -m neurosono.scripts.gpu_check --out gpu --seconds 480 --steps engines
 
-Each step writes `OUT/STEP.json` as it goes, and ends by itself.
+Each step writes `OUT/STEP.json` as it goes, and ends by itself. Options that are not known here
+are passed on to the steps.
 """
 
 import argparse
@@ -24,14 +25,14 @@ def main() -> int:
     parser.add_argument("--steps", nargs="+", choices=there, default=there)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with tiny sizes")
-    options = parser.parse_args()
+    options, others = parser.parse_known_args()
     shares, failed = sum(SHARES[name] for name in options.steps), []
     for name in options.steps:
         seconds = options.seconds * SHARES[name] / shares
         command = [sys.executable, "-m", f"{__package__}.{name}", "--out", str(options.out)]
         command += ["--seconds", f"{seconds:.0f}"]
         command += [] if options.data is None else ["--data", str(options.data)]
-        command += ["--rehearse"] if options.rehearse else []
+        command += (["--rehearse"] if options.rehearse else []) + others
         try:
             code = subprocess.run(command, timeout=2 * seconds + 30, check=False).returncode
         except subprocess.TimeoutExpired:

@@ -46,7 +46,7 @@ from neurosono.scripts.gpu_check.record import Found, Record, read_options
 TORCH, RTX = "torch-cuda", "tensorrt-rtx"
 PLAN = ((5, "fp16"), (37, "fp16"), (1, "fp16"), (5, "bf16"), (5, "f32"))
 LATER = ((1, "f32"), (37, "f32"), (37, "bf16"), (1, "bf16"))
-REHEARSED = ((2, "f32"), (1, "bf16"))
+REHEARSED = ((2, "f32"),)
 RTX_PLAN = ((5, "fp16"), (1, "fp16"), (5, "bf16"), (37, "fp16"))
 
 GOALS_MS = {(5, "fp16"): 0.8, (37, "fp16"): 3.0}

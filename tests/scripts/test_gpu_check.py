@@ -13,7 +13,7 @@ from neurosono.scripts.gpu_check.record import Record
 
 
 def test_a_rehearsal_compares_every_way_and_writes_all_of_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-m", "neurosono.scripts.gpu_check.engines"]
+    command = [sys.executable, "-P", "-m", "neurosono.scripts.gpu_check", "--steps", "engines"]
     command += ["--out", str(tmp_path), "--seconds", "60", "--rehearse", "--only", "torch-cuda"]
     subprocess.run(command, check=True, timeout=300, capture_output=True)
     found = json.loads((tmp_path / "engines-torch-cuda.json").read_text())
