@@ -1,1 +1,1 @@
-"""What only a host with an NVIDIA GPU can show: a step a module, each in a process of its own."""
+"""What a machine with an NVIDIA GPU is asked, step by step; for developers."""
