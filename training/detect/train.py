@@ -217,7 +217,7 @@ class DetectTrainer:
         parameters = list(self.network.parameters())
         for parameter, *slopes in zip(parameters, *(each.slopes for each in lessons), strict=True):
             slope = torch.stack(slopes).mean(0) if len(slopes) > 1 else slopes[0]
-            if slope.stride() != parameter.stride():  # a kernel for all arrays takes them as they lie
+            if slope.stride() != parameter.stride():  # as one kernel for all asks
                 slope = torch.empty_like(parameter).copy_(slope)
             parameter.grad = slope
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
