@@ -1,1 +1,1 @@
-"""What only an NVIDIA GPU can show, step by step; each writes what it finds as it finds it."""
+"""What a machine with an NVIDIA GPU is asked, step by step; for developers."""
