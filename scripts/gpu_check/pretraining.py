@@ -42,6 +42,7 @@ from neurosono.engine.host import describe_host
 from neurosono.scripts.gpu_check import ventricles
 from neurosono.scripts.gpu_check.desk import Desk, Job
 from neurosono.scripts.gpu_check.packing import SUFFIX, unpack
+from neurosono.scripts.gpu_check.record import read_card
 from neurosono.scripts.gpu_check.rehearsal import draw_folders
 from neurosono.scripts.gpu_check.ventricles import FOLDERS, NETS, SHIPPED, TRAIN, Plan
 from neurosono.scripts.gpu_check.ventricles_report import GOALS, PAPER, Found, tables
@@ -283,7 +284,7 @@ def describe(words: Sequence[str]) -> dict[str, Any]:
         "notice": NOTICE,
         "command": f"python -m neurosono.scripts.gpu_check.{NAME} {' '.join(words)}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "card": torch.cuda.get_device_name() if on_gpu else "none: the CPU",
+        "card": read_card() if on_gpu else "none: the CPU",
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "host": describe_host(),
