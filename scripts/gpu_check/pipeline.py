@@ -9,7 +9,6 @@ DIR/pipeline.json anew after each finding. `--rehearse` runs the same on the CPU
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from neurosono.scripts.gpu_check.pipeline_faults import (
     use_up_memory_beside,
 )
 from neurosono.scripts.gpu_check.pipeline_run import CARD, REHEARSAL, Check
+from neurosono.scripts.gpu_check.record import read_card
 from neurosono.stream.bench.clip import render_clip
 
 GOAL_FPS = 500.0
@@ -42,16 +42,13 @@ GOAL_FPS = 500.0
 
 def describe_card() -> dict[str, Any]:
     """Return what every figure belongs to."""
-    card: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda}
-    if torch.cuda.is_available():
-        card |= {"card": torch.cuda.get_device_name(), "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return {
         "date_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": " ".join(sys.orig_argv[1:]),
+        "card": read_card(),
+        "cuda": torch.version.cuda,
         "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
         "host": describe_host(),
-        **card,
     }
 
 
@@ -220,7 +217,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--data", type=Path, help="Not needed: all that is judged is made here.")
     parser.add_argument("--rehearse", action="store_true", help="On the CPU, tiny.")
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     until_s = time.monotonic() + options.seconds
     if not options.rehearse and not torch.cuda.is_available():
         sys.exit("the pipeline's check needs an NVIDIA GPU, its driver and a torch built for CUDA")
