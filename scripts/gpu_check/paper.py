@@ -17,10 +17,12 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from psutil import Process
 
 from neurosono.engine.host import describe_host
 from neurosono.scripts.gpu_check.paper_parts import PACKED_NAME, Paper
@@ -33,11 +35,12 @@ ROOM_BYTES = 24e9
 
 def run_step(options: argparse.Namespace, work: Path) -> Json:
     """Run every part within the seconds; return what was found."""
-    clock = Clock(options.seconds)
+    # From the process's start: what was imported until here took seconds too.
+    clock = Clock(options.seconds, time.monotonic() - (time.time() - Process().create_time()))
     options.out.mkdir(parents=True, exist_ok=True)
     findings = Findings(options.out, describe_run(options))
     step = Paper(options.out, work, clock, findings, options.workers, options.rehearse)
-    guard = threading.Timer(options.seconds, give_up, (step,))
+    guard = threading.Timer(clock.left_s, give_up, (step,))
     guard.daemon = True
     guard.start()
     step.attempt("data", lambda: step.prepare(options.data))
@@ -58,6 +61,7 @@ def give_up(step: Paper) -> None:
         step.figures.kill()
     for process in multiprocessing.active_children():
         process.kill()
+    shutil.rmtree(step.work, ignore_errors=True)
     os._exit(3)
 
 

@@ -95,3 +95,8 @@ class Follower:
             size: seen / max(self._last_s[size] - self._begun_s[size], 1e-6)
             for size, seen in self._seen.items()
         }
+
+    def speed(self, size_px: int) -> float:
+        """Return pictures a second at this size, guessed by area where others were seen; or 0."""
+        areas = {size: speed * (size / size_px) ** 2 for size, speed in self.speeds().items()}
+        return areas.get(size_px, max(areas.values(), default=0.0))

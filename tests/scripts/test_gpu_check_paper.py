@@ -1,5 +1,6 @@
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from neurosono.engine.contracts.errors import InputError
 from neurosono.scripts.gpu_check.paper import main
 from neurosono.scripts.gpu_check.paper_packing import pack_caches, unpack_cache
-from neurosono.scripts.gpu_check.paper_parts import KEPT_NAME
+from neurosono.scripts.gpu_check.paper_parts import KEPT_NAME, MEMBERS, START, Paper
 from neurosono.scripts.gpu_check.paper_rehearsal import draw_cache
-from neurosono.scripts.gpu_check.paper_watch import Clock, Follower
+from neurosono.scripts.gpu_check.paper_watch import Clock, Findings, Follower
 from neurosono.training.fit.member import Step
+from neurosono.training.fit.weights import read_start
 from neurosono.training.recipe import Recipe
+from neurosono.training.run import Run
 
 
 def test_packed_pictures_come_out_as_they_were_promised(tmp_path: Path) -> None:
@@ -45,9 +48,32 @@ def test_a_run_is_followed_until_its_time_is_up() -> None:
     assert hear.losses == [0.5] * 6
     assert {112, 224} == hear.speeds().keys()
     assert all(speed > 0 for speed in hear.speeds().values())
+    assert hear.speed(448) == pytest.approx(max(hear.speeds()[224] / 4, hear.speeds()[112] / 16))
     clock.begun_s -= 995
     with pytest.raises(TimeoutError, match="10 are kept"):
         hear(Step(0, 1, 3, 3, 0.5, 1e-3))
+
+
+def test_a_start_that_is_cut_short_is_still_a_start(tmp_path: Path) -> None:
+    findings = Findings(tmp_path, {})
+    step = Paper(tmp_path, tmp_path / "work", Clock(1000.0), findings, 1, True)
+    step.work.mkdir()
+    step.prepare(None)
+
+    class Cut(Follower):
+        def __call__(self, step: Step) -> None:
+            super().__call__(step)
+            if (step.epoch, step.step) == (1, 1):
+                raise TimeoutError
+
+    cache, recipe = step.caches["start"], step._fit_recipe(START)
+    run = Run(cache, recipe, step.work / "start", "start", tensorboard=False)
+    hear = Cut(step.clock, 0.0, recipe, cache.spec.size_px)
+    with pytest.raises(InputError, match="as far as an epoch"):
+        step._train(run, hear)
+    assert step._keep_unfinished(run, hear)["epochs"] == 1
+    members = replace(step._fit_recipe(MEMBERS), weights=step.start)
+    assert read_start(members, cache.spec.size_px)["layer4.0.conv1.weight"].any()
 
 
 def test_the_rehearsal_goes_through_every_part(tmp_path: Path) -> None:
