@@ -77,7 +77,9 @@ def _convolve(  # type: ignore[no-untyped-def]  # noqa: PLR0915
             line = top + tap // side
             place = left + tap % side
             known = inside & (line >= 0) & (line < height) & (place >= 0) & (place < width)
-            at = (line * width + place) * channels + (step * depth) % channels
+            # said, for the compiler does not see it: else numbers are loaded one by one
+            channel = tl.multiple_of((step * depth) % channels, 16)
+            at = tl.multiple_of((line * width + place) * channels, 16) + channel
             a = tl.load(x + at[:, None] + inner[None, :], mask=known[:, None], other=0.0)
             b = tl.load(weight + k[:, None] * channels_out + columns[None, :])
         total = tl.dot(a, b, total)
