@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.sop_class import (
     ModalityPerformedProcedureStep,
@@ -119,9 +118,7 @@ def resetting(tls: Tls | None = None) -> Iterator[Node]:
         (evt.EVT_N_EVENT_REPORT, reset_steps),
     ]
     context = None if tls is None else tls.make_context(listening=True)
-    server = entity.start_server(
-        (HOST, 0), block=False, evt_handlers=handlers, ssl_context=context
-    )
+    server = entity.start_server((HOST, 0), block=False, evt_handlers=handlers, ssl_context=context)
     try:
         yield Node("ODD", HOST, server.socket.getsockname()[1])
     finally:
