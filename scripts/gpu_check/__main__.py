@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SHARES = {"engines": 3, "pipeline": 2, "structures": 2, "paper": 4, "vm": 1}
+SHARES = {"engines": 3, "pipeline": 2, "structures": 2, "paper": 4, "pretraining": 2}
 """The steps, most worth first, and what of the time each gets, beside the others asked for."""
 
 

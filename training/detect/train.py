@@ -216,7 +216,10 @@ class DetectTrainer:
         """Take a step along the mean of what the parts of a batch teach."""
         parameters = list(self.network.parameters())
         for parameter, *slopes in zip(parameters, *(each.slopes for each in lessons), strict=True):
-            parameter.grad = torch.stack(slopes).mean(0) if len(slopes) > 1 else slopes[0]
+            slope = torch.stack(slopes).mean(0) if len(slopes) > 1 else slopes[0]
+            if slope.stride() != parameter.stride():  # as one kernel for all asks
+                slope = torch.empty_like(parameter).copy_(slope)
+            parameter.grad = slope
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self._optimiser.step()
 
