@@ -31,12 +31,14 @@ CLASSES = (
     "1.2.840.10008.5.1.4.1.1.3",
     uid.SecondaryCaptureImageStorage,
     uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
     uid.VideoEndoscopicImageStorage,
     uid.VideoMicroscopicImageStorage,
     uid.VideoPhotographicImageStorage,
 )
-"""Ultrasound (the two retired classes too, which old scanners send), secondary capture, video."""
+"""Ultrasound (the two retired classes too, which old scanners send), secondary capture but that of
+one bit, which nothing here decodes, video."""
 SYNTAXES = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
@@ -51,15 +53,7 @@ SYNTAXES = (
     uid.JPEG2000Lossless,
     uid.JPEG2000,
     uid.RLELossless,
-    uid.MPEG2MPML,
-    uid.MPEG2MPHL,
-    uid.MPEG4HP41,
-    uid.MPEG4HP41BD,
-    uid.MPEG4HP422D,
-    uid.MPEG4HP423D,
-    uid.MPEG4HP42STEREO,
-    uid.HEVCMP51,
-    uid.HEVCM10P51,
+    *uid.MPEGTransferSyntaxes,
 )
 MOST_ASSOCIATIONS = 100
 """Senders at once; one more is told to come again."""
