@@ -62,7 +62,7 @@ MEMBER_S = 2.5
 ATLAS_S = 8.0
 """What a network takes for the atlas's 66 pictures."""
 
-EPOCHS = (6, 60)
+EPOCHS = (6, 120)
 """No fewer and no more."""
 
 MARGIN = 0.75
