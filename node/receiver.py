@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
@@ -20,6 +20,7 @@ from neurosono.node.door import HANDSHAKE_S, IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.commitment import COMMITMENT
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
 from neurosono.stream.sources.limits import MediaLimits
 
@@ -131,7 +132,7 @@ def listen(
 def _serve(
     listening: Listening, receiver: Receiver, committing: Committing | None
 ) -> Iterator[int]:
-    entity = AE(ae_title=listening.title)
+    entity = Entity(ae_title=listening.title)
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = LARGEST_PDU
     entity.network_timeout = IDLE_S

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -197,11 +198,8 @@ def gpu_used_up(limit_s: float) -> Iterator[float]:
     holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
-        os.set_blocking(holder.stdout.fileno(), False)
-        until_s, line = time.monotonic() + limit_s, ""
-        while not line and time.monotonic() < until_s and holder.poll() is None:
-            line = holder.stdout.readline()
-            time.sleep(0.05)  # polling another process
+        heard, _, _ = select.select([holder.stdout], [], [], limit_s)
+        line = holder.stdout.readline() if heard else ""
         yield float(line or 0) / 1e9
     finally:
         holder.kill()

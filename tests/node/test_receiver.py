@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import HEVCMP51, JPEG2000, UltrasoundMultiFrameImageStorage
-from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.node.options import Limits, Listening
 from neurosono.node.receiver import FULL, MISFIT, STORED, UNREADABLE, Receiver, listen
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.certificates import make_authority
 from tests.support.cines import make_cine
@@ -46,7 +46,7 @@ def serve(spool: Spool, limits: Limits = LIMITS, listening: Listening = LISTENIN
 
 
 def associate(port: int, *classes: str, title: str = SCANNER, **more: Any) -> Any:
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     for each in classes:
         entity.add_requested_context(each, more.pop("syntaxes", None))
     return entity.associate(HOST, port, ae_title=TITLE, **more)
