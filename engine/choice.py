@@ -67,8 +67,9 @@ def open_engine(
     """Open an engine of `bundle`, by name or the best that opens.
 
     `streams` is how many pictures OpenVINO may judge at once (see `OpenVinoBackend`). `avoid` names
-    engines that failed in this session: they are tried last, and an engine asked for by name gives
-    way to the best other; a `server` only where it was asked for with a `fallback`. Raises
+    engines that failed in this session: they are tried last, where it was one of the GPU's just
+    after the GPU's others, and an engine asked for by name gives way to the best other; a `server`
+    only where it was asked for with a `fallback`. Raises
     `BundleError` where the bundle lacks it, `EngineUnavailableError` where this host cannot run it.
     """
     if engine not in ENGINES:
@@ -90,7 +91,7 @@ def open_engine(
         return Choice(backend, "; ".join(["asked for", *said]))
     rejected: list[tuple[str, str]] = []
     gpu = find_gpu()
-    for name in sorted(BY_PREFERENCE, key=lambda name: name in avoid):
+    for name in _order(avoid):
         if gpu is None and name in NEEDS_GPU:
             rejected.append((name, "this host has no NVIDIA GPU or driver"))
             continue
@@ -104,6 +105,12 @@ def open_engine(
     # what the engine of every host says is what its user can mend
     _open("openvino", bundle, precision, members, (threads, streams))
     raise EngineUnavailableError("; ".join(f"{name}: {reason}" for name, reason in rejected))
+
+
+def _order(avoid: Collection[str]) -> list[str]:
+    """Return what to try: what failed last, and with one of the GPU's engines the whole GPU."""
+    shunned = set(NEEDS_GPU) if set(NEEDS_GPU) & set(avoid) else set()
+    return sorted(BY_PREFERENCE, key=lambda name: (name in shunned) + (name in avoid))
 
 
 def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collection[str]) -> str:

@@ -22,13 +22,13 @@ from neurosono.engine.exam.exam import Exam, measure_disagreement
 from neurosono.engine.exam.pair import PairedExam, open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
+from neurosono.stream.judge.opened import Standby
 from neurosono.stream.judge.options import EngineOptions
-from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
+from neurosono.stream.judge.read_ahead import ReadAhead
 from neurosono.stream.judge.scout import Scout, look_for
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
-from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.wire import Event, pack
 
 if TYPE_CHECKING:
@@ -91,13 +91,6 @@ class Worker:
         """Looks for the server that the backend stands in for."""
         self._throttle = CamThrottle(cam_hz)
         self._lets_pass = True
-
-    def warm_up(self, size_px: int) -> None:
-        """Judge nothing once, as many runtimes compile only when they are first asked."""
-        nothing = np.zeros((size_px, size_px), dtype=np.uint8)
-        self._infer(nothing)
-        if self._gate is not None:
-            self._gate.judge(nothing)
 
     def lets_pass(self) -> bool:
         """Whether the gate let the last frame pass, and so most likely the next one."""
@@ -206,39 +199,33 @@ class Worker:
 
 
 def work(
+    standby: Standby,
     options: EngineOptions,
     endpoints: Endpoints,
     context: "zmq.Context[zmq.Socket[bytes]]",
     stop: Stop,
 ) -> None:
-    """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
+    """Run the engine process until capture's `end` has passed through it, or `stop` is asked.
+
+    `standby` holds what is open already.
+    """
     with (
         # before the engine loads, so that the capture process has somewhere to send to
         open_socket(context, endpoints.frames, bind=False) as frames_socket,
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        bundle = Bundle.load(options.bundle, trusted=options.trusted_keys)
-        student = None
-        if options.student is not None:
-            student = Bundle.load(options.student, trusted=options.trusted_keys)
-        gate = Gate.open(bundle)
-        # live, one frame on all cores is soonest done
-        streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
-        choice = _open_first(options, bundle, student, streams)
-        exam = open_exam(bundle, student, options.exam)
-        second = stack.enter_context(_open_second(options, bundle))
+        opened = standby.take(options)
+        bundle, student, choice = opened.bundle, opened.student, opened.choice
         worker = Worker(
             choice.backend,
-            exam,
+            open_exam(bundle, student, options.exam),
             options.cam_hz,
-            gate,
-            second,
-            open_familiarity(bundle if student is None else student),
-            patient=options.newest_wins and not (options.server and options.server.fallback),
+            opened.gate,
+            stack.enter_context(_open_second(options, bundle)),
+            opened.familiarity,
+            patient=options.patient,
         )
-        worker.warm_up(bundle.manifest.preprocessing.size_px)
-        give_back()
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
         ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
@@ -265,17 +252,6 @@ def work(
                     return
                 case other:
                     results.send(pack(Event("ignored", {"kind": type(other).__name__})))
-
-
-def _open_first(
-    options: EngineOptions, bundle: Bundle, student: Bundle | None, streams: int
-) -> Choice:
-    """Open the engine that judges every frame, `streams` of them at once."""
-    how = (options.threads, options.avoid, streams)
-    if student is not None:
-        return open_engine(student, "auto", None, None, *how)
-    wanted = (options.engine, options.precision, options.members)
-    return open_engine(bundle, *wanted, *how, options.server)
 
 
 @contextmanager
@@ -315,4 +291,5 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(work, EngineOptions))
+    standby = Standby()
+    sys.exit(run_child(partial(work, standby), EngineOptions, standby.prepare))

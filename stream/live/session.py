@@ -25,9 +25,9 @@ from neurosono.engine.contracts.result import ExamSnapshot, Result
 from neurosono.engine.exam.exam import Exam
 from neurosono.stream.capture.options import Pace
 from neurosono.stream.live.exam import LiveExam
+from neurosono.stream.live.spares import Spares
 from neurosono.stream.live.stage import Ended, Record, Stage
 from neurosono.stream.processes.channel import await_any
-from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.supervisor import describe_exit
 from neurosono.stream.processes.watch import MAX_RESTARTS, Absences, Action, Patience, Watch
 from neurosono.stream.session.beside import Beside
@@ -45,6 +45,8 @@ STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
+LAST_RESORT = "openvino"
+"""The engine that is tried again where it fails."""
 SERVER_AWAY = "the server gave no answer; an engine of this host takes over"
 PLAYED_NS = 60_000_000_000
 """How long, once a recording was played to its end. While its last frame waits for the engine its
@@ -99,6 +101,7 @@ class Live(Session):
             self.readers[name].take_up(state)
         self._failed: set[str] = set()
         self._absences = Absences()
+        self._spares = Spares()
         self._picture_ns = time.monotonic_ns()
         self._said_ns = 0
         self._started_ns = time.monotonic_ns()
@@ -153,22 +156,36 @@ class Live(Session):
             self._exam.source = self.captured[-1] if self.captured else {}
             self._exam.say(now_ns)
         if self.engine:
-            self._exam.measures.look(self.children.pids(), now_ns)
-            self._keep_spare()
+            self._exam.measures.look(self._list_pids(), now_ns)
+            self._keep_spares(now_ns)
 
-    def _keep_spare(self) -> None:
+    def _list_pids(self) -> dict[str, int]:
+        return self.children.pids() | self.children.spare_pids()
+
+    def _keep_spares(self, now_ns: int) -> None:
         """Once all run, and not before, keep what may be needed soon as a process that has loaded.
 
-        Of the engine only where another one takes over: a GPU that fails takes its process along.
+        Of the engine only where another one takes over, and then with that one open: a GPU that
+        fails takes its process along.
         """
         if self._plays or self._picture_ns <= self._started_ns or self.viewer.off_reason:
             return
-        others = self.engine["backend"] != "openvino"
-        for role in ("capture", "engine") if others else ("capture",):
-            if not self.children.has_spare(role):
-                self.children.prepare(role)
-                give_back()
-                return  # the other one in its turn
+        prepare = {"capture": lambda: self.children.prepare("capture")}
+        if self._gives_way():
+            prepare["engine"] = lambda: self.prepare_engine(self._name_failed())
+        self._spares.keep(self.children, prepare, now_ns)
+
+    def _gives_way(self) -> bool:
+        """Whether another engine takes over where the one that judges fails."""
+        judging = self.engine["backend"]
+        if judging == REMOTE:
+            return self.asked.server is not None and self.asked.server.fallback
+        return bool(judging != LAST_RESORT)
+
+    def _name_failed(self) -> tuple[str, ...]:
+        """Name the engines that failed, and the one that judges, as if it just had."""
+        judging = {self.engine.get("backend", LAST_RESORT)} - {LAST_RESORT}
+        return tuple(sorted(self._failed | judging))
 
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
@@ -179,7 +196,7 @@ class Live(Session):
     def _finish(self) -> dict[str, Any]:
         """Let what is on its way arrive, say the last word, and return what was measured."""
         asked_ns = time.monotonic_ns()
-        self._exam.measures.weigh(self.children.pids(), asked_ns)
+        self._exam.measures.weigh(self._list_pids(), asked_ns)
         if not self.engine:
             self.turn_off("the session ended before the engine was ready")
         for reader in self.readers.values():
@@ -244,10 +261,8 @@ class Live(Session):
         if (reader := self._find_reader(role)) is not None:
             self.start_reader(reader)
             return
-        failed = self.engine.get("backend", "openvino")
-        if failed != "openvino":  # which is the last resort, and is tried again
-            self._failed.add(failed)
-        self.start_engine(self._exam.exam.to_json(), tuple(sorted(self._failed)))
+        self._failed.update(failed := self._name_failed())
+        self.start_engine(self._exam.exam.to_json(), failed)
 
     def show(self, picture: DisplayFrame) -> None:
         """Show a picture: there is a signal."""

@@ -1,17 +1,20 @@
 """What the capture and the engine process have in common: how they start, and how they end."""
 
+import contextlib
 import os
+import queue
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
 
 from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.stream.processes.channel import Endpoints, open_socket, sweep_orphaned
+from neurosono.stream.processes.priority import Priority
 from neurosono.stream.processes.wire import Event, pack
 
 Options = TypeVar("Options")
@@ -38,22 +41,33 @@ class Stop:
 def run_child(
     work: Callable[[Options, Endpoints, "zmq.Context[zmq.Socket[bytes]]", Stop], None],
     options: type[Options],
+    prepare: Callable[[Options], None] | None = None,
 ) -> int:
     """Run a child's work with the options that stand in the first line of standard input.
+
+    Where that line only says what may be needed, `prepare` gets it ready, behind all others in
+    priority, and the work is done with the options of the second line, whenever that comes. What
+    cannot be prepared is not told before it is needed.
 
     Standard input stays open as long as the parent lives: at its end the child ends too, so a
     killed parent leaves nothing behind. A foreseen error travels to the parent as the event
     `failed` and gives exit code 1 or 2.
     """
-    line = sys.stdin.buffer.readline()
-    if not line:  # the parent went away before it had any use for us
-        return EXIT_ORPHANED
-    told = msgspec.json.decode(line)
+    lines = Lines()
+    threading.Thread(target=lines.listen, daemon=True).start()
+    told = lines.take()
+    if told.get("ahead"):
+        assert prepare is not None, "nobody prepares in this role"
+        if lines.empty():
+            lines.priority.step_back()
+        with contextlib.suppress(NeurosonoError):
+            prepare(msgspec.convert(told["options"], options))
+        lines.priority.come_forward()
+        told = lines.take()
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_end_with_parent, args=(endpoints,), daemon=True).start()
     with zmq.Context() as context:
         try:
             work(msgspec.convert(told["options"], options), endpoints, context, stop)
@@ -63,12 +77,38 @@ def run_child(
     return 0
 
 
-def _end_with_parent(endpoints: Endpoints) -> None:
-    # os.read, not sys.stdin: the buffered reader's lock would stand in the way of a clean exit.
-    while os.read(0, 4096):
-        pass
-    sweep_orphaned(endpoints.folder)
-    os._exit(EXIT_ORPHANED)
+class Lines:
+    """What the parent says on standard input, a JSON object a line; at its end we end."""
+
+    def __init__(self) -> None:
+        self.priority = Priority()
+        self._heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def take(self) -> dict[str, Any]:
+        """Return the next thing said, as soon as it is."""
+        told: dict[str, Any] = msgspec.json.decode(self._heard.get())
+        return told
+
+    def empty(self) -> bool:
+        """Whether nothing was said that was not taken."""
+        return self._heard.empty()
+
+    def listen(self) -> None:
+        """Hear everything that is said, on a thread of its own."""
+        folder: Path | None = None
+        rest = b""
+        # os.read, not sys.stdin: the buffered reader's lock would stand in the way of a clean exit
+        while said := os.read(0, 1 << 16):
+            *lines, rest = (rest + said).split(b"\n")
+            for line in lines:
+                if folder is not None:  # we are needed, and may still prepare for that
+                    self.priority.come_forward()
+                told = msgspec.json.decode(line)
+                folder = msgspec.convert(told["endpoints"], Endpoints).folder
+                self._heard.put(line)
+        if folder is not None:
+            sweep_orphaned(folder)
+        os._exit(EXIT_ORPHANED)
 
 
 MOST_SAID = 2000

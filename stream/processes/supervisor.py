@@ -29,28 +29,45 @@ class Supervisor:
         self._ways: dict[subprocess.Popen[bytes], Legacy] = {}
         self._left: dict[str, tuple[int, ...]] = {}
 
-    def prepare(self, role: str) -> None:
+    def prepare(self, role: str, options: object = None) -> None:
         """Start a child that has loaded all it needs and waits to be told its options.
 
         The next `start` of that role takes it: the loading is most of what a restart takes. Where
-        none can be started, the next start does without.
+        its `options` can be foreseen it gets ready for these. Where none can be started, the next
+        start does without.
         """
-        if role not in self._spares or self._spares[role].poll() is not None:
-            self._forget_way(self._spares.get(role))
-            with contextlib.suppress(OSError):
-                self._spares[role] = self._spawn(role)
+        self.lost_spare(role)
+        if role in self._spares:
+            return
+        with contextlib.suppress(OSError):
+            spare = self._spares[role] = self._spawn(role)
+            if options is not None:
+                _tell(spare, self._draw_up(role, options, ahead=True))
 
     def has_spare(self, role: str) -> bool:
-        """Whether a child waits to be told its options."""
+        """Whether a child was kept to be told its options; it may have died since."""
         return role in self._spares
+
+    def lost_spare(self, role: str) -> bool:
+        """Whether the child that was kept has died; it is forgotten then."""
+        spare = self._spares.get(role)
+        if spare is None or spare.poll() is None:
+            return False
+        del self._spares[role]
+        self._forget_way(spare)
+        _hang_up(spare)
+        return True
+
+    def _draw_up(self, role: str, options: object, *, ahead: bool = False) -> bytes:
+        told = {"role": role, "endpoints": self._endpoints, "options": options, "ahead": ahead}
+        return msgspec.json.encode(told) + b"\n"
 
     def start(self, role: str, options: object) -> None:
         """Start a child by its role and tell it `options`, a dataclass that it reads back.
 
         Raises `ProcessFailedError` if it cannot be started.
         """
-        told = {"role": role, "endpoints": self._endpoints, "options": options}
-        line = msgspec.json.encode(told) + b"\n"
+        line = self._draw_up(role, options)
         self._reap()
         self._inherit(role)
         self._forget_way(self._children.get(role))
@@ -89,6 +106,11 @@ class Supervisor:
         running = {role: child.pid for role, child in self._children.items() if self.runs(role)}
         return {"display": os.getpid(), **running}
 
+    def spare_pids(self) -> dict[str, int]:
+        """Return the process ids of the children that wait, by `ROLE-spare`."""
+        waiting = ((role, each) for role, each in self._spares.items() if each.poll() is None)
+        return {f"{role}-spare": each.pid for role, each in waiting}
+
     def kill(self, role: str) -> None:
         """End a child that no longer answers, at once.
 
@@ -99,9 +121,7 @@ class Supervisor:
         if child is None:
             return  # the system refused to start it
         child.kill()
-        if child.stdin is not None:
-            with contextlib.suppress(OSError):
-                child.stdin.close()
+        _hang_up(child)
         if child.poll() is None:
             self._dying.append(child)
 
@@ -175,11 +195,16 @@ def _tell(child: subprocess.Popen[bytes], line: bytes) -> bool:
         child.stdin.write(line)
         child.stdin.flush()
     except OSError:
-        with contextlib.suppress(OSError):  # what could not be written is still in it
-            child.stdin.close()
+        _hang_up(child)
         child.wait()
         return False
     return child.poll() is None
+
+
+def _hang_up(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):  # what could not be written is still in it
+            child.stdin.close()
 
 
 def describe_exit(code: int) -> str:

@@ -49,7 +49,7 @@ FORGIVEN_S = 600.0
 
 @dataclass
 class Absences:
-    """How long a server that failed is left alone, while an engine of this host stands in.
+    """How long what failed is left alone: a server, while an engine of this host stands in.
 
     Twice as long with each time within `FORGIVEN_S`: each costs the AI a second, and a server that
     comes and goes must not use up the restarts of the engine process.
