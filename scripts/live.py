@@ -127,6 +127,7 @@ def live(
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
+    options.expect_engine(locals(), newest_wins=True)
     judging = options.pick_judging(locals())
     registering = options.pick_registering(locals())
     from neurosono.engine.contracts.server import read_token

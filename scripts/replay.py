@@ -59,6 +59,7 @@ def replay(
     ] = None,
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
+    options.expect_engine(locals(), newest_wins=realtime)
     judging = options.pick_judging(locals())
     from neurosono.engine.contracts.server import read_token
     from neurosono.stream.hospital.dicomweb import fetch_sources
