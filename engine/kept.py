@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from platformdirs import user_cache_path
 
@@ -26,7 +27,7 @@ UNUSED_S = 30 * 86400.0
 """What nobody took up for so long goes: an engine's compiled form is 5 to 100 MB, and a bundle
 made anew, another release of the runtime and another place on the disk each bring one more."""
 
-Taken = dict[str, tuple[str, tuple[int, int, int] | None]]
+Taken = Mapping[str, tuple[str, tuple[int, int, int] | None]]
 """Of each file that was taken up its hash, and what changes with its content."""
 
 
@@ -103,7 +104,7 @@ def drop_altered(folder: Path) -> list[str]:
     return dropped
 
 
-def note(folder: Path, taken: Taken) -> None:
+def note(folder: Path, taken: Taken = MappingProxyType({})) -> None:
     """Note the hashes of what was written since `take_up`; where that fails, it is compiled again.
 
     Then, too, what nobody uses of all that is kept goes: there is more of it than before.
