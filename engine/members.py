@@ -7,7 +7,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError
 from neurosono.engine.contracts.manifest import Member
 from neurosono.engine.network import Ensemble
-from neurosono.engine.networks import Network, make_network
+from neurosono.engine.networks import Network, fill_network
 
 
 def load_member(bundle: Bundle, member: Member) -> Network:
@@ -18,9 +18,9 @@ def load_member(bundle: Bundle, member: Member) -> Network:
             "use --engine openvino, or train a bundle with `neurosono train`"
         )
     classes, size_px = len(bundle.manifest.labels), bundle.manifest.preprocessing.size_px
-    network = make_network(member.architecture, classes, member.width, size_px)
     try:
-        network.load_state_dict(load_file(bundle.root / member.file.path))
+        weights = load_file(bundle.root / member.file.path)
+        network = fill_network(member.architecture, classes, member.width, size_px, weights)
     except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(

@@ -1,32 +1,28 @@
 """Where senders come in: pynetdicom's server, but for what a bad sender could do to it."""
 
-import contextlib
 import socket
 import socketserver
 from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from neurosono.stream.hospital.entity import Answering
+
 IDLE_S = 60.0
 """A sender that says nothing for so long, in the midst of a transfer or not, is sent away."""
 HANDSHAKE_S = 10.0
 
 
-class _Plain(socket.socket):
-    """A socket that can always be closed: the library leaves it open where shutting it fails."""
-
-    def shutdown(self, how: int) -> None:
-        with contextlib.suppress(OSError):
-            super().shutdown(how)
-
-
 class Door(ThreadedAssociationServer):  # type: ignore[misc]
     """Shakes hands on each sender's own thread, and waits for none of them for ever."""
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given, request_handler=Answering)
+
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection, and no more: the next sender is waiting."""
-        connected, address = self.socket.accept()
-        return _Plain(fileno=connected.detach()), address
+        connected: tuple[socket.socket, tuple[str, int]] = self.socket.accept()
+        return connected
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a sender on its own thread."""

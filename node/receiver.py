@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import Verification
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
@@ -20,6 +20,7 @@ from neurosono.node.door import HANDSHAKE_S, IDLE_S, Door
 from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.commitment import COMMITMENT
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
 from neurosono.stream.sources.limits import MediaLimits
 
@@ -30,12 +31,14 @@ CLASSES = (
     "1.2.840.10008.5.1.4.1.1.3",
     uid.SecondaryCaptureImageStorage,
     uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
     uid.VideoEndoscopicImageStorage,
     uid.VideoMicroscopicImageStorage,
     uid.VideoPhotographicImageStorage,
 )
-"""Ultrasound (the two retired classes too, which old scanners send), secondary capture, video."""
+"""Ultrasound (the two retired classes too, which old scanners send), secondary capture but that of
+one bit, which nothing here decodes, video."""
 SYNTAXES = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
@@ -50,15 +53,7 @@ SYNTAXES = (
     uid.JPEG2000Lossless,
     uid.JPEG2000,
     uid.RLELossless,
-    uid.MPEG2MPML,
-    uid.MPEG2MPHL,
-    uid.MPEG4HP41,
-    uid.MPEG4HP41BD,
-    uid.MPEG4HP422D,
-    uid.MPEG4HP423D,
-    uid.MPEG4HP42STEREO,
-    uid.HEVCMP51,
-    uid.HEVCM10P51,
+    *uid.MPEGTransferSyntaxes,
 )
 MOST_ASSOCIATIONS = 100
 """Senders at once; one more is told to come again."""
@@ -131,7 +126,7 @@ def listen(
 def _serve(
     listening: Listening, receiver: Receiver, committing: Committing | None
 ) -> Iterator[int]:
-    entity = AE(ae_title=listening.title)
+    entity = Entity(ae_title=listening.title)
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = LARGEST_PDU
     entity.network_timeout = IDLE_S

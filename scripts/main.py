@@ -19,7 +19,7 @@ EXTRA_OF = {
     "safetensors": "train",
     "highdicom": "study",
     "pynetdicom": "study",
-    "reportlab": "study",
+    "reportlab": "pdf",
     "fastcrc": "igtl",
 }
 """What the base install does without, and the extra that brings it."""

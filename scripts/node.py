@@ -79,6 +79,8 @@ def node(
     from neurosono.stream.hospital.node import parse_node
     from neurosono.stream.hospital.tls import read_tls
 
+    if pdf:
+        options.need("reportlab")
     mutual = read_tls("--cert, --key and --ca", cert, key, ca)
     if tls and mutual is None:
         raise InputError("--tls needs --cert, --key and --ca")

@@ -167,19 +167,24 @@ def _name_server(given: dict[str, Any]) -> Server | None:
     return Server(given["server"], *extras)
 
 
-def pick_registering(said: dict[str, Any]) -> "Registering | None":
-    """Return what `live` is told of the hospital, out of all that it was told."""
+def need(*modules: str) -> None:
+    """Refuse what an extra must bring before anything begins, and not when an exam ends."""
     from importlib.util import find_spec
 
+    for each in modules:
+        if find_spec(each) is None:
+            raise ModuleNotFoundError(name=each)
+
+
+def pick_registering(said: dict[str, Any]) -> "Registering | None":
+    """Return what `live` is told of the hospital, out of all that it was told."""
     if said["worklist"] is None:
         if any(said[each] is not None for each in ("send", "accession", "mpps")):
             raise InputError(
                 "--send, --mpps and --accession go with --worklist: without it an exam is nobody's"
             )
         return None
-    for needed in ("pynetdicom", "highdicom"):
-        if find_spec(needed) is None:  # told now, and not when an exam ends
-            raise ModuleNotFoundError(name=needed)
+    need("pynetdicom", "highdicom", *(("reportlab",) if said["pdf"] else ()))
     from neurosono.stream.hospital.node import parse_node
     from neurosono.stream.hospital.tls import read_tls
     from neurosono.stream.live.register import Registering

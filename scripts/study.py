@@ -75,6 +75,8 @@ def study(
     from neurosono.stream.study.send import write_files
     from neurosono.stream.study.study import make_study
 
+    if pdf:
+        options.need("reportlab")
     where = journal or default_path()
     if not where.exists():
         raise InputError(f"no journal at {where}: nothing has been recorded there yet")

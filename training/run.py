@@ -23,11 +23,13 @@ from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.files import writing
 from neurosono.engine.judgement import judge
 from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import fill_network
 from neurosono.training.audit import audit
 from neurosono.training.card import CardText
-from neurosono.training.fit.checkpoint import MemberState
+from neurosono.training.fit.checkpoint import MemberState, load_state
 from neurosono.training.fit.logs import LOGS_NAME, TensorBoardLogs
-from neurosono.training.fit.member import Step, Watch, make_member
+from neurosono.training.fit.member import Step, Watch
+from neurosono.training.fit.steps import find_device
 from neurosono.training.fit.workers import Task, train_members
 from neurosono.training.metrics.metrics import describe_both, shorten
 from neurosono.training.recipe import PAPER, Recipe
@@ -50,7 +52,8 @@ class Run:
 
     Until then everything stands in `out` with the ending `.part`; the same command takes it up
     again after a kill. `cluster` is the address of a Ray cluster, or `local`; without it members
-    are trained by `workers` processes here.
+    are trained by `workers` processes here, and each keeps its state at the end of an epoch, but
+    not more often than every `save_every_s`. Without `tensorboard` no logs of it are written.
     """
 
     cache: Cache
@@ -60,6 +63,8 @@ class Run:
     workers: int = 1
     card: CardText = field(default_factory=CardText)
     cluster: str | None = None
+    save_every_s: float = 0.0
+    tensorboard: bool = True
 
     @property
     def part(self) -> Path:
@@ -69,18 +74,41 @@ class Run:
     def train(self, watch: Watch) -> dict[str, Any]:
         """Train all members, judge held-out patients, write the bundle; return its metrics."""
         audit(self.cache)
-        planes = find_planes(self.cache)
-        folds = make_folds(self.cache.label_of_patient, self.cache.labels, self.recipe, planes)
+        folds = self._deal()
         self._open()
-        tasks = [self._task(number, folds) for number in range(self.recipe.members or len(folds))]
+        tasks = [self._task(number, folds) for number in range(self._count(folds))]
         states = self._train_members(tasks, watch)
-        return self._write(states, folds[: len(states)])
+        return self._write(dict(enumerate(states)), folds)
+
+    def close(self) -> dict[str, Any]:
+        """Write the bundle of a run that was stopped, of the members that are worth it; metrics.
+
+        Those are the members that have a best epoch among what was kept of them. A fold without one
+        judges nobody. Raises `InputError` where there is no such member.
+        """
+        folds = self._deal()
+        paths = {
+            number: self._task(number, folds).state_path for number in range(self._count(folds))
+        }
+        states = {number: load_state(path) for number, path in paths.items()}
+        states = {number: state for number, state in states.items() if state.best}
+        if not states:
+            raise InputError(f"no member of {self.part} has come as far as an epoch to choose")
+        return self._write(states, folds)
+
+    def _deal(self) -> list[Fold]:
+        planes = find_planes(self.cache)
+        return make_folds(self.cache.label_of_patient, self.cache.labels, self.recipe, planes)
+
+    def _count(self, folds: list[Fold]) -> int:
+        return self.recipe.members or len(folds)
 
     def _train_members(self, tasks: list[Task], watch: Watch) -> list[MemberState]:
         with TensorBoardLogs(self.part / REPORT_NAME / LOGS_NAME) as logs:
 
             def hear(step: Step) -> None:
-                logs.hear(step)
+                if self.tensorboard:
+                    logs.hear(step)
                 watch(step)
 
             if self.cluster is None:
@@ -96,6 +124,7 @@ class Run:
             number=number,
             recipe=self.recipe,
             state_path=self.part / f"state-{number:02d}.pt",
+            save_every_s=self.save_every_s,
         )
 
     def _open(self) -> None:
@@ -114,14 +143,16 @@ class Run:
         write_json(path, about)
 
     def _judge(
-        self, members: list[dict[str, Tensor]], folds: list[Fold], scope: str
+        self, members: dict[int, dict[str, Tensor]], folds: list[Fold], scope: str
     ) -> tuple[Predictions, dict[str, Any]]:
         """Let each member judge its fold's patients; return what it said and how good that is."""
-        parts = []
-        for weights, fold in zip(members, folds, strict=False):
-            member = make_member(self.recipe, self.cache)
-            member.load_state_dict(weights)
-            backend = TorchBackend(Ensemble([member], self.cache.spec))
+        parts, recipe, spec = [], self.recipe, self.cache.spec
+        form = (recipe.architecture, len(self.cache.labels), recipe.width, spec.size_px)
+        for fold in folds:
+            if fold.index not in members:
+                continue
+            member = fill_network(*form, members[fold.index])
+            backend = TorchBackend(Ensemble([member], spec), find_device().type)
             rows = self.cache.rows_of(fold.judged)
             if len(rows):  # with few members, another one may have been dealt all of its patients
                 parts.append(
@@ -130,32 +161,46 @@ class Run:
         found = Predictions.join(parts)
         return found, {"notice": NOTICE, "scope": scope} | describe_both(found)
 
-    def _write(self, states: list[MemberState], folds: list[Fold]) -> dict[str, Any]:
-        report = self.part / REPORT_NAME
+    def _judge_all(
+        self, states: dict[int, MemberState], folds: list[Fold], report: Path
+    ) -> dict[str, Any]:
+        """Write what was said of held-out patients, and return how good it is.
+
+        With more members than folds, the first ones judge.
+        """
         scope = "out of fold, uncalibrated"
         if self.recipe.selection == PAPER:
             scope += "; epochs chosen on the judged patients: optimistic"
-        held_out, metrics = self._judge([state.best for state in states], folds, scope)
-        metrics["epochs"] = [state.best_epoch + 1 for state in states]
-        try:
-            (self.part / "members").mkdir(exist_ok=True)
-            report.mkdir(exist_ok=True)
-            members = tuple(self._write_member(number, s) for number, s in enumerate(states))
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
+        best = {number: state.best for number, state in states.items()}
+        held_out, metrics = self._judge(best, folds, scope)
+        metrics["epochs"] = [state.best_epoch + 1 for state in states.values()]
         held_out.write(report / PREDICTIONS_NAME)
         held_out.by_exam().write(report / EXAMS_NAME)
         if self.recipe.measures_optimism:
-            paper, of_paper = self._judge([state.paper for state in states], folds, "")
+            by_paper = {number: state.paper for number, state in states.items()}
+            paper, of_paper = self._judge(by_paper, folds, "")
             paper.write(report / PAPER_PREDICTIONS_NAME)
-            metrics["epochs_paper"] = [state.paper_epoch + 1 for state in states]
+            metrics["epochs_paper"] = [state.paper_epoch + 1 for state in states.values()]
             metrics["optimism"] = {
                 level: of_paper[level]["accuracy"] - metrics[level]["accuracy"]
                 for level in ("frames", "exams")
             }
+        return metrics
+
+    def _write(self, states: dict[int, MemberState], folds: list[Fold]) -> dict[str, Any]:
+        report = self.part / REPORT_NAME
+        with writing(self.part, "free some space"):
+            report.mkdir(exist_ok=True)
+        metrics = self._judge_all(states, folds, report)
+        try:
+            (self.part / "members").mkdir(exist_ok=True)
+            members = tuple(self._write_member(number, s) for number, s in states.items())
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot write {self.part}: {error}; free some space") from error
         write_json(report / "metrics.json", metrics)
-        write_json(report / "history.json", [state.history for state in states])
-        card = self._describe(folds, metrics)
+        write_json(report / "history.json", [state.history for state in states.values()])
+        trained = {number % len(folds) for number in states}
+        card = self._describe([fold for fold in folds if fold.index in trained], metrics)
         manifest = Manifest(self.name, self.cache.labels, self.cache.spec, members, card=card)
         write_manifest(self.part, manifest)
         for path in self.part.glob("state-*"):

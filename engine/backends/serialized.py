@@ -1,7 +1,7 @@
 """A serialized TensorRT engine on its GPU; TensorRT and TensorRT for RTX have one interface here.
 
 Written against both libraries' reference. Building, reading back what a host without a GPU can,
-and every refusal are tested without one; what runs on the GPU is checked by `scripts/gpu_check.py`.
+and every refusal are tested without one; what runs on the GPU is checked by `scripts/gpu_check/`.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class SerializedEngine:
         shapes = {name: tuple(engine.get_tensor_shape(name)) for name in _order_tensors(engine)}
         self.size_px, self.members, self.classes = check_shapes(list(shapes.values()))
         try:
-            self._stream = cuda.call(cuda.cudart.cudaStreamCreate)
+            self.stream = cuda.call(cuda.cudart.cudaStreamCreate)
             buffers = [
                 cuda.Buffer.allocate(shape, np.float32 if index else np.uint8)
                 for index, shape in enumerate(shapes.values())
@@ -49,8 +49,8 @@ class SerializedEngine:
             for name, buffer in zip(shapes, buffers, strict=True):
                 context.set_tensor_address(name, buffer.device)
             self._queue()  # the first run allocates and compiles; a graph can only hold the second
-            cuda.call(cuda.cudart.cudaStreamSynchronize, self._stream)
-            self._launch = self._record()
+            cuda.call(cuda.cudart.cudaStreamSynchronize, self.stream)
+            self.launch = self._record()
         except EngineFailedError as error:
             raise EngineUnavailableError(
                 f"the engine does not start on this GPU: {error}; use --engine openvino"
@@ -67,23 +67,23 @@ class SerializedEngine:
 
     def _infer_one(self, picture: Pixels) -> list[Singles]:
         self._input.host[0, 0] = picture
-        self._launch()
-        self._cuda.call(self._cuda.cudart.cudaStreamSynchronize, self._stream)
+        self.launch()
+        self._cuda.call(self._cuda.cudart.cudaStreamSynchronize, self.stream)
         return [buffer.host.copy() for buffer in self._outputs]
 
     def _queue(self) -> None:
-        self._input.upload(self._stream)
-        if not self._context.execute_async_v3(int(self._stream)):
+        self._input.upload(self.stream)
+        if not self._context.execute_async_v3(int(self.stream)):
             raise EngineFailedError("TensorRT did not start the engine")
         for buffer in self._outputs:
-            buffer.download(self._stream)
+            buffer.download(self.stream)
 
     def _record(self) -> Callable[[], None]:
         cuda = self._cuda
-        graph = cuda.capture(self._stream, self._queue)
+        graph = cuda.capture(self.stream, self._queue)
 
         def launch() -> None:
-            cuda.call(cuda.cudart.cudaGraphLaunch, graph, self._stream)
+            cuda.call(cuda.cudart.cudaGraphLaunch, graph, self.stream)
 
         return launch
 

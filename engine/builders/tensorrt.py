@@ -1,7 +1,7 @@
 """A TensorRT engine through torch-tensorrt, for the GPU of the host that builds it.
 
 Written against the source of torch-tensorrt 2.14 and the references of nvidia-modelopt; it runs
-only on a host with a GPU, where `scripts/gpu_check.py` checks it.
+only on a host with a GPU, where `scripts/gpu_check/` checks it.
 """
 
 import inspect

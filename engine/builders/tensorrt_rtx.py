@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, cast
 
-from neurosono.engine.backends.openvino import OpenVinoBackend
 from neurosono.engine.backends.serialized import make_logger
 from neurosono.engine.backends.tensorrt_rtx import AMPERE, TURING, load_library, read_header
 from neurosono.engine.builders import Built
@@ -28,6 +27,8 @@ def compile_rtx(ensemble: Ensemble, size_px: int, precision: str, folder: Path) 
             f"a TensorRT for RTX engine is built in one of {list(PRECISIONS)}, not {precision}: "
             "it quantises matrix products only, and these networks are convolutions"
         )
+    from neurosono.engine.backends.openvino import OpenVinoBackend
+
     trt = load_library()
     graph = folder / "model.onnx"
     export_onnx(ensemble, size_px, precision, graph)
@@ -35,7 +36,7 @@ def compile_rtx(ensemble: Ensemble, size_px: int, precision: str, folder: Path) 
     for name, capability in ((AMPERE, None), (TURING, trt.ComputeCapability.SM75)):
         if name == TURING and not _runs_on_turing(ensemble, precision):
             continue
-        blob, layers = _compile(trt, graph, precision, capability)
+        blob, layers = compile_graph(trt, graph, precision, capability)
         (folder / name).write_bytes(blob)
         read_header(trt, trt.Runtime(make_logger(trt, [])), blob, folder / name)
     judge = OpenVinoBackend(graph, "f32")
@@ -56,7 +57,10 @@ def _runs_on_turing(ensemble: Ensemble, precision: str) -> bool:
     return precision != "bf16" and not (products and precision == "f32")
 
 
-def _compile(trt: Any, graph: Path, precision: str, capability: Any | None) -> tuple[bytes, str]:
+def compile_graph(
+    trt: Any, graph: Path, precision: str, capability: Any | None
+) -> tuple[bytes, str]:
+    """Return an ONNX graph's engine for `capability` (None: 8.0 and later), and its layers."""
     messages: list[str] = []
     logger = make_logger(trt, messages)
     builder = trt.Builder(logger)

@@ -16,6 +16,10 @@ COARSEST_PX = 32
 MAP_STRIDE_PX = 4
 """Of the map of the head's inside."""
 
+LEVEL_MEAN, LEVEL_STD = 40.0, 50.0
+"""By which the graph itself normalises grey levels: about those of letterboxed pictures; the exact
+numbers do not matter."""
+
 OUTPUTS = ("classes", "centreness", "sides", "turns", "planes", "head")
 """Names of the graph's outputs, each with a batch of one in front."""
 

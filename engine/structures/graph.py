@@ -10,7 +10,7 @@ from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
-from neurosono.engine.structures.answer import OUTPUTS, Answer, Grid
+from neurosono.engine.structures.answer import LEVEL_MEAN, LEVEL_STD, OUTPUTS, Answer, Grid
 from neurosono.engine.structures.looks import look
 from neurosono.engine.structures.names import STRUCTURES
 from neurosono.engine.structures.reading import Reading, read_answer
@@ -18,11 +18,6 @@ from neurosono.engine.structures.reading import Reading, read_answer
 INPUT = "grey"
 SQUARE_PLACE = ["neurosono", "square_px"]
 """Where a graph says how large a square its looks are cut from."""
-
-
-LEVEL_MEAN, LEVEL_STD = 40.0, 50.0
-"""By which the graph itself normalises grey levels: about those of letterboxed pictures; the exact
-numbers do not matter."""
 
 
 def preprocessing_of(size_px: int) -> PreprocessingSpec:

@@ -21,6 +21,12 @@ Workers = Annotated[
 Minutes = Annotated[
     float | None, typer.Option(min=0.1, help="Stop at the first checkpoint after so long.")
 ]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        min=1, help="Train for so long instead of for so many pictures, views drawn on the device."
+    ),
+]
 NewBundle = Annotated[Path, typer.Option(help="The bundle: a new folder.")]
 Name = Annotated[str, typer.Option(help="By which its readings are named.")]
 Precisions = Annotated[

@@ -16,19 +16,20 @@ from neurosono.training.detect.train import DetectTrainer
 def learn(trainer: DetectTrainer, out: Path, minutes: float | None, json: Path | None) -> None:
     """Train a run in `out` on, and say how far it has come."""
     torch.set_num_threads(1)  # two that meet in every layer wait for each other on a busy machine
-    steps = trainer.recipe.steps
     shares = ", ".join(f"{name} {share:.0%}" for name, share in trainer.deck.shares.items())
     console.print(f"of each batch: {shares}")
     with Progress(console=console) as bar:
-        task = bar.add_task("training", total=steps, completed=trainer.done)
+        task = bar.add_task("training", total=1.0)
+        bar.update(task, completed=trainer.part)
 
-        def watch(done: int, loss: float) -> None:
-            bar.update(task, completed=done, description=f"training, loss {loss:.3f}")
+        def watch(_: int, loss: float) -> None:
+            bar.update(task, completed=trainer.part, description=f"training, loss {loss:.3f}")
 
         train(trainer, out, minutes, watch)
-    finished = trainer.done == steps
+    finished = trainer.part >= 1
+    steps = "" if trainer.recipe.seconds else f" of {trainer.recipe.steps}"
     console.print(
-        f"{trainer.done} of {steps} steps in {out}"
+        f"{trainer.done}{steps} steps in {out}"
         + ("" if finished else ": run the same command again to go on"),
         soft_wrap=True,
     )

@@ -66,6 +66,7 @@ def run(
     device: options.Device = "cpu",
     workers: options.Workers = 0,
     minutes: options.Minutes = None,
+    seconds: options.Seconds = None,
     json: JsonOption = None,
 ) -> None:
     """Train. Killed, or out of time? Run it again, and it goes on where its last checkpoint is."""
@@ -83,6 +84,7 @@ def run(
         learning_rate=learning_rate,
         held_out=None if fold < 0 else fold,
         seed=seed,
+        seconds=seconds or 0.0,
         glance=0.0 if earlier else DetectRecipe.glance,  # it knows heads from afar already
     )
     trainer = open_run(DetectData.load(cache), recipe, out, device, workers, threads, earlier)

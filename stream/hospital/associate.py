@@ -35,9 +35,11 @@ def associate(
     Of the classes in `as_scp` we are the side that provides; `handlers` hear what comes of itself.
     Raises `error` that says why there is none, `InputError` where the TLS files cannot be used.
     """
-    from pynetdicom import AE, build_role, evt
+    from pynetdicom import build_role, evt
 
-    entity = AE(ae_title=node.own_title)
+    from neurosono.stream.hospital.entity import Entity
+
+    entity = Entity(ae_title=node.own_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
     entity.connection_timeout = timeout_s
     for each, syntaxes in contexts.items():

@@ -25,14 +25,6 @@ _OF_OURS = {
 """Alerts of the other side (RFC 8446, 6.2), as OpenSSL's reasons end."""
 
 
-class _Socket(ssl.SSLSocket):
-    """One that can always be closed: pynetdicom leaves it open where shutting it fails."""
-
-    def shutdown(self, how: int) -> None:
-        with contextlib.suppress(OSError):
-            super().shutdown(how)
-
-
 @dataclass(frozen=True)
 class Tls:
     """PEM files: our certificate, its key, and the certificates that vouch for the other side."""
@@ -51,7 +43,6 @@ class Tls:
             context.load_cert_chain(self.certfile, self.keyfile, password=lambda: "")
             context.load_verify_locations(self.cafile)
             context.verify_mode = ssl.CERT_REQUIRED
-            context.sslsocket_class = _Socket
         except (OSError, ValueError) as error:
             raise InputError(
                 f"the TLS files cannot be used ({error}); expected a certificate, its key without "

@@ -157,11 +157,18 @@ class Live(Session):
             self._keep_spare()
 
     def _keep_spare(self) -> None:
-        """Once all run, and not before, keep a capture process that has loaded."""
-        calm = self._picture_ns > self._started_ns and self.viewer.off_reason is None
-        if calm and not self._plays and not self.children.has_spare("capture"):
-            self.children.prepare("capture")
-            give_back()
+        """Once all run, and not before, keep what may be needed soon as a process that has loaded.
+
+        Of the engine only where another one takes over: a GPU that fails takes its process along.
+        """
+        if self._plays or self._picture_ns <= self._started_ns or self.viewer.off_reason:
+            return
+        others = self.engine["backend"] != "openvino"
+        for role in ("capture", "engine") if others else ("capture",):
+            if not self.children.has_spare(role):
+                self.children.prepare(role)
+                give_back()
+                return  # the other one in its turn
 
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""

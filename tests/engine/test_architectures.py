@@ -19,7 +19,7 @@ from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.manifest import Manifest, Member
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.network import Ensemble
-from neurosono.engine.networks import Network, make_network
+from neurosono.engine.networks import Network, fill_network, make_network
 from neurosono.engine.networks.transformer import VisionTransformer
 
 NARROW = {"vit-ti": 1 / 3, "vit-s": 1 / 6, "vit-b": 1 / 12}
@@ -41,6 +41,20 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_filled_network_is_the_one_whose_weights_it_was_given(architecture: str) -> None:
+    network = narrow(architecture)
+    halved = {name: value.to(torch.bfloat16) for name, value in network.state_dict().items()}
+    for weights in (network.state_dict(), halved):
+        filled = fill_network(architecture, 3, network.width, 64, weights).eval()
+        assert {value.dtype for value in filled.parameters()} == {torch.float32}
+        for name, value in filled.state_dict().items():
+            assert torch.equal(value, weights[name].to(value.dtype))
+    picture = torch.randn(2, 3, 64, 64)
+    filled = fill_network(architecture, 3, network.width, 64, network.state_dict()).eval()
+    assert torch.equal(filled(picture), network(picture))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -1,6 +1,6 @@
 """TensorRT for RTX: built without a GPU and read back as far as that goes.
 
-What runs on the card is not covered here: `scripts/gpu_check.py` does, on a host that has one.
+What runs on the card is not covered here: `scripts/gpu_check/` does, on a host that has one.
 """
 
 import copy

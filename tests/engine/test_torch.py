@@ -1,14 +1,18 @@
 """The torch engines: the reference, and the GPU's steps as far as a CPU can take them."""
 
 import copy
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend, fold_batch_norm
+from neurosono.engine.backends.ways import WAYS
 from neurosono.engine.contracts.errors import EngineFailedError, EngineUnavailableError, InputError
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.network import Ensemble
+from neurosono.engine.networks import make_network
 from neurosono.engine.parity import LIMITS
 from tests.support.bundles import make_ensemble
 
@@ -44,6 +48,42 @@ def test_the_steps_of_the_gpu_give_the_references_answers(
     assert {found.cams.dtype, found.features.dtype} == {np.dtype(np.float32)}
     again = backend.infer(PICTURES[::-1])
     np.testing.assert_array_equal(again.probabilities[::-1], found.probabilities)
+
+
+@pytest.mark.parametrize("way", ["branches", "grouped", "sequence"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_every_way_through_the_members_gives_their_answers(way: str, members: int) -> None:
+    ensemble = make_ensemble(members, seed=3)
+    exact = TorchBackend(copy.deepcopy(ensemble)).infer(PICTURES)
+    found = TorchCudaBackend(copy.deepcopy(ensemble), 64, "f32", "cpu", (way,)).infer(PICTURES)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities, atol=1e-4)
+    np.testing.assert_allclose(found.cams, exact.cams, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.features, exact.features, rtol=1e-3, atol=1e-3)
+
+
+def test_only_resnet34_goes_through_layers_of_all_members() -> None:
+    network = make_network("vgg19", 3, 0.125, 64)
+    ensemble = Ensemble([network], PreprocessingSpec(size_px=64)).eval()
+    exact = TorchBackend(copy.deepcopy(ensemble)).infer(PICTURES)
+    branches = TorchCudaBackend(copy.deepcopy(ensemble), 64, "f32", "cpu", ("branches",))
+    np.testing.assert_allclose(
+        branches.infer(PICTURES).probabilities, exact.probabilities, atol=1e-4
+    )
+    with pytest.raises(EngineUnavailableError, match="only ResNet34"):
+        TorchCudaBackend(ensemble, 64, "f32", "cpu", ("grouped",))
+    with pytest.raises(EngineUnavailableError, match="no way 'sideways'"):
+        TorchCudaBackend(make_ensemble(1), 64, "f32", "cpu", ("sideways",))
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="no triton: our own kernels not run")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU: our kernels not run")
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_on_a_gpu_gives_the_members_answers(way: str) -> None:
+    ensemble = make_ensemble(3, width=1.0)
+    exact = TorchBackend(copy.deepcopy(ensemble)).infer(PICTURES)
+    found = TorchCudaBackend(copy.deepcopy(ensemble), 64, "fp16", ways=(way,)).infer(PICTURES)
+    np.testing.assert_allclose(found.probabilities, exact.probabilities, atol=0.05)
+    np.testing.assert_allclose(found.features, exact.features, rtol=0.05, atol=0.05)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this host has a GPU")

@@ -22,13 +22,14 @@ from typing import Any
 import psutil
 from pydicom.dataset import Dataset
 from pydicom.uid import UltrasoundMultiFrameImageStorage
-from pynetdicom import AE, evt
+from pynetdicom import evt
 
 from neurosono.node.commitments import Commitments
 from neurosono.node.committing import Committing
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.commands import wait_until
@@ -99,7 +100,7 @@ def serve(folder: Path, room: int | None, send: str, allow: str | None) -> None:
 def record_request(port: int) -> bytes:
     """Return the bytes with which a scanner asks for an association."""
     sent: list[bytes] = []
-    entity = AE(ae_title=SCANNER)
+    entity = Entity(ae_title=SCANNER)
     entity.add_requested_context(UltrasoundMultiFrameImageStorage)
     keep = [(evt.EVT_DATA_SENT, lambda event: sent.append(event.data))]
     entity.associate(HOST, port, ae_title=TITLE, evt_handlers=keep).release()
@@ -126,7 +127,7 @@ def open_one(port: int, request: bytes, way: str) -> bool:
 
 def store(port: int, cine: Dataset, title: str = SCANNER) -> Dataset:
     """Store a cine and return the answer; an empty one where the node hung up."""
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     entity.add_requested_context(cine.SOPClassUID)
     association = entity.associate(HOST, port, ae_title=TITLE)
     assert association.is_established

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
-from pynetdicom import AE, evt
+from pynetdicom import evt
 
 from neurosono.node.commitments import Commitments, Standing, tell_request
 from neurosono.node.committing import DUPLICATE, INVALID, NO_SUCH_ACTION, NOT_ALLOWED, Committing
@@ -26,6 +26,7 @@ from neurosono.stream.hospital.commitment import (
     read_request,
 )
 from neurosono.stream.hospital.commitment import FAILED as UNSAFE
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.node import OWN_TITLE, Node, parse_node
 from neurosono.stream.sources.limits import MediaLimits
 from neurosono.stream.study.send import send_dicom
@@ -38,8 +39,6 @@ from tests.support.nodes import serving as serving_node
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""The library leaves a socket to the collector where nobody listens."""
 TITLE, SCANNER, PACS = "NODE", "SCANNER1", "PACS"
 ASKED = [Instance(str(UltrasoundMultiFrameImageStorage), str(generate_uid())) for _ in range(3)]
 DAY_NS = 86_400 * 10**9
@@ -108,7 +107,7 @@ def report(port: int, told: Any, event: int, title: str = PACS) -> int:
     """Report to a node as a PACS does, on an association of its own; returns what it answers."""
     from pynetdicom import build_role
 
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     entity.add_requested_context(COMMITMENT)
     role = [build_role(COMMITMENT, scp_role=True)]
     association = entity.associate(HOST, port, ae_title=TITLE, ext_neg=role)

@@ -11,14 +11,23 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import HEVCMP51, JPEG2000, UltrasoundMultiFrameImageStorage
-from pynetdicom import AE
+from pydicom.uid import (
+    HEVCMP51,
+    JPEG2000,
+    MPEG4HP41F,
+    AllTransferSyntaxes,
+    ExplicitVRLittleEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.node.options import Limits, Listening
-from neurosono.node.receiver import FULL, MISFIT, STORED, UNREADABLE, Receiver, listen
+from neurosono.node.receiver import FULL, MISFIT, STORED, SYNTAXES, UNREADABLE, Receiver, listen
 from neurosono.node.spool import Spool
+from neurosono.stream.hospital.entity import Entity
+from neurosono.stream.sources.dicom.header import is_film
 from neurosono.stream.sources.limits import MediaLimits
 from tests.support.certificates import make_authority
 from tests.support.cines import make_cine
@@ -46,7 +55,7 @@ def serve(spool: Spool, limits: Limits = LIMITS, listening: Listening = LISTENIN
 
 
 def associate(port: int, *classes: str, title: str = SCANNER, **more: Any) -> Any:
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     for each in classes:
         entity.add_requested_context(each, more.pop("syntaxes", None))
     return entity.associate(HOST, port, ae_title=TITLE, **more)
@@ -113,6 +122,15 @@ def test_only_who_was_named_is_answered(spool: Spool) -> None:
         films = associate(port, UltrasoundMultiFrameImageStorage, syntaxes=syntaxes)
         assert films.is_established
         films.release()
+
+
+def test_every_film_that_a_replay_decodes_may_be_stored(spool: Spool) -> None:
+    assert {each for each in AllTransferSyntaxes if is_film(each)} <= set(SYNTAXES)
+    wide = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    with serve(spool) as port:
+        association = associate(port, wide, syntaxes=[MPEG4HP41F, ExplicitVRLittleEndian])
+        assert association.is_established
+        association.release()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

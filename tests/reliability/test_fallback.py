@@ -4,10 +4,12 @@ A GPU's failure looks so from outside: the engine process ends with `EngineFaile
 in here as torch with weights that give no finite number, which the exam refuses.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,7 +21,7 @@ from tests.support.bundles import make_bundle
 from tests.support.commands import wait_until
 
 
-class BrokenTorchSession(Session):
+class TorchSession(Session):
     """A live session that asks for the torch engine by name."""
 
     def _run(self, options: SessionOptions) -> None:
@@ -44,7 +46,7 @@ def broken_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(broken_root: Path, tmp_path: Path) -> Iterator[Session]:
-    running = BrokenTorchSession(broken_root, tmp_path, SOURCE)
+    running = TorchSession(broken_root, tmp_path, SOURCE)
     yield running
     if running.thread.is_alive():
         running.finish()
@@ -64,3 +66,30 @@ def test_the_next_engine_takes_over_and_ai_is_off_in_between(session: Session) -
     assert "AI OFF" in states[:first_openvino]
     assert engines[-1].startswith("openvino")
     wait_until(lambda: not session.thread.is_alive())
+
+
+def list_engines() -> list[psutil.Process]:
+    """Return the engine processes that are there, the spare one among them."""
+    children = psutil.Process(os.getpid()).children()
+    return [each for each in children if "neurosono.stream.judge.worker" in each.cmdline()]
+
+
+def test_a_killed_engine_of_another_kind_finds_the_next_one_loaded(
+    bundle_root: Path, tmp_path: Path
+) -> None:
+    session = TorchSession(bundle_root, tmp_path, SOURCE)
+    try:
+        session.wait_for_evidence()
+        spare = max(wait_until(lambda: len(found := list_engines()) == 2 and found), key=_begun)
+        min(list_engines(), key=_begun).kill()
+        wait_until(lambda: "openvino" in session.screen.last.get("engine", ""))
+        assert spare.is_running(), "it is what took over"
+        assert list_engines() == [spare], "who falls back on itself keeps none"
+    finally:
+        ended = session.finish()
+        session.journal.close()
+    assert "torch failed in this session" in ended.engine["reason"]
+
+
+def _begun(process: psutil.Process) -> float:
+    return process.create_time()

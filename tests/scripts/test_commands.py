@@ -1,6 +1,7 @@
 """The commands as a newcomer meets them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,22 @@ def test_the_package_itself_is_the_command() -> None:
     command = [sys.executable, "-m", "neurosono", "replay", "absent.mp4", "--out", "o"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2, done.stderr
+
+
+def test_a_pdf_without_what_draws_it_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    """As in an installation that has the extra `study` alone."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['reportlab'] = None\n")
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    journal = ("--journal", tmp_path / "none.sqlite")
+    for words in (
+        ("study", "last", "--out", tmp_path / "out", *journal),
+        ("node", "--folder", tmp_path / "node", "--allow", "A", "--send", "PACS@127.0.0.1:1"),
+        ("live", "phantom:normal?seed=1", "--worklist", "RIS@127.0.0.1:1", *journal),
+    ):
+        done = run(*words, "--pdf", env=env)
+        assert done.returncode == 2, done.stderr
+        assert "pip install 'neurosono[pdf]'" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sitecustomize.py"]
+    without = run("study", "last", *journal, env=env)
+    assert "no journal at" in without.stderr, "a study without it needs nothing of that"

@@ -1,19 +1,17 @@
 """Both other sides of storage commitment, made of pynetdicom: a scanner, and a PACS of any mood."""
 
 import contextlib
-import gc
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
-from pynetdicom.transport import AssociationSocket
 
 from neurosono.stream.hospital.commitment import INSTANCE, Instance, describe_request, read_report
+from neurosono.stream.hospital.entity import Entity
 from tests.support.senders import HOST
 
 
@@ -33,29 +31,16 @@ class Heard:
         return self.status, None
 
 
-def _shut(line: Any) -> None:
-    """Close a line for good: the library leaves it open where its peer was first to hang up."""
-    connected = line.socket
-    if connected is not None:
-        with contextlib.suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)
-        connected.close()
-
-
-AssociationSocket._shutdown_socket = _shut
-
-
 @contextlib.contextmanager
 def serving(title: str, port: int, *handlers: tuple[Any, Callable[[Any], Any]]) -> Iterator[int]:
     """Listen as `title` until the block ends; yields the port."""
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = entity.start_server((HOST, port), block=False, evt_handlers=list(handlers))
     try:
         yield int(server.socket.getsockname()[1])
     finally:
         server.shutdown()
-        gc.collect()
 
 
 @contextlib.contextmanager
@@ -63,7 +48,7 @@ def asking(
     port: int, title: str, heard: Heard | None = None, called: str = "NODE"
 ) -> Iterator[Any]:
     """Open an association with a node, on which to ask; and to hear, where it is told there."""
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     entity.add_requested_context(StorageCommitmentPushModel)
     handlers = [] if heard is None else [(evt.EVT_N_EVENT_REPORT, heard.hear)]
     association = entity.associate(HOST, port, ae_title=called, evt_handlers=handlers)

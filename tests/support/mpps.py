@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
+from neurosono.stream.hospital.entity import Entity
 from tests.support.commands import wait_until
 from tests.support.senders import HOST, free_tcp_port
 
@@ -91,7 +92,7 @@ def serve(port: int, heard: Path, mood: Path) -> None:
         note("N-SET", uid, told)
         return 0x0000, told
 
-    entity = AE(ae_title=TITLE)
+    entity = Entity(ae_title=TITLE)
     entity.require_called_aet = True
     entity.add_supported_context(ModalityPerformedProcedureStep)
     handlers = [(evt.EVT_N_CREATE, create), (evt.EVT_N_SET, change)]

@@ -126,6 +126,33 @@ def test_a_killed_run_ends_as_if_it_never_was(make_cohort: MakeCohort, tmp_path:
     ).read_text()
 
 
+def test_a_stopped_run_is_closed_with_the_members_that_came_far_enough(
+    make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cache = make_cohort()
+    run = Run(cache, TINY, tmp_path / "b", "tiny", save_every_s=1e6, tensorboard=False)
+
+    def stop(step: Step) -> None:
+        if (step.member, step.epoch) == (1, 3):
+            raise _KilledError
+
+    with pytest.raises(InputError, match="as far as an epoch to choose"):
+        run.close()
+    with pytest.raises(_KilledError):
+        run.train(stop)
+    assert [path.name for path in run.part.glob("state-*")] == ["state-00.pt"]
+    metrics = run.close()
+    bundle = Bundle.load(tmp_path / "b", labels=cache.labels)
+    assert [member.name for member in bundle.manifest.members] == ["00"]
+    fold = make_folds(cache.label_of_patient, cache.labels, TINY)[0]
+    said = Predictions.read(tmp_path / "b" / "report" / "predictions.csv")
+    assert set(said.patients) == {pseudonym(each, cache.digest) for each in fold.judged}
+    assert metrics["patients"] == len(fold.judged)
+    seen = set(bundle.manifest.card["training_data"]["patients_seen"])
+    assert seen == {pseudonym(each, cache.digest) for each in fold.train | fold.validation}
+    assert not (tmp_path / "b" / "report" / "tensorboard").exists()
+
+
 def test_a_resume_with_another_recipe_is_refused(make_cohort: MakeCohort, tmp_path: Path) -> None:
     cache = make_cohort()
     run = Run(cache, TINY, tmp_path / "b", "tiny")

@@ -37,6 +37,11 @@ class Strength:
     about: float = 0.1
     """Share of views that stand on their heads."""
 
+    def times(self, much: float) -> "Strength":
+        """Return how far a view may differ that differs `much` times as far, but for geometry."""
+        greys = ("gain", "gamma", "contrast", "depth", "noise", "hide", "coarser")
+        return replace(self, **{name: much * getattr(self, name) for name in greys})
+
     def closer(self) -> "Strength":
         """Return how far a closer look may differ: as far as a glance errs about a head."""
         return replace(self, turn_deg=14.0, scale=0.11, shift=0.045, about=0.0)

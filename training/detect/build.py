@@ -97,7 +97,7 @@ def describe(trainer: DetectTrainer, graphs: dict[str, Any]) -> dict[str, Any]:
         "size_px": data.size_px,
         "recipe": trainer.recipe.to_json(),
         "steps_done": trainer.done,
-        "steps": trainer.recipe.steps,
+        "steps": trainer.done if trainer.recipe.seconds else trainer.recipe.steps,
         "data": data.digest,
         "attribution": list(data.attribution),
         "changes": CHANGES,

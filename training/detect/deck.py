@@ -51,6 +51,14 @@ class Deck:
                     found[each.plane] = found.get(each.plane, 0) + self.shares[kind] * weight
         return found
 
+    def chances(self) -> Floats:
+        """Return how likely each of `rows` is to be dealt, (R,)."""
+        found = dict[int, float]()
+        for kind, rows in self._kinds.items():
+            each = self.shares[kind] * self._weights[kind]
+            found.update(zip(rows.tolist(), each.tolist(), strict=True))
+        return np.array([found.get(row, 0.0) for row in self.rows.tolist()])
+
     def deal(self, rng: np.random.Generator) -> int:
         """Return a row."""
         kind = list(self.shares)[int(rng.choice(len(self.shares), p=list(self.shares.values())))]

@@ -87,5 +87,5 @@ class Feed:
             head = self._heads.get(number)
         side = self._recipe.look_px
         known = self._data.rows[number].marked(self._marks.get(number, ()))
-        view, row = augment(square, known, rng, Strength(), side, head)
+        view, row = augment(square, known, rng, Strength().times(self._recipe.strength), side, head)
         return view, aim(row, Grid(side), self._data.labels)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosono.engine.network import ResidualBlock
-from neurosono.engine.structures.answer import COARSEST_PX, STRIDES_PX
-from neurosono.engine.structures.graph import LEVEL_MEAN, LEVEL_STD
+from neurosono.engine.structures.answer import COARSEST_PX, LEVEL_MEAN, LEVEL_STD, STRIDES_PX
 from neurosono.engine.structures.names import PLANES, STRUCTURES
 
 STEM = 24
@@ -68,7 +67,10 @@ class SeededDropout(nn.Module):
         """Return (B, ...) with a share of its numbers at 0 while learning, the others grown."""
         if not self.training:
             return x
-        drawn = torch.rand(x.shape, generator=self.generator).to(x.device)
+        if self.generator.device != x.device:  # numbers drawn elsewhere would have to be fetched
+            seed = self.generator.initial_seed()
+            self.generator = torch.Generator(x.device).manual_seed(seed)
+        drawn = torch.rand(x.shape, generator=self.generator, device=x.device)
         return x * (drawn >= self.share) / (1 - self.share)
 
 

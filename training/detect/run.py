@@ -22,6 +22,7 @@ from neurosono.training.detect.train import STATE_NAME, DetectTrainer
 
 RECIPE_NAME = "recipe.json"
 CHECKPOINT_STEPS = 50
+CHECKPOINT_S = 60.0
 
 
 def open_run(
@@ -79,19 +80,33 @@ def train(
     watch: Callable[[int, float], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Train to the end, or to the first checkpoint after `minutes`; a checkpoint every 50 steps."""
-    begun = clock()
-    while trainer.done < trainer.recipe.steps:
-        losses: list[dict[str, float]] = []
+    """Train to the end, or to the first checkpoint after `minutes`.
 
-        def hear(done: int, found: dict[str, float], losses: list[Any] = losses) -> None:
-            losses.append(found)
-            watch(done, sum(found.values()))
+    A checkpoint every 50 steps; every minute where views are drawn on the device. A recipe's
+    seconds count from the start, or go on where the last checkpoint was.
+    """
+    begun = saved = clock()
+    before, seconds = trainer.part, trainer.recipe.seconds
 
-        trainer.fit(trainer.done + CHECKPOINT_STEPS, hear)
+    def pace(_: int) -> float:
+        return min(1.0, before + (clock() - begun) / seconds)
+
+    losses: list[dict[str, float]] = []
+
+    def hear(done: int, found: dict[str, float]) -> None:
+        losses.append(found)
+        watch(done, sum(found.values()))
+
+    while trainer.part < 1:
+        trainer.fit(trainer.done + CHECKPOINT_STEPS, hear, pace if seconds else None)
+        if trainer.resident and trainer.part < 1 and clock() - saved < CHECKPOINT_S:
+            continue
         mean = {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
         trainer.history.lines.append({"step": float(trainer.done), **mean})
+        losses.clear()
         trainer.save(out / STATE_NAME)
+        if trainer.resident:
+            saved = clock()
         if minutes is not None and clock() - begun > 60 * minutes:
             return
 

@@ -68,12 +68,19 @@ def measure_sides(points: Singles, box: RotatedBox) -> Singles:
     return np.asarray(sides, np.float32)
 
 
-def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[Integers, Singles]:
-    """Return of each location the box it answers for, -1 for none (N,), and its sides (N, 4)."""
-    points, strides = grid.locations()
+def level_reaches(grid: Grid) -> tuple[Singles, Singles]:
+    """Return over and under which longest side in pixels each location answers, (N,) and (N,)."""
+    _, strides = grid.locations()
     first, last = grid.counts[0], grid.counts[-1]
     lower, upper = strides * LEVEL_REACH[0], strides * LEVEL_REACH[1]
     lower[:first], upper[len(upper) - last :] = 0, np.inf
+    return lower, upper
+
+
+def assign(grid: Grid, boxes: Sequence[RotatedBox]) -> tuple[Integers, Singles]:
+    """Return of each location the box it answers for, -1 for none (N,), and its sides (N, 4)."""
+    points, strides = grid.locations()
+    lower, upper = level_reaches(grid)
     matched = np.full(len(points), -1, np.int64)
     smallest = np.full(len(points), np.inf)
     sides = np.zeros((len(points), 4), np.float32)

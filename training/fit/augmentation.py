@@ -25,10 +25,10 @@ def augment(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -> Ten
 
     Crop and flip are torchvision's RandomResizedCrop and RandomHorizontalFlip by distribution;
     rotation, contrast and gamma are ours, for the scanner's knobs and the probe's angle. What is
-    random is drawn on the CPU, so that a GPU sees the same views.
+    random is drawn on the CPU, so that a GPU sees the same views; nobody waits for the GPU.
     """
     count, size = len(pictures), pictures.shape[-1]
-    views = _draw_views(count, recipe, generator).to(pictures.device)
+    views = _draw_views(count, recipe, generator).to(pictures.device, non_blocking=True)
     grid = functional.affine_grid(views, [count, 1, size, size], align_corners=False)
     warped = functional.grid_sample(pictures, grid, mode="bilinear", align_corners=False)
     return _change_tone(warped, recipe, generator)
@@ -71,6 +71,7 @@ def _change_tone(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -
     shape = (len(pictures), 1, 1, 1)
     gain = 1 + (torch.rand(shape, generator=generator) * 2 - 1) * recipe.gain
     gamma = ((torch.rand(shape, generator=generator) * 2 - 1) * recipe.gamma).exp()
-    gain, gamma = gain.to(pictures.device), gamma.to(pictures.device)
+    gain = gain.to(pictures.device, non_blocking=True)
+    gamma = gamma.to(pictures.device, non_blocking=True)
     toned: Tensor = (pictures / 255).clamp(0, 1).pow(gamma) * gain * 255
     return toned.clamp(0, 255)

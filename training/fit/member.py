@@ -1,6 +1,8 @@
 """One member: fitted to its training patients, its best epoch chosen by its validation patients."""
 
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +17,17 @@ from neurosono.engine.contracts.errors import EngineUnavailableError, RunError
 from neurosono.engine.network import Ensemble
 from neurosono.engine.networks import Network, make_network
 from neurosono.training.fit.augmentation import augment, shrink
-from neurosono.training.fit.batches import class_weights, in_order, read_frames
+from neurosono.training.fit.batches import Shelf, class_weights, in_order
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
-from neurosono.training.fit.steps import Epoch, copy_weights, judge, make_optimiser, set_rate
+from neurosono.training.fit.steps import (
+    Epoch,
+    Pending,
+    copy_weights,
+    find_device,
+    judge,
+    make_optimiser,
+    set_rate,
+)
 from neurosono.training.fit.weights import Start, read_start
 from neurosono.training.recipe import PAPER, Recipe
 from neurosono.training.splits import Fold
@@ -69,6 +79,7 @@ class MemberTrainer:
         self._device = _choose_device(recipe)
         ensemble = Ensemble([member], cache.spec).to(self._device)
         self._ensemble = ensemble.to(memory_format=torch.channels_last)
+        self._shelf = Shelf(cache, self._device)
         self._member = member
         self._optimiser = make_optimiser(member, recipe.learning_rate, recipe.weight_decay)
         # Small gradients vanish in float16: the loss is scaled up for them, and they down again.
@@ -76,12 +87,17 @@ class MemberTrainer:
         weights = class_weights(cache.targets[self._train], len(cache.labels))
         self._class_weights = weights.to(self._device)
 
-    def fit(self, state_path: Path, watch: Watch) -> MemberState:
-        """Train to the end, from `state_path` on if it is there, and return the finished state."""
-        state = load_state(state_path)
+    def fit(self, state_path: Path, watch: Watch, save_every_s: float = 0.0) -> MemberState:
+        """Train to the end, from `state_path` on if it is there, and return the finished state.
+
+        An epoch's state is kept where the one before is `save_every_s` old, and the last always.
+        """
+        state, saved_s = load_state(state_path), time.monotonic()
         for step in self.steps(state):
-            if step.validation is not None:
+            due = state.finished or time.monotonic() - saved_s >= save_every_s
+            if step.validation is not None and due:
                 save_state(state, state_path)
+                saved_s = time.monotonic()
             watch(step)
         return state
 
@@ -100,23 +116,28 @@ class MemberTrainer:
         plan = Epoch.of(self._recipe, self._train, [self._recipe.seed, 2, self._number, epoch])
         self._member.train()
         total = 0.0
+        # A GPU is given the next step before it is asked for the loss of this one.
+        ahead = 1 if self._device.type == "cuda" else 0
+        begun: deque[tuple[int, Integers, float, Pending]] = deque()
         for at, (rows, rate) in enumerate(plan):
             set_rate(self._optimiser, rate)
-            loss = self._step(rows, epoch, plan.generator)
-            if not math.isfinite(loss):
-                raise self._describe_bad_loss(rows, epoch, at)
-            total += loss
-            step = Step(self._number, epoch, at + 1, len(plan), loss, rate)
-            yield step
+            begun.append((at, rows, rate, self._step(rows, epoch, plan.generator)))
+            while len(begun) > (ahead if at + 1 < len(plan) else 0):
+                done, seen, its_rate, found = begun.popleft()
+                loss = found.read()
+                if not math.isfinite(loss):
+                    raise self._describe_bad_loss(seen, epoch, done)
+                total += loss
+                step = Step(self._number, epoch, done + 1, len(plan), loss, its_rate)
+                yield step
         if not all(value.isfinite().all() for value in self._member.state_dict().values()):
             raise self._describe_bad_loss(rows, epoch, at)  # its last update: save none of it
         return replace(step, loss=total / len(plan))
 
-    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> float:
+    def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> Pending:
         size_px = self._recipe.size_at(epoch, self._cache.spec.size_px)
-        grey = shrink(read_frames(self._cache, rows).to(self._device), size_px)
-        grey = augment(grey, self._recipe, generator)  # (B, 1, size, size)
-        target = torch.from_numpy(self._cache.targets[rows]).to(self._device)
+        frames, target = self._shelf.read(rows)
+        grey = augment(shrink(frames, size_px), self._recipe, generator)  # (B, 1, size, size)
         loss = functional.cross_entropy(
             self._judge(grey),
             target,
@@ -127,7 +148,7 @@ class MemberTrainer:
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        return float(loss.detach())
+        return Pending(loss.detach())
 
     def _judge(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) float32 -> (B, C) float32 logits."""
@@ -179,10 +200,10 @@ class MemberTrainer:
         """Return accuracy and class-weighted cross-entropy on these frames."""
         self._member.eval()
         logits = [
-            self._judge(shrink(read_frames(self._cache, some).to(self._device), size_px)).cpu()
+            self._judge(shrink(self._shelf.read(some)[0], size_px))
             for some in in_order(rows, self._recipe.batch)
         ]
-        found = torch.cat(logits)
+        found = torch.cat(logits).cpu()
         target = torch.from_numpy(self._cache.targets[rows])
         loss = functional.cross_entropy(found, target, self._class_weights.cpu())
         return float((found.argmax(1) == target).float().mean()), float(loss)
@@ -198,11 +219,11 @@ class MemberTrainer:
 
 def _choose_device(recipe: Recipe) -> torch.device:
     """Return the GPU where there is one; its kernels are chosen to give the same sums each time."""
-    if torch.cuda.is_available():
+    device = find_device()
+    if device.type == "cuda":
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        return torch.device("cuda")
-    if recipe.precision == "f16":
+    elif recipe.precision == "f16":
         raise EngineUnavailableError(
             "precision f16 needs a CUDA GPU, and torch finds none: use bf16 or f32"
         )
-    return torch.device("cpu")
+    return device

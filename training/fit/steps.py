@@ -17,15 +17,24 @@ AUTOCAST = {"bf16": torch.bfloat16, "f16": torch.float16}
 """What the convolutions of a mixed precision are computed in; weights and sums stay float32."""
 
 
+def find_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def make_optimiser(network: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW; norms and biases are not decayed, as is usual: their scale is no capacity."""
+    """Return AdamW; norms and biases are not decayed, as is usual: their scale is no capacity.
+
+    On a GPU one kernel updates many arrays: `network` must be there already.
+    """
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=rate)
+    on_gpu = next(network.parameters()).is_cuda
+    return torch.optim.AdamW(groups, lr=rate, fused=True if on_gpu else None)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -37,7 +46,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return the weights as they are now, on the CPU."""
     return {
-        name: value.detach().cpu().clone().contiguous()
+        name: value.detach().contiguous().to("cpu", copy=True)
         for name, value in network.state_dict().items()
     }
 
@@ -80,6 +89,29 @@ class Epoch:
         return iter(zip(self.batches, self.rates, strict=True))
 
 
+class Pending:
+    """A number that the GPU may still be working on; on a CPU it is there at once.
+
+    Asking for it waits until it is there, not for what the GPU was given after it.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        """Let `value`, of one element, follow to the CPU."""
+        self._value = value
+        self._there: torch.cuda.Event | None = None
+        if value.is_cuda:
+            self._value = torch.empty_like(value, device="cpu", pin_memory=True)
+            self._value.copy_(value, non_blocking=True)
+            self._there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._there.record()
+
+    def read(self) -> float:
+        """Wait for the number and return it."""
+        if self._there is not None:
+            self._there.synchronize()
+        return float(self._value)
+
+
 class Average:
     """Weights averaged over the last steps, more slowly the further training is."""
 
@@ -92,8 +124,10 @@ class Average:
     def add(self, step: int) -> None:
         """Add the network's weights after `step`, counted from 0."""
         keep = min(self._most, (1 + step) / (10 + step))
-        for name, value in self._network.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].mul_(keep).add_(value, alpha=1 - keep)
-            else:
-                self.weights[name].copy_(value)
+        theirs = self._network.state_dict()
+        moving = [name for name, value in theirs.items() if value.is_floating_point()]
+        ours = [self.weights[name] for name in moving]
+        torch._foreach_mul_(ours, keep)  # on a GPU a few kernels, not hundreds
+        torch._foreach_add_(ours, [theirs[name] for name in moving], alpha=1 - keep)
+        counted = list(theirs.keys() - set(moving))
+        torch._foreach_copy_([self.weights[k] for k in counted], [theirs[k] for k in counted])

@@ -29,13 +29,17 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Task:
-    """One member to train: what a worker needs, and small enough to send."""
+    """One member to train: what a worker needs, and small enough to send.
+
+    Its state is kept at the ends of epochs, not more often than every `save_every_s`.
+    """
 
     cache_root: Path
     fold: Fold
     number: int
     recipe: Recipe
     state_path: Path
+    save_every_s: float = 0.0
 
 
 def train_members(tasks: Sequence[Task], workers: int, watch: Watch) -> list[MemberState]:
@@ -94,4 +98,4 @@ def _train_here(task: Task) -> None:
 def _train(task: Task, watch: Watch) -> MemberState:
     cache = Cache.load(task.cache_root)
     trainer = MemberTrainer(cache, task.fold, task.number, task.recipe)
-    return trainer.fit(task.state_path, watch)
+    return trainer.fit(task.state_path, watch, task.save_every_s)

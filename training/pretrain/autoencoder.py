@@ -21,6 +21,7 @@ from neurosono.engine.networks.transformer import (
     initialise,
     wave_positions,
 )
+from neurosono.training.pretrain.data import send
 
 DECODERS = {VIT_TI: (128, 2), VIT_S: (256, 4), VIT_B: (512, 8)}
 """Channels and blocks of the decoder: MAE's for ViT-B, smaller ones (ours) for smaller encoders."""
@@ -80,7 +81,7 @@ class MaskedAutoencoder(VisionTransformer):
         """
         count = self.cells**2
         kept_count = max(1, round(count * (1 - self.masked)))
-        order = torch.rand(len(x), count, generator=generator).argsort(1).to(x.device)
+        order = send(torch.rand(len(x), count, generator=generator).argsort(1), x.device)
         kept, hidden = order[:, :kept_count], order[:, kept_count:]
         drawn = self.draw(x, kept).float()
         target = normalise_patches(grey)

@@ -15,6 +15,12 @@ from neurosono.engine.contracts.cache import SUMMARY_NAME, Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.training.gate.data import SHELF, GateData
 
+READ = 256
+"""Pictures read at a time on the way to a GPU."""
+
+HELD_SHARE = 0.25
+"""Of a GPU's free memory that pictures may take."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -39,6 +45,45 @@ class Pool:
                 picture = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
             found.append(picture)
         return torch.from_numpy(np.stack(found)).unsqueeze(1).float()
+
+
+class Pictures:
+    """A pool's pictures on the way to a device: all of them on a GPU at once where they fit."""
+
+    def __init__(
+        self, pool: Pool, size_px: int, device: torch.device, held: bool | None = None
+    ) -> None:
+        """Hold them on the device, or not; without `held`, on a GPU with room for them."""
+        self._pool, self._size_px, self._device = pool, size_px, device
+        if held is None:
+            held = device.type == "cuda" and self._fit(len(pool.places) * size_px**2)
+        self._held = self._load() if held else None
+
+    def take(self, rows: Integers) -> Tensor:
+        """Return (B, 1, size_px, size_px) float32 in 0 to 255, on the device."""
+        if self._held is None:
+            return send(self._pool.read(rows, self._size_px), self._device)
+        return self._held[send(torch.from_numpy(rows), self._device)].float()
+
+    def _load(self) -> Tensor:
+        """Return (N, 1, size_px, size_px) uint8 on the device."""
+        rows = np.arange(len(self._pool.places))
+        parts = [
+            self._pool.read(rows[at : at + READ], self._size_px).byte().to(self._device)
+            for at in range(0, len(rows), READ)
+        ]
+        return torch.cat(parts)
+
+    def _fit(self, size: int) -> bool:
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return size <= HELD_SHARE * free
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Return the same values on the device; towards a GPU without waiting for what runs there."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def gather(

@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from neurosono.engine.bundle import write_json
 from neurosono.engine.contracts.arrays import Integers
@@ -25,15 +27,21 @@ from neurosono.training.fit.checkpoint import UNREADABLE, write_state
 from neurosono.training.fit.schedule import Schedule
 from neurosono.training.fit.steps import AUTOCAST, make_optimiser, set_rate
 from neurosono.training.pretrain.autoencoder import MaskedAutoencoder
-from neurosono.training.pretrain.data import Pool
+from neurosono.training.pretrain.data import Pictures, Pool
 from neurosono.training.pretrain.recipe import PretrainRecipe
 
 WEIGHTS_NAME = "weights.safetensors"
 ABOUT_NAME = "pretraining.json"
 STATE_NAME = "state.pt"
 
+TOGETHER = {"cpu": 1, "cuda": 32}
+"""Losses that are asked for at once: waiting for each leaves a GPU idle between two steps."""
+
+SAVING_SHARE = 0.1
+"""Of the time that saving may take: a large network's state takes longer than an epoch on a GPU."""
+
 Watch = Callable[[int, int, int, float], None]
-"""Hears epoch, step, steps of an epoch, and loss."""
+"""Hears epoch, step, steps of an epoch, and loss; from a GPU, of some steps at a time."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Pretraining:
         return self.out.with_name(self.out.name + ".part")
 
     def train(self, watch: Watch) -> dict[str, Any]:
-        """Train to the end, from the last whole epoch on; return what stands beside the weights.
+        """Train to the end, from the last saved epoch on; return what stands beside the weights.
 
         Raises `OutputError` where the folder is there or cannot be written, `InputError` where it
         was begun with another recipe or other pictures, `RunError` on a loss that is no number.
@@ -62,10 +70,13 @@ class Pretraining:
         torch.manual_seed(self.recipe.seed)
         trainer = _Trainer(self.pool, self.recipe)
         history = trainer.take_up(self._load())
+        next_save = 0.0
         for epoch in range(len(history), self.recipe.epochs):
-            loss = trainer.train_epoch(epoch, watch)
-            history.append(loss)
-            self._save(trainer.state(history))
+            history.append(trainer.train_epoch(epoch, watch))
+            if (begun := time.monotonic()) >= next_save:
+                self._save(trainer.state(history))
+                saved = time.monotonic()
+                next_save = saved + (saved - begun) * (1 / SAVING_SHARE - 1)
         return self._finish(trainer.network, history)
 
     def _about(self) -> dict[str, Any]:
@@ -114,8 +125,9 @@ class _Trainer:
     """Network and optimiser; every random choice follows from the recipe's seed and the epoch."""
 
     def __init__(self, pool: Pool, recipe: PretrainRecipe) -> None:
-        self._pool, self._recipe = pool, recipe
+        self._recipe = recipe
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._together = TOGETHER[self._device.type]
         self.network = MaskedAutoencoder(
             recipe.architecture, recipe.width, recipe.size_px, recipe.masked
         )
@@ -123,6 +135,7 @@ class _Trainer:
         self._ensemble = Ensemble([self.network], spec).to(self._device)
         self._optimiser = make_optimiser(self.network, recipe.highest_rate, recipe.weight_decay)
         self._rows = np.arange(len(pool.places))
+        self._pictures = Pictures(pool, recipe.size_px, self._device)
 
     def take_up(self, state: dict[str, Any]) -> list[float]:
         """Go on from a saved state; return the losses of the epochs that are done."""
@@ -152,21 +165,27 @@ class _Trainer:
         )
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
         self.network.train()
-        total = 0.0
+        total, told = 0.0, 0
+        pending: list[Tensor] = []
         for at, rows in enumerate(batches):
             set_rate(self._optimiser, schedule.rate(epoch * len(batches) + at))
-            loss = self._step(rows, generator)
-            if not math.isfinite(loss):
-                raise RunError(
-                    f"the loss is no finite number in epoch {epoch + 1}, batch {at + 1}: lower the "
-                    "learning rate; the last whole epoch is kept"
-                )
-            total += loss
-            watch(epoch, at + 1, len(batches), loss)
+            pending.append(self._step(rows, generator))
+            if at + 1 < len(batches) and len(pending) < self._together:
+                continue
+            for loss in torch.stack(pending).tolist():
+                told += 1
+                if not math.isfinite(loss):
+                    raise RunError(
+                        f"the loss is no finite number in epoch {epoch + 1}, batch {told}: lower "
+                        "the learning rate; the last saved epoch is kept"
+                    )
+                total += loss
+                watch(epoch, told, len(batches), loss)
+            pending.clear()
         return total / len(batches)
 
-    def _step(self, rows: Integers, generator: torch.Generator) -> float:
-        grey = self._pool.read(rows, self._recipe.size_px).to(self._device)
+    def _step(self, rows: Integers, generator: torch.Generator) -> Tensor:
+        grey = self._pictures.take(rows)
         grey = augment(grey, self._recipe.views, generator)
         mixed = AUTOCAST.get(self._recipe.precision)
         with torch.autocast(self._device.type, mixed, enabled=mixed is not None):
@@ -175,4 +194,4 @@ class _Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._recipe.clip_norm)
         self._optimiser.step()
-        return float(loss.detach())
+        return loss.detach()

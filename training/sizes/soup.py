@@ -88,12 +88,13 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
 
 def remeasure_norms(network: Network, cache: Cache, rows: Integers) -> None:
     """Replace the running statistics of every batch norm by those of `rows` of a cache."""
-    ensemble = Ensemble([network], cache.spec)
+    device = next(network.parameters()).device
+    ensemble = Ensemble([network], cache.spec).to(device)
 
     def pictures() -> Iterator[Tensor]:
         for some in in_order(rows, BATCH):
             if len(some) > 1:
-                yield ensemble.normalise(read_frames(cache, some))
+                yield ensemble.normalise(read_frames(cache, some).to(device))
 
     update_bn(pictures(), network)
     network.eval()

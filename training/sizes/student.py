@@ -29,9 +29,16 @@ from neurosono.engine.members import load_ensemble, load_member
 from neurosono.engine.network import Ensemble
 from neurosono.engine.networks import Network, make_network
 from neurosono.training.fit.augmentation import augment, shrink
-from neurosono.training.fit.batches import class_weights, in_order, read_frames
+from neurosono.training.fit.batches import Shelf, class_weights, in_order
 from neurosono.training.fit.checkpoint import MemberState, load_state, save_state
-from neurosono.training.fit.steps import Epoch, copy_weights, judge, make_optimiser, set_rate
+from neurosono.training.fit.steps import (
+    Epoch,
+    copy_weights,
+    find_device,
+    judge,
+    make_optimiser,
+    set_rate,
+)
 from neurosono.training.fit.weights import read_start
 from neurosono.training.recipe import Recipe
 from neurosono.training.sizes.derivation import HISTORY_PATH, Derivation, find_trained
@@ -73,7 +80,8 @@ class StudentTrainer:
         self._train, self._validation = cache.rows_of(learnt_from), cache.rows_of(validation)
         if recipe.precision not in ("f32", "bf16"):
             raise InputError(f"a student learns in f32 or bf16, found {recipe.precision!r}")
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = find_device()
+        self._shelf = Shelf(cache, self._device)
         self._teacher = teacher.eval().to(self._device).to(memory_format=torch.channels_last)
         self._student = student.to(self._device).to(memory_format=torch.channels_last)
         self._optimiser = make_optimiser(student, recipe.learning_rate, recipe.weight_decay)
@@ -116,8 +124,8 @@ class StudentTrainer:
         if self._lesson.view == "clean":
             asked = np.sort(np.concatenate([self._train, self._validation]))
         for rows in in_order(asked, self._recipe.batch):
-            grey = read_frames(self._cache, rows).float().to(self._device)
-            found[rows] = self._ask(grey).cpu().numpy()
+            grey, _ = self._shelf.read(rows)
+            found[rows] = self._ask(grey.float()).cpu().numpy()
         with writing(path, "free some space"):
             with path.with_suffix(".part").open("wb") as file:
                 np.save(file, found)
@@ -141,15 +149,14 @@ class StudentTrainer:
         return total / len(plan)
 
     def _step(self, rows: Integers, epoch: int, generator: torch.Generator) -> float:
-        grey = read_frames(self._cache, rows).to(self._device).float()
-        view = augment(grey, self._recipe, generator)  # (B, 1, S, S)
+        grey, target = self._shelf.read(rows)
+        view = augment(grey.float(), self._recipe, generator)  # (B, 1, S, S)
         if self._lesson.view == "same":
             said = self._ask(view)
         else:
             assert self._clean is not None
             said = torch.from_numpy(self._clean[rows]).to(self._device)
         small = shrink(view, self._recipe.size_at(epoch, self._cache.spec.size_px))
-        target = torch.from_numpy(self._cache.targets[rows]).to(self._device)
         logits = self._judge(self._student, small)
         loss = self._lesson.lose(logits, said, target, self._class_weights)
         self._optimiser.zero_grad()
@@ -189,9 +196,7 @@ class StudentTrainer:
         self._student.eval()
         logits = torch.cat(
             [
-                self._judge(
-                    self._student, read_frames(self._cache, rows).float().to(self._device)
-                ).cpu()
+                self._judge(self._student, self._shelf.read(rows)[0].float()).cpu()
                 for rows in in_order(self._validation, self._recipe.batch)
             ]
         )

@@ -20,6 +20,7 @@ from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import check_fits, check_unseen, judge, salt_of
 from neurosono.engine.members import load_member
 from neurosono.engine.network import Ensemble
+from neurosono.training.fit.steps import find_device
 from neurosono.training.sizes.derivation import HISTORY_PATH, Derivation, name_patients, seen_by
 
 CRITERIA = ("log-loss", "accuracy", "validation")
@@ -108,7 +109,7 @@ def judge_members(bundle: Bundle, cache: Cache, rows: Integers) -> list[Predicti
     spec, salt = bundle.manifest.preprocessing, salt_of(bundle)
     return [
         judge(
-            TorchBackend(Ensemble([load_member(bundle, member)], spec)),
+            TorchBackend(Ensemble([load_member(bundle, member)], spec), find_device().type),
             cache,
             rows,
             fold=-1,

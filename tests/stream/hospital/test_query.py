@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.node import Node, parse_node
 from neurosono.stream.hospital.query import MOST_ENTRIES, Question, ask_worklist, name_today
@@ -72,7 +73,7 @@ def answering(statuses: list[int], names: list[str]) -> Iterator[str]:
         for status, name in zip(statuses, names, strict=True):
             yield status, make_entry(name, "A-1") if status == 0xFF00 else None
 
-    entity = AE(ae_title="ODD")
+    entity = Entity(ae_title="ODD")
     entity.add_supported_context(ModalityWorklistInformationFind)
     server = entity.start_server((HOST, 0), block=False, evt_handlers=[(evt.EVT_C_FIND, answer)])
     try:

@@ -21,9 +21,6 @@ from tests.support.orthanc import serving_orthanc
 from tests.support.web import guarding
 from tests.support.worklists import make_entry, write_entries
 
-# the library leaves the socket of a connection that failed to Python to close
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Authority:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import (
     Comprehensive3DSRStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.scripts.commands import make_app
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.identities import read_kept
 from neurosono.stream.hospital.node import parse_node
@@ -43,7 +44,7 @@ class Pacs:
     def __init__(self) -> None:
         self.kept: list[Dataset] = []
         self.status = 0x0000
-        entity = AE(ae_title="PACS")
+        entity = Entity(ae_title="PACS")
         entity.add_supported_context(Comprehensive3DSRStorage)
         entity.add_supported_context(MultiFrameTrueColorSecondaryCaptureImageStorage)
         handlers = [(evt.EVT_C_STORE, self._store)]

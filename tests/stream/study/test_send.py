@@ -9,11 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.commands import make_app
+from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.outbox import STUDY, Outbox, Standing, Study
 from neurosono.stream.study.posting import work_off
@@ -28,7 +29,7 @@ from tests.support.web import guarding
 @contextlib.contextmanager
 def storing(statuses: Iterator[int], classes: list[str], title: str = "PACS") -> Iterator[int]:
     """Run a node that answers each object with the next status."""
-    entity = AE(ae_title=title)
+    entity = Entity(ae_title=title)
     entity.require_called_aet = True
     for each in classes:
         entity.add_supported_context(each)
@@ -66,12 +67,12 @@ def test_a_node_that_fails_is_told_with_what_it_took(objects: list[Dataset]) -> 
 
 
 def test_a_node_that_has_no_room_is_busy(objects: list[Dataset]) -> None:
-    entity = AE(ae_title="PACS")
+    entity = Entity(ae_title="PACS")
     entity.maximum_associations = 1
     entity.add_supported_context(str(objects[0].SOPClassUID))
     server = entity.start_server((HOST, 0), block=False)
     port = server.socket.getsockname()[1]
-    other = AE(ae_title="OTHER")
+    other = Entity(ae_title="OTHER")
     other.add_requested_context(str(objects[0].SOPClassUID))
     held = other.associate(HOST, port)
     try:
@@ -83,7 +84,7 @@ def test_a_node_that_has_no_room_is_busy(objects: list[Dataset]) -> None:
 
 
 def test_a_node_that_dies_in_the_middle_is_told(objects: list[Dataset]) -> None:
-    entity = AE(ae_title="PACS")
+    entity = Entity(ae_title="PACS")
     for each in {str(each.SOPClassUID) for each in objects}:
         entity.add_supported_context(each)
 
@@ -130,8 +131,6 @@ def test_a_node_that_takes_no_reports_is_told(objects: list[Dataset]) -> None:
             send_dicom(objects, node)
 
 
-# pynetdicom leaves the socket of a connection that failed to Python to close
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_node_that_does_not_know_us_or_is_not_there(objects: list[Dataset]) -> None:
     classes = [str(objects[0].SOPClassUID)]
     with (

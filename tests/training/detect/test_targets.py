@@ -18,15 +18,20 @@ from neurosono.engine.structures.decode import Limits, find_structures, place_bo
 from neurosono.engine.structures.ellipse import Ellipse, ellipse_of_map
 from neurosono.engine.structures.graph import StructuresGraph
 from neurosono.engine.structures.names import PLANES, STRUCTURES
+from neurosono.training.detect.aims import Aims
 from neurosono.training.detect.export import write_graph
 from neurosono.training.detect.losses import measure_losses
 from neurosono.training.detect.network import Raw
 from neurosono.training.detect.rows import Labelled, Row
-from neurosono.training.detect.targets import aim, assign, centreness_of, draw_head
+from neurosono.training.detect.targets import Targets, aim, assign, centreness_of, draw_head
 from tests.support.structures import make_graph
 
 SIZE_PX = 256
 GRID = Grid(SIZE_PX)
+
+
+def _stack(targets: Targets) -> Aims:
+    return Aims.stacked([targets], torch.device("cpu"))
 
 
 def _anchors() -> torch.Tensor:
@@ -198,7 +203,7 @@ def test_the_losses_are_torchvisions_where_everything_is_known_and_upright() -> 
         planes=torch.zeros(1, len(PLANES)),
         head=torch.zeros(1, cells, cells),
     )
-    ours = measure_losses(raw, [targets])
+    ours = measure_losses(raw, _stack(targets))
     head = FCOSHead(32, 1, len(STRUCTURES), 1)
     theirs = head.compute_loss(
         [
@@ -235,7 +240,7 @@ def test_what_nobody_marked_teaches_nothing() -> None:
         planes=torch.zeros(1, len(PLANES), requires_grad=True),
         head=torch.zeros(1, cells, cells, requires_grad=True),
     )
-    losses = measure_losses(raw, [aim(Row("a", "b", "c", known=("csp",)), GRID)])
+    losses = measure_losses(raw, _stack(aim(Row("a", "b", "c", known=("csp",)), GRID)))
     sum(losses.values()).backward()  # type: ignore[union-attr]
     pull = raw.classes.grad.abs().sum((0, 1))
     assert pull[STRUCTURES.index("csp")] > 0
@@ -243,7 +248,7 @@ def test_what_nobody_marked_teaches_nothing() -> None:
     assert raw.planes.grad.abs().sum() == 0
     assert raw.head.grad.abs().sum() == 0
     some = aim(Row("a", "b", "c", planes=PLANES[:3]), GRID)
-    assert float(measure_losses(raw, [some])["planes"].detach()) == pytest.approx(
+    assert float(measure_losses(raw, _stack(some))["planes"].detach()) == pytest.approx(
         np.log(2), abs=1e-5
     )
 
@@ -276,7 +281,7 @@ def test_a_plane_that_is_told_is_doubted_a_little() -> None:
             planes=torch.tensor([[sure, 0.0, 0.0, 0.0, 0.0, 0.0]]),
             head=torch.zeros(1, cells, cells),
         )
-        losses.append(float(measure_losses(raw, [told])["planes"]))
+        losses.append(float(measure_losses(raw, _stack(told))["planes"]))
     assert losses[1] < min(losses[0], losses[2])
 
 
@@ -293,7 +298,7 @@ def test_what_was_seen_and_not_marked_is_asked_of_its_surest_places_alone() -> N
         planes=torch.zeros(1, len(PLANES)),
         head=torch.zeros(1, cells, cells),
     )
-    loss = measure_losses(raw, [aim(Row("a", "b", "c", seen=("csp",)), GRID)])["seen"]
+    loss = measure_losses(raw, _stack(aim(Row("a", "b", "c", seen=("csp",)), GRID)))["seen"]
     assert float(loss.detach()) == pytest.approx(np.log(2), abs=1e-5)
     loss.backward()
     places = logits.grad.nonzero()

@@ -15,8 +15,9 @@ from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.commands import make_app
 from neurosono.training.fit.weights import read_start
 from neurosono.training.gate.data import GateRow, write_gate_data
+from neurosono.training.pretrain import run
 from neurosono.training.pretrain.autoencoder import MaskedAutoencoder, normalise_patches
-from neurosono.training.pretrain.data import gather
+from neurosono.training.pretrain.data import Pictures, gather
 from neurosono.training.pretrain.recipe import PretrainRecipe
 from neurosono.training.pretrain.run import Pretraining
 from neurosono.training.recipe import Recipe
@@ -103,6 +104,31 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(
         assert torch.equal(value, cut[name]), name
     with pytest.raises(OutputError, match="is there already"):
         Pretraining(pool, TINY, tmp_path / "cut").train(lambda *_: None)
+
+
+def test_pictures_held_on_a_device_are_those_that_are_read(make_cohort: MakeCohort) -> None:
+    pool = gather([make_cohort(patients=2, frames=3).root], [], 32)
+    cpu = torch.device("cpu")
+    rows = np.array([5, 0, 17])
+    held, read = (Pictures(pool, 32, cpu, held).take(rows) for held in (True, False))
+    assert held.dtype == torch.float32
+    assert torch.equal(held, read)
+
+
+def test_losses_told_together_are_those_told_one_by_one(
+    make_cohort: MakeCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = gather([make_cohort(patients=2, frames=3).root], [], 32)
+    heard: dict[int, list[tuple[int, int, int, float]]] = {1: [], 2: []}
+    for together, told in heard.items():
+        monkeypatch.setattr(run, "TOGETHER", {"cpu": together})
+        Pretraining(pool, TINY, tmp_path / str(together)).train(
+            lambda *step, to=told: to.append(step)
+        )
+    assert [step for _, step, _, _ in heard[1]] == [1, 2, 3] * 3
+    assert heard[1] == heard[2]
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("1", "2"))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_whoever_is_judged_later_is_kept_apart(make_cohort: MakeCohort, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pydicom.uid import (
     HEVCMP51,
     MPEG2MPML,
     MPEG4HP41,
+    MPEG4HP41F,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
@@ -272,7 +273,7 @@ def test_rgb_in_a_jpeg_without_markers(tmp_path, ids):
     ("syntax", "codec", "container"),
     [
         (MPEG4HP41, "libx264", "h264"),
-        (MPEG4HP41, "libx264", "mpegts"),
+        (MPEG4HP41F, "libx264", "mpegts"),
         (HEVCMP51, "libx265", "hevc"),
         (MPEG2MPML, "mpeg2video", "mpeg2video"),
     ],
