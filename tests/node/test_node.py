@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from tests.support.cines import make_cine
 from tests.support.commands import wait_until
 from tests.support.nodes import fetch, serving
@@ -110,6 +110,6 @@ def _children(pid: int) -> list[str]:
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:
-    ran = CliRunner().invoke(app, ["node", "--folder", str(tmp_path / "node"), *arguments])
+    ran = CliRunner().invoke(make_app(), ["node", "--folder", str(tmp_path / "node"), *arguments])
     assert isinstance(ran.exception, InputError)
     assert words in str(ran.exception)
