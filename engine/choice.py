@@ -67,10 +67,10 @@ def open_engine(
     """Open an engine of `bundle`, by name or the best that opens.
 
     `streams` is how many pictures OpenVINO may judge at once (see `OpenVinoBackend`). `avoid` names
-    engines that failed in this session: they are tried last, where it was one of the GPU's just
-    after the GPU's others, and an engine asked for by name gives way to the best other; a `server`
-    only where it was asked for with a `fallback`. Raises
-    `BundleError` where the bundle lacks it, `EngineUnavailableError` where this host cannot run it.
+    engines that failed in this session: they are tried last, with one of a GPU's all of the GPU's,
+    and an engine asked for by name gives way to the best other; a `server` only where it was asked
+    for with a `fallback`. Raises `BundleError` where the bundle lacks it, `EngineUnavailableError`
+    where this host cannot run it.
     """
     if engine not in ENGINES:
         raise EngineUnavailableError(f"no engine {engine!r}: choose one of {list(ENGINES)}")

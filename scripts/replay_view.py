@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from neurosono.engine.contracts.errors import RunError
@@ -28,7 +26,11 @@ REFRESH_HZ = 8
 
 def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]:
     """Replay with a progress line, then print the exam and the paths of what was written."""
-    from neurosono.stream.replay.run import replay  # a live session shows an exam and plays none
+    # a live session shows an exam and plays none
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from neurosono.stream.replay.run import replay
 
     check_json_place(json_path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

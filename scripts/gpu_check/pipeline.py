@@ -139,7 +139,8 @@ def kill_engine(check: Check, name: str) -> dict[str, Any]:
         if live.wait_for_ai(min(60.0, check.left_s())) is None:
             return {"failed": f"the AI never was on: {live.finish(5.0)['said']}"}
         time.sleep(1.5)  # an exam that runs for a while
-        engine = live.find_engine()
+        live.wait_for_spare(min(8.0, check.left_s()))
+        engine = next(iter(live.find_engines()), None)
         if engine is None:
             return {"failed": "no engine process was found"}
         before = live.last_of_ai()

@@ -153,14 +153,25 @@ class LiveRun:
         said = [event["value"] for event in self.hear() if event.get("part") == "ai"]
         return said[-1] if said else None
 
-    def find_engine(self) -> psutil.Process | None:
-        """Return the engine's process: the first one, as a spare may stand beside it."""
+    def find_engines(self) -> list[psutil.Process]:
+        """Return the engine's process, and after it a spare one that waits."""
         found = []
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error):
                 if ENGINE_MODULE in child.cmdline():
                     found.append((child.create_time(), child))
-        return min(found, key=lambda each: each[0])[1] if found else None
+        return [child for _, child in sorted(found, key=lambda each: each[0])]
+
+    def wait_for_spare(self, limit_s: float) -> None:
+        """Wait until a spare engine has opened all that it opens ahead: it computes no more."""
+        until_s, before_s = time.monotonic() + limit_s, 0.0
+        while time.monotonic() < until_s:
+            spares = self.find_engines()[1:]
+            spent_s = sum(sum(spare.cpu_times()[:2]) for spare in spares)
+            if spent_s and spent_s == before_s:
+                return
+            before_s = spent_s
+            time.sleep(0.5)  # watching another process
 
     def finish(self, limit_s: float) -> dict[str, Any]:
         """End the exam by Ctrl-C; return what it says of itself."""

@@ -1,6 +1,6 @@
 """What the engine process and a reader's process are told; travels as JSON."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from neurosono.engine.contracts.server import Server
@@ -28,26 +28,6 @@ class EngineOptions:
     """The list of keys of which one must have signed each bundle; None: nobody asks."""
     server: Server | None = None
     """Who judges where `engine` is `remote`."""
-
-    @property
-    def falls_back(self) -> bool:
-        """Whether an engine of this host stands in for the server."""
-        return self.server is not None and self.server.fallback
-
-    @property
-    def patient(self) -> bool:
-        """Whether a frame that a server gives no answer to is skipped; else it ends the engine."""
-        return self.newest_wins and not self.falls_back
-
-    def opens_as(self, other: "EngineOptions") -> bool:
-        """Whether what `other` opened on this host is what these options ask for.
-
-        How the exam stands, and how a server is to be asked that something stands in for, has no
-        part in that.
-        """
-        ours, theirs = (replace(each, exam=None, server=None) for each in (self, other))
-        local = self.server == other.server or (self.falls_back and other.falls_back)
-        return ours == theirs and local
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ from neurosono.engine.exam.exam import Exam, measure_disagreement
 from neurosono.engine.exam.pair import PairedExam, open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
-from neurosono.stream.judge.opened import Standby
+from neurosono.stream.judge.opened import Ahead
 from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.judge.read_ahead import ReadAhead
 from neurosono.stream.judge.scout import Scout, look_for
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
 from neurosono.stream.processes.child import Stop, run_child
+from neurosono.stream.processes.heap import give_back
 from neurosono.stream.processes.wire import Event, pack
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ class Worker:
         """Looks for the server that the backend stands in for."""
         self._throttle = CamThrottle(cam_hz)
         self._lets_pass = True
+
+    def warm_up(self, size_px: int) -> None:
+        """Judge nothing once, as many runtimes compile only when they are first asked."""
+        nothing = np.zeros((size_px, size_px), dtype=np.uint8)
+        self._infer(nothing)
+        if self._gate is not None:
+            self._gate.judge(nothing)
 
     def lets_pass(self) -> bool:
         """Whether the gate let the last frame pass, and so most likely the next one."""
@@ -199,41 +207,43 @@ class Worker:
 
 
 def work(
-    standby: Standby,
     options: EngineOptions,
     endpoints: Endpoints,
     context: "zmq.Context[zmq.Socket[bytes]]",
     stop: Stop,
+    ahead: Ahead | None = None,
 ) -> None:
-    """Run the engine process until capture's `end` has passed through it, or `stop` is asked.
-
-    `standby` holds what is open already.
-    """
+    """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
     with (
         # before the engine loads, so that the capture process has somewhere to send to
         open_socket(context, endpoints.frames, bind=False) as frames_socket,
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        opened = standby.take(options)
+        opened = (ahead or Ahead()).take(options)
         bundle, student, choice = opened.bundle, opened.student, opened.choice
+        exam = open_exam(bundle, student, options.exam)
+        second = stack.enter_context(_open_second(options, bundle))
         worker = Worker(
             choice.backend,
-            open_exam(bundle, student, options.exam),
+            exam,
             options.cam_hz,
             opened.gate,
-            stack.enter_context(_open_second(options, bundle)),
-            opened.familiarity,
-            patient=options.patient,
+            second,
+            open_familiarity(bundle if student is None else student),
+            patient=options.newest_wins and not (options.server and options.server.fallback),
         )
+        if not opened.warm:
+            worker.warm_up(bundle.manifest.preprocessing.size_px)
+        give_back()
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
-        ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
+        reading = ReadAhead(inlet, choice.backend, worker.lets_pass)
         worker.scout = stack.enter_context(_open_scout(options, bundle, choice))
         while not stop():
             for event in worker.events():
                 results.send(pack(event))
-            received = ahead.receive(POLL_MS)
+            received = reading.receive(POLL_MS)
             if received is None:
                 results.send(pack(Event("alive")))
                 continue
@@ -291,5 +301,5 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    standby = Standby()
-    sys.exit(run_child(partial(work, standby), EngineOptions, standby.prepare))
+    ahead = Ahead()
+    sys.exit(run_child(partial(work, ahead=ahead), EngineOptions, ahead.open))

@@ -170,10 +170,11 @@ class Live(Session):
         """
         if self._plays or self._picture_ns <= self._started_ns or self.viewer.off_reason:
             return
-        prepare = {"capture": lambda: self.children.prepare("capture")}
+        wanted: dict[str, object] = {"capture": None}
         if self._gives_way():
-            prepare["engine"] = lambda: self.prepare_engine(self._name_failed())
-        self._spares.keep(self.children, prepare, now_ns)
+            failed = self._name_failed()
+            wanted["engine"] = self.asked.for_engine(self.bundle, None, failed, waits=True)
+        self._spares.keep(self.children, wanted, now_ns)
 
     def _gives_way(self) -> bool:
         """Whether another engine takes over where the one that judges fails."""

@@ -1,12 +1,11 @@
 """What the capture and the engine process have in common: how they start, and how they end."""
 
-import contextlib
 import os
 import queue
 import signal
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,28 +40,21 @@ class Stop:
 def run_child(
     work: Callable[[Options, Endpoints, "zmq.Context[zmq.Socket[bytes]]", Stop], None],
     options: type[Options],
-    prepare: Callable[[Options], None] | None = None,
+    prepare: Callable[[Options], None] = lambda _: None,
 ) -> int:
-    """Run a child's work with the options that stand in the first line of standard input.
+    """Run a child's work with the options that stand in a line of standard input.
 
-    Where that line only says what may be needed, `prepare` gets it ready, behind all others in
-    priority, and the work is done with the options of the second line, whenever that comes. What
-    cannot be prepared is not told before it is needed.
-
-    Standard input stays open as long as the parent lives: at its end the child ends too, so a
-    killed parent leaves nothing behind. A foreseen error travels to the parent as the event
-    `failed` and gives exit code 1 or 2.
+    A line before it may say which are expected, to `prepare` for those; a `spare` one does so
+    behind all others. Standard input stays open as long as the parent lives: at its end the child
+    ends too, so a killed parent leaves nothing behind. A foreseen error travels to the parent as
+    the event `failed` and gives exit code 1 or 2.
     """
     lines = Lines()
     threading.Thread(target=lines.listen, daemon=True).start()
     told = lines.take()
-    if told.get("ahead"):
-        assert prepare is not None, "nobody prepares in this role"
-        if lines.empty():
-            lines.priority.step_back()
-        with contextlib.suppress(NeurosonoError):
-            prepare(msgspec.convert(told["options"], options))
-        lines.priority.come_forward()
+    if "expected" in told:
+        with lines.behind_others() if told.get("spare") else nullcontext():
+            prepare(msgspec.convert(told["expected"], options))
         told = lines.take()
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     stop = Stop()
@@ -78,36 +70,41 @@ def run_child(
 
 
 class Lines:
-    """What the parent says on standard input, a JSON object a line; at its end we end."""
+    """What the parent tells on standard input, line by line; at its end this process ends."""
 
     def __init__(self) -> None:
-        self.priority = Priority()
-        self._heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._needed = False
+        self._priority = Priority()
 
     def take(self) -> dict[str, Any]:
-        """Return the next thing said, as soon as it is."""
-        told: dict[str, Any] = msgspec.json.decode(self._heard.get())
-        return told
+        """Return the next line, as soon as it comes."""
+        return self._heard.get()
 
-    def empty(self) -> bool:
-        """Whether nothing was said that was not taken."""
-        return self._heard.empty()
+    @contextmanager
+    def behind_others(self) -> Iterator[None]:
+        """Let others go first, until there is something to do."""
+        self._priority.step_back()
+        if self._needed:
+            self._priority.come_forward()
+        yield
+        self._priority.come_forward()
 
     def listen(self) -> None:
-        """Hear everything that is said, on a thread of its own."""
-        folder: Path | None = None
+        """Hear all that is told, on a thread of its own: while we prepare, too."""
+        endpoints: Endpoints | None = None
         rest = b""
         # os.read, not sys.stdin: the buffered reader's lock would stand in the way of a clean exit
         while said := os.read(0, 1 << 16):
             *lines, rest = (rest + said).split(b"\n")
-            for line in lines:
-                if folder is not None:  # we are needed, and may still prepare for that
-                    self.priority.come_forward()
-                told = msgspec.json.decode(line)
-                folder = msgspec.convert(told["endpoints"], Endpoints).folder
-                self._heard.put(line)
-        if folder is not None:
-            sweep_orphaned(folder)
+            for told in map(msgspec.json.decode, lines):
+                if "endpoints" in told:
+                    endpoints = msgspec.convert(told["endpoints"], Endpoints)
+                    self._needed = True
+                    self._priority.come_forward()
+                self._heard.put(told)
+        if endpoints is not None:
+            sweep_orphaned(endpoints.folder)
         os._exit(EXIT_ORPHANED)
 
 

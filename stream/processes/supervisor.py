@@ -42,7 +42,7 @@ class Supervisor:
         with contextlib.suppress(OSError):
             spare = self._spares[role] = self._spawn(role)
             if options is not None:
-                _tell(spare, self._draw_up(role, options, ahead=True))
+                _tell(spare, msgspec.json.encode({"expected": options, "spare": True}) + b"\n")
 
     def has_spare(self, role: str) -> bool:
         """Whether a child was kept to be told its options; it may have died since."""
@@ -58,16 +58,13 @@ class Supervisor:
         _hang_up(spare)
         return True
 
-    def _draw_up(self, role: str, options: object, *, ahead: bool = False) -> bytes:
-        told = {"role": role, "endpoints": self._endpoints, "options": options, "ahead": ahead}
-        return msgspec.json.encode(told) + b"\n"
-
     def start(self, role: str, options: object) -> None:
         """Start a child by its role and tell it `options`, a dataclass that it reads back.
 
         Raises `ProcessFailedError` if it cannot be started.
         """
-        line = self._draw_up(role, options)
+        told = {"role": role, "endpoints": self._endpoints, "options": options}
+        line = msgspec.json.encode(told) + b"\n"
         self._reap()
         self._inherit(role)
         self._forget_way(self._children.get(role))

@@ -26,7 +26,6 @@ from neurosono.engine.contracts.errors import (
 from neurosono.engine.contracts.frame import DisplayFrame, Frame, SkipReason
 from neurosono.engine.contracts.reader import ReaderResult
 from neurosono.engine.contracts.result import ExamSnapshot, Result
-from neurosono.stream.judge.options import EngineOptions
 from neurosono.stream.processes.channel import (
     Endpoints,
     Inlet,
@@ -115,14 +114,8 @@ class Session(ABC):
     def start_engine(self, exam: dict[str, Any] | None = None, avoid: tuple[str, ...] = ()) -> None:
         """Start an engine process, to go on with `exam`, on none of the engines to `avoid`."""
         self.trust.begin_engine()
-        self.children.start("engine", self._ask_engine(exam, avoid))
-
-    def prepare_engine(self, avoid: tuple[str, ...]) -> None:
-        """Keep a process that has opened the best engine, but for those to `avoid`."""
-        self.children.prepare("engine", self._ask_engine(None, avoid))
-
-    def _ask_engine(self, exam: dict[str, Any] | None, avoid: tuple[str, ...]) -> EngineOptions:
-        return self.asked.for_engine(self.bundle, exam, avoid, waits=bool(self.engine))
+        asked = self.asked.for_engine(self.bundle, exam, avoid, waits=bool(self.engine))
+        self.children.start("engine", asked)
 
     def start_reader(self, reader: Beside) -> None:
         """Start a reader's process."""

@@ -54,6 +54,10 @@ def test_an_engine_that_failed_gives_way_to_the_next(bundle: Bundle) -> None:
     assert "torch failed in this session" in choice.reason
 
 
+def test_no_other_engine_of_a_gpu_that_failed_is_tried_first(bundle: Bundle) -> None:
+    assert open_engine(bundle, avoid=["tensorrt"]).rejected == ()
+
+
 def test_the_last_engine_is_tried_again_though_it_failed(bundle: Bundle) -> None:
     weightless = tuple(replace(member, file=None) for member in bundle.manifest.members)
     write_manifest(bundle.root, replace(bundle.manifest, members=weightless))

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from neurosono.engine.bundle import Bundle, file_of, write_manifest
+from neurosono.stream.judge.opened import OPEN_ALREADY
 from neurosono.stream.live.options import SessionOptions
 from tests.reliability.test_live import SOURCE, Session
 from tests.support.bundles import make_bundle
@@ -74,21 +75,33 @@ def list_engines() -> list[psutil.Process]:
     return [each for each in children if "neurosono.stream.judge.worker" in each.cmdline()]
 
 
-def test_a_killed_engine_of_another_kind_finds_the_next_one_loaded(
+def test_a_killed_engine_of_another_kind_finds_the_next_one_open(
     bundle_root: Path, tmp_path: Path
 ) -> None:
     session = TorchSession(bundle_root, tmp_path, SOURCE)
     try:
         session.wait_for_evidence()
         spare = max(wait_until(lambda: len(found := list_engines()) == 2 and found), key=_begun)
+        wait_until(lambda: session.screen.last["ai"] == "AI ON")
+        said = len(session.screen.said)
         min(list_engines(), key=_begun).kill()
-        wait_until(lambda: "openvino" in session.screen.last.get("engine", ""))
+        wait_until(
+            lambda: (
+                session.screen.last["ai"] == "AI ON"
+                and "openvino" in session.screen.last.get("engine", "")
+            )
+        )
         assert spare.is_running(), "it is what took over"
         assert list_engines() == [spare], "who falls back on itself keeps none"
+        states = [status["ai"] for _, status in session.screen.said[said:]]
+        assert "AI OFF" in states
     finally:
         ended = session.finish()
         session.journal.close()
     assert "torch failed in this session" in ended.engine["reason"]
+    assert ended.engine["reason"].endswith(OPEN_ALREADY)
+    frames = ended.counts
+    assert frames["sampled"] == frames["used"] + sum(frames["skipped"].values())
 
 
 def _begun(process: psutil.Process) -> float:

@@ -45,6 +45,14 @@ def test_a_result_names_its_frame_and_carries_its_heatmap(worker: Worker) -> Non
     assert {"decode", "wait", "network", "exam"} <= set(result.stage_ms)
 
 
+def test_a_warm_up_leaves_no_trace_in_the_exam(worker: Worker) -> None:
+    worker.warm_up(64)
+    assert worker.exam.snapshot().used == 0
+    first = worker.judge(make_frame(0, 0.0))
+    assert first.exam.used == 1
+    assert first.cam is not None, "the first heatmap is for the first frame"
+
+
 def test_a_skipped_frame_is_counted_and_judges_nothing(worker: Worker) -> None:
     worker.judge(make_frame(0, 0.0))
     result = worker.judge(Frame("s", 1, 0, 0.04, None, SkipReason.DOPPLER))

@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from neurosono.stream.live.spares import Spares
 from neurosono.stream.processes import spawn as spawning
 from neurosono.stream.processes.channel import Endpoints
-from neurosono.stream.processes.spawn import starting
+from neurosono.stream.processes.spawn import expect, starting
 from neurosono.stream.processes.supervisor import Supervisor
 from tests.support.commands import wait_until
 
@@ -105,9 +106,56 @@ def test_a_child_that_was_started_early_is_the_one_that_is_told(
     assert set(psutil.Process().children()) == others
 
 
+def test_a_spare_that_died_is_replaced_but_not_again_and_again(tmp_path: Path, heard: Path) -> None:
+    spares, now_ns = Spares(), 1
+    with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+        keep = {"engine": {"most": "likely"}}
+        for _ in range(2):
+            spares.keep(children, keep, now_ns)
+            spare = psutil.Process(children.spare_pids()["engine-spare"])
+            spares.keep(children, keep, now_ns)
+            assert children.spare_pids()["engine-spare"] == spare.pid
+            spare.kill()
+            wait_until(lambda spare=spare: spare.status() == psutil.STATUS_ZOMBIE)
+            spares.keep(children, keep, now_ns)
+            assert not children.spare_pids()
+            now_ns += 6 * 10**9
+        spares.keep(children, keep, now_ns)
+        assert not children.spare_pids(), "the second time it takes twice as long"
+        spares.keep(children, keep, now_ns + 6 * 10**9)
+        assert children.spare_pids()
+
+
 def test_whoever_was_started_early_and_never_needed_ends(heard: Path) -> None:
     others = set(psutil.Process().children())
     with starting("engine", "reader"):
         assert len(set(psutil.Process().children()) - others) == 2
     assert set(psutil.Process().children()) == others
     assert not heard.exists()
+
+
+def test_a_child_hears_what_it_will_most_likely_be_told_and_then_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "heard"
+    words = """
+import sys, threading
+from neurosono.stream.processes.child import Lines
+lines = Lines()
+threading.Thread(target=lines.listen, daemon=True).start()
+open(sys.argv[1], "w").write(f"{lines.take()} {lines.take()}")
+lines.take()
+"""
+
+    def spawn(role: str, way: object = None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", words, path], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr(spawning, "spawn", spawn)
+    with starting("engine"):
+        expect("reader", {"never": 0})  # none was started: nobody hears it
+        expect("engine", {"first": 1})
+        with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+            children.start("engine", {"second": 2})
+            said = wait_until(lambda: path.exists() and path.read_text())
+    assert said.startswith("{'expected': {'first': 1}} {'role': 'engine'")
+    assert "{'second': 2}" in said
