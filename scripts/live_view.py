@@ -24,6 +24,7 @@ from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.protocol import withhold_opinion
+from neurosono.stream.processes.heap import collect_from_here
 from neurosono.stream.view.state import LATE_MS
 from neurosono.stream.view.words import LEANS, percentage
 
@@ -65,6 +66,7 @@ def run_live_view(
     options: SessionOptions, keeping: Keeping, view: LiveView, json_path: Path | None
 ) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
+    collect_from_here()
     check_json_place(json_path)
     notifier = Notifier()
     stop = threading.Event()
