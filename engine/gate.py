@@ -94,13 +94,13 @@ class Gate:
         """
         core = ov.Core()
         try:
-            model = core.read_model(graph)
+            # Half a millisecond's work: waking other cores would take longer.
+            config = configure("int8", threads=1, cache=cache)
+            model = core.compile_model(graph, "CPU", config)
             found = {name for output in model.outputs for name in output.get_names()}
             if not set(OUTPUTS) <= found:
                 raise RuntimeError(f"its outputs are {sorted(found)}, expected {list(OUTPUTS)}")
-            # Half a millisecond's work: waking other cores would take longer.
-            config = configure("int8", threads=1, cache=cache)
-            self._request = core.compile_model(graph, "CPU", config).create_infer_request()
+            self._request = model.create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{graph} is not a gate that OpenVINO can read: {reason}") from error

@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from platformdirs import user_cache_path
 
@@ -25,6 +26,9 @@ NOTES_NAME = "sha256.json"
 UNUSED_S = 30 * 86400.0
 """What nobody took up for so long goes: an engine's compiled form is 5 to 100 MB, and a bundle
 made anew, another release of the runtime and another place on the disk each bring one more."""
+
+Taken = Mapping[str, tuple[str, tuple[int, int, int] | None]]
+"""Of each file that was taken up its hash, and what changes with its content."""
 
 
 def find_cache(entry: EngineEntry | GateEntry, *settings: object) -> Path | None:
@@ -58,20 +62,22 @@ def keeping(entry: EngineEntry | GateEntry, *settings: object) -> Iterator[Path 
     What is compiled meanwhile is noted, so that the next time may use it.
     """
     folder = find_cache(entry, *settings)
-    if folder is not None:
-        take_up(folder)
+    taken = {} if folder is None else take_up(folder)
     yield folder
     if folder is not None:
-        note(folder)
+        note(folder, taken)
 
 
-def take_up(folder: Path) -> None:
-    """Make sure that `folder` holds nothing but what was noted, and drop what nobody uses."""
+def take_up(folder: Path) -> Taken:
+    """Make sure that `folder` holds nothing but what was noted; returns what that is."""
     drop_altered(folder)
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.utime(folder)
-    drop_unused(folder.parent.parent, time.time() - UNUSED_S)
+    noted = _read(folder)
+    return {
+        path.name: (noted[path.name], _look(path)) for path in _list(folder) if path.name in noted
+    }
 
 
 def drop_unused(base: Path, before_s: float) -> list[Path]:
@@ -98,13 +104,27 @@ def drop_altered(folder: Path) -> list[str]:
     return dropped
 
 
-def note(folder: Path) -> None:
-    """Note the hashes of what the folder keeps now; where that fails, it is compiled again."""
-    noted = _read(folder)
-    found = {path.name: _hash(path) for path in _list(folder)}
-    if found and found != noted:
+def note(folder: Path, taken: Taken = MappingProxyType({})) -> None:
+    """Note the hashes of what was written since `take_up`; where that fails, it is compiled again.
+
+    Then, too, what nobody uses of all that is kept goes: there is more of it than before.
+    """
+    found: dict[str, str | None] = {}
+    for path in _list(folder):
+        known, as_it_was = taken.get(path.name, (None, None))
+        found[path.name] = known if known and as_it_was == _look(path) else _hash(path)
+    if found and found != _read(folder):
         with contextlib.suppress(OutputError):
             write_whole(folder / NOTES_NAME, json.dumps(found, indent=2) + "\n", mode=0o600)
+        drop_unused(folder.parent.parent, time.time() - UNUSED_S)
+
+
+def _look(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file's content, as it is now."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return None
 
 
 def _list(folder: Path) -> list[Path]:

@@ -16,6 +16,22 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1"}
 """Ray's own switch, and the one that many packages honour. What the user set stays."""
 
 
+CHILD = "neurosono-child"
+"""Python's option `-X` of a process that runs nothing but ours."""
+
+CONVERTER = "openvino.tools.ovc"
+"""What OpenVINO reads other libraries' networks with: 60 modules, and most of its `import`."""
+
+
+def leave_out_converter() -> None:
+    """Make `CONVERTER` impossible to import where Python was started with `CHILD`.
+
+    `import openvino` does without it where it is not installed. In a program of others it stays.
+    """
+    if CHILD in sys._xoptions:
+        sys.modules.setdefault(CONVERTER, None)  # type: ignore[arg-type]
+
+
 def keep_silent() -> None:
     """Make `REPORTER` impossible to import and give `SETTINGS`.
 

@@ -8,7 +8,6 @@ another.
 
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -77,6 +76,8 @@ def find_fastest(
     waits, so that all take the same. None where nothing can be kept: then every process would
     find for itself, and two might differ. Raises what opening raises where none opens.
     """
+    from importlib.metadata import version  # 25 modules that most starts have no use for
+
     folder = find_own("timings")
     if folder is None:
         return None
@@ -84,7 +85,7 @@ def find_fastest(
     about = {
         "processor": read_processor(),
         "cores": cores,
-        "openvino": importlib.metadata.version("openvino"),
+        "openvino": version("openvino"),
         "bundle": bundle.manifest.digest,
         "members": members,
         "precisions": sorted(entry.precision for entry in entries),

@@ -12,15 +12,6 @@ SOURCE_HELP = (
 )
 
 
-def prepare_archive(words: list[str]) -> None:
-    """Start what workers are forked from before anything of the command is loaded: it imports as
-    long as this process does. `words` are those of the command line."""
-    if not any(word == "--help" or word.startswith("--cluster") for word in words):
-        from neurosono.archive.server import start_server
-
-        start_server()
-
-
 def archive(
     sources: Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE...")],
     out: Annotated[Path, typer.Option(help="Folder for results.csv, index.html and the book.")],

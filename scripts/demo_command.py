@@ -23,12 +23,9 @@ def demo(
     ] = None,
 ) -> None:
     """Replay a phantom exam, or a clip, through the real pipeline with the bundles that ship."""
-    from neurosono.stream.processes.spawn import starting
+    from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
+    from neurosono.scripts.replay_view import run_replay
+    from neurosono.stream.replay.options import ReplayOptions
 
-    with starting("engine", "reader", "capture"):
-        from neurosono.engine.bundle import SHIPPED, STRUCTURES_NAME
-        from neurosono.scripts.replay_view import run_replay
-        from neurosono.stream.replay.options import ReplayOptions
-
-        also = (STRUCTURES_NAME,) if SHIPPED[STRUCTURES_NAME].is_dir() else ()
-        run_replay(ReplayOptions(sources=(source,), out=out, also=also, mm_per_px=mm_per_px), json)
+    also = (STRUCTURES_NAME,) if SHIPPED[STRUCTURES_NAME].is_dir() else ()
+    run_replay(ReplayOptions(sources=(source,), out=out, also=also, mm_per_px=mm_per_px), json)

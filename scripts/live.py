@@ -127,39 +127,37 @@ def live(
     json: Annotated[Path | None, typer.Option(help="Write the exam there; - for stdout.")] = None,
 ) -> None:
     """Follow a live source: running exam, heatmaps, and AI OFF when there is none."""
+    options.expect_engine(locals(), newest_wins=True)
     judging = options.pick_judging(locals())
     registering = options.pick_registering(locals())
-    from neurosono.stream.processes.spawn import starting
+    from neurosono.engine.contracts.server import read_token
+    from neurosono.scripts.live_view import LiveView, run_live_view
+    from neurosono.stream.keep.film import Film
+    from neurosono.stream.live.options import SessionOptions
+    from neurosono.stream.live.scene import Keeping
 
-    with starting("engine", *(["reader"] if also else []), "capture"):
-        from neurosono.engine.contracts.server import read_token
-        from neurosono.scripts.live_view import LiveView, run_live_view
-        from neurosono.stream.keep.film import Film
-        from neurosono.stream.live.options import SessionOptions
-        from neurosono.stream.live.scene import Keeping
-
-        asked = SessionOptions(source=source, second_read=second_read, **judging)
-        keeping = Keeping(
-            journal=journal,
-            keep_clips=keep_clips,
-            resume=resume,
-            record=None if record is None else Film(record),
-            record_to=record_to,
-            log_json=log_json,
-            igtl_port=igtl_out,
-            registering=registering,
-        )
-        view = LiveView(
-            host=host,
-            port=port,
-            page=page,
-            no_token=no_token,
-            seconds=seconds,
-            certfile=cert,
-            keyfile=key,
-            allow_hosts=tuple(allow_host or ()),
-            metrics_token=None
-            if metrics_token is None
-            else read_token("--metrics-token", metrics_token),
-        )
-        run_live_view(asked, keeping, view, json)
+    asked = SessionOptions(source=source, second_read=second_read, **judging)
+    keeping = Keeping(
+        journal=journal,
+        keep_clips=keep_clips,
+        resume=resume,
+        record=None if record is None else Film(record),
+        record_to=record_to,
+        log_json=log_json,
+        igtl_port=igtl_out,
+        registering=registering,
+    )
+    view = LiveView(
+        host=host,
+        port=port,
+        page=page,
+        no_token=no_token,
+        seconds=seconds,
+        certfile=cert,
+        keyfile=key,
+        allow_hosts=tuple(allow_host or ()),
+        metrics_token=None
+        if metrics_token is None
+        else read_token("--metrics-token", metrics_token),
+    )
+    run_live_view(asked, keeping, view, json)

@@ -1,37 +1,17 @@
 """The one place that dispatches: `neurosono VERB`.
 
-Each verb has a file of its own, whose heavy imports stay inside the function: `--help` is instant.
+Each verb has a file of its own, loaded where it is asked for, whose heavy imports stay inside the
+function: `--help` is instant. Here nothing is loaded that a child process could wait for.
 """
 
 import errno
+import gc
 import os
 import signal
 import sys
-from typing import Annotated
 
-import typer
-
-from neurosono.engine import __version__
 from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
-from neurosono.engine.contracts.notice import NOTICE
-from neurosono.scripts.archive import archive, prepare_archive
-from neurosono.scripts.bench import bench
-from neurosono.scripts.build import build
-from neurosono.scripts.bundle import bundle_app
-from neurosono.scripts.calibrate import calibrate
-from neurosono.scripts.demo_command import demo
-from neurosono.scripts.doctor import doctor
-from neurosono.scripts.exams import exams_app
-from neurosono.scripts.export import export_app
-from neurosono.scripts.live import live
-from neurosono.scripts.node import node
-from neurosono.scripts.phantom import phantom
-from neurosono.scripts.replay import replay
-from neurosono.scripts.report import report_app
-from neurosono.scripts.simulate import simulate
-from neurosono.scripts.sources import sources
-from neurosono.scripts.study import study
-from neurosono.scripts.train.app import train_app
+from neurosono.stream.processes.spawn import starting
 
 EXTRA_OF = {
     "torch": "train",
@@ -45,50 +25,12 @@ EXTRA_OF = {
 }
 """What the base install does without, and the extra that brings it."""
 
-app = typer.Typer(
-    name="neurosono",
-    help=f"Real-time assist for prenatal neurosonography. {NOTICE}",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(demo)
-app.command()(replay)
-app.command()(archive)
-app.command()(live)
-app.command()(simulate)
-app.command()(sources)
-app.add_typer(exams_app, name="exams")
-app.add_typer(report_app, name="report")
-app.command()(study)
-app.command()(node)
-app.command()(bench)
-app.command()(phantom)
-app.add_typer(train_app, name="train")
-app.command()(calibrate)
-app.command()(build)
-app.add_typer(export_app, name="export")
-app.add_typer(bundle_app, name="bundle")
-app.command()(doctor)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"neurosono {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    del version, debug
+CHILDREN = {
+    "live": ("engine", "capture"),
+    "replay": ("engine", "capture"),
+    "demo": ("engine", "reader", "capture"),
+}
+"""Processes that a verb needs whatever its options say, the one that loads longest first."""
 
 
 def _interrupt(*_: object) -> None:
@@ -109,6 +51,40 @@ def _tell(error: OSError) -> str:
     )
 
 
+def _name_children(words: list[str]) -> tuple[str, ...]:
+    """Return which children to start before anything of the command is loaded."""
+    if not words or "--help" in words:
+        return ()
+    children = CHILDREN.get(words[0], ())
+    reads = bool(children) and any(word.startswith("--also") for word in words)
+    return (*children, "reader") if reads and words[0] != "demo" else children
+
+
+def _prepare_archive(words: list[str]) -> None:
+    """Start what an archive's workers are forked from: it loads as long as this process does."""
+    if not any(word == "--help" or word.startswith("--cluster") for word in words):
+        from neurosono.archive.server import start_server
+
+        start_server()
+
+
+def _run(words: list[str]) -> None:
+    if words[:1] == ["archive"]:
+        _prepare_archive(words)
+    from neurosono.scripts.commands import VERBS, make_app
+
+    if words[:1] and words[0] in CHILDREN:
+        gc.disable()  # until it has loaded: see `collect_from_here`
+    # where the word is none of them, all are told
+    make_app(*(word for word in words[:1] if word in VERBS))(words)
+
+
+def _tell_error(words: str) -> None:
+    import typer
+
+    typer.secho(f"neurosono: {words}", err=True, fg=typer.colors.RED)
+
+
 def main() -> int:
     """Run a command; every foreseen error is one sentence, and its exit code is 1 or 2."""
     debug = "--debug" in sys.argv
@@ -116,32 +92,29 @@ def main() -> int:
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
-        if arguments[:1] == ["archive"]:
-            prepare_archive(arguments[1:])
-        app(arguments)
+        with starting(*_name_children(arguments)):
+            _run(arguments)
     except KeyboardInterrupt:
-        typer.secho("neurosono: stopped", err=True)
+        sys.stderr.write("neurosono: stopped\n")
         return StoppedError.exit_code
     except ModuleNotFoundError as error:
         extra = EXTRA_OF.get((error.name or "").split(".")[0])
         if debug or extra is None:
             raise
-        typer.secho(
-            f"neurosono: this needs {error.name}, which is not installed: run "
-            f"`./scripts/install {extra}`, or pip install 'neurosono[{extra}]'",
-            err=True,
-            fg=typer.colors.RED,
+        _tell_error(
+            f"this needs {error.name}, which is not installed: run "
+            f"`./scripts/install {extra}`, or pip install 'neurosono[{extra}]'"
         )
         return 2
     except OSError as error:
         if debug:
             raise
-        typer.secho(f"neurosono: {_tell(error)}", err=True, fg=typer.colors.RED)
+        _tell_error(_tell(error))
         return 2 if error.errno in _NEVER_BEGUN else RunError.exit_code
     except NeurosonoError as error:
         if debug:
             raise
-        typer.secho(f"neurosono: {error}", err=True, fg=typer.colors.RED)
+        _tell_error(str(error))
         return error.exit_code
     return 0
 

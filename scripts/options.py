@@ -122,6 +122,22 @@ def pick_judging(given: dict[str, Any]) -> dict[str, Any]:
     return picked | {"every": 1 if every is None and fps is None else every, "rate_hz": fps}
 
 
+def expect_engine(given: dict[str, Any], *, newest_wins: bool) -> None:
+    """Let an engine process that was started early open what a command's arguments name.
+
+    Its hundred milliseconds go by while the command loads all that it needs to show an exam.
+    """
+    if given.get("server") is not None or given.get("student") is not None:
+        return
+    from neurosono.engine.signature import choose_keys
+    from neurosono.stream.judge.options import EngineOptions
+    from neurosono.stream.processes.spawn import expect
+
+    keys = choose_keys(given["require_signed"], given["trusted_keys"])
+    wanted = {name: given[name] for name in ("bundle", "engine", "precision", "members", "threads")}
+    expect("engine", EngineOptions(**wanted, newest_wins=newest_wins, trusted_keys=keys))
+
+
 def load_given(
     bundle: str | None,
     require_signed: bool,

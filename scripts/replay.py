@@ -59,27 +59,25 @@ def replay(
     ] = None,
 ) -> None:
     """Replay a recorded exam: every frame accounted for, the same answer every time."""
+    options.expect_engine(locals(), newest_wins=realtime)
     judging = options.pick_judging(locals())
-    from neurosono.stream.processes.spawn import starting
+    from neurosono.engine.contracts.server import read_token
+    from neurosono.stream.hospital.dicomweb import fetch_sources
+    from neurosono.stream.hospital.tls import read_tls
+    from neurosono.stream.replay.options import ReplayOptions
 
-    with starting("engine", *(["reader"] if also else []), "capture"):
-        from neurosono.engine.contracts.server import read_token
-        from neurosono.stream.hospital.dicomweb import fetch_sources
-        from neurosono.stream.hospital.tls import read_tls
-        from neurosono.stream.replay.options import ReplayOptions
+    token = None if web_token is None else read_token("--web-token", web_token)
+    tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
+    with fetch_sources(sources, token, tls) as local:
+        asked = ReplayOptions(
+            sources=local,
+            out=out,
+            realtime=realtime,
+            video=video,
+            strict=strict,
+            mixed=mixed,
+            **judging,
+        )
+        from neurosono.scripts.replay_view import run_replay
 
-        token = None if web_token is None else read_token("--web-token", web_token)
-        tls = read_tls(options.TLS, tls_cert, tls_key, tls_ca)
-        with fetch_sources(sources, token, tls) as local:
-            asked = ReplayOptions(
-                sources=local,
-                out=out,
-                realtime=realtime,
-                video=video,
-                strict=strict,
-                mixed=mixed,
-                **judging,
-            )
-            from neurosono.scripts.replay_view import run_replay
-
-            run_replay(asked, json)
+        run_replay(asked, json)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from neurosono.engine.contracts.errors import RunError
@@ -14,6 +12,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.kinds import kind_named
 from neurosono.engine.timing import TIMED
 from neurosono.scripts.console import check_json_place, console, write_json_report
+from neurosono.stream.processes.heap import collect_from_here
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from neurosono.stream.view.words import LEANS, SILENT, percentage
 
@@ -28,8 +27,13 @@ REFRESH_HZ = 8
 
 def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]:
     """Replay with a progress line, then print the exam and the paths of what was written."""
-    from neurosono.stream.replay.run import replay  # a live session shows an exam and plays none
+    # a live session shows an exam and plays none
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from neurosono.stream.replay.run import replay
+
+    collect_from_here()
     check_json_place(json_path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     begun_s = time.monotonic()

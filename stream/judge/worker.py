@@ -22,8 +22,9 @@ from neurosono.engine.exam.exam import Exam, measure_disagreement
 from neurosono.engine.exam.pair import PairedExam, open_exam
 from neurosono.engine.familiarity import Familiarity, open_familiarity
 from neurosono.engine.gate import Gate
+from neurosono.stream.judge.opened import Ahead
 from neurosono.stream.judge.options import EngineOptions
-from neurosono.stream.judge.read_ahead import STREAMS, ReadAhead
+from neurosono.stream.judge.read_ahead import ReadAhead
 from neurosono.stream.judge.scout import Scout, look_for
 from neurosono.stream.judge.second import AtOnce, Beside, SecondOpinion, count_threads
 from neurosono.stream.processes.channel import Endpoints, Inlet, open_socket
@@ -210,6 +211,7 @@ def work(
     endpoints: Endpoints,
     context: "zmq.Context[zmq.Socket[bytes]]",
     stop: Stop,
+    ahead: Ahead | None = None,
 ) -> None:
     """Run the engine process until capture's `end` has passed through it, or `stop` is asked."""
     with (
@@ -218,21 +220,15 @@ def work(
         open_socket(context, endpoints.results, bind=False) as results,
         ExitStack() as stack,
     ):
-        bundle = Bundle.load(options.bundle, trusted=options.trusted_keys)
-        student = None
-        if options.student is not None:
-            student = Bundle.load(options.student, trusted=options.trusted_keys)
-        gate = Gate.open(bundle)
-        # live, one frame on all cores is soonest done
-        streams = 1 if options.newest_wins or options.threads == 1 else STREAMS
-        choice = _open_first(options, bundle, student, streams)
+        opened = (ahead or Ahead()).take(options)
+        bundle, student, choice = opened.bundle, opened.student, opened.choice
         exam = open_exam(bundle, student, options.exam)
         second = stack.enter_context(_open_second(options, bundle))
         worker = Worker(
             choice.backend,
             exam,
             options.cam_hz,
-            gate,
+            opened.gate,
             second,
             open_familiarity(bundle if student is None else student),
             patient=options.newest_wins and not (options.server and options.server.fallback),
@@ -241,12 +237,12 @@ def work(
         give_back()
         results.send(pack(Event("ready", choice.describe())))
         inlet = Inlet(frames_socket, LIVE_WINDOW if options.newest_wins else LOSSLESS_WINDOW)
-        ahead = ReadAhead(inlet, choice.backend, worker.lets_pass)
+        reading = ReadAhead(inlet, choice.backend, worker.lets_pass)
         worker.scout = stack.enter_context(_open_scout(options, bundle, choice))
         while not stop():
             for event in worker.events():
                 results.send(pack(event))
-            received = ahead.receive(POLL_MS)
+            received = reading.receive(POLL_MS)
             if received is None:
                 results.send(pack(Event("alive")))
                 continue
@@ -265,17 +261,6 @@ def work(
                     return
                 case other:
                     results.send(pack(Event("ignored", {"kind": type(other).__name__})))
-
-
-def _open_first(
-    options: EngineOptions, bundle: Bundle, student: Bundle | None, streams: int
-) -> Choice:
-    """Open the engine that judges every frame, `streams` of them at once."""
-    how = (options.threads, options.avoid, streams)
-    if student is not None:
-        return open_engine(student, "auto", None, None, *how)
-    wanted = (options.engine, options.precision, options.members)
-    return open_engine(bundle, *wanted, *how, options.server)
 
 
 @contextmanager
@@ -315,4 +300,5 @@ def _open_second(options: EngineOptions, bundle: Bundle) -> Iterator[SecondOpini
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(work, EngineOptions))
+    ahead = Ahead()
+    sys.exit(run_child(partial(work, ahead=ahead), EngineOptions, ahead.open))

@@ -6,7 +6,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.stream.capture.options import Pace
 from neurosono.stream.pictures.region import parse_region
 from neurosono.stream.session.options import Judging
-from neurosono.stream.sources.live.source import open_live
+from neurosono.stream.sources.live.check import check_live
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SessionOptions(Judging):
 
     def check(self, bundle: Bundle) -> None:
         """Raise `InputError` where source or engine can never work: before anything is begun."""
-        open_live(self.source).close()
+        check_live(self.source)
         if self.region is not None:
             parse_region(self.region)
         if self.engine == "openvino":

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
@@ -38,17 +38,20 @@ class Stop:
 def run_child(
     work: Callable[[Options, Endpoints, "zmq.Context[zmq.Socket[bytes]]", Stop], None],
     options: type[Options],
+    prepare: Callable[[Options], None] = lambda _: None,
 ) -> int:
-    """Run a child's work with the options that stand in the first line of standard input.
+    """Run a child's work with the options that stand in a line of standard input.
 
-    Standard input stays open as long as the parent lives: at its end the child ends too, so a
-    killed parent leaves nothing behind. A foreseen error travels to the parent as the event
-    `failed` and gives exit code 1 or 2.
+    A line before it may say which are expected, to `prepare` for those. Standard input stays open
+    as long as the parent lives: at its end the child ends too, so a killed parent leaves nothing
+    behind. A foreseen error travels to the parent as the event `failed` and gives exit code 1 or 2.
     """
-    line = sys.stdin.buffer.readline()
-    if not line:  # the parent went away before it had any use for us
+    told = hear()
+    if told is not None and "expected" in told:
+        prepare(msgspec.convert(told["expected"], options))
+        told = hear()
+    if told is None:  # the parent went away before it had any use for us
         return EXIT_ORPHANED
-    told = msgspec.json.decode(line)
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)
@@ -61,6 +64,12 @@ def run_child(
             _report(context, endpoints, told["role"], error)
             return error.exit_code
     return 0
+
+
+def hear() -> dict[str, Any] | None:
+    """Return the next line of what the parent tells; None where it went away."""
+    line = sys.stdin.buffer.readline()
+    return msgspec.json.decode(line, type=dict[str, Any]) if line else None
 
 
 def _end_with_parent(endpoints: Endpoints) -> None:

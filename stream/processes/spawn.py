@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from neurosono.engine.silence import CHILD
 from neurosono.stream.processes.legacy import Legacy
 
 MODULES = {
@@ -47,7 +48,7 @@ def spawn(role: str, way: socket.socket | None = None) -> subprocess.Popen[bytes
     passed = [] if way is None else [way.fileno()]
     return subprocess.Popen(
         # -P: what lies in the current folder is data, never code
-        [sys.executable, "-P", "-m", MODULES[_kind_of(role)], *map(str, passed)],
+        [sys.executable, "-P", "-X", CHILD, "-m", MODULES[_kind_of(role)], *map(str, passed)],
         stdin=subprocess.PIPE,
         pass_fds=passed,
         env=os.environ | HEAP | (ONE_HEAP if role == "capture" else {}),
@@ -85,6 +86,21 @@ def starting(*kinds: str) -> Iterator[None]:
             child.wait()
             if child.stdin is not None:
                 child.stdin.close()
+
+
+def expect(role: str, options: object) -> None:
+    """Tell a child that was started early what it will most likely be told, to prepare for it.
+
+    A guess: it may be told something else, and does that then.
+    """
+    import msgspec  # the children come first
+
+    line = msgspec.json.encode({"expected": options}) + b"\n"
+    for kind, (child, _) in _started:
+        if kind == role and child.stdin is not None:
+            with suppress(OSError):  # it has died, and whoever takes it will see
+                child.stdin.write(line)
+                child.stdin.flush()
 
 
 def take_started(role: str) -> Spawned | None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
-
 from neurosono.engine.contracts.errors import InputError
 
 MOST_PICTURES = 1_000_000
@@ -64,6 +62,8 @@ class MediaLimits:
         system, and says so, where it would have taken the machine down. Linux counts what is
         private and may be written to (`RLIMIT_DATA`).
         """
+        import psutil  # which a live session has no use for
+
         before = resource.getrlimit(resource.RLIMIT_DATA)
         most = psutil.Process().memory_info().data + self.megabytes * 1_000_000
         if before[0] != resource.RLIM_INFINITY:

@@ -6,6 +6,7 @@ has no exact code: spina bifida, its parent, is told, and so is our own label. W
 be used where the results go is for whoever runs it to see to; `--codes umls` leaves it out.
 """
 
+import hashlib
 import re
 from enum import StrEnum
 
@@ -72,8 +73,13 @@ def code_class(label: str, scheme: Scheme) -> CodedConcept:
 
 
 def code_own(words: str) -> CodedConcept:
-    """Return a private code; `words` are its meaning, at most 64 letters of them."""
-    value = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_")[:16]
+    """Return a private code; `words` are its meaning, at most 64 letters of them.
+
+    A code has 16 letters: of longer words it is the beginning and a digest, for many begin alike.
+    """
+    value = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_")
+    if len(value) > 16:
+        value = f"{value[:11]}_{hashlib.sha256(words.encode()).hexdigest()[:4].upper()}"
     return CodedConcept(value, PRIVATE, words[:64])
 
 

@@ -36,6 +36,9 @@ from neurosono.stream.study.pictures import Pictures, Seen, Shown
 from neurosono.stream.study.readings import describe_readings
 from neurosono.stream.view.words import STATE_SENTENCES, has_figures
 
+MOST_GAPS = 50
+"""Times without AI that are told one by one."""
+
 
 def describe_exam(
     report: Report, pictures: Pictures, scheme: Scheme, revision: str
@@ -97,6 +100,10 @@ def _describe_state(report: Report, pictures: Pictures) -> Group:
         ],
     )
     comment(group, f"{NOTICE} {sentence}")
+    if gaps := [each for each in report.history.stretches if each.what == "ai-off"]:
+        told = [f"{each.begin_s:.1f} to {each.end_s:.1f} s" for each in gaps[:MOST_GAPS]]
+        more = f" and {len(gaps) - MOST_GAPS} times more" if len(gaps) > MOST_GAPS else ""
+        comment(group, f"AI off from {', '.join(told)} of the exam{more}. {NOTICE}")
     return group
 
 

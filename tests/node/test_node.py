@@ -8,33 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.scripts.main import app
-from tests.support.cines import make_cine
+from neurosono.scripts.commands import make_app
+from tests.support.cines import DAY, WORD, make_cine, tell_everything
 from tests.support.commands import wait_until
 from tests.support.nodes import fetch, serving
 from tests.support.orthanc import Orthanc
 from tests.support.signatures import sign_copy, trust_one
 
-SECRETS = ("Clinic of Nowhere", "Operator^Olaf", "12 Hidden Lane", "SONO-77", "Referred for X")
-"""What a header may hold of people and places, and no result takes over."""
-
-
-def tell_secrets(cine: Dataset) -> Dataset:
-    cine.InstitutionName, cine.OperatorsName = SECRETS[0], SECRETS[1]
-    cine.PatientAddress, cine.StationName, cine.ImageComments = SECRETS[2:]
-    block = cine.private_block(0x0019, "SCANNER", create=True)
-    block.add_new(0x01, "LO", SECRETS[1])
-    return cine
-
 
 def test_a_study_is_judged_and_its_results_refer_to_its_cines(
     tmp_path: Path, bundle_root: Path, pacs: Orthanc, frames: Any
 ) -> None:
-    first = tell_secrets(make_cine(frames, number=1))
+    first = tell_everything(make_cine(frames, number=1))
+    assert first.to_json().count(WORD) > 1000
     study = first.StudyInstanceUID
     second = make_cine(frames[::-1].copy(), study=study, number=2)
     keys = trust_one(tmp_path)
@@ -51,7 +40,8 @@ def test_a_study_is_judged_and_its_results_refer_to_its_cines(
         assert {str(each.PatientName) for each in found} == {"Größe^Änne"}
         assert {each.AccessionNumber for each in found} == {"A-77"}
         told = "".join(each.to_json() for each in found)
-        assert not any(secret in told for secret in SECRETS)
+        assert WORD not in told
+        assert DAY not in told
         pictures, regions = found[0], found[2]
         referred = {each.ReferencedSOPInstanceUID for each in pictures.SourceImageSequence}
         assert referred == {first.SOPInstanceUID, second.SOPInstanceUID}
@@ -62,12 +52,12 @@ def test_a_study_is_judged_and_its_results_refer_to_its_cines(
         assert not list((tmp_path / "node").rglob("*.dcm")), "done, and not kept"
     assert node.process.returncode == 0
     said = "".join(node.said)
-    assert not re.search("Größe|P-4711|A-77", said)
+    assert not re.search(f"Größe|P-4711|A-77|{WORD}", said)
     for path in (tmp_path / "node").rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             assert "Größe".encode("latin-1") not in data
-            assert not any(secret.encode() in data for secret in (*SECRETS, "P-4711", "A-77"))
+            assert not any(secret.encode() in data for secret in (WORD, DAY, "P-4711", "A-77"))
 
 
 def test_a_kill_loses_nothing_and_repeats_nothing(
@@ -110,6 +100,6 @@ def _children(pid: int) -> list[str]:
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:
-    ran = CliRunner().invoke(app, ["node", "--folder", str(tmp_path / "node"), *arguments])
+    ran = CliRunner().invoke(make_app(), ["node", "--folder", str(tmp_path / "node"), *arguments])
     assert isinstance(ran.exception, InputError)
     assert words in str(ran.exception)

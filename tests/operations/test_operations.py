@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.live.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
 def test_a_unit_starts_a_command_that_there_is() -> None:
     import typer
 
-    known = typer.main.get_command(app)
+    known = typer.main.get_command(make_app())
     for unit in DEPLOY.glob("systemd/*.service"):
         text = unit.read_text().replace("\\\n", " ")
         (started,) = re.findall(
@@ -113,7 +113,7 @@ def test_a_session_that_cannot_begin_yet_is_tried_until_it_can() -> None:
 def _commands() -> dict[str, Any]:
     import typer
 
-    return typer.main.get_command(app).commands  # type: ignore[attr-defined, no-any-return]
+    return typer.main.get_command(make_app()).commands  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("unit", sorted(DEPLOY.glob("systemd/*.service")), ids=lambda p: p.name)

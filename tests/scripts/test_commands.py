@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from neurosono.engine import __version__
+from neurosono.scripts.main import _name_children
 from tests.support.commands import run
 
 
@@ -22,6 +23,34 @@ def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
     heavy = {"numpy", "cv2", "av", "zmq", "openvino", "torch", "pydicom"}
     assert not heavy & imported
+
+
+def test_a_verb_loads_no_other() -> None:
+    words = "from neurosono.scripts.commands import make_app; make_app('phantom')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {words}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "neurosono.scripts.phantom" in loaded
+    assert not {f"neurosono.scripts.{verb}" for verb in ("live", "replay", "bench")} & loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "children"),
+    [
+        ("live loop:x", "engine capture"),
+        ("replay x --also structures", "engine capture reader"),
+        ("demo", "engine reader capture"),
+        ("live --help", ""),
+        ("phantom --out live", ""),
+        ("", ""),
+    ],
+)
+def test_children_are_started_by_the_first_word(words: str, children: str) -> None:
+    assert _name_children(words.split()) == tuple(children.split())
 
 
 def test_the_version_is_the_packages() -> None:

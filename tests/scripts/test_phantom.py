@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.scripts.phantom import VENTRICLES, parse_pairs, parse_range
 
 
 def test_structures_lie_beside_each_clip(tmp_path: Path) -> None:
     out = tmp_path / "cohort"
     words = ["phantom", "--out", str(out), "--exams", "1", "--seconds", "0.4", "--structures"]
-    result = CliRunner().invoke(app, [*words, "--ventricle-mm", "7:9"])
+    result = CliRunner().invoke(make_app(), [*words, "--ventricle-mm", "7:9"])
     assert result.exit_code == 0, result.output
     (clip,) = out.glob("*/*/clip_01.mp4")
     told = json.loads(clip.with_suffix(".structures.json").read_text())
@@ -40,7 +40,7 @@ def test_a_cohort_parts_at_a_width_and_holds_its_plane(tmp_path: Path) -> None:
     words = ["phantom", "--out", str(out), "--counts", "normal=8", "--structures", "--seed", "4"]
     words += ["--ventricle-mm", "5:20", "--cut-mm", "10", "--weeks", "19:24", "--fps", "5"]
     words += ["--plane", "transventricular", "--seconds", "0.4"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(make_app(), words)
     assert result.exit_code == 0, result.output
     clips = sorted(out.glob("*/*/clip_01.mp4"))
     assert len(clips) == 8
@@ -63,7 +63,7 @@ def test_a_cohort_parts_at_a_width_and_holds_its_plane(tmp_path: Path) -> None:
 )
 def test_a_cohort_that_cannot_be_is_refused(more: list[str], said: str, tmp_path: Path) -> None:
     words = ["phantom", "--out", str(tmp_path / "no"), "--counts", "normal=1", *more]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(make_app(), words)
     assert isinstance(result.exception, InputError)
     assert said in str(result.exception)
     assert not (tmp_path / "no").exists()
@@ -72,7 +72,7 @@ def test_a_cohort_that_cannot_be_is_refused(more: list[str], said: str, tmp_path
 def test_pairs_have_both_planes_and_their_truth(tmp_path: Path) -> None:
     out = tmp_path / "pairs"
     words = ["phantom", "--out", str(out), "--pairs", "1:1", "--seed", "3"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(make_app(), words)
     assert result.exit_code == 0, result.output
     table = list(csv.DictReader((out / "pairs.csv").read_text().splitlines()))
     assert [row["label"] for row in table].count("abnormal") == 2
@@ -84,7 +84,7 @@ def test_pairs_have_both_planes_and_their_truth(tmp_path: Path) -> None:
         told = json.loads((out / row["path"]).with_suffix(".structures.json").read_text())
         assert told["plane"] == row["plane"]
         assert [told["height_px"], told["width_px"]] == list(picture.shape[:2])
-    again = CliRunner().invoke(app, words)
+    again = CliRunner().invoke(make_app(), words)
     assert isinstance(again.exception, OutputError)
     assert "not empty" in str(again.exception)
 

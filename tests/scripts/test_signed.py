@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import BundleError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from tests.support.signatures import WRONG, sign_copy, trust_one
 
 MAKERS = {"build", "calibrate", "bundle sign", "bundle verify"}
@@ -39,7 +39,7 @@ def list_commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_no_command_that_takes_a_bundle_forgets_to_ask_who_signed_it() -> None:
     asking, silent = set(), set()
-    for name, command in list_commands(typer.main.get_command(app)):
+    for name, command in list_commands(typer.main.get_command(make_app())):
         taken = {parameter.name for parameter in command.params}
         if taken & {"bundle", "bundles", "also", "student"} and not name.startswith("train "):
             (asking if {"require_signed", "trusted_keys"} <= taken else silent).add(name)
@@ -61,7 +61,7 @@ def test_what_no_trusted_key_signed_is_not_used(
     places = {"OUT": str(tmp_path / "out"), "HERE": str(root)}
     asked = [places.get(word, word) for word in COMMANDS[name]]
     asked += ["--bundle", str(root), "--trusted-keys", str(keys)]
-    done = CliRunner().invoke(app, asked)
+    done = CliRunner().invoke(make_app(), asked)
     assert isinstance(done.exception, BundleError), (done.exception, done.output)
     assert WRONG[wrong] in str(done.exception)
     assert not (tmp_path / "out").exists(), "nothing was begun"
@@ -75,7 +75,7 @@ def test_what_reads_beside_the_bundle_is_asked_too(
     beside = sign_copy(bundle_root, tmp_path / "beside", keys, "unsigned")
     asked = [str(tmp_path / "out") if word == "OUT" else word for word in COMMANDS[command]]
     asked += ["--bundle", str(root), "--also", str(beside), "--trusted-keys", str(keys)]
-    done = CliRunner().invoke(app, asked)
+    done = CliRunner().invoke(make_app(), asked)
     assert isinstance(done.exception, BundleError), (done.exception, done.output)
     assert WRONG["unsigned"] in str(done.exception)
     assert "beside" in str(done.exception)
@@ -87,10 +87,10 @@ def test_without_a_list_the_user_s_own_is_asked(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     root = sign_copy(bundle_root, tmp_path / "bundle", keys)
     asked = ["export", "triton", str(root), "--out", str(tmp_path / "models"), "--require-signed"]
-    done = CliRunner().invoke(app, asked)
+    done = CliRunner().invoke(make_app(), asked)
     assert "cannot be read" in str(done.exception), "there is no list yet, and so no trust"
     (tmp_path / "config" / "neurosono").mkdir(parents=True)
     (tmp_path / "config" / "neurosono" / "trusted-keys").write_text(keys.read_text())
-    done = CliRunner().invoke(app, asked)
+    done = CliRunner().invoke(make_app(), asked)
     assert done.exception is None, done.output
     assert any((tmp_path / "models").iterdir())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -12,6 +13,13 @@ from pydicom.uid import (
 )
 
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
+from neurosono.stream.sources.dicom.geometry import GEOMETRY_TAGS
+from neurosono.stream.sources.dicom.header import PIXEL_TAGS
+from neurosono.stream.study.identity import COPIED
+
+WORD, DAY = "KNOWN-WORD", "19010203"
+TEXTS = frozenset(("AE", "DA", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+SPARED = frozenset((*COPIED, *PIXEL_TAGS, *GEOMETRY_TAGS))
 
 
 def draw_frames(count: int, seed: int = 7) -> NDArray[np.uint8]:
@@ -54,6 +62,26 @@ def make_cine(
     cine.FrameTime, cine.FrameIncrementPointer = 40.0, 0x00181063
     data = frames.tobytes()
     cine.add_new(0x7FE00010, "OB", data + b"\0" * (len(data) % 2))
+    return cine
+
+
+def tell_everything(cine: Dataset) -> Dataset:
+    """Write known words into every attribute that the standard has for text, places and days.
+
+    Also into an item of every sequence. What names patient and study, which results share, and
+    what says how pixels are to be shown stays as it is.
+    """
+    for tag, (kind, *_, keyword) in DicomDictionary.items():
+        if tag >> 16 < 0x0008 or keyword in SPARED:
+            continue
+        if kind == "SQ":
+            item = Dataset()
+            item.PatientComments, item.PatientBirthDate = WORD, DAY
+            cine.add_new(tag, kind, [item])
+        elif kind in TEXTS:
+            cine.add_new(tag, kind, DAY if kind == "DA" else WORD)
+    block = cine.private_block(0x0019, "SCANNER", create=True)
+    block.add_new(0x01, "LO", WORD)
     return cine
 
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from neurosono.engine.contracts.frame import DisplayFrame, Frame
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.processes.channel import Endpoints, Inlet, Outlet, open_socket
+from neurosono.stream.processes.child import hear
 from neurosono.stream.processes.wire import HEADER, VERSION, Event, Message, pack
 
 MODULES = {
@@ -102,7 +103,9 @@ OF_CAPTURE: dict[str, Callable[[str], list[Any]]] = {
 
 def talk(role: str, what: str) -> None:
     """Talk nonsense over the real sockets, then stay for as long as the parent lives."""
-    told = msgspec.json.decode(sys.stdin.buffer.readline())
+    told: dict[str, Any] = {}
+    while "endpoints" not in told:  # what is only expected comes first
+        told = hear() or sys.exit(1)
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     with zmq.Context() as context:
         if role == "engine":

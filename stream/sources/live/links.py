@@ -23,8 +23,6 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import av
-
 from neurosono.engine.contracts.errors import SourceError
 
 
@@ -138,6 +136,8 @@ def parse_link(argument: str) -> Link:
 
 def check_srt() -> None:
     """Raise `SourceError` where the FFmpeg at hand was built without SRT."""
+    import av  # whoever only reads an address decodes nothing
+
     try:
         av.open("srt://127.0.0.1:1", options={"connect_timeout": "1"}, timeout=0.1).close()
     except av.error.ProtocolNotFoundError as error:

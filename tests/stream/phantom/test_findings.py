@@ -24,7 +24,7 @@ from neurosono.engine.patterns.names import (
     name_width,
 )
 from neurosono.engine.structures.names import CISTERNA_MAGNA, CSP
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.phantom.cohort import deal_findings
 from neurosono.stream.phantom.exam import PhantomFrame, PhantomSpec, exam_frames
 from neurosono.stream.phantom.fetus import find_fetus
@@ -147,11 +147,11 @@ def test_what_cannot_be_is_refused() -> None:
 def test_the_command_writes_them_beside_the_clips(tmp_path: Path) -> None:
     out = tmp_path / "cohort"
     words = ["phantom", "--out", str(out), "--exams", "2", "--seconds", "0.2", "--structures"]
-    result = CliRunner().invoke(app, [*words, "--finding", f"none,{SEVERE_WIDTH}"])
+    result = CliRunner().invoke(make_app(), [*words, "--finding", f"none,{SEVERE_WIDTH}"])
     assert result.exit_code == 0, result.output
     told = [json.loads(path.read_text()) for path in sorted(out.glob("normal/*/*.json"))]
     assert [each["finding"] for each in told] == [NO_FINDING, SEVERE_WIDTH]
     assert told[0]["ventricle_mm"] < 10 < 15 < told[1]["ventricle_mm"]
     assert all("findings" in frame for each in told for frame in each["frames"])
-    refused = CliRunner().invoke(app, [*words, "--finding", "all", "--ventricle-mm", "12"])
+    refused = CliRunner().invoke(make_app(), [*words, "--finding", "all", "--ventricle-mm", "12"])
     assert isinstance(refused.exception, InputError)

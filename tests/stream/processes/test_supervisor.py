@@ -9,7 +9,7 @@ import pytest
 
 from neurosono.stream.processes import spawn as spawning
 from neurosono.stream.processes.channel import Endpoints
-from neurosono.stream.processes.spawn import starting
+from neurosono.stream.processes.spawn import expect, starting
 from neurosono.stream.processes.supervisor import Supervisor
 from tests.support.commands import wait_until
 
@@ -111,3 +111,28 @@ def test_whoever_was_started_early_and_never_needed_ends(heard: Path) -> None:
         assert len(set(psutil.Process().children()) - others) == 2
     assert set(psutil.Process().children()) == others
     assert not heard.exists()
+
+
+def test_a_child_hears_what_it_will_most_likely_be_told_and_then_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "heard"
+    words = """
+import sys
+from neurosono.stream.processes.child import hear
+open(sys.argv[1], "w").write(f"{hear()} {hear()}")
+sys.stdin.buffer.read()
+"""
+
+    def spawn(role: str, way: object = None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", words, path], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr(spawning, "spawn", spawn)
+    with starting("engine"):
+        expect("reader", {"never": 0})  # none was started: nobody hears it
+        expect("engine", {"first": 1})
+        with Supervisor(Endpoints.in_folder(tmp_path)) as children:
+            children.start("engine", {"second": 2})
+            said = wait_until(lambda: path.exists() and path.read_text())
+    assert said.startswith("{'expected': {'first': 1}} {'role': 'engine'")
+    assert "{'second': 2}" in said

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.journal.journal import Clock, Journal
 from neurosono.stream.live.desk import Desk
 from neurosono.stream.live.record import LiveRecord
@@ -114,7 +114,7 @@ def test_a_record_tells_what_was_said_before_and_after_the_ai_was_seen(
     assert found["arms_compared"]["alone_and_concurrent"]["only_second_right"] == 1
 
     result = CliRunner().invoke(
-        app,
+        make_app(),
         [
             *("report", "study", "--truth", str(table), "--journal"),
             *(str(tmp_path / "exams.sqlite"), "--json", str(tmp_path / "found.json")),

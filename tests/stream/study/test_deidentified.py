@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.deidentified import NO_DAY, make_deidentified
 from neurosono.stream.study.identity import Identity
@@ -62,9 +62,9 @@ def test_validators_find_no_error(report: Report, tmp_path: Path) -> None:
 def test_the_command_gives_no_identity_and_sends_nothing(exam_id: str, tmp_path: Path) -> None:
     common = ["study", exam_id, "--journal", str(tmp_path / "journal.sqlite"), "--deidentified"]
     out = tmp_path / "study"
-    ran = CliRunner().invoke(app, [*common, "--out", str(out)])
+    ran = CliRunner().invoke(make_app(), [*common, "--out", str(out)])
     assert ran.exception is None
     assert exam_id.encode() not in b"".join(path.read_bytes() for path in out.iterdir())
     for more in (["--send", "PACS@h:1"], ["--identity-of", "worklist"], ["--pdf"]):
-        ran = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "other"), *more])
+        ran = CliRunner().invoke(make_app(), [*common, "--out", str(tmp_path / "other"), *more])
         assert isinstance(ran.exception, InputError)

@@ -15,12 +15,13 @@ from msgspec import structs
 from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.errors import InputError, OutputError
+from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.journal.journal import ExamJournal
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.card import tell_exam
-from neurosono.stream.study.codes import PRIVATE, Scheme, code_class
+from neurosono.stream.study.codes import PRIVATE, Scheme, code_class, code_own
 from neurosono.stream.study.identity import COPIED, Identity, read_identity
 from neurosono.stream.study.pictures import Replayed
 from neurosono.stream.study.send import encode, write_files
@@ -123,6 +124,11 @@ def test_the_exams_document_says_what_the_record_says(
         if meaning(item).startswith("Frames left out: ")
     }
     assert left_out == set(report.exam.skipped)
+    said = [str(item.get("TextValue")) for item in walk(document)]
+    (off,) = [each for each in said if "AI off" in each]
+    gaps = [each for each in report.history.stretches if each.what == "ai-off"]
+    assert all(f"{each.begin_s:.1f} to {each.end_s:.1f} s" in off for each in gaps)
+    assert len(gaps) > 1
     text = encode(document).decode("utf-8", "replace")
     assert report.exam.about["bundle_sha256"] in text
 
@@ -260,6 +266,13 @@ def test_a_file_that_names_no_study_is_refused(tmp_path: Path, content: bytes) -
         read_identity(path)
     with pytest.raises(InputError, match="No such file"):
         read_identity(tmp_path / "missing.dcm")
+
+
+def test_no_two_words_share_a_code() -> None:
+    told = [f"Frames left out: {each}" for each in SkipReason]
+    told += [f"Frames with {each}" for each in ("cerebellum", "cerebellar vermis", "lv", "lvs")]
+    assert len({code_own(each).value for each in told}) == len(told)
+    assert all(len(code_own(each).value) <= 16 for each in told)
 
 
 def test_every_label_has_a_code() -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError, RunError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.identities import read_kept
@@ -173,7 +173,7 @@ def test_a_pacs_that_refuses_is_told_and_tried_again(
         register.close()
     assert pacs.kept == []
     pacs.status = 0x0000
-    ran = CliRunner().invoke(app, ["study", "waiting", "--journal", str(journal.path)])
+    ran = CliRunner().invoke(make_app(), ["study", "waiting", "--journal", str(journal.path)])
     assert ran.exception is None
     assert {str(each.PatientName) for each in pacs.kept} == {"Größe^Änne"}
     row = find_study(journal, exam.exam_id)
@@ -245,14 +245,14 @@ def test_the_study_command_takes_the_kept_entry_by_name_only(
     journal: Journal, exam: ExamJournal, screen: Screen, tmp_path: Path
 ) -> None:
     where = ["study", exam.exam_id, "--journal", str(journal.path), "--out"]
-    ran = CliRunner().invoke(app, [*where, str(tmp_path / "a"), "--identity-of", "worklist"])
+    ran = CliRunner().invoke(make_app(), [*where, str(tmp_path / "a"), "--identity-of", "worklist"])
     assert isinstance(ran.exception, InputError)
     register = open_register(journal, screen, None, accession="A-1")
     register.begin()
     register.open_exam(exam.exam_id)
     register.close()
     for out, more, accession in (("b", [], ""), ("c", ["--identity-of", "worklist"], "A-1")):
-        ran = CliRunner().invoke(app, [*where, str(tmp_path / out), *more])
+        ran = CliRunner().invoke(make_app(), [*where, str(tmp_path / out), *more])
         assert ran.exception is None
         found = [dcmread(path) for path in sorted((tmp_path / out).iterdir())]
         assert {str(each.get("AccessionNumber") or "") for each in found} == {accession}

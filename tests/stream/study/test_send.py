@@ -13,7 +13,7 @@ from pynetdicom import evt
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.outbox import STUDY, Outbox, Standing, Study
@@ -198,10 +198,10 @@ def test_the_command_writes_and_wants_a_place(
 ) -> None:
     journal = str(tmp_path / "journal.sqlite")
     common = ["study", exam_id[:12], "--journal", journal, "--bundle", str(bundle_root)]
-    ran = CliRunner().invoke(app, common, catch_exceptions=True)
+    ran = CliRunner().invoke(make_app(), common, catch_exceptions=True)
     assert isinstance(ran.exception, InputError)
     out = tmp_path / "study"
-    ran = CliRunner().invoke(app, [*common, "--out", str(out), "--codes", "umls"])
+    ran = CliRunner().invoke(make_app(), [*common, "--out", str(out), "--codes", "umls"])
     assert ran.exception is None
     assert len(list(out.iterdir())) == 3
 
@@ -213,7 +213,7 @@ def test_the_command_sends_by_tls_and_so_does_what_waited(exam_id: str, tmp_path
     common = ["study", exam_id, "--journal", str(journal), "--send"]
     files = ["--tls-cert", ours.certfile, "--tls-key", ours.keyfile, "--tls-ca", ours.cafile]
     with keeping(tmp_path / "kept", clinic.issue("pacs")) as node:
-        ran = CliRunner().invoke(app, [*common, node.words, *files])
+        ran = CliRunner().invoke(make_app(), [*common, node.words, *files])
         assert ran.exception is None
         kept = list((tmp_path / "kept").iterdir())
         assert len(kept) >= 2
@@ -246,5 +246,5 @@ def test_a_web_server_with_tls_takes_them_from_whoever_shows_a_known_certificate
         assert orthanc.get("/instances") == []
         common = ["study", exam_id, "--journal", str(tmp_path / "journal.sqlite"), "--stow", root]
         files = ["--tls-cert", ours.certfile, "--tls-key", ours.keyfile, "--tls-ca", ours.cafile]
-        assert CliRunner().invoke(app, [*common, *files]).exception is None
+        assert CliRunner().invoke(make_app(), [*common, *files]).exception is None
         assert len(orthanc.get("/instances")) >= 2

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import OutputError, RunError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.mpps import tell_end, tell_start
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.outbox import Outbox, Outcome, Row, Standing, Step
@@ -114,13 +114,13 @@ def test_a_hospital_that_is_away_is_told_later(
     again = ["study", "waiting", "--journal", str(journal.path)]
     with serving_ris(tmp_path, port) as ris:
         ris.mood.write_text(str(0x0106))
-        ran = CliRunner().invoke(app, again)
+        ran = CliRunner().invoke(make_app(), again)
         assert isinstance(ran.exception, RunError)
         assert "1 steps could not be told of 1 that waited" in str(ran.exception)
         (step,) = list_steps(journal, exam.exam_id)
         assert step.said.endswith("answered 0x0106 to the beginning of the step")
         ris.mood.unlink()
-        assert CliRunner().invoke(app, again).exception is None
+        assert CliRunner().invoke(make_app(), again).exception is None
         assert ris.statuses() == ["IN PROGRESS", "COMPLETED"]
         with Outbox(journal.path) as outbox:
             outbox.put(exam.exam_id, 1, step.what)  # as if a kill had come before it was noted

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError, OutputError
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.training.fit.weights import read_start
 from neurosono.training.gate.data import GateRow, write_gate_data
 from neurosono.training.pretrain import run
@@ -203,12 +203,12 @@ def test_the_command_pretrains_and_training_starts_from_it(
     cache = make_cohort(patients=4, frames=2)
     narrow = ["--architecture", "vit-ti", "--width", "0.34"]
     words = [str(cache.root), "--out", str(tmp_path / "pre"), *narrow, "--size-px", "64"]
-    found = CliRunner().invoke(app, ["train", "pretrain", *words, "--epochs", "1"])
+    found = CliRunner().invoke(make_app(), ["train", "pretrain", *words, "--epochs", "1"])
     assert found.exit_code == 0, found.output
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("folds = 2\nmembers = 1\nvalidation_share = 0.4\nbatch = 8\n")
     weights = str(tmp_path / "pre" / "weights.safetensors")
     words = [str(cache.root), "--out", str(tmp_path / "b"), "--recipe", str(recipe)]
     words += [*narrow, "--weights", weights, "--epochs", "1", "--workers", "1"]
-    found = CliRunner().invoke(app, ["train", *words])
+    found = CliRunner().invoke(make_app(), ["train", *words])
     assert found.exit_code == 0, found.output

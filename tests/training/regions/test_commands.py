@@ -12,7 +12,7 @@ from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.kinds import find_kind
 from neurosono.engine.regions.names import PLANES
-from neurosono.scripts.main import app
+from neurosono.scripts.commands import make_app
 from neurosono.training.detect.data import SIZE_PX
 from neurosono.training.regions.data import PairData
 from neurosono.training.regions.evaluate import examine
@@ -21,7 +21,7 @@ from tests.support.structures import make_structures_bundle
 
 
 def invoke(*words: object) -> None:
-    result = CliRunner().invoke(app, ["train", "regions", *map(str, words)])
+    result = CliRunner().invoke(make_app(), ["train", "regions", *map(str, words)])
     if result.exception is not None:
         raise result.exception
 
