@@ -8,6 +8,7 @@ Each step writes `OUT/STEP.json` as it goes, and ends by itself.
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from neurosono.scripts.gpu_check.record import make_parser
 
@@ -15,22 +16,22 @@ SHARES = {"engines": 3, "pipeline": 2, "structures": 2, "paper": 4, "pretraining
 """The steps, most worth first, and what of the time each gets, beside the others asked for."""
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the steps; returns 1 where one did not end well."""
     there = [name for name in SHARES if importlib.util.find_spec(f"{__package__}.{name}")]
     parser = make_parser(str(__doc__), 480)
     parser.add_argument("--steps", nargs="+", choices=there, default=there)
-    options = parser.parse_args()
-    words = [f"--out={options.out}", f"--workers={options.workers}"]
-    words += [f"--data={options.data}"] if options.data else []
-    words += [f"--only={options.only}"] if options.only else []
-    words += ["--rehearse"] if options.rehearse else []
+    options = parser.parse_args(words)
+    given = [f"--out={options.out}", f"--workers={options.workers}"]
+    given += [f"--data={options.data}"] if options.data else []
+    given += [f"--only={options.only}"] if options.only else []
+    given += ["--rehearse"] if options.rehearse else []
     shares, failed = sum(SHARES[name] for name in options.steps), []
     for name in options.steps:
         seconds = options.seconds * SHARES[name] / shares
         command = [sys.executable, "-m", f"{__package__}.{name}", f"--seconds={seconds:.0f}"]
         try:
-            code = subprocess.run([*command, *words], timeout=2 * seconds + 30, check=False)
+            code = subprocess.run([*command, *given], timeout=2 * seconds + 30, check=False)
             failed += [name] if code.returncode else []
         except subprocess.TimeoutExpired:
             failed.append(name)

@@ -260,7 +260,8 @@ class Paper:
         alive = partial(self.clock.check, 20)
         sizes = Sizes.of(Bundle.load(self.bundle), self.caches["unseen"], alive)
         said = self.work / "members-unseen.npz"
-        np.savez_compressed(said, probabilities=sizes.probabilities().astype(np.float32))
+        every = np.stack([each.probabilities for each in sizes.said])
+        np.savez_compressed(said, probabilities=every.astype(np.float32))
         with zipfile.ZipFile(self.kept, "a", zipfile.ZIP_DEFLATED) as file:
             file.write(said, said.name)
         ranked = sizes.ranked

@@ -51,29 +51,22 @@ def make_bundle(check: Check) -> Found:
 def ask_doctor(check: Check) -> Found:
     """Return which engines the product says run here."""
     path = check.work / "doctor.json"
-    said = run_command(
-        "doctor", "--bundle", check.bundle, "--json", path, limit_s=check.limit(LONGEST_S)
-    )
+    words = ("doctor", "--bundle", check.bundle, "--json", path)
+    said = run_command(*words, limit_s=check.limit(LONGEST_S))
     told = json.loads(path.read_text()) if path.is_file() else {}
     runs = [each["engine"] for each in told.get("engines", []) if each["runs"]]
     reasons = {each["engine"]: each["reason"] for each in told.get("engines", [])}
-    words = f"runs: {', '.join(runs)}"
-    return said.to_json() | {"reasons": reasons, "auto": told.get("auto"), "in_short": words}
+    found = {"reasons": reasons, "auto": told.get("auto"), "in_short": f"runs: {', '.join(runs)}"}
+    return said.to_json() | found
 
 
 def bench(check: Check, rate_hz: float) -> Found:
     """Run closed and open loop once; return the report's figures and what the CPU allows."""
     path = check.work / f"bench-{rate_hz:g}.json"
-    asked: tuple[str, ...] = (
-        "--seconds",
-        f"{check.scale.bench_s:g}",
-        "--rate",
-        f"{rate_hz:g}",
-        "--rounds",
-        "1",
-    )
-    asked += ("--bundle", str(check.bundle), *check.scale.engine_words, "--json", str(path))
-    said = run_command("bench", *asked, limit_s=check.limit(LONGEST_S))
+    asked = f"bench --seconds {check.scale.bench_s:g} --rate {rate_hz:g} --rounds 1".split()
+    given = ("--json", path, "--bundle", check.bundle)
+    engine, limit_s = check.scale.engine_words, check.limit(LONGEST_S)
+    said = run_command(*asked, *given, *engine, limit_s=limit_s)
     if said.code != 0 or not path.is_file():
         return said.to_json() | {"failed": f"exit code {said.code}: {said.last}"}
     return draw_up_bench(json.loads(path.read_text()), said)
@@ -134,11 +127,7 @@ def kill_engine(check: Check, name: str) -> Found:
     return shown | {"ai_when_killed": before}
 
 
-def draw_up_kill(
-    found: Found,
-    told: list[Found],
-    since_s: Callable[[Found], float],
-) -> Found:
+def draw_up_kill(found: Found, told: list[Found], since_s: Callable[[Found], float]) -> Found:
     """Return what followed a kill: when AI OFF, which engine came when, and the accounts."""
     turns = [each for each in told if each.get("part") == "ai"]
     off = next((since_s(each) for each in turns if each["value"] == "off"), None)

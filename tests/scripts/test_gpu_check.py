@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from neurosono.scripts.gpu_check import engines, record
+from neurosono.scripts.gpu_check.__main__ import main
 from neurosono.scripts.gpu_check.measures import limit_ms, time_calls
 from neurosono.scripts.gpu_check.record import Clock, Record
 from tests.support.commands import wait_until
@@ -27,6 +28,27 @@ def test_a_rehearsal_compares_every_way_and_writes_all_of_it(tmp_path: Path) -> 
         assert found[part]["frames"] > 0
         assert found[part]["limit_ms"] > 0
     assert found["operations_a_member"] > 1e6
+
+
+def test_steps_share_the_time_and_one_that_fails_does_not_stop_the_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        begun.append(command)
+        if "pipeline" in command[2]:
+            raise subprocess.TimeoutExpired(command, 1)
+        return subprocess.CompletedProcess(command, int("paper" in command[2]))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    words = ["--steps", "pipeline", "paper", "engines", "--seconds", "90", "--workers", "2"]
+    assert main([*words, "--data", "some", "--rehearse"]) == 1
+    asked = [record.make_parser("", 1).parse_args(command[3:]) for command in begun]
+    assert [each.seconds for each in asked] == [20, 40, 30]
+    for each in asked:
+        assert (each.workers, each.data, each.rehearse, each.only) == (2, Path("some"), True, None)
+    assert "failed: ['pipeline', 'paper']" in capsys.readouterr().out
 
 
 def test_a_failing_part_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
