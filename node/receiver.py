@@ -21,6 +21,7 @@ from neurosono.node.options import Limits, Listening
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.commitment import COMMITMENT
 from neurosono.stream.hospital.entity import Entity
+from neurosono.stream.sources.clip import OwnResultError
 from neurosono.stream.sources.dicom.header import READ_FAILURES, read_header
 from neurosono.stream.sources.limits import MediaLimits
 
@@ -87,21 +88,18 @@ class Receiver:
         return answer
 
     def _store(self, path: Path, instance: str, sender: str) -> tuple[int, str]:
-        limits = self._limits
-        if self._listening is not None and not self._listening.admits(sender):
-            return NOT_ALLOWED, "it may report here, and not store"
-        if not path.exists():
-            return FULL, "the disk is full: send it again later"
-        if self._spool.count_waiting() > limits.most_waiting:
-            return FULL, f"over {limits.most_waiting} studies wait: send it again later"
+        if refused := self._refuse(path, sender):
+            return refused
         try:
-            if shutil.disk_usage(self._spool.folder).free < limits.least_free_bytes:
+            if shutil.disk_usage(self._spool.folder).free < self._limits.least_free_bytes:
                 return FULL, "the disk is nearly full: send it again later"
             study = _find_study(path)
             if not study:
                 return MISFIT, "it names no study"
             read_header(path, self._media)
             self._spool.store(study, instance, sender, path, self._spool.now_ns())
+        except OwnResultError:  # from a PACS that sends on what it gets; judged, it would come anew
+            path.unlink(missing_ok=True)
         except OutputError as error:
             return FULL, str(error)
         except NeurosonoError as error:
@@ -111,6 +109,17 @@ class Receiver:
         except OSError as error:
             return FULL, f"it cannot be kept: {error.strerror}"
         return STORED, ""
+
+    def _refuse(self, path: Path, sender: str) -> tuple[int, str] | None:
+        """Return why nothing is taken from this sender now, whatever it is."""
+        most = self._limits.most_waiting
+        if self._listening is not None and not self._listening.admits(sender):
+            return NOT_ALLOWED, "it may report here, and not store"
+        if not path.exists():
+            return FULL, "the disk is full: send it again later"
+        if self._spool.count_waiting() > most:
+            return FULL, f"over {most} studies wait: send it again later"
+        return None
 
 
 @contextmanager

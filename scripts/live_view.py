@@ -24,8 +24,7 @@ from neurosono.stream.live.scene import Keeping, Scene, open_scene
 from neurosono.stream.page.access import is_loopback, parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.protocol import withhold_opinion
-from neurosono.stream.page.routes import Monitor
-from neurosono.stream.page.web import WebServer
+from neurosono.stream.processes.heap import collect_from_here
 from neurosono.stream.view.state import LATE_MS
 from neurosono.stream.view.words import LEANS, percentage
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from neurosono.stream.live.options import SessionOptions
     from neurosono.stream.live.record import LiveRecord
     from neurosono.stream.page.hub import Hub
+    from neurosono.stream.page.web import WebServer
 
 SETTLE_S = 3.0
 """The page's address is printed once nothing refused to start, but no later than this."""
@@ -66,6 +66,7 @@ def run_live_view(
     options: SessionOptions, keeping: Keeping, view: LiveView, json_path: Path | None
 ) -> None:
     """Run a session until Ctrl-C, then print and write the exam."""
+    collect_from_here()
     check_json_place(json_path)
     notifier = Notifier()
     stop = threading.Event()
@@ -73,22 +74,38 @@ def run_live_view(
     with (
         _stop_on_signals(stop),
         open_scene(options, keeping) as scene,
-        _serve(scene, view) as show,
+        contextlib.ExitStack() as stack,
     ):
+        shown: list[Callable[[], None]] = []
+
+        def serve() -> None:
+            shown.append(stack.enter_context(_serve(scene, view)))
+            notifier.ready()
 
         def stopped() -> bool:
-            show()
+            shown[0]()
             last = scene.hub.last_status()
             if last is not None:
                 notifier.beat(str(last[0]["ai"]))
             return stop.is_set() or (0 < view.seconds <= time.monotonic() - begun_s)
 
-        notifier.ready()
-        scene.run(stopped)
+        scene.run(stopped, serve)
         notifier.stopping()
         if scene.register is not None and (said := scene.register.settle()):
             console.print(said, markup=False, soft_wrap=True)
     exam = scene.describe()
+    _tell_exam(scene, exam)
+    write_json_report(json_path, exam)
+    if missing := _say_missing(exam["session"]["record"], scene.journal.path):
+        raise RunError(missing)
+    if not exam["session"]["accounts"]["shown"]:
+        said = exam["session"]["source_said"] or "nothing came"
+        raise RunError(
+            f"no picture ever came from the source: {said}; check that it sends, and its address"
+        )
+
+
+def _tell_exam(scene: Scene, exam: dict[str, Any]) -> None:
     console.print(describe(exam))
     for line in tell_readings(exam):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -99,14 +116,6 @@ def run_live_view(
         console.print(f"{scene.clips.written} clips written, {scene.clips.lost} lost")
     if "recording" in exam:
         console.print(_say_recording(exam["recording"]))
-    write_json_report(json_path, exam)
-    if missing := _say_missing(exam["session"]["record"], scene.journal.path):
-        raise RunError(missing)
-    if not exam["session"]["accounts"]["shown"]:
-        said = exam["session"]["source_said"] or "nothing came"
-        raise RunError(
-            f"no picture ever came from the source: {said}; check that it sends, and its address"
-        )
 
 
 def _say_missing(told: dict[str, Any], journal: Path) -> str:
@@ -137,6 +146,10 @@ def _serve(scene: Scene, view: LiveView) -> Iterator[Callable[[], None]]:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda: live.update(_tabulate(hub))
         return
+    # the page loads while the other processes open source and engine
+    from neurosono.stream.page.routes import Monitor
+    from neurosono.stream.page.web import WebServer
+
     tls = (view.certfile, view.keyfile)
     allowed = [parse_allowed(name) for name in view.allow_hosts]
     monitor = Monitor(scene.metrics.render, view.metrics_token)

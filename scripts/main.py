@@ -5,6 +5,7 @@ function: `--help` is instant. Here nothing is loaded that a child process could
 """
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -72,6 +73,8 @@ def _run(words: list[str]) -> None:
         _prepare_archive(words)
     from neurosono.scripts.commands import VERBS, make_app
 
+    if words[:1] and words[0] in CHILDREN:
+        gc.disable()  # until it has loaded: see `collect_from_here`
     # where the word is none of them, all are told
     make_app(*(word for word in words[:1] if word in VERBS))(words)
 

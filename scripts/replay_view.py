@@ -12,6 +12,7 @@ from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.kinds import kind_named
 from neurosono.engine.timing import TIMED
 from neurosono.scripts.console import check_json_place, console, write_json_report
+from neurosono.stream.processes.heap import collect_from_here
 from neurosono.stream.replay.files import EXAM_NAME, FRAMES_NAME, OVERLAY_NAME
 from neurosono.stream.view.words import LEANS, SILENT, percentage
 
@@ -32,6 +33,7 @@ def run_replay(options: ReplayOptions, json_path: Path | None) -> dict[str, Any]
 
     from neurosono.stream.replay.run import replay
 
+    collect_from_here()
     check_json_place(json_path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     begun_s = time.monotonic()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from neurosono.engine.backends.torch import CapturedGraph, TorchCudaBackend, fold_batch_norm
+from neurosono.scripts.gpu_check.measures import make_ensemble
 from neurosono.scripts.gpu_check.record import Found
 
 CLASSIFIER, STRUCTURES = "classifier", "structures"
@@ -27,10 +28,8 @@ LONGEST_S = 60.0
 
 def open_classifier(way: str) -> Callable[[int], None]:
     """Return what judges a frame with an ensemble of random weights."""
-    from neurosono.scripts.gpu_check.engines import Bench, make_ensemble
-
     frames = np.random.default_rng(0).integers(0, 256, (24, 224, 224), dtype=np.uint8)
-    ensemble = make_ensemble(MEMBERS, Bench("cuda", frames, {}))
+    ensemble = make_ensemble(MEMBERS, 1.0, "cuda", frames)
     backend = TorchCudaBackend(ensemble, 224, "fp16", "cuda", (way,))
 
     def judge(number: int) -> None:

@@ -1,12 +1,13 @@
 """Jobs in order over worker processes, until they are done or the time is over."""
 
 import multiprocessing
-import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
+
+from neurosono.scripts.gpu_check.record import Clock
 
 GRACE_S = 3.0
 """Jobs watch the clock themselves; after that long their processes are ended."""
@@ -29,9 +30,9 @@ class Desk:
     on in new workers.
     """
 
-    def __init__(self, workers: int, deadline_s: float, prepare: Callable[[], Any] = int) -> None:
-        """Begin no job after `deadline_s` (`time.time`); each worker begins with `prepare`."""
-        self._workers, self._deadline_s, self._prepare = workers, deadline_s, prepare
+    def __init__(self, workers: int, clock: Clock, prepare: Callable[[], Any] = int) -> None:
+        """Begin no job when the time is over; each worker begins with `prepare`."""
+        self._workers, self._clock, self._prepare = workers, clock, prepare
         self._waiting: list[Job] = []
         self._running: dict[Future[Any], Job] = {}
         self._well: set[str] = set()
@@ -44,7 +45,7 @@ class Desk:
     def run(self, hear: Callable[[Job, Any, BaseException | None], None]) -> list[str]:
         """Work until all is done or the time is over; return the names of what was not done."""
         try:
-            while (self._waiting or self._running) and self._left_s() > -GRACE_S:
+            while (self._waiting or self._running) and self._clock.left_s > -GRACE_S:
                 self._begin()
                 if not self._running:
                     break  # what waits, waits for what never ended well, or the time is over
@@ -57,15 +58,12 @@ class Desk:
             for process in multiprocessing.active_children():
                 process.terminate()
 
-    def _left_s(self) -> float:
-        return self._deadline_s - time.time()
-
     def _open(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(self._workers, context, self._prepare)
 
     def _begin(self) -> None:
-        while len(self._running) < self._workers and self._left_s() > 0:
+        while len(self._running) < self._workers and self._clock.left_s > 0:
             ready = (job for job in self._waiting if not job.after or job.after in self._well)
             job = next(ready, None)
             if job is None:

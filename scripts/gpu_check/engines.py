@@ -7,8 +7,10 @@ float32 on the same GPU, latency that of `infer` with its copies, one frame at a
 the graph's own, between CUDA events.
 """
 
+import argparse
 import copy
 import gc
+import importlib.util
 import sys
 import tempfile
 import time
@@ -16,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -24,30 +25,29 @@ import torch
 from neurosono.engine.backends import Backend
 from neurosono.engine.backends.torch import TorchBackend, TorchCudaBackend
 from neurosono.engine.backends.ways import WAYS
-from neurosono.engine.contracts.architecture import RESNET34
 from neurosono.engine.contracts.arrays import Pixels, Singles
-from neurosono.engine.contracts.labels import DEFAULT_LABELS
-from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.network import Ensemble
-from neurosono.engine.networks import make_network
 from neurosono.scripts.gpu_check import company
 from neurosono.scripts.gpu_check.measures import (
     LONGEST_S,
     WHOLE_ROUNDS,
     compare,
     limit_ms,
+    make_ensemble,
     measure_ceilings,
     read_frames,
     time_calls,
     time_on_gpu,
 )
-from neurosono.scripts.gpu_check.record import Found, Record, read_options
+from neurosono.scripts.gpu_check.record import Found, Record, make_parser, run_step
 
 TORCH, RTX = "torch-cuda", "tensorrt-rtx"
 PLAN = ((5, "fp16"), (37, "fp16"), (1, "fp16"), (5, "bf16"), (5, "f32"))
 LATER = ((1, "f32"), (37, "f32"), (37, "bf16"), (1, "bf16"))
 REHEARSED = ((2, "f32"),)
 RTX_PLAN = ((5, "fp16"), (1, "fp16"), (5, "bf16"), (37, "fp16"))
+
+LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
 GOALS_MS = {(5, "fp16"): 0.8, (37, "fp16"): 3.0}
 GOAL_TIMES = 5
@@ -76,7 +76,7 @@ class Bench:
         """Return an ensemble and float32's member probabilities of all frames."""
         if members not in self.kept:
             self.kept.clear()
-            ensemble = make_ensemble(members, self)
+            ensemble = make_ensemble(members, self.width, self.device, self.frames)
             reference = TorchBackend(copy.deepcopy(ensemble), self.device)
             parts = [self.frames[at : at + 8] for at in range(0, len(self.frames), 8)]
             exact = np.concatenate([reference.infer(part).probabilities for part in parts])
@@ -97,38 +97,30 @@ class Bench:
 
 def release() -> None:
     """Give back what nobody holds on the GPU."""
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
 
 
-def make_ensemble(members: int, bench: Bench) -> Ensemble:
-    """Return an ensemble of random weights whose batch norms have seen the frames."""
-    torch.manual_seed(0)
-    with torch.device(bench.device):
-        networks = [
-            make_network(RESNET34, len(DEFAULT_LABELS), bench.width, bench.size_px)
-            for _ in range(members)
-        ]
-        ensemble = Ensemble(networks, PreprocessingSpec(size_px=bench.size_px))
-    ensemble = ensemble.to(bench.device).train()
-    with torch.no_grad():
-        for first in (0, 8, 16):
-            seen = np.ascontiguousarray(bench.frames[first : first + 8])
-            ensemble(torch.from_numpy(seen)[:, None].to(bench.device))
-    return ensemble.eval()
-
-
 def count_operations(bench: Bench) -> float:
-    """Return what one member computes for a picture, a multiplication and a sum being two."""
-    from torch.utils.flop_counter import FlopCounterMode
+    """Return what one member computes for a picture, a multiplication and a sum being two.
 
+    By hooks, of all convolutions and linear layers: torch's counter takes seconds to import.
+    """
     ensemble, _ = bench.prepare(1)
-    picture = torch.zeros(1, 1, bench.size_px, bench.size_px, dtype=torch.uint8)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        ensemble(picture.to(bench.device))
-    return float(counter.get_total_flops())
+    counts: list[int] = []
+
+    def count(layer: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        counts.append(2 * output.numel() * layer.get_parameter("weight")[0].numel())
+
+    layers = [each for each in ensemble.modules() if isinstance(each, LAYERS)]
+    hooks = [each.register_forward_hook(count) for each in layers]
+    with torch.no_grad():
+        ensemble(torch.from_numpy(bench.frames[:1].copy())[:, None].to(bench.device))
+    for hook in hooks:
+        hook.remove()
+    return float(sum(counts))
 
 
 def measure(backend: Backend, bench: Bench, members: int, exact: Singles, rounds: int) -> Found:
@@ -241,48 +233,36 @@ def check_all_rtx(record: Record, bench: Bench, *, full: bool) -> None:
             found = record.attempt(f"{RTX} {members} {precision}", needs_s, run)
         if "refused" in found and full:
             break
+    there = importlib.util.find_spec("tensorrt") is not None
     record.found["tensorrt"] = (
-        "not run: torch-tensorrt needs TensorRT's own library, which is not installed"
-        if _lacks("tensorrt")
-        else "installed: build with `neurosono build --engine tensorrt`"
+        "installed: build with `neurosono build --engine tensorrt`"
+        if there
+        else "not run: torch-tensorrt needs TensorRT's own library, which is not installed"
     )
     record.write()
 
 
-def _lacks(module: str) -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec(module) is None
-
-
-def main() -> int:
-    """Run the parts; returns 1 where one failed."""
-    options = read_options(str(__doc__), (TORCH, RTX))
-    name = "engines" if options.only is None else f"engines-{options.only}"
-    record = Record(options.out, name, options.seconds)
-    device = "cpu" if options.rehearse else "cuda"
-    if device == "cuda" and not torch.cuda.is_available():
-        sys.exit("this step needs an NVIDIA GPU, its driver and a torch built for CUDA")
-    size_px = 64 if options.rehearse else 224
-    frames, said = read_frames(None if options.rehearse else options.data, size_px, 24)
-    record.found["frames"] = said
+def run(record: Record, options: argparse.Namespace) -> None:
+    """Run the parts."""
+    full = not options.rehearse
+    device, size_px = ("cuda", 224) if full else ("cpu", 64)
+    frames, record.found["frames"] = read_frames(options.data, size_px, 24 if full else 5)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    ceilings = record.attempt(
-        "ceilings", 0, lambda: measure_ceilings(device, tiny=options.rehearse)
-    )
+    ceilings = record.attempt("ceilings", 0, lambda: measure_ceilings(device, tiny=not full))
     bench = Bench(device, frames, ceilings)
-    if options.rehearse:
-        bench.width, bench.rounds, bench.longest_s = 0.125, 20, 0.5
-    bench.operations = count_operations(bench)
-    record.found["operations_a_member"] = bench.operations
-    parts = {TORCH: check_all_torch, RTX: check_all_rtx}
-    for part, run in parts.items():
+    if not full:
+        bench.width, bench.rounds, bench.longest_s = 0.125, 5, 0.5
+    bench.operations = record.found["operations_a_member"] = count_operations(bench)
+    for part, check in {TORCH: check_all_torch, RTX: check_all_rtx}.items():
         if options.only in (None, part):
-            run(record, bench, full=not options.rehearse)
+            check(record, bench, full=full)
             bench.kept.clear()
-    results = [cast(Found, each) for each in record.found.values() if isinstance(each, dict)]
-    return int(any("failed" in each for each in results))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the step by the command line; returns 1 where a part failed or was not reached."""
+    return run_step("engines", make_parser(str(__doc__), 180), run, words, needs="gpu")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ The same numbers as in `report.json` and `calibration.json`, from the prediction
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +37,16 @@ def describe_predictions(frames: Predictions, paper: Predictions | None) -> dict
     checked = fitted.report["cross_checked"]
     exams = describe_fully(frames.by_exam(), draws)
     ece = None if checked is None else checked["exams"]["after"]["ece"]
+    accuracy = exams["accuracy"]["value"]
     return {
-        "exam_accuracy": exams["accuracy"]["value"],
+        "exam_accuracy": accuracy,
         "exam_auroc_macro": exams["macro_auroc"]["value"],
         "exam_ece_calibrated": ece,
         "patients": len(draws.patients),
         "members": len(set(frames.folds.tolist())),
         "goals": {
-            "exam_accuracy": {
-                "goal": GOAL_ACCURACY,
-                "found": exams["accuracy"]["value"],
-                "met": exams["accuracy"]["value"] >= GOAL_ACCURACY,
-            },
-            "exam_ece": {
-                "goal": GOAL_ECE,
-                "found": ece,
-                "met": ece is not None and ece <= GOAL_ECE,
-            },
+            "exam_accuracy": {"goal": GOAL_ACCURACY, "met": accuracy >= GOAL_ACCURACY},
+            "exam_ece": {"goal": GOAL_ECE, "met": ece is not None and ece <= GOAL_ECE},
         },
         "exams": exams,
         "frames": describe_fully(frames, draws),
@@ -71,13 +65,13 @@ def describe_calibrated(report: dict[str, Any]) -> dict[str, Any] | None:
     return found | {name: checked[name] for name in ("exams", "frames", "sets", "alarm")}
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Describe the predictions that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("predictions", type=Path)
     parser.add_argument("--paper", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     paper = None if options.paper is None else Predictions.read(options.paper)
     found = describe_predictions(Predictions.read(options.predictions), paper)
     write_whole(options.out, json.dumps(found, indent=1) + "\n")

@@ -10,7 +10,6 @@ import numpy as np
 from neurosono.calibration.reliability import measure_ece
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.bundle import Bundle
-from neurosono.engine.contracts.arrays import Floats
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import check_unseen, judge, salt_of
@@ -57,11 +56,6 @@ class Sizes:
         return judge(backend, self.unseen, rows, fold=-1, salt=salt_of(self.bundle))
 
     @property
-    def mean(self) -> Predictions:
-        """What all members say together."""
-        return self.join(range(len(self.said)))
-
-    @property
     def ranked(self) -> list[int]:
         """The members' numbers, the best by their own validation patients first."""
         return [number for number, _ in rank_by_validation(self.bundle)]
@@ -73,19 +67,12 @@ class Sizes:
 
     def describe(self, one: Predictions) -> dict[str, Any]:
         """Return how good a size is, uncalibrated, and how often it says what all members say."""
-        same = [
-            float((a.probabilities.argmax(1) == b.probabilities.argmax(1)).mean())
-            for a, b in ((one, self.mean), (one.by_exam(), self.mean.by_exam()))
-        ]
-        return shorten(describe_both(one)) | {
-            "frames_that_agree": same[0],
-            "exams_that_agree": same[1],
-            "exam_ece": measure_ece(one.by_exam()),
-        }
-
-    def probabilities(self) -> Floats:
-        """Return what every member says of every frame, (M, N, C)."""
-        return np.stack([each.probabilities for each in self.said])
+        found = shorten(describe_both(one)) | {"exam_ece": measure_ece(one.by_exam())}
+        mean = self.join(range(len(self.said)))
+        for of, a, b in (("frames", one, mean), ("exams", one.by_exam(), mean.by_exam())):
+            same = a.probabilities.argmax(1) == b.probabilities.argmax(1)
+            found[f"{of}_that_agree"] = float(same.mean())
+        return found
 
 
 def cook(sizes: Sizes, training: Cache) -> dict[str, Any]:

@@ -8,32 +8,27 @@ DIR/pipeline.json anew after each finding. `--rehearse` runs the same on the CPU
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
-from neurosono.engine.host import describe_host
-from neurosono.scripts.gpu_check.pipeline_bundle import write_random_bundle
-from neurosono.scripts.gpu_check.pipeline_commands import (
-    LiveRun,
-    Said,
-    name_now,
-    read_moment,
-    run_command,
+from neurosono.scripts.gpu_check.pipeline_bundle import (
+    CARD,
+    REHEARSAL,
+    Check,
+    write_random_bundle,
 )
+from neurosono.scripts.gpu_check.pipeline_commands import Said, name_now, read_moment, run_command
 from neurosono.scripts.gpu_check.pipeline_faults import (
     break_engines,
+    start_live,
     use_up_memory,
     use_up_memory_beside,
 )
-from neurosono.scripts.gpu_check.pipeline_run import CARD, REHEARSAL, Check
-from neurosono.scripts.gpu_check.record import read_card
+from neurosono.scripts.gpu_check.record import Found, Record, make_parser, run_step
 from neurosono.stream.bench.clip import render_clip
 
 LONGEST_S = 60.0
@@ -43,60 +38,41 @@ GOAL_FPS = 500.0
 """Below this the processor must not be what limits one stream."""
 
 
-def describe_card() -> dict[str, Any]:
-    """Return what every figure belongs to."""
-    return {
-        "date_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": " ".join(sys.orig_argv[1:]),
-        "card": read_card(),
-        "cuda": torch.version.cuda,
-        "cores": len(os.sched_getaffinity(0)),
-        "host": describe_host(),
-    }
-
-
-def make_bundle(check: Check) -> dict[str, Any]:
+def make_bundle(check: Check) -> Found:
     """Write the bundle and the clip that the sessions below read."""
     scale, device = check.scale, "cuda" if check.on_card else "cpu"
-    write_random_bundle(check.bundle, scale.members, scale.width, scale.size_px, device)
+    write_random_bundle(check.bundle, scale, device)
     torch.cuda.empty_cache()
-    (check.work / "clips").mkdir()
-    render_clip(check.work / "clips", 4.0 if check.on_card else 1.5, 30.0)
+    render_clip(check.clip.parent, 4.0 if check.on_card else 1.5, 30.0)
     shown = f"{scale.members} members of width {scale.width:g} at {scale.size_px} px"
     return {"in_short": shown}
 
 
-def ask_doctor(check: Check) -> dict[str, Any]:
+def ask_doctor(check: Check) -> Found:
     """Return which engines the product says run here."""
     path = check.work / "doctor.json"
-    said = run_command("doctor", "--bundle", check.bundle, "--json", path, limit_s=check.left_s())
+    words = ("doctor", "--bundle", check.bundle, "--json", path)
+    said = run_command(*words, limit_s=check.limit(LONGEST_S))
     told = json.loads(path.read_text()) if path.is_file() else {}
     runs = [each["engine"] for each in told.get("engines", []) if each["runs"]]
     reasons = {each["engine"]: each["reason"] for each in told.get("engines", [])}
-    words = f"runs: {', '.join(runs)}"
-    return said.to_json() | {"reasons": reasons, "auto": told.get("auto"), "in_short": words}
+    found = {"reasons": reasons, "auto": told.get("auto"), "in_short": f"runs: {', '.join(runs)}"}
+    return said.to_json() | found
 
 
-def bench(check: Check, rate_hz: float) -> dict[str, Any]:
+def bench(check: Check, rate_hz: float) -> Found:
     """Run closed and open loop once; return the report's figures and what the CPU allows."""
     path = check.work / f"bench-{rate_hz:g}.json"
-    asked = ("--seconds", f"{check.scale.bench_s:g}", "--rate", f"{rate_hz:g}", "--rounds", "1")
-    words = (
-        "bench",
-        "--bundle",
-        str(check.bundle),
-        *check.scale.engine_words,
-        *asked,
-        "--json",
-        str(path),
-    )
-    said = run_command(*words, limit_s=min(LONGEST_S, check.left_s()))
+    asked = f"bench --seconds {check.scale.bench_s:g} --rate {rate_hz:g} --rounds 1".split()
+    given = ("--json", path, "--bundle", check.bundle)
+    engine, limit_s = check.scale.engine_words, check.limit(LONGEST_S)
+    said = run_command(*asked, *given, *engine, limit_s=limit_s)
     if said.code != 0 or not path.is_file():
         return said.to_json() | {"failed": f"exit code {said.code}: {said.last}"}
     return draw_up_bench(json.loads(path.read_text()), said)
 
 
-def draw_up_bench(report: dict[str, Any], said: Said) -> dict[str, Any]:
+def draw_up_bench(report: Found, said: Said) -> Found:
     """Return of a bench's report what this check is about."""
     closed, opened = report["closed_loop"], report["open_loop"]
     costs = closed["cpu_ms_per_frame"] or {}
@@ -124,19 +100,17 @@ def draw_up_bench(report: dict[str, Any], said: Said) -> dict[str, Any]:
     }
 
 
-def build_fallback(check: Check) -> dict[str, Any]:
+def build_fallback(check: Check) -> Found:
     """Build the processor's engine into the bundle, as a user would."""
     words = ("build", check.bundle, "--engine", "openvino", "--precision", "fp16")
-    said = run_command(*words, limit_s=min(LONGEST_S, check.left_s()))
+    said = run_command(*words, limit_s=check.limit(LONGEST_S))
     return said.to_json() | {"in_short": said.last}
 
 
-def kill_engine(check: Check, name: str) -> dict[str, Any]:
+def kill_engine(check: Check, name: str) -> Found:
     """Kill the engine's process in mid-exam; return how long until AI OFF and until the next."""
-    source = f"loop:{check.work / 'clips' / 'once.mp4'}"
-    words = (source, "--bundle", str(check.bundle), *check.scale.engine_words)
-    with LiveRun(check.work / name, words) as live:
-        if live.wait_for_ai(min(60.0, check.left_s())) is None:
+    with start_live(check, name) as live:
+        if live.wait_for_ai(check.limit(60.0)) is None:
             return {"failed": f"the AI never was on: {live.finish(5.0)['said']}"}
         time.sleep(1.5)  # an exam that runs for a while
         live.wait_for_spare(min(8.0, check.left_s()))
@@ -146,19 +120,15 @@ def kill_engine(check: Check, name: str) -> dict[str, Any]:
         before = live.last_of_ai()
         killed = name_now()
         engine.kill()
-        back = live.wait_for_ai(min(40.0, check.left_s()), killed)
+        back = live.wait_for_ai(check.limit(40.0), killed)
         time.sleep(1.0 if back else 0.0)
-        found = live.finish(min(15.0, check.left_s()))
+        found = live.finish(check.limit(15.0))
         told = [each for each in live.hear() if read_moment(each) >= killed]
     shown = draw_up_kill(found, told, lambda at: (read_moment(at) - killed).total_seconds())
     return shown | {"ai_when_killed": before}
 
 
-def draw_up_kill(
-    found: dict[str, Any],
-    told: list[dict[str, Any]],
-    since_s: Callable[[dict[str, Any]], float],
-) -> dict[str, Any]:
+def draw_up_kill(found: Found, told: list[Found], since_s: Callable[[Found], float]) -> Found:
     """Return what followed a kill: when AI OFF, which engine came when, and the accounts."""
     turns = [each for each in told if each.get("part") == "ai"]
     off = next((since_s(each) for each in turns if each["value"] == "off"), None)
@@ -184,7 +154,7 @@ def draw_up_kill(
     }
 
 
-def look_for_decoder(check: Check) -> dict[str, Any]:
+def look_for_decoder(check: Check) -> Found:
     """Return whether PyAV here was built to decode on the GPU; we decode on the processor."""
     del check
     import av
@@ -196,42 +166,30 @@ def look_for_decoder(check: Check) -> dict[str, Any]:
     return {"av": av.__version__, "devices": devices, "cuvid": cuvid, "in_short": str(devices)}
 
 
-def run(check: Check) -> None:
+def run(record: Record, options: argparse.Namespace) -> None:
     """Run the parts in the order of their worth."""
-    check.enter("about", describe_card())
-    check.attempt("bundle", 10.0, lambda: make_bundle(check))
-    check.attempt("doctor", 10.0, lambda: ask_doctor(check))
-    check.attempt("bench_30_hz", 20.0, lambda: bench(check, 30.0))
-    check.attempt("bench_60_hz", 20.0, lambda: bench(check, 60.0))
-    check.attempt("fallback_built", 10.0, lambda: build_fallback(check))
-    check.attempt("engine_killed", 15.0, lambda: kill_engine(check, "killed"))
-    if check.on_card:
-        check.attempt("memory_used_up", 12.0, lambda: use_up_memory(check))
-    check.attempt("engines_broken", 12.0, lambda: break_engines(check))
-    if check.on_card:
-        check.attempt("memory_used_up_beside", 12.0, lambda: use_up_memory_beside(check))
-    check.attempt("engine_killed_again", 15.0, lambda: kill_engine(check, "killed-again"))
-    check.attempt("decoder", 1.0, lambda: look_for_decoder(check))
+    check = Check(record, REHEARSAL if options.rehearse else CARD)
+
+    def attempt(name: str, needs_s: float, part: Callable[..., Found], *words: object) -> None:
+        if check.on_card or part not in (use_up_memory, use_up_memory_beside):
+            record.attempt(name, needs_s, partial(part, check, *words))
+
+    attempt("bundle", 10, make_bundle)
+    attempt("doctor", 10, ask_doctor)
+    attempt("bench_30_hz", 20, bench, 30.0)
+    attempt("bench_60_hz", 20, bench, 60.0)
+    attempt("fallback_built", 10, build_fallback)
+    attempt("engine_killed", 15, kill_engine, "killed")
+    attempt("memory_used_up", 12, use_up_memory)
+    attempt("engines_broken", 12, break_engines)
+    attempt("memory_used_up_beside", 12, use_up_memory_beside)
+    attempt("engine_killed_again", 15, kill_engine, "killed-again")
+    attempt("decoder", 1, look_for_decoder)
 
 
-def main() -> int:
-    """Run the step; exit code 1 where a part failed or was not reached."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=150.0)
-    parser.add_argument("--data", type=Path, help="Not needed: all that is judged is made here.")
-    parser.add_argument("--rehearse", action="store_true", help="On the CPU, tiny.")
-    options, _ = parser.parse_known_args()
-    until_s = time.monotonic() + options.seconds
-    if not options.rehearse and not torch.cuda.is_available():
-        sys.exit("the pipeline's check needs an NVIDIA GPU, its driver and a torch built for CUDA")
-    options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
-        scale = REHEARSAL if options.rehearse else CARD
-        check = Check(options.out, Path(work), scale, until_s)
-        run(check)
-    failed = [name for name, each in check.found.items() if "failed" in each]
-    return int(bool(failed or check.found.get("not_reached")))
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the step; returns 1 where a part failed or was not reached."""
+    return run_step("pipeline", make_parser(str(__doc__), 150), run, words, needs="gpu")
 
 
 if __name__ == "__main__":

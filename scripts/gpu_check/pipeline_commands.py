@@ -9,18 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import psutil
 
-COMMAND = (sys.executable, "-m", "neurosono")
+from neurosono.scripts.gpu_check.record import Found, end_family
+
 ENGINE_MODULE = "neurosono.stream.judge.worker"
-WIDE = {"COLUMNS": "400"}
-"""So that a sentence stays one line."""
 
 HOLD = """
 import sys, torch
@@ -42,7 +41,7 @@ class Said:
 
     code: int | None
     words: str
-    wall_s: float
+    wall_s: float = 0.0
 
     @property
     def last(self) -> str:
@@ -50,45 +49,45 @@ class Said:
         lines = [line.strip() for line in self.words.splitlines() if line.strip()]
         return lines[-1] if lines else ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Found:
         """Return it as JSON, with its last words alone."""
         return {"code": self.code, "said": self.last, "wall_s": round(self.wall_s, 2)}
 
 
-def run_command(*words: str | Path, limit_s: float) -> Said:
-    """Run `neurosono WORDS` and end it with all its children after `limit_s`."""
-    begun_s = time.monotonic()
+@contextlib.contextmanager
+def command(*words: str | Path) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
+    """Run `neurosono WORDS`, a sentence a line; it is ended with all its children on leaving."""
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [*COMMAND, *map(str, words)],
+            [sys.executable, "-m", "neurosono", *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            env=os.environ | WIDE,
+            env=os.environ | {"COLUMNS": "400"},
             start_new_session=True,
+            text=True,
         )
-        code: int | None = None
         try:
-            code = process.wait(max(0.1, limit_s))
-        except subprocess.TimeoutExpired:
-            pass
+            yield process, said
         finally:
-            end_tree(process)
-        said.seek(0)
-        return Said(code, said.read(), time.monotonic() - begun_s)
+            if process.poll() is None:
+                end_family(process.pid)
+                process.wait()
 
 
-def end_tree(process: subprocess.Popen[Any]) -> None:
-    """End a process and its children, whatever they do."""
-    if process.poll() is not None:
-        return
-    with contextlib.suppress(psutil.Error):
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        for each in family:
-            with contextlib.suppress(psutil.Error):
-                each.kill()
-    process.wait()
+def wait_for_end(process: "subprocess.Popen[str]", said: IO[str], limit_s: float) -> Said:
+    """Return how a command ended, within a limit."""
+    begun_s, code = time.monotonic(), None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        code = process.wait(max(0.1, limit_s))
+    said.seek(0)
+    return Said(code, said.read(), time.monotonic() - begun_s)
+
+
+def run_command(*words: str | Path, limit_s: float) -> Said:
+    """Run `neurosono WORDS` for no longer than `limit_s`."""
+    with command(*words) as (process, said):
+        return wait_for_end(process, said, limit_s)
 
 
 @dataclass
@@ -96,57 +95,40 @@ class LiveRun:
     """A `neurosono live` that is watched by its log."""
 
     folder: Path
-    words: tuple[str | Path, ...]
-    _read: int = 0
-    events: list[dict[str, Any]] = field(default_factory=list)
+    process: "subprocess.Popen[str]"
+    said: IO[str]
+    events: list[Found] = field(default_factory=list)
 
-    def __enter__(self) -> "LiveRun":
-        self.folder.mkdir(parents=True)
-        self._said = (self.folder / "said").open("w+")
-        given = ("--no-page", "--journal", self.folder / "exams.db")
-        told = ("--log-json", self.folder / "log", "--json", self.folder / "exam.json")
-        self.process = subprocess.Popen(
-            [*COMMAND, "live", *map(str, (*self.words, *given, *told))],
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
-            env=os.environ | WIDE,
-            start_new_session=True,
-        )
-        return self
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, folder: Path, *words: str | Path) -> Iterator["LiveRun"]:
+        """Run a session whose files go into a new folder."""
+        folder.mkdir()
+        told = ("--log-json", folder / "log", "--json", folder / "exam.json")
+        given = ("--no-page", "--journal", folder / "exams.db")
+        with command("live", *words, *given, *told) as (process, said):
+            yield cls(folder, process, said)
 
-    def __exit__(self, *_: object) -> None:
-        end_tree(self.process)
-        self._said.close()
-
-    def hear(self) -> list[dict[str, Any]]:
+    def hear(self) -> list[Found]:
         """Return all events up to now."""
         path = self.folder / "log"
         if path.is_file():
             whole = path.read_text().split("\n")[:-1]
-            self.events.extend(json.loads(line) for line in whole[self._read :])
-            self._read = len(whole)
+            self.events += map(json.loads, whole[len(self.events) :])
         return self.events
 
-    def wait_for(
-        self, found: Callable[[dict[str, Any]], bool], limit_s: float, after: datetime | None = None
-    ) -> dict[str, Any] | None:
-        """Return the first event that is `found`; None where it did not come in time."""
+    def wait_for_ai(self, limit_s: float, after: datetime | None = None) -> Found | None:
+        """Return when the screen said AI ON, first or after a moment; None: not in time."""
         until_s = time.monotonic() + limit_s
         while time.monotonic() < until_s:
             for event in self.hear():
-                if found(event) and (after is None or read_moment(event) >= after):
+                on = event.get("part") == "ai" and event["value"] == "on"
+                if on and (after is None or read_moment(event) >= after):
                     return event
             if self.process.poll() is not None:
                 return None
             time.sleep(0.02)  # polling another process
         return None
-
-    def wait_for_ai(self, limit_s: float, after: datetime | None = None) -> dict[str, Any] | None:
-        """Return when the screen said AI ON, first or after a moment."""
-        return self.wait_for(
-            lambda event: event.get("part") == "ai" and event["value"] == "on", limit_s, after
-        )
 
     def last_of_ai(self) -> str | None:
         """Return what the screen said of the AI last."""
@@ -173,25 +155,20 @@ class LiveRun:
             before_s = spent_s
             time.sleep(0.5)  # watching another process
 
-    def finish(self, limit_s: float) -> dict[str, Any]:
+    def finish(self, limit_s: float) -> Found:
         """End the exam by Ctrl-C; return what it says of itself."""
         self.process.send_signal(signal.SIGINT)
-        try:
-            code: int | None = self.process.wait(max(0.1, limit_s))
-        except subprocess.TimeoutExpired:
-            code = None
-        self._said.seek(0)
-        said = Said(code, self._said.read(), 0.0)
+        said = wait_for_end(self.process, self.said, limit_s)
         path = self.folder / "exam.json"
         exam = json.loads(path.read_text()) if path.is_file() else {}
-        found: dict[str, Any] = {"code": code, "said": said.last, "engine": exam.get("engine")}
+        found: Found = {"code": said.code, "said": said.last, "engine": exam.get("engine")}
         found |= {key: exam[key] for key in ("frames", "complete") if key in exam}
         if "session" in exam:
             found["accounts"] = exam["session"]["accounts"]
         return found
 
 
-def read_moment(event: dict[str, Any]) -> datetime:
+def read_moment(event: Found) -> datetime:
     """Return when an event was written down."""
     return datetime.fromisoformat(event["at"])
 
@@ -206,15 +183,10 @@ def name_now() -> datetime:
 def gpu_used_up(limit_s: float) -> Iterator[float]:
     """Hold all of the GPU's memory in another process; yields how many GB it took."""
     words = [sys.executable, "-c", HOLD]
-    holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout is not None
-        heard, _, _ = select.select([holder.stdout], [], [], limit_s)
-        line = holder.stdout.readline() if heard else ""
-        yield float(line or 0) / 1e9
-    finally:
-        holder.kill()
-        holder.wait()
-        for stream in (holder.stdin, holder.stdout):
-            if stream is not None:
-                stream.close()
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            heard, _, _ = select.select([holder.stdout], [], [], limit_s)
+            yield float(holder.stdout.readline() or 0) / 1e9 if heard else 0.0
+        finally:
+            holder.kill()

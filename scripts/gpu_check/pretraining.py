@@ -8,7 +8,7 @@ recall, specificity, accuracy and AUC with patient-bootstrap intervals beside th
 al. 2025 (arXiv 2511.07827), and the paired difference that pretraining makes. DATA holds `train`
 and `test`, frame caches of phantoms (as `scripts/build-vm` makes them), `pool`, the gate's data or
 another cache, and, where there are any, `within-atlas` and `normals`, frame caches of real
-pictures; each a folder, or one file NAME.packed by `scripts.gpu_check.packing`. How long networks
+pictures; each a folder, or one file NAME.packed by `packing`. How long networks
 are trained is set by how fast their steps are found to be, so that all of it ends in time.
 
 Results: `pretraining.json`, written again with each thing found; `pretraining.tar`, every network's
@@ -19,36 +19,31 @@ train.cache --recipe NAME.toml --out NAME` takes up and makes a bundle of at onc
 """
 
 import argparse
-import dataclasses
 import io
 import json
-import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from neurosono.engine.bundle import write_json
 from neurosono.engine.contracts.architecture import VIT_S, VIT_TI
-from neurosono.engine.contracts.errors import InputError
-from neurosono.engine.contracts.notice import NOTICE
-from neurosono.engine.host import describe_host
-from neurosono.scripts.gpu_check import ventricles
+from neurosono.engine.contracts.labels import NORMAL_LABEL
+from neurosono.scripts.gpu_check import autoencoding, ventricles
 from neurosono.scripts.gpu_check.desk import Desk, Job
-from neurosono.scripts.gpu_check.packing import SUFFIX, unpack
-from neurosono.scripts.gpu_check.record import read_card
-from neurosono.scripts.gpu_check.rehearsal import draw_folders
+from neurosono.scripts.gpu_check.packing import lay_out
+from neurosono.scripts.gpu_check.record import Record, in_words, make_parser, run_step
+from neurosono.scripts.gpu_check.rehearsal import draw_cache, lay_out_few
 from neurosono.scripts.gpu_check.ventricles import FOLDERS, NETS, SHIPPED, TRAIN, Plan
 from neurosono.scripts.gpu_check.ventricles_report import GOALS, PAPER, Found, tables
+from neurosono.training.atlas import FINDING, OTHER
 
 NAME = "pretraining"
 PRETRAINED = (VIT_S, VIT_TI)
+FROM_SCRATCH = [net.name for net in NETS if not net.start]
 
 PRETRAINING_SHARE = 0.22
 """Of the seconds; two workers pretrain while the others measure paces and train from scratch."""
@@ -72,44 +67,35 @@ MARGIN = 0.75
 class Step:
     """One run of the step: what to do next, and what was found so far."""
 
-    def __init__(self, plan: Plan, out: Path, about: dict[str, Any], seconds: float) -> None:
-        self._plan, self._out, self._seconds = plan, out, seconds
+    def __init__(self, record: Record, plan: Plan, workers: int, epochs: tuple[int, int]) -> None:
+        """Begin with nothing; members are trained for no fewer and no more `epochs`."""
+        self._record, self._plan, self._workers, self._epochs = record, plan, workers, epochs
+        self._desk = Desk(workers, plan.clock, ventricles.use_one_thread)
         self._found = Found()
         self._paces: dict[str, float] = {}
-        self._recipes: dict[str, Any] = {}
-        self._told: dict[str, Any] = about | {
-            "paper": PAPER,
-            "goals": GOALS,
-            "autoencoders": {},
-            "members": {},
-            "failed": [],
-            "not_reached": [],
-            "tables": {},
-        }
+        self._told = record.found
+        self._told |= {"paper": PAPER, "goals": GOALS}
+        self._told |= {"autoencoders": {}, "members": {}, "tables": {}}
         self._paced = 0
 
-    def run(self, workers: int, least_epochs: tuple[int, int], pretrain_epochs: int) -> None:
+    def run(self, pretrain_epochs: int) -> None:
         """Do all of it as far as time allows, writing down each thing."""
-        self._workers, self._epochs = workers, least_epochs
-        self._desk = Desk(workers, self._plan.deadline_s, ventricles.use_one_thread)
-        for_each_s = self._seconds * PRETRAINING_SHARE
-        self._desk.add(
-            *(
-                Job(f"pretrain {name}", ventricles.pretrain, (self._plan, name, for_each_s,
-                    pretrain_epochs))
-                for name in PRETRAINED
-            ),
-            *(Job(f"pace {net.name}", ventricles.pace, (self._plan, net.name))
-              for net in NETS if not net.start),
-        )  # fmt: skip
-        self._told["not_reached"] = self._desk.run(self._hear)
-        self._write()
-        self._make_tables()
+        self._pretrain_s = self._record.clock.seconds * PRETRAINING_SHARE
+        for name in PRETRAINED:
+            words = (self._plan, name, self._pretrain_s, pretrain_epochs)
+            self._desk.add(Job(f"pretrain {name}", autoencoding.pretrain, words))
+        for net in FROM_SCRATCH:
+            self._desk.add(Job(f"pace {net}", ventricles.pace, (self._plan, net)))
+        late = self._desk.run(self._hear)
+        if late:
+            self._record.skip(*late)
+        self._record.attempt("kept", 0, self._pack)
+        self._record.attempt("made", 0, self._make_tables)
 
     def _hear(self, job: Job, result: Any, error: BaseException | None) -> None:
         what, name = job.name.split()[:2]
         if error is not None:
-            self._told["failed"].append(f"{job.name}: {error or type(error).__name__}")
+            self._record.tell(job.name, {"failed": in_words(error)})
         elif what == "pretrain":
             self._told["autoencoders"][name] = result
         elif what == "pace":
@@ -120,43 +106,37 @@ class Step:
         elif what == "atlas":
             self._found.atlas[name] = result
         self._paced += what == "pace"
-        if what == "pace" and self._paced == sum(not net.start for net in NETS):
+        if what == "pace" and self._paced == len(FROM_SCRATCH):
             self._deal()
-        self._write()
-        say(f"{job.name}: {error or _shorten(result)}")
+        if error is None:
+            self._record.write()
+            self._record.say(f"{job.name}: {_shorten(result)}")
 
     def _deal(self) -> None:
         """Put every member on the desk, trained as long as the paces found allow."""
-        plan, folds = self._plan, range(self._plan.folds)
+        plan = self._plan
         paces = {net.name: self._paces.get(net.name, self._guess(net.architecture)) for net in NETS}
         epochs = self._choose_epochs(paces)
         self._told["epochs"] = epochs
-        for fold in folds:
-            for net in NETS:
-                after = f"pretrain {net.start}" if net.start else ""
-                name = f"member {net.name} {fold}"
-                words = (plan, net.name, fold, epochs)
-                self._desk.add(Job(name, ventricles.train_member, words, after))
+        after = {net.name: f"pretrain {net.start}" if net.start else "" for net in NETS}
+        for fold in range(plan.folds):
+            for name, first in after.items():
+                words = (plan, name, fold, epochs)
+                self._desk.add(Job(f"member {name} {fold}", ventricles.train_member, words, first))
             if fold == 0 and plan.there(ventricles.ATLAS):
                 for name in ventricles.OF_ATLAS:
-                    start = next(net.start for net in NETS if net.name == name)
-                    after = f"pretrain {start}" if start else ""
-                    job = Job(f"atlas {name}", ventricles.train_on_atlas, (plan, name), after)
-                    self._desk.add(job)
+                    work, first = (ventricles.train_on_atlas, (plan, name)), after[name]
+                    self._desk.add(Job(f"atlas {name}", *work, first))
 
     def _choose_epochs(self, paces: dict[str, float]) -> int:
-        plan, now = self._plan, time.time()
+        plan = self._plan
         data = plan.cache(TRAIN)
         recipe = NETS[0].recipe(1, plan.batch, plan.folds)
         rows = len(data.rows_of(plan.deal(data, recipe)[0].train))
         steps = -(-rows // plan.batch)
-        pretraining_s = 0.0
+        left_s = plan.clock.left_s * self._workers
         if len(self._told["autoencoders"]) < len(PRETRAINED):
-            since = self._seconds - (plan.deadline_s + REPORT_S - now)
-            pretraining_s = len(PRETRAINED) * max(
-                0.0, self._seconds * PRETRAINING_SHARE - since
-            )  # fmt: skip
-        left_s = (plan.deadline_s - now) * self._workers - pretraining_s
+            left_s -= len(PRETRAINED) * max(0.0, self._pretrain_s - plan.clock.spent_s)
         left_s = left_s * MARGIN - MEMBER_S * plan.folds * len(NETS)
         if plan.there(ventricles.ATLAS):
             left_s -= ATLAS_S * len(ventricles.OF_ATLAS)
@@ -178,38 +158,23 @@ class Step:
         result["held_out_accuracy"] = round(float(right.mean()), 4)
         self._told["members"].setdefault(net, []).append(result)
 
-    def _make_tables(self) -> None:
-        self._pack()
-        made = tables(self._found, self._plan)
-        while True:
-            try:
-                name, table = next(made)
-            except StopIteration:
-                break
-            except Exception as error:  # noqa: BLE001 (one table less: the others are told)
-                self._told["failed"].append(f"a table: {error!r}")
-                break
+    def _make_tables(self) -> dict[str, Any]:
+        for name, table in tables(self._found, self._plan):
             self._told["tables"][name] = table
-            self._write()
-            say(f"table {name}")
-        self._told["seconds"] = round(self._seconds - self._left_s(), 1)
-        self._write()
-        self._print()
-
-    def _left_s(self) -> float:
-        return self._plan.deadline_s + REPORT_S - time.time()
-
-    def _print(self) -> None:
+            self._record.write()
+            self._record.say(f"table {name}")
         for level in ("held_out", "other_patients"):
             for name, row in self._told["tables"].get(level, {}).get("exams", {}).items():
                 words = (f"{key} {row[key]['value']:.3f}" for key in ("f1", "auroc", "specificity"))
-                say(f"{level} {name}: {', '.join(words)}")
+                self._record.say(f"{level} {name}: {', '.join(words)}")
+        return {"tables": len(self._told["tables"])}
 
-    def _pack(self) -> None:
+    def _pack(self) -> dict[str, Any]:
         """Write every answer, and what the small networks' bundles are made of."""
         plan, root = self._plan, self._plan.root
         epochs = self._told.get("epochs", 1)
-        with tarfile.open(self._out / f"{NAME}.tar", "w") as file:
+        packed = self._record.out / f"{NAME}.tar"
+        with tarfile.open(packed, "w") as file:
             for net, folds in self._found.folds.items():
                 for fold, said in folds.items():
                     for cache, each in said.items():
@@ -219,18 +184,15 @@ class Step:
             for net, members in SHIPPED.items():
                 made = plan.net(net).recipe(epochs, plan.batch, plan.folds)
                 some = members if members < plan.folds else 0  # 0: one of each fold
-                recipe = dataclasses.replace(made, members=some).to_json()
-                about = {"recipe": recipe, "data": plan.cache(TRAIN).digest}
-                write_json(root / "recipe.json", about)
-                _add(file, f"{net}.part/recipe.json", (root / "recipe.json").read_bytes())
+                recipe = replace(made, members=some).to_json()
+                about = json.dumps({"recipe": recipe, "data": plan.cache(TRAIN).digest}, indent=2)
+                _add(file, f"{net}.part/recipe.json", about.encode())
                 _add(file, f"{net}.toml", _write_toml(recipe))
                 for path in sorted((root / f"{net}.part").glob("state-*.pt")):
                     file.add(path, f"{net}.part/{path.name}")
         if plan.start_path(VIT_TI).is_file():
-            ventricles.halve_start(plan, VIT_TI, self._out / f"{NAME}-start.safetensors")
-
-    def _write(self) -> None:
-        write_json(self._out / f"{NAME}.json", self._told)
+            autoencoding.halve_start(plan, VIT_TI, packed.with_name(f"{NAME}-start.safetensors"))
+        return {"file": packed.name, "bytes": packed.stat().st_size}
 
 
 def _add(file: tarfile.TarFile, name: str, packed: bytes) -> None:
@@ -260,65 +222,36 @@ def _shorten(result: Any) -> str:
     return f"{result * 1e3:.1f} ms a step" if isinstance(result, float) else "done"
 
 
-def say(words: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{NAME}: {words}\n")
-    sys.stdout.flush()
+def run(record: Record, options: argparse.Namespace) -> None:
+    """Lay out the data, and train and compare."""
+    clock = replace(record.clock, seconds=record.clock.seconds - REPORT_S)
+    plan = Plan(record.work / "data", clock)
+    if options.data is None:
+        draw_folders(plan.root)
+    else:
+        place = lay_out_few if options.rehearse else lay_out
+        record.found["data"] = place(options.data, plan.root, FOLDERS, ventricles.NEEDED)
+    epochs, pretrain_epochs = EPOCHS, 400
+    if options.rehearse:
+        plan = replace(plan, width=0.34, batch=8, folds=2, pretrain_batch=8)
+        plan = replace(plan, pace_steps=(1, 2), atlas_epochs=1)
+        epochs, pretrain_epochs = (1, 1), 5
+    Step(record, plan, options.workers, epochs).run(pretrain_epochs)
 
 
-def lay_out(data: Path, root: Path) -> None:
-    """Put every folder of `data` into `root`, unpacked or linked to; raises `InputError`."""
-    for name in FOLDERS:
-        packed = data / f"{name}{SUFFIX}"
-        if packed.is_file():
-            unpack(packed, root / name)
-        elif (data / name).is_dir():
-            (root / name).symlink_to((data / name).absolute(), target_is_directory=True)
-        elif name in ventricles.NEEDED:
-            raise InputError(f"{data} holds no {name}: it must have {', '.join(ventricles.NEEDED)}")
+def draw_folders(root: Path) -> None:
+    """Draw all that the step reads, small, as a rehearsal needs no data."""
+    for number, name in enumerate(FOLDERS):
+        labels = (OTHER if name == ventricles.ATLAS else NORMAL_LABEL, FINDING)
+        few = name in (ventricles.TEST, ventricles.NORMALS)
+        drawn = 1 if name == ventricles.NORMALS else 2
+        draw_cache(root / name, labels, number, patients=2 if few else 5, drawn=drawn)
 
 
-def describe(words: Sequence[str]) -> dict[str, Any]:
-    """Return where and when it runs: what each result is worth nothing without."""
-    on_gpu = torch.cuda.is_available()
-    return {
-        "notice": NOTICE,
-        "command": f"python -m neurosono.scripts.gpu_check.{NAME} {' '.join(words)}",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "card": read_card() if on_gpu else "none: the CPU",
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "host": describe_host(),
-    }
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Run the step by the command line."""
-    begun = time.time()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=330.0)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--rehearse", action="store_true")
-    found = parser.parse_args(words)
-    if found.data is None and not found.rehearse:
-        parser.error("--data names a folder, or --rehearse needs none")
-    found.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        plan = Plan(root, begun + found.seconds - REPORT_S)
-        if found.data is None:
-            draw_folders(root)
-        else:
-            lay_out(found.data, root)
-        if found.rehearse:
-            plan = dataclasses.replace(plan, width=0.34, batch=8, folds=2, pretrain_batch=8)
-            plan = dataclasses.replace(plan, pace_steps=(1, 2), atlas_epochs=1)
-        step = Step(plan, found.out, describe(words or sys.argv[1:]), found.seconds)
-        size = (found.workers, (1, 1), 5) if found.rehearse else (found.workers, EPOCHS, 400)
-        step.run(*size)
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the step by the command line; returns 1 where a part failed or was not reached."""
+    return run_step(NAME, make_parser(__doc__, 330), run, words, needs="data")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

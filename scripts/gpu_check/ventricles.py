@@ -1,10 +1,11 @@
-"""Ventriculomegaly by several networks: one pretraining, one member, one pace, each in a worker.
+"""Ventriculomegaly by several networks: one member, one pace, each in a worker.
 
 The step `pretraining` says in which order, and what comes of it.
 """
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache as once
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from neurosono.engine.backends.torch import TorchBackend
 from neurosono.engine.contracts.architecture import (
@@ -24,17 +24,15 @@ from neurosono.engine.contracts.architecture import (
     VIT_TI,
 )
 from neurosono.engine.contracts.cache import Cache
-from neurosono.engine.contracts.errors import NeurosonoError
 from neurosono.engine.contracts.predictions import Predictions
 from neurosono.engine.judgement import judge
 from neurosono.engine.network import Ensemble
+from neurosono.scripts.gpu_check.record import Clock
 from neurosono.training.fit.checkpoint import MemberState, save_state
 from neurosono.training.fit.member import MemberTrainer, make_member
+from neurosono.training.fit.steps import find_device
 from neurosono.training.fit.weights import Start, read_start
-from neurosono.training.pretrain.autoencoder import MaskedAutoencoder
-from neurosono.training.pretrain.data import gather
-from neurosono.training.pretrain.recipe import PretrainRecipe
-from neurosono.training.pretrain.run import STATE_NAME, WEIGHTS_NAME, Pretraining
+from neurosono.training.pretrain.run import WEIGHTS_NAME
 from neurosono.training.recipe import Recipe, load_recipe
 from neurosono.training.run import find_planes
 from neurosono.training.splits import Fold, make_folds
@@ -44,13 +42,6 @@ FOLDERS = (TRAIN, TEST, ATLAS, NORMALS, POOL)
 """What the step reads: four frame caches, and the gate's data or another cache to pretrain on."""
 
 NEEDED = (TRAIN, TEST, POOL)
-
-APART = "abnormal-head"
-"""The source of the atlas's pictures among the gate's data: never pretrained on."""
-
-
-class OutOfTimeError(NeurosonoError):
-    """The step's time is over: what is being trained is given up."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +97,7 @@ class Plan:
     """What every worker is told: where the data are, until when, and how large all is."""
 
     root: Path
-    deadline_s: float
+    clock: Clock
     batch: int = 128
     folds: int = 5
     pretrain_batch: int = 512
@@ -116,11 +107,6 @@ class Plan:
     """Steps that are left out of a pace, for a GPU's first ones are slow, and steps in all."""
     atlas_epochs: int = 40
     """For 66 pictures, 16 at a time."""
-
-    def check_time(self) -> None:
-        """Raise `OutOfTimeError` when the time (`time.time`) is over."""
-        if time.time() > self.deadline_s:
-            raise OutOfTimeError("the time is over: give more --seconds")
 
     def net(self, name: str) -> Net:
         """Return a network by its name."""
@@ -158,109 +144,14 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def pretrain(plan: Plan, architecture: str, seconds: float, epochs: int) -> dict[str, Any]:
-    """Pretrain a transformer for as many epochs as `seconds` allow, `epochs` at most."""
-    apart = [plan.root / name for name in (TRAIN, TEST, NORMALS, ATLAS) if plan.there(name)]
-    pool = gather([plan.root / POOL], apart, plan.cache(TRAIN).spec.size_px, _sources(plan))
-    recipe = PretrainRecipe(
-        architecture=architecture,
-        width=plan.width,
-        size_px=plan.cache(TRAIN).spec.size_px,
-        batch=min(plan.pretrain_batch, max(2, len(pool.places) // 2)),
-        learning_rate=5e-4,
-        epochs=epochs,
-    )
-    begun = time.time()
-    out = plan.start_path(architecture).parent
-    pace = _time_epochs(Pretraining(pool, replace(recipe, epochs=3), out.with_suffix(".pace")))
-    allowed = int((seconds - (time.time() - begun)) / pace * 0.85)
-    recipe = replace(recipe, epochs=max(5, min(epochs, allowed)))
-    losses: list[float] = []
-    run = Pretraining(pool, recipe, out)
-    given_up = min(plan.deadline_s, begun + seconds * 1.3)
-
-    def watch(_: int, step: int, steps: int, loss: float) -> None:
-        if step == steps:
-            losses.append(loss)
-        if time.time() > given_up:
-            raise OutOfTimeError("this pretraining took longer than it was given")
-
-    try:
-        run.train(watch)
-        whole = True
-    except OutOfTimeError:
-        _save_unfinished(run, recipe, plan.start_path(architecture))
-        whole = False
-    took = time.time() - begun
-    return {
-        "recipe": recipe.to_json(),
-        "pictures": len(pool.places),
-        "pictures_kept_apart": pool.left_out,
-        "patients": len(set(pool.patients)),
-        "epochs": len(losses),
-        "whole": whole,
-        "seconds": round(took, 1),
-        "epoch_s": round(pace, 3),
-        "pictures_per_s": round(len(pool.places) / pace),
-        "last_loss_of_each_epoch": [round(each, 4) for each in losses],
-    }
-
-
-def _sources(plan: Plan) -> list[str]:
-    """Return the atlas's source where the pool is the gate's data and has it."""
-    from neurosono.training.gate.data import SHELF, GateData
-
-    if not (plan.root / POOL / SHELF.summary_name).is_file():
-        return []
-    found = GateData.load(plan.root / POOL)
-    return [APART] if APART in found.sources else []
-
-
-def _time_epochs(run: Pretraining) -> float:
-    """Return the seconds of the fastest of some epochs after the first."""
-    ends: list[float] = []
-
-    def watch(_: int, step: int, steps: int, __: float) -> None:
-        if step == steps:
-            ends.append(time.time())
-
-    run.train(watch)
-    return float(np.diff(ends).min())
-
-
-def _save_unfinished(run: Pretraining, recipe: PretrainRecipe, path: Path) -> None:
-    """Take the encoder of the last saved epoch; raises `OutOfTimeError` where there is none."""
-    if not (run.part / STATE_NAME).is_file():
-        raise OutOfTimeError("not one epoch of this pretraining was done in time")
-    network = MaskedAutoencoder(recipe.architecture, recipe.width, recipe.size_px, recipe.masked)
-    state = torch.load(run.part / STATE_NAME, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["weights"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(network.encoder_state(), path)
-
-
-def read_net_start(plan: Plan, net: Net, recipe: Recipe, size_px: int) -> Start:
-    """Return what a network's members start from; nothing where it starts from scratch."""
-    if not net.start:
-        return {}
-    weights = str(plan.start_path(net.start))
-    return read_start(replace(recipe, weights=weights), size_px)
-
-
 def pace(plan: Plan, name: str) -> float:
     """Return the seconds of one step of a network."""
     data, net = plan.cache(TRAIN), plan.net(name)
     recipe = net.recipe(1000, plan.batch, plan.folds)
-    trainer = MemberTrainer(data, plan.deal(data, recipe)[0], 0, recipe, {})
+    steps = _train(plan, data, net, recipe, plan.deal(data, recipe)[0], MemberState())
     left_out, wanted = plan.pace_steps
-    begun = time.time()
-    for number, _ in enumerate(trainer.steps(MemberState())):
-        plan.check_time()
-        if number + 1 == left_out:
-            begun = time.time()
-        if number + 1 == wanted:
-            break
-    return (time.time() - begun) / (wanted - left_out)
+    ends = [time.monotonic() for _ in itertools.islice(steps, wanted)]
+    return (ends[-1] - ends[left_out - 1]) / (wanted - left_out)
 
 
 def train_member(plan: Plan, name: str, fold: int, epochs: int) -> dict[str, Any]:
@@ -268,14 +159,13 @@ def train_member(plan: Plan, name: str, fold: int, epochs: int) -> dict[str, Any
     data, net = plan.cache(TRAIN), plan.net(name)
     recipe = net.recipe(epochs, plan.batch, plan.folds)
     folds = plan.deal(data, recipe)
-    begun = time.time()
-    state, member = _fit(plan, data, net, recipe, folds[fold])
-    took = time.time() - begun
+    begun_s = time.monotonic()
+    state, say = _fit(plan, data, net, recipe, folds[fold])
+    took_s = time.monotonic() - begun_s
     if fold < SHIPPED.get(name, 0):
         path = plan.state_path(name, fold)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_state(state, path)
-    say = _speaker(plan, data, member, fold)
     said = {TRAIN: say(data, data.rows_of(folds[fold].judged))}
     for other in (TEST, ATLAS, NORMALS):
         if plan.there(other):
@@ -288,7 +178,7 @@ def train_member(plan: Plan, name: str, fold: int, epochs: int) -> dict[str, Any
         "epoch": state.best_epoch + 1,
         "validation_accuracy": best["validation_accuracy"],
         "losses": [round(record["loss"], 4) for record in state.history],
-        "seconds": round(took, 2),
+        "seconds": round(took_s, 2),
         "weights": sum(value.numel() for value in state.best.values()),
     }
 
@@ -299,39 +189,37 @@ def train_on_atlas(plan: Plan, name: str) -> Predictions:
     recipe = net.recipe(plan.atlas_epochs, 16, plan.folds)
     parts = []
     for fold in plan.deal(data, recipe):
-        _, member = _fit(plan, data, net, recipe, fold)
-        parts.append(_speaker(plan, data, member, fold.index)(data, data.rows_of(fold.judged)))
+        _, say = _fit(plan, data, net, recipe, fold)
+        parts.append(say(data, data.rows_of(fold.judged)))
     return Predictions.join(parts)
+
+
+def _train(
+    plan: Plan, data: Cache, net: Net, recipe: Recipe, fold: Fold, state: MemberState
+) -> Iterator[object]:
+    """Train a member from what its network starts from, as long as there is time."""
+    start: Start = {}
+    if net.start:
+        weights = str(plan.start_path(net.start))
+        start = read_start(replace(recipe, weights=weights), data.spec.size_px)
+    for step in MemberTrainer(data, fold, fold.index, recipe, start).steps(state):
+        plan.clock.check()
+        yield step
 
 
 def _fit(
     plan: Plan, data: Cache, net: Net, recipe: Recipe, fold: Fold
-) -> tuple[MemberState, Ensemble]:
-    start = read_net_start(plan, net, recipe, data.spec.size_px)
-    trainer = MemberTrainer(data, fold, fold.index, recipe, start)
+) -> tuple[MemberState, Callable[[Cache, Any], Predictions]]:
+    """Train a member to its end; return its state, and what judges rows of a cache with it."""
     state = MemberState()
-    for _ in trainer.steps(state):
-        plan.check_time()
+    for _ in _train(plan, data, net, recipe, fold, state):
+        pass
     member = make_member(recipe, data)
     member.load_state_dict(state.best)
-    return state, Ensemble([member], data.spec)
-
-
-def _speaker(
-    plan: Plan, data: Cache, member: Ensemble, fold: int
-) -> Callable[[Cache, Any], Predictions]:
-    """Return what judges rows of a cache, on the GPU where there is one."""
-    backend = TorchBackend(member, "cuda" if torch.cuda.is_available() else "cpu")
+    backend = TorchBackend(Ensemble([member], data.spec), find_device().type)
 
     def say(cache: Cache, rows: Any) -> Predictions:
-        plan.check_time()
-        return judge(backend, cache, rows, fold=fold, salt=data.digest)
+        plan.clock.check()
+        return judge(backend, cache, rows, fold=fold.index, salt=data.digest)
 
-    return say
-
-
-def halve_start(plan: Plan, architecture: str, out: Path) -> int:
-    """Write a pretrained encoder in half precision; return its bytes."""
-    found = load_file(plan.start_path(architecture))
-    save_file({name: value.half() for name, value in found.items()}, out)
-    return out.stat().st_size
+    return state, say

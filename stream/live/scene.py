@@ -74,8 +74,10 @@ class Scene:
     igtl: "IgtlOut | None" = None
     ended: Ended | None = None
 
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Run until `stopped`, and end the exam's record; raises as `Live.run` does."""
+    def run(
+        self, stopped: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """Run until `stopped`, and end the exam's record; as `Live.run` does, and raises as it."""
         stage: Stage = self.hub
         if self.igtl is not None:
             from neurosono.stream.live.igtl_out import RelayedStage
@@ -92,7 +94,7 @@ class Scene:
             readers=self.readers,
             read=self.read,
         )
-        self.ended = live.run(stopped)
+        self.ended = live.run(stopped, meanwhile)
         self.record.end(self.ended.counts)
 
     def describe(self) -> dict[str, Any]:

@@ -107,9 +107,14 @@ class Live(Session):
         self._started_ns = time.monotonic_ns()
         self._stepped_ns = time.monotonic_ns()
 
-    def run(self, stopped: Callable[[], bool] = lambda: False) -> Ended:
+    def run(
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Ended:
         """Follow the source until `stopped`; a recording, to its end or to a Ctrl-C.
 
+        `meanwhile` is called once, while the other processes open source and engine.
         Raises `InputError` where source, bundle or engine cannot be used at all.
         """
 
@@ -120,6 +125,7 @@ class Live(Session):
         with self.open(window=1):
             for role in ("engine", *(each.role for each in self.readers.values()), "capture"):
                 self._start(role)
+            meanwhile()
             if self._plays:
                 self.follow(follow)
             else:

@@ -41,6 +41,14 @@ class ClipPicture:
 class NoPicturesError(SourceError):
     """A file is whole and well, but of a kind that holds no pictures, as a structured report."""
 
+    reason = Reason.NO_PICTURES
+
+
+class OwnResultError(NoPicturesError):
+    """A file holds pictures that we made: what was said of an exam is no evidence for it."""
+
+    reason = Reason.OWN_RESULT
+
 
 class Clip(Protocol):
     """A part of an exam that was opened, and whose first picture was decoded, without error."""

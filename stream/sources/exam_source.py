@@ -12,7 +12,7 @@ from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
 from neurosono.stream.sources.files.kinds import FileKind, find_demuxer, find_kind, is_there
 from neurosono.stream.sources.identity import Identity, refuse_mixture
-from neurosono.stream.sources.left_out import NAMED, LeftOut, Reason, tell_left_out
+from neurosono.stream.sources.left_out import NAMED, LeftOut, tell_left_out
 from neurosono.stream.sources.limits import DEFAULT, MediaLimits
 from neurosono.stream.sources.phantom_source import PREFIX, open_phantom
 
@@ -187,8 +187,8 @@ class _Opened:
         """Open a file that nobody named: without pictures it is left out, a bad one is noted."""
         try:
             self.take_file(path, name)
-        except NoPicturesError:
-            self.left_out.append(LeftOut(name, Reason.NO_PICTURES))
+        except NoPicturesError as error:
+            self.left_out.append(LeftOut(name, error.reason))
         except SourceError as error:
             self._bad.append(error)
 

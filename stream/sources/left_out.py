@@ -14,6 +14,7 @@ class Reason(StrEnum):
 
     NO_MEDIUM = "no kind of picture"
     NO_PICTURES = "DICOM without pictures"
+    OWN_RESULT = "a result of neurosono"
     EMPTY = "empty"
     HIDDEN = "hidden"
     SYSTEM = "made by a file browser"

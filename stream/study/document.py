@@ -22,11 +22,11 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 
 from neurosono.engine import __version__
-from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.notice import MAKER, NOTICE
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study import codes
 from neurosono.stream.study.identity import name_uid
-from neurosono.stream.study.pictures import MAKER, Pictures
+from neurosono.stream.study.pictures import Pictures
 
 Group = Sequence[Dataset]
 """A group of measurements: a sequence of the one container that holds them."""

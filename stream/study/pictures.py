@@ -16,14 +16,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from neurosono.engine import __version__
-from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.contracts.notice import MAKER, NOTICE
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.stream.report.gather import Report, ReportPicture
 from neurosono.stream.study.card import LEAST_PX, draw_card
 from neurosono.stream.study.identity import Identity, name_uid
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap, spread_cam
 
-MAKER = "neurosono"
 LONGEST_PX = 1024
 """Of a frame; what is larger is shrunk, for a PACS keeps every byte for years."""
 HOT = 0.6

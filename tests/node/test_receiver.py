@@ -23,6 +23,7 @@ from pydicom.uid import (
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.notice import MAKER
 from neurosono.node.options import Limits, Listening
 from neurosono.node.receiver import FULL, MISFIT, STORED, SYNTAXES, UNREADABLE, Receiver, listen
 from neurosono.node.spool import Spool
@@ -81,6 +82,16 @@ def test_a_cine_is_kept_as_it_came_and_nothing_is_left_over(spool: Spool, frames
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(spool.incoming.iterdir()) == []
     assert [batch.cines for batch in spool.batches()] == [1]
+
+
+def test_what_was_made_of_a_study_is_not_judged_again(spool: Spool, frames: Any) -> None:
+    """A PACS may send on whatever it gets, our own results too."""
+    own = make_cine(frames)
+    own.Manufacturer = MAKER
+    with serve(spool) as port:
+        assert store(port, own).Status == STORED
+    assert spool.batches() == []
+    assert list(spool.incoming.iterdir()) == []
 
 
 def test_what_cannot_be_used_is_refused_with_a_reason(spool: Spool, frames: Any) -> None:

@@ -188,14 +188,14 @@ def _take_terminal() -> None:
 @pytest.mark.slow
 def test_a_page_that_nobody_looks_at_is_said_aloud(bundle_root: Path, tmp_path: Path) -> None:
     journal = tmp_path / "exams.db"
-    done = run(
-        *("live", SOURCE, "--bundle", bundle_root, "--journal", journal),
-        *("--seconds", "9"),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "open http://127.0.0.1" in done.stderr
-    assert "no screen is watching" in done.stderr
-    assert ("state", {"part": "display", "value": "off"}) in list_events(journal)
+    process = start("live", SOURCE, "--bundle", bundle_root, "--journal", journal)
+    off = ("state", {"part": "display", "value": "off"})
+    wait_until(lambda: count_used(journal) and off in list_events(journal))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 0, said
+    assert "open http://127.0.0.1" in said
+    assert "no screen is watching" in said
 
 
 @pytest.mark.slow

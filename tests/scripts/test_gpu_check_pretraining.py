@@ -1,21 +1,26 @@
 """What a GPU's step is made of: jobs in order, pictures packed small, tables of what came back."""
 
+import io
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from neurosono.engine.contracts.cache import Cache
+from neurosono.engine.contracts.cache import Cache, CachedFrame
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.labels import DEFAULT_LABELS
 from neurosono.engine.contracts.predictions import Predictions
+from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.judgement import name_rows
 from neurosono.scripts.gpu_check.desk import Desk, Job
-from neurosono.scripts.gpu_check.packing import pack, unpack
-from neurosono.scripts.gpu_check.pretraining import _write_toml, lay_out
-from neurosono.scripts.gpu_check.rehearsal import draw_folders
+from neurosono.scripts.gpu_check.packing import encode, lay_out, pack, unpack, write_cache
+from neurosono.scripts.gpu_check.pretraining import _write_toml, draw_folders
+from neurosono.scripts.gpu_check.record import Clock
+from neurosono.scripts.gpu_check.rehearsal import SIZE_PX, draw_cache, lay_out_few
 from neurosono.scripts.gpu_check.ventricles import NETS, Plan
 from neurosono.scripts.gpu_check.ventricles_report import Found, tables
 from neurosono.training.gate.data import GateData, GateRow, write_gate_data
@@ -24,7 +29,7 @@ from neurosono.training.recipe import load_recipe
 
 def test_jobs_follow_what_they_need_and_outlive_what_fails() -> None:
     heard: dict[str, Any] = {}
-    desk = Desk(1, time.time() + 120)
+    desk = Desk(1, Clock(600, time.monotonic()))
 
     def hear(job: Job, result: Any, error: BaseException | None) -> None:
         heard[job.name] = type(error).__name__ if error else result
@@ -49,7 +54,7 @@ def test_jobs_follow_what_they_need_and_outlive_what_fails() -> None:
 
 
 def test_nothing_is_begun_when_the_time_is_over() -> None:
-    desk = Desk(1, time.time() - 1)
+    desk = Desk(1, Clock(0, time.monotonic()))
     desk.add(Job("late", int, ("1",)))
     assert desk.run(lambda *_: pytest.fail("nothing runs")) == ["late"]
 
@@ -61,7 +66,9 @@ def test_a_cache_travels_without_losses_and_a_pool_with_them(tmp_path: Path) -> 
     for name in ("train", "test", "pool"):
         pack(tmp_path / name, tmp_path / "data" / f"{name}.packed")
     (tmp_path / "root").mkdir()
-    lay_out(tmp_path / "data", tmp_path / "root")
+    names = ("train", "test", "pool", "normals")
+    found = lay_out(tmp_path / "data", tmp_path / "root", names, names[:3])
+    assert found == {f"{name}_pixel_for_pixel": True for name in names[:3]}
     again = Cache.load(tmp_path / "root" / "train")
     assert again.digest == cache.digest
     np.testing.assert_array_equal(again.frames, cache.frames)
@@ -70,15 +77,49 @@ def test_a_cache_travels_without_losses_and_a_pool_with_them(tmp_path: Path) -> 
     rows = [GateRow(f"{n}.png", "phantom", f"p{n}", "head") for n in range(2)]
     write_gate_data(tmp_path / "smooth", list(zip(smooth, rows, strict=True)), ["nobody"])
     pack(tmp_path / "smooth", tmp_path / "lossy", quality=90)
-    unpack(tmp_path / "lossy", tmp_path / "back")
-    with pytest.raises(InputError, match="altered"):
-        GateData.load(tmp_path / "back")
-    found = np.load(tmp_path / "back" / "frames.npy")
-    assert np.abs(found.astype(int) - np.stack(smooth)).mean() < 4
+    assert unpack(tmp_path / "lossy", tmp_path / "back"), "it is what the packer saw come out"
+    found = GateData.load(tmp_path / "back")
+    assert found.rows == GateData.load(tmp_path / "smooth").rows
+    assert 0 < np.abs(np.asarray(found.frames).astype(int) - np.stack(smooth)).mean() < 4
+
     with pytest.raises(InputError, match="holds no packed pictures"):
         unpack(tmp_path / "smooth" / "frames.npy", tmp_path / "none")
     with pytest.raises(InputError, match="holds no train"):
-        lay_out(tmp_path / "smooth", tmp_path / "root")
+        lay_out(tmp_path / "smooth", tmp_path / "root", names, names)
+
+
+def test_a_decoder_that_rounds_otherwise_makes_a_cache_of_its_own(tmp_path: Path) -> None:
+    cache = draw_cache(tmp_path / "train", DEFAULT_LABELS, 3)
+    pack(cache.root, tmp_path / "train.packed", quality=90)
+    assert (tmp_path / "train.packed").stat().st_size < 0.9 * cache.frames.nbytes
+    with zipfile.ZipFile(tmp_path / "train.packed") as file:
+        parts = {each: file.read(each) for each in file.namelist()}
+    swapped = [encode(np.asarray(frame), 80) for frame in cache.frames]
+    parts["pictures.webp"] = b"".join(swapped)
+    lengths = io.BytesIO()
+    np.save(lengths, np.array([len(each) for each in swapped], np.uint32))
+    with zipfile.ZipFile(tmp_path / "other.packed", "w") as file:
+        for name, content in (parts | {"lengths.npy": lengths.getvalue()}).items():
+            file.writestr(name, content)
+    assert unpack(tmp_path / "train.packed", tmp_path / "same")
+    assert not unpack(tmp_path / "other.packed", tmp_path / "own")
+    same, own = (Cache.load(tmp_path / name) for name in ("same", "own"))
+    assert same.rows == own.rows == cache.rows
+    assert len({same.digest, own.digest, cache.digest}) == 3
+    assert 0 < np.abs(own.frames.astype(int) - cache.frames).mean() < 15
+
+
+def test_a_rehearsal_takes_a_few_pictures_of_large_caches(tmp_path: Path) -> None:
+    source = (DEFAULT_LABELS, PreprocessingSpec(size_px=64, resize_px=64), 1, "drawn")
+    named = [(label, f"{label}-{n}") for label in DEFAULT_LABELS for n in range(4)]
+    rows = [CachedFrame(f"{p}.png", c, p, p, 0, k, 0.0) for c, p in named for k in range(3)]
+    large = write_cache(
+        tmp_path / "data" / "c", source, rows, [np.full((64, 64), 9, np.uint8)] * 60
+    )
+    lay_out_few(tmp_path / "data", tmp_path / "root", ("c",), ("c",))
+    few = Cache.load(tmp_path / "root" / "c")
+    assert (len(few.rows), few.spec.size_px) == (len(DEFAULT_LABELS) * 3 * 2, SIZE_PX)
+    assert set(few.label_of_patient.items()) < set(large.label_of_patient.items())
 
 
 def _say(cache: Cache, rows: Any, skill: float, fold: int) -> Predictions:
@@ -92,7 +133,7 @@ def test_tables_compare_on_the_folds_that_all_have_and_pair_what_was_pretrained(
     tmp_path: Path,
 ) -> None:
     draw_folders(tmp_path)
-    plan = Plan(tmp_path, 0.0, folds=3)
+    plan = Plan(tmp_path, Clock(600), folds=3)
     train = plan.cache("train")
     folds = plan.deal(train, NETS[0].recipe(1, 8, 3))
     found = Found()

@@ -128,7 +128,7 @@ def open_dicom(path: Path, limits: MediaLimits = DEFAULT) -> Clip:
             toner = make_toner(header.image, samples)
             toner.tone(samples, photometric)
     except (SourceError, *READ_FAILURES) as error:
-        kind = NoPicturesError if isinstance(error, NoPicturesError) else SourceError
+        kind = type(error) if isinstance(error, NoPicturesError) else SourceError
         raise kind(
             f"cannot use {str(path)!r} as DICOM: {_explain(error)}; expected an ultrasound image "
             "or cine with pixel data, so export it again or leave it out"

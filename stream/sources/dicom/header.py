@@ -19,7 +19,14 @@ from pydicom.uid import (
 
 from neurosono.engine.contracts.errors import SourceError
 from neurosono.engine.contracts.frame import Scaled
-from neurosono.stream.sources.clip import FALLBACK_RATE_HZ, STILL_S, NoPicturesError, Region
+from neurosono.engine.contracts.notice import MAKER
+from neurosono.stream.sources.clip import (
+    FALLBACK_RATE_HZ,
+    STILL_S,
+    NoPicturesError,
+    OwnResultError,
+    Region,
+)
 from neurosono.stream.sources.dicom.beside import Beside, find_beside
 from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
 from neurosono.stream.sources.dicom.geometry import (
@@ -125,7 +132,8 @@ class DicomHeader:
 def read_header(path: Path, limits: MediaLimits) -> DicomHeader:
     """Read the header of a DICOM file; raises `SourceError` with the bare reason.
 
-    `NoPicturesError` where it is a whole DICOM object of another kind.
+    `NoPicturesError` where it is a whole DICOM object of another kind, `OwnResultError` where it is
+    one of ours.
     """
     tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS, *IDENTITY_TAGS, "SOPClassUID"]
     with warnings.catch_warnings(), path.open("rb") as file:
@@ -133,8 +141,10 @@ def read_header(path: Path, limits: MediaLimits) -> DicomHeader:
         try:
             check_deflated(path, limits)
             dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, force=True, specific_tags=list(tags)
+                file, stop_before_pixels=True, force=True, specific_tags=[*tags, "Manufacturer"]
             )
+            if dataset.get("Manufacturer") == MAKER:
+                raise OwnResultError("it is a result of neurosono, and no picture of a scanner")
             syntax = _find_syntax(dataset)
             if syntax.is_deflated:
                 length = len(read_deflated(path).get("PixelData") or b"")

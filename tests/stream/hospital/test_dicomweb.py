@@ -9,6 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.engine.contracts.notice import MAKER
 from neurosono.stream.hospital.dicomweb import fetch_sources, is_dicomweb, parse_place
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.study.send import send_dicom
@@ -24,9 +25,11 @@ def test_a_study_is_fetched_replayed_and_deleted(tmp_path: Path, bundle_root: Pa
     first = tell_everything(make_cine(frames, number=1))
     second = make_cine(frames[::-1].copy(), study=first.StudyInstanceUID, number=2)
     files = [write_cine(tmp_path / f"{n}.dcm", each) for n, each in enumerate((first, second))]
+    own = make_cine(frames, study=first.StudyInstanceUID, number=3)
+    own.Manufacturer = MAKER
     common = ["--bundle", bundle_root, "--no-video", "--out"]
     with serving_orthanc(tmp_path) as orthanc:
-        send_dicom([second, first], parse_node(orthanc.node))
+        send_dicom([second, first, own], parse_node(orthanc.node))
         root = orthanc.web.replace("http://", "dicomweb+http://")
         study = f"{root}/studies/{first.StudyInstanceUID}"
         temporary = tmp_path / "tmp"
@@ -37,13 +40,14 @@ def test_a_study_is_fetched_replayed_and_deleted(tmp_path: Path, bundle_root: Pa
         written = [path.read_text() for path in (tmp_path / "web").glob("*.json*")]
         for each in (web.stdout, web.stderr, *written):
             assert not any(word in each for word in ("Größe", "P-4711", "A-77", WORD, DAY))
+        assert "a result of neurosono" in web.stdout + web.stderr
         assert not list(temporary.rglob("*.dcm"))
         with fetch_sources([f"{root}/studies?AccessionNumber=A-77"]) as (folder,):
             fetched = sorted(Path(folder).iterdir())
             assert Path(folder).stat().st_mode & 0o777 == 0o700
-            assert [path.stat().st_mode & 0o777 for path in fetched] == [0o600, 0o600]
+            assert [path.stat().st_mode & 0o777 for path in fetched] == [0o600] * 3
             pixels = [dcmread(path).PixelData for path in fetched]
-            assert pixels == [first.PixelData, second.PixelData], "in the order of their numbers"
+            assert pixels == [each.PixelData for each in (first, second, own)], "in their order"
         assert not Path(folder).exists()
         one = f"{study}/series/{second.SeriesInstanceUID}/instances/{second.SOPInstanceUID}"
         with fetch_sources([one, str(files[0])]) as (folder, kept):
