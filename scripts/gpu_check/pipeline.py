@@ -113,7 +113,7 @@ def kill_engine(check: Check, name: str) -> Found:
         if live.wait_for_ai(check.limit(60.0)) is None:
             return {"failed": f"the AI never was on: {live.finish(5.0)['said']}"}
         time.sleep(1.5)  # an exam that runs for a while
-        live.wait_for_spare(min(8.0, check.left_s()))
+        live.wait_for_spare(check.limit(8.0))
         engine = next(iter(live.find_engines()), None)
         if engine is None:
             return {"failed": "no engine process was found"}
