@@ -162,11 +162,8 @@ class Live(Session):
             self._exam.source = self.captured[-1] if self.captured else {}
             self._exam.say(now_ns)
         if self.engine:
-            self._exam.measures.look(self._list_pids(), now_ns)
+            self._exam.measures.look(self.children.all_pids(), now_ns)
             self._keep_spares(now_ns)
-
-    def _list_pids(self) -> dict[str, int]:
-        return self.children.pids() | self.children.spare_pids()
 
     def _keep_spares(self, now_ns: int) -> None:
         """Once all run, and not before, keep what may be needed soon as a process that has loaded.
@@ -203,7 +200,7 @@ class Live(Session):
     def _finish(self) -> dict[str, Any]:
         """Let what is on its way arrive, say the last word, and return what was measured."""
         asked_ns = time.monotonic_ns()
-        self._exam.measures.weigh(self._list_pids(), asked_ns)
+        self._exam.measures.weigh(self.children.all_pids(), asked_ns)
         if not self.engine:
             self.turn_off("the session ended before the engine was ready")
         for reader in self.readers.values():

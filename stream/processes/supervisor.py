@@ -108,6 +108,10 @@ class Supervisor:
         waiting = ((role, each) for role, each in self._spares.items() if each.poll() is None)
         return {f"{role}-spare": each.pid for role, each in waiting}
 
+    def all_pids(self) -> dict[str, int]:
+        """Return the process ids of all that cost something, the waiting ones among them."""
+        return self.pids() | self.spare_pids()
+
     def kill(self, role: str) -> None:
         """End a child that no longer answers, at once.
 
