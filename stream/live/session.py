@@ -31,7 +31,7 @@ from neurosono.stream.processes.channel import await_any
 from neurosono.stream.processes.supervisor import describe_exit
 from neurosono.stream.processes.watch import MAX_RESTARTS, Absences, Action, Patience, Watch
 from neurosono.stream.session.beside import Beside
-from neurosono.stream.session.options import Judging
+from neurosono.stream.session.options import LAST_RESORT, Judging
 from neurosono.stream.session.session import Session
 
 POLL_MS = 10
@@ -45,8 +45,6 @@ STALLED_NS = 1_000_000_000
 """One step takes milliseconds; after a second we were stopped, or the machine slept."""
 FINISH_NS = 2_000_000_000
 """How long the frames on their way may take to be accounted for once the session is to end."""
-LAST_RESORT = "openvino"
-"""The engine that is tried again where it fails."""
 SERVER_AWAY = "the server gave no answer; an engine of this host takes over"
 PLAYED_NS = 60_000_000_000
 """How long, once a recording was played to its end. While its last frame waits for the engine its
@@ -174,17 +172,10 @@ class Live(Session):
         if self._plays or self._picture_ns <= self._started_ns or self.viewer.off_reason:
             return
         wanted: dict[str, object] = {"capture": None}
-        if self._gives_way():
+        if self.asked.gives_way(self.engine["backend"]):
             failed = self._name_failed()
             wanted["engine"] = self.asked.for_engine(self.bundle, None, failed, waits=True)
         self._spares.keep(self.children, wanted, now_ns)
-
-    def _gives_way(self) -> bool:
-        """Whether another engine takes over where the one that judges fails."""
-        judging = self.engine["backend"]
-        if judging == REMOTE:
-            return self.asked.server is not None and self.asked.server.fallback
-        return bool(judging != LAST_RESORT)
 
     def _name_failed(self) -> tuple[str, ...]:
         """Name the engines that failed, and the one that judges, as if it just had."""

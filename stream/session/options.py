@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from neurosono.engine.backends import REMOTE
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import BundleError, InputError
 from neurosono.engine.contracts.server import Server
@@ -24,6 +25,9 @@ LOSSLESS_ANSWER_S = 30.0
 OFF_S, SHORTEST_ANSWER_S = 0.45, 0.15
 """After how long a silent server is AI OFF, the screen's own 500 ms being near; and how long it has
 at least, where frames are asked for so seldom that this cannot be kept."""
+
+LAST_RESORT = "openvino"
+"""The engine that is tried again where it fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,12 @@ class Judging(ABC):
             raise InputError(f"--threads must be 0 (all cores) or more, found {self.threads}")
         if (self.engine == "remote") != (self.server is not None):
             raise InputError("--engine remote and --server URL go together: give both or neither")
+
+    def gives_way(self, judging: str) -> bool:
+        """Whether another engine takes over where the one that is `judging` fails."""
+        if judging == REMOTE:
+            return self.server is not None and self.server.fallback
+        return judging != LAST_RESORT
 
     @property
     @abstractmethod
