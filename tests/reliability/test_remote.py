@@ -18,6 +18,7 @@ from neurosono.stream.bench.served import Served, find_triton
 from neurosono.stream.live.options import SessionOptions
 from neurosono.stream.live.session import SERVER_AWAY
 from neurosono.stream.processes import watch
+from tests.reliability.test_fallback import list_engines
 from tests.reliability.test_live import SOURCE, Session, assert_nothing_stale
 from tests.support.commands import run, wait_until
 from tests.support.inference import Peer
@@ -91,10 +92,13 @@ def test_a_fallback_takes_over_where_it_was_asked_for_and_gives_way_to_the_serve
 ) -> None:
     monkeypatch.setattr(watch, "FIRST_REST_S", 0.1)
     session = begin(fallback=True)
+    wait_until(lambda: len(list_engines()) == 2)
+    spare = max(list_engines(), key=lambda each: each.create_time())
     used, moment = session.screen.last["frames"]["used"], time.monotonic()
     peer.breaks = True
     wait_until(lambda: "openvino" in (session.screen.last.get("engine") or ""))
     session.wait_for_evidence()
+    assert spare in list_engines(), "it is what took over"
     assert "for the server that is away" in session.screen.last["engine"]
     reasons = {status["ai_reason"] for _, status in session.screen.said if status["ai"] == "AI OFF"}
     assert SERVER_AWAY in reasons
