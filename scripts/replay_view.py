@@ -103,7 +103,9 @@ def describe(record: dict[str, Any]) -> Table:
         ("ensemble", "ensemble", engine.get("ensemble")),
     ):
         if found is not None:
-            words = f"{found.get('backend')} {found.get('precision')} x{found.get('members')}"
+            words = "never ready"
+            if "backend" in found:
+                words = f"{found['backend']} {found['precision']} x{found['members']}"
             took = record["latency_ms"].get(stage)
             table.add_row(role, words, f"{took['p50']:.1f} ms a frame" if took else "-", "")
     return table

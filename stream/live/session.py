@@ -301,9 +301,8 @@ class Live(Session):
 
     def hear_failure(self, error: NeurosonoError, role: str) -> None:
         """Write it down; raise what says that nothing could be begun."""
-        asks_server = role == "engine" and self.asked.server is not None
-        # a server that will not do is known late: pictures may have come long before
-        begun = self.engine if asks_server else self.viewer.decoded
+        # an engine that will not do is known late: pictures may have come long before
+        begun = self.engine if role == "engine" else self.viewer.decoded
         if isinstance(error, InputError) and not begun:
             raise error
         self._record.event("failed", {**_name_role(role), "error": type(error).__name__})

@@ -148,6 +148,13 @@ def test_a_source_that_can_never_work_is_refused(tmp_path: Path) -> None:
     assert "open http" not in done.stderr
 
 
+def test_an_engine_that_can_never_work_ends_the_session_with_its_reason(tmp_path: Path) -> None:
+    """Torch is slow to load: pictures are there long before it says that the bundle has no weights."""
+    done = run("live", SOURCE, "--journal", tmp_path / "exams.db", "--engine", "torch")
+    assert done.returncode == 2, done.stderr
+    assert "inside its engines only" in done.stderr
+
+
 def test_a_port_in_use_is_refused(taken_port: int, tmp_path: Path) -> None:
     done = run("live", SOURCE, "--journal", tmp_path / "exams.db", "--port", str(taken_port))
     assert done.returncode == 2, done.stderr
