@@ -55,7 +55,7 @@ class Clock:
     """The seconds that a step may take, counted alike by all its processes."""
 
     seconds: float
-    begun_s: float = field(default_factory=_find_begin_s)
+    begun_s: float = field(default_factory=time.monotonic)
 
     @property
     def spent_s(self) -> float:
@@ -210,7 +210,8 @@ def run_step(
     if needs == "data" and not options.rehearse and options.data is None:
         parser.error("name a folder as --data, or --rehearse, which needs none")
     name += f"-{options.only}" if options.only and name == "engines" else ""
-    clock = Clock(options.seconds) if words is None else Clock(options.seconds, time.monotonic())
+    # a process of its own counts what it imported, too
+    clock = Clock(options.seconds, _find_begin_s() if words is None else time.monotonic())
     with Record(options.out, name, clock, in_memory=in_memory) as record:
         record.found["rehearsal"] = options.rehearse
         run(record, options)

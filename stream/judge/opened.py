@@ -62,7 +62,7 @@ class Ahead:
 
         What is to take over from an engine is `warm`; the same engine anew is not kept.
         """
-        with suppress(NeurosonoError):
+        with suppress(NeurosonoError, OSError, RuntimeError):
             opened = Opened.of(expected)
             if not expected.avoid:
                 self._made = expected, opened

@@ -149,7 +149,7 @@ def test_a_source_that_can_never_work_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_can_never_work_ends_the_session_with_its_reason(tmp_path: Path) -> None:
-    """Torch is slow to load: pictures are there long before it says that the bundle has no weights."""
+    """Torch is slow to load: pictures come long before it says that there are no weights."""
     done = run("live", SOURCE, "--journal", tmp_path / "exams.db", "--engine", "torch")
     assert done.returncode == 2, done.stderr
     assert "inside its engines only" in done.stderr

@@ -5,7 +5,7 @@
 
 import os
 import runpy
-import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from neurosono.engine.contracts.frame import DisplayFrame, Frame
 from neurosono.engine.contracts.result import ExamSnapshot, ExamState, Result
 from neurosono.stream.processes.channel import Endpoints, Inlet, Outlet, open_socket
-from neurosono.stream.processes.child import hear
+from neurosono.stream.processes.child import Lines
 from neurosono.stream.processes.wire import HEADER, VERSION, Event, Message, pack
 
 MODULES = {
@@ -103,9 +103,10 @@ OF_CAPTURE: dict[str, Callable[[str], list[Any]]] = {
 
 def talk(role: str, what: str) -> None:
     """Talk nonsense over the real sockets, then stay for as long as the parent lives."""
-    told: dict[str, Any] = {}
+    lines, told = Lines(), dict[str, Any]()
+    threading.Thread(target=lines.listen, daemon=True).start()  # ends with the parent
     while "endpoints" not in told:  # what is only expected comes first
-        told = hear() or sys.exit(1)
+        told = lines.take()
     endpoints = msgspec.convert(told["endpoints"], Endpoints)
     with zmq.Context() as context:
         if role == "engine":
@@ -131,8 +132,7 @@ def talk(role: str, what: str) -> None:
             for message in OF_CAPTURE[what](stream):
                 display._backlog.append(message if isinstance(message, bytes) else pack(message))
             display.flush(lambda: False)
-        sys.stdin.buffer.read()
-        os._exit(0)
+        threading.Event().wait()
 
 
 def main() -> None:
