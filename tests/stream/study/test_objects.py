@@ -20,6 +20,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.journal.journal import ExamJournal
+from neurosono.stream.report.events import Stretch
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.card import tell_exam
 from neurosono.stream.study.codes import PRIVATE, Scheme, code_class, code_own
@@ -126,13 +127,16 @@ def test_the_exams_document_says_what_the_record_says(
         if meaning(item).startswith("Frames left out: ")
     }
     assert left_out == set(report.exam.skipped)
-    said = [str(item.get("TextValue")) for item in walk(document)]
-    (off,) = [each for each in said if "AI off" in each]
-    gaps = [each for each in report.history.stretches if each.what == "ai-off"]
-    assert all(f"{each.begin_s:.1f} to {each.end_s:.1f} s" in off for each in gaps)
-    assert len(gaps) > 1
     text = encode(document).decode("utf-8", "replace")
     assert report.exam.about["bundle_sha256"] in text
+
+
+def test_times_without_ai_are_told_where_they_lasted(report: Report) -> None:
+    off = tuple(Stretch("ai-off", *each) for each in ((0.0, 0.0), (1.0, 2.5), (7.0, 9.0)))
+    told = replace(report, history=replace(report.history, stretches=off))
+    said = [str(item.get("TextValue")) for item in walk(make_study(told, Identity())[1])]
+    (words,) = [each for each in said if "AI off" in each]
+    assert "AI off from 1.0 to 2.5 s, 7.0 to 9.0 s of the exam." in words
 
 
 @pytest.mark.parametrize("state", [ExamState.COLLECTING, ExamState.UNFAMILIAR])
@@ -294,7 +298,7 @@ def test_a_name_is_taken_over_in_whatever_set_it_is_written(
 
 
 def test_no_library_quotes_what_a_file_says_of_a_patient(report: Report, tmp_path: Path) -> None:
-    cine = make_cine(np.zeros((1, 4, 4), np.uint8), name="Single" + "x" * 60)
+    cine = make_cine(np.zeros((1, 4, 4), np.uint8), name="Single" + "x" * 50)
     path = write_cine(tmp_path / "cine.dcm", cine)
     data = path.read_bytes()
     assert data.count(b"19900102") == 1
