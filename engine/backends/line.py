@@ -96,7 +96,7 @@ class Line:
         _, content = self.ask("GET", path, limit_s)
         try:
             found = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NoAnswerError("what it says is no JSON") from error
         if not isinstance(found, dict):
             raise NoAnswerError("what it says is no JSON object")
@@ -115,12 +115,12 @@ class Line:
         try:
             connection = self._connect(deadline_s)
             connection.request(method, path, body, self._headers | (headers or {}))
-            response = connection.getresponse()
-            content = response.read(MOST_ANSWER_BYTES + 1)
+            with connection.getresponse() as response:
+                content = response.read(MOST_ANSWER_BYTES + 1)
         except TimeoutError as error:
             self.close()
             raise NoAnswerError(f"nothing within {limit_s * 1e3:.0f} ms") from error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # of a chunk of -5 bytes, the last
             self.close()
             raise NoAnswerError(_say(error)) from error
         if response.status != 200:
@@ -128,6 +128,9 @@ class Line:
         if len(content) > MOST_ANSWER_BYTES:
             self.close()
             raise NoAnswerError(f"an answer of over {MOST_ANSWER_BYTES >> 20} MiB")
+        if response.length:
+            self.close()
+            raise NoAnswerError("an answer that was cut short")
         return response, content
 
     def close(self) -> None:
