@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurosono.engine.contracts.errors import InputError, SourceBrokenError
 from neurosono.stream.pictures.picture import Picture, Source
-from neurosono.stream.sources import open_source
+from neurosono.stream.sources import ExamSource, open_source
 
 Given: TypeAlias = (
     str | Path | Sequence[str | Path] | Source | Iterable[NDArray[np.uint8] | Picture]
@@ -20,7 +20,7 @@ Given: TypeAlias = (
 
 
 def open_pictures(given: Given, pictures_hz: float) -> tuple[Source, bool]:
-    """Return what was given as a source, and whether it was named, so that it may be read ahead.
+    """Return what was given as a source, and whether it may be read ahead, as files may.
 
     Pictures without a time of their own come `pictures_hz` times a second. Raises `SourceError`
     where a name cannot be opened, `InputError` where what was given is no pictures.
@@ -28,7 +28,7 @@ def open_pictures(given: Given, pictures_hz: float) -> tuple[Source, bool]:
     if isinstance(given, str | Path):
         return open_source([str(given)]), True
     if isinstance(given, Source):
-        return given, False
+        return given, isinstance(given, ExamSource)
     if isinstance(given, list | tuple):
         names = [str(each) for each in given if isinstance(each, str | Path)]
         if len(names) == len(given):

@@ -2,6 +2,8 @@
 
 import socket
 import socketserver
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
@@ -16,8 +18,10 @@ HANDSHAKE_S = 10.0
 class Door(ThreadedAssociationServer):  # type: ignore[misc]
     """Shakes hands on each sender's own thread, and waits for none of them for ever."""
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *given: Any, on_stranger: Callable[[str, str], None]) -> None:
+        """`on_stranger` hears the address of who could not speak TLS with us, and why."""
         super().__init__(*given, request_handler=Answering)
+        self._on_stranger = on_stranger
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection, and no more: the next sender is waiting."""
@@ -31,8 +35,11 @@ class Door(ThreadedAssociationServer):  # type: ignore[misc]
             if self.ssl_context is not None:
                 request = self.ssl_context.wrap_socket(request, server_side=True)
             request.settimeout(IDLE_S)
-        except OSError:
+        except OSError as error:
             request.close()  # it hears of its certificate by TLS itself
+            if isinstance(error, ssl.SSLError) and error.reason is not None:
+                words = error.reason.replace("_", " ").lower()
+                self._on_stranger(client_address[0], f"no mutual TLS came about ({words})")
             return
         super().process_request_thread(request, client_address)
 

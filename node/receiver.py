@@ -18,6 +18,7 @@ from neurosono.node.arriving import arriving_in
 from neurosono.node.committing import NOT_ALLOWED, Committing
 from neurosono.node.door import HANDSHAKE_S, IDLE_S, Door
 from neurosono.node.options import Limits, Listening
+from neurosono.node.refusals import Refusals, explain_contexts
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.commitment import COMMITMENT
 from neurosono.stream.hospital.entity import Entity
@@ -72,7 +73,7 @@ class Receiver:
         """Without `listening`, whoever comes in may store."""
         self._spool, self._limits, self._media = spool, limits, media
         self._listening = listening
-        self.refused = 0
+        self.refusals = Refusals()
 
     def store(self, event: evt.Event) -> int | Dataset:
         """Take one instance: what is answered is on the disk, or refused with a reason."""
@@ -81,7 +82,7 @@ class Receiver:
         status, why = self._store(path, str(event.request.AffectedSOPInstanceUID), sender)
         if status == STORED:
             return status
-        self.refused += 1
+        self.refusals.note(sender, why)
         path.unlink(missing_ok=True)
         answer = Dataset()
         answer.Status, answer.ErrorComment = status, why[:64]
@@ -147,6 +148,8 @@ def _serve(
         entity.add_supported_context(each, list(SYNTAXES))
     tls = None if listening.tls is None else listening.tls.make_context(listening=True)
     handlers: list[Any] = [(evt.EVT_C_STORE, receiver.store), (evt.EVT_CONN_CLOSE, _let_go)]
+    handlers.append((evt.EVT_REJECTED, _note_rejected, [listening, receiver.refusals]))
+    handlers.append((evt.EVT_ACCEPTED, _note_accepted, [receiver.refusals]))
     if committing is not None:
         entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
         handlers += [(evt.EVT_N_ACTION, committing.ask), (evt.EVT_N_EVENT_REPORT, committing.hear)]
@@ -154,7 +157,8 @@ def _serve(
             entity.require_calling_aet = [*listening.allowed, *committing.reporters]
     address = (listening.host, listening.port)
     try:
-        server = Door(entity, address, listening.title, entity.supported_contexts, tls, handlers)
+        given = entity, address, listening.title, entity.supported_contexts, tls, handlers
+        server = Door(*given, on_stranger=receiver.refusals.note)
     except OSError as error:
         raise InputError(
             f"cannot listen on {listening.host}:{listening.port} ({error.strerror or error}); "
@@ -173,6 +177,23 @@ def _let_go(event: evt.Event) -> None:
     """Wait no longer for a request of who has hung up: the library holds such a place for it."""
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(None)
+
+
+def _note_rejected(event: evt.Event, listening: Listening, refusals: Refusals) -> None:
+    asked = event.assoc.requestor.primitive
+    sender, called = str(asked.calling_ae_title).strip(), str(asked.called_ae_title).strip()
+    if called != listening.title:
+        why = f"it calls another title than {listening.title}"
+    elif not listening.admits(sender):
+        why = "nobody said --allow of it"
+    else:
+        why = f"{MOST_ASSOCIATIONS} associations are open"
+    refusals.note(sender, why)
+
+
+def _note_accepted(event: evt.Event, refusals: Refusals) -> None:
+    if why := explain_contexts(event.assoc):
+        refusals.note(str(event.assoc.requestor.ae_title).strip(), why)
 
 
 def _find_study(path: Path) -> str:

@@ -80,8 +80,9 @@ def run_node(
                 clock = ClockWatch()
                 while not stopped():
                     worker.keep()
-                    if said := clock.look():
-                        told.words(said)
+                    for said in (clock.look(), *receiver.refusals.take(time.monotonic())):
+                        if said:
+                            told.words(said)
                     seen = _tell(spool, seen, told)
                     heard = _tell_steps(outbox, heard, told)
                     known = _tell_commitments(commitments, known, told)

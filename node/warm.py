@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 from neurosono.archive.exam import Watch
 from neurosono.bundles import OpenBundle
-from neurosono.node.examine import Examiner
+from neurosono.node.examine import open_maker
 from neurosono.node.options import Judging
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 from neurosono.stream.study.send import write_files
@@ -28,9 +28,12 @@ def warm_up(opened: OpenBundle, asked: Judging, place: Path) -> None:
     cines.mkdir(mode=0o700, parents=True)
     try:
         draw_cine().save_as(cines / "phantom.dcm", enforce_file_format=True)
-        examiner = Examiner(opened, asked, place / "journal.sqlite")
-        with examiner.open_journal() as journal, tempfile.TemporaryFile(dir=place) as pixels:
-            write_files(examiner.examine(cines, journal, Watch(), pixels), place / "study")
+        maker = open_maker(opened, asked, place / "journal.sqlite")
+        with (
+            maker.examiner.open_journal() as journal,
+            tempfile.TemporaryFile(dir=place) as pixels,
+        ):
+            write_files(maker.make(cines, journal, Watch(), pixels), place / "study")
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -17,7 +17,7 @@ import msgspec
 from neurosono.archive.exam import Watch
 from neurosono.bundles import open_bundle
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
-from neurosono.node.examine import Examiner
+from neurosono.node.examine import StudyMaker, open_maker
 from neurosono.node.options import Judging
 from neurosono.node.spool import READY, Batch, Spool, Standing
 from neurosono.node.steps import Steps
@@ -33,9 +33,9 @@ class Worker:
     """Works off a spool."""
 
     def __init__(
-        self, spool: Spool, asked: Judging, examiner: Examiner, steps: Steps | None
+        self, spool: Spool, asked: Judging, maker: StudyMaker, steps: Steps | None
     ) -> None:
-        self._spool, self._asked, self._examiner = spool, asked, examiner
+        self._spool, self._asked, self._maker = spool, asked, maker
         self._steps = steps
         self._watch = Watch()
 
@@ -77,7 +77,7 @@ class Worker:
             left.unlink()
         folder = self._spool.files_of(batch.number)
         with tempfile.TemporaryFile(dir=aside.parent) as pixels:
-            write_files(self._examiner.examine(folder, journal, self._watch, pixels), aside)
+            write_files(self._maker.make(folder, journal, self._watch, pixels), aside)
         aside.rename(out)
 
     def _send(self, batch: Batch) -> None:
@@ -111,15 +111,15 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     opened = open_bundle(asked.bundle, trusted_keys=asked.trusted_keys)
     warm_up(opened, asked, folder / "warm")
-    examiner = Examiner(opened, asked, folder / "journal.sqlite")
+    maker = open_maker(opened, asked, folder / "journal.sqlite")
     give_back()
     with ExitStack() as stack:
         spool = stack.enter_context(Spool(folder))
-        journal = stack.enter_context(examiner.open_journal())
+        journal = stack.enter_context(maker.examiner.open_journal())
         steps = None if asked.mpps is None else stack.enter_context(Steps(spool, asked.mpps))
         spool.recover(spool.now_ns())
         (folder / READY).touch(mode=0o600)
-        worker = Worker(spool, asked, examiner, steps)
+        worker = Worker(spool, asked, maker, steps)
         while True:
             if not worker.step(journal):
                 time.sleep(LOOK_S)

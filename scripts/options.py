@@ -101,6 +101,12 @@ Also = Annotated[
         "`structures` or `regions`; may be repeated."
     ),
 ]
+Mixed = Annotated[
+    bool, typer.Option("--mixed", help="DICOM of several patients or studies is one exam.")
+]
+WebToken = Annotated[
+    Path | None, typer.Option(help="A file with the token that a DICOMweb server asks for.")
+]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0: all cores.")]
 
 JUDGING = (

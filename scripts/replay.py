@@ -29,9 +29,7 @@ def replay(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse where anything given would not be used.")
     ] = False,
-    mixed: Annotated[
-        bool, typer.Option("--mixed", help="DICOM of several patients or studies is one exam.")
-    ] = False,
+    mixed: options.Mixed = False,
     region: options.Region = None,
     mm_per_px: options.MmPerPx = None,
     weeks: options.Weeks = None,
@@ -47,9 +45,7 @@ def replay(
     server_ca: options.ServerCa = None,
     fallback: options.Fallback = False,
     threads: options.Threads = 0,
-    web_token: Annotated[
-        Path | None, typer.Option(help="A file with the token that a DICOMweb server asks for.")
-    ] = None,
+    web_token: options.WebToken = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
     tls_ca: options.TlsCa = None,

@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosono.engine.backends import INPUT, OUTPUTS, Inference, check_pictures
+from neurosono.engine.backends import HINTS, INPUT, OUTPUTS, Inference, check_pictures
 from neurosono.engine.backends.line import Line, NoAnswerError
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.arrays import Pixels, Singles
 from neurosono.engine.contracts.errors import (
     BundleError,
+    EngineFailedError,
     EngineUnavailableError,
     ServerAwayError,
 )
+from neurosono.engine.contracts.manifest import Manifest
 from neurosono.engine.contracts.server import Server
+from neurosono.engine.exam.exam import average_members
 
 OPEN_S = 5.0
 """The longest that opening may take: a server that has just started still loads its model."""
@@ -37,11 +40,22 @@ clock, until when a question may wait there."""
 CLOCK_TOLD = re.compile(rb"clock_ns=(\d{1,19})\b")
 """In a refusal of what waited too long: a server that was started anew has another clock."""
 
+LATEST_NS = 1 << 62
+"""A clock beyond this is none: nothing runs for a century and a half."""
+
 PATIENCE = 0.75
 """How long a question may wait at the server, as a part of what it has in all: it takes a while to
 judge, and a later answer would be shown to nobody."""
 
-TYPES = {"FP32": np.float32, "INT64": np.int64}
+TYPES: dict[str, type[np.float32] | type[np.int64]] = {"FP32": np.float32, "INT64": np.int64}
+
+UNREADABLE = (TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
+"""What comes of reading JSON of whatever shape, numbers and depth as if it were as expected."""
+
+EXPORT = "start it with what `neurosono export triton` wrote of this bundle"
+
+UNSAID = "of-the-server"
+"""The precision of a server that does not name one of ours: records take no other words."""
 
 
 def name_model(name: str, digest: str) -> str:
@@ -65,10 +79,10 @@ class RemoteBackend:
         manifest = bundle.manifest
         self._line = Line(server.url, server.read_token(), server.authority)
         self._model = name_model(manifest.name, manifest.digest)
-        self._digest, self._classes = manifest.digest, len(manifest.labels)
+        self._manifest, self._shapes = manifest, dict[str, tuple[int, ...]]()
         self._answer_s, self.size_px = server.answer_s, manifest.preprocessing.size_px
-        self.members, self.precision = len(manifest.members), "of-the-server"
-        self._known, self._has_clock = False, False
+        self.members, self.precision = len(manifest.members), UNSAID
+        self._known = False
         self._ahead_ns: int | None = None
         self._patience_ns = int(PATIENCE * server.answer_s * 1e9)
         try:
@@ -76,10 +90,10 @@ class RemoteBackend:
         except NoAnswerError as error:
             self.close()
             if not server.waits:
+                advice = error.advice or EXPORT
                 raise EngineUnavailableError(
-                    f"the server at {server.url} has no model {self._model} for us ({error}): "
-                    "start it with what `neurosono export triton` wrote of this bundle, or use "
-                    "--engine auto"
+                    f"the server at {server.url} does not serve {self._model} to us ({error}): "
+                    f"{advice}, or use --engine auto"
                 ) from error
         except BundleError:
             self.close()
@@ -106,7 +120,7 @@ class RemoteBackend:
         try:
             if not (self._line.is_open and self._known):
                 self._greet(self._answer_s)
-            if self._has_clock and self._ahead_ns is None:
+            if CLOCK in self._shapes and self._ahead_ns is None:
                 self._learn_clock(picture, deadline_s)
             patient_ns = asked_ns + self._patience_ns
             until_ns = None if self._ahead_ns is None else patient_ns + self._ahead_ns
@@ -138,16 +152,21 @@ class RemoteBackend:
             response, content = self._line.ask("POST", path, left_s, body, headers)
         except NoAnswerError as error:
             if told := CLOCK_TOLD.search(error.content):
-                self._ahead_ns = int(told[1]) - time.monotonic_ns()
+                self._set_clock(int(told[1]))
             raise
-        found = _read_answer(response.getheader(JSON_LENGTH), content)
+        found = _read_answer(response.getheader(JSON_LENGTH), content, self._shapes)
         if CLOCK in found:
-            self._ahead_ns = int(found[CLOCK].item()) - time.monotonic_ns()
+            self._set_clock(int(found[CLOCK].flat[0]))
         return found
+
+    def _set_clock(self, clock_ns: int) -> None:
+        """Note what a server says its clock is, unless no question could carry such a time."""
+        if 0 <= clock_ns < LATEST_NS:
+            self._ahead_ns = clock_ns - time.monotonic_ns()
 
     def _write_head(self, until_ns: int | None) -> bytes:
         side = {"name": INPUT, "datatype": "UINT8", "shape": [1, 1, self.size_px, self.size_px]}
-        names = [*OUTPUTS, CLOCK] if self._has_clock else OUTPUTS
+        names = [*OUTPUTS, CLOCK] if CLOCK in self._shapes else OUTPUTS
         ask: dict[str, Any] = {
             "inputs": [side | {"parameters": {"binary_data_size": self.size_px**2}}],
             "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in names],
@@ -165,9 +184,10 @@ class RemoteBackend:
         told = _read_parameters(found) or _read_parameters(
             self._line.ask_json(f"{path}/config", left_s)
         )
-        members = _check_model(found, told, self._digest, self.size_px, self._classes)
-        self.members, self.precision = members, str(told.get("precision", "f32"))
-        self._has_clock = any(each["name"] == CLOCK for each in found["outputs"])
+        self._shapes = _check_model(found, told, self._manifest)
+        named = told.get("precision", "f32")
+        self.members = self._shapes["probabilities"][1]
+        self.precision = named if isinstance(named, str) and named in HINTS else UNSAID
         self._known = True
 
 
@@ -183,46 +203,65 @@ def _read_parameters(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_model(
-    found: dict[str, Any], told: dict[str, Any], digest: str, size_px: int, classes: int
-) -> int:
-    """Return how many members the model holds; raise `BundleError` where it is not the bundle's."""
-    if told.get("digest") != digest:
-        named = told.get("digest")
+    found: dict[str, Any], told: dict[str, Any], manifest: Manifest
+) -> dict[str, tuple[int, ...]]:
+    """Return the outputs' shapes for one picture.
+
+    Raises `BundleError` where the model is another than the bundle's, `NoAnswerError` where that is
+    not said.
+    """
+    if (named := told.get("digest")) != manifest.digest:
         other = f"another bundle, {str(named)[:16]}" if named else "a model without a digest"
         raise BundleError(
-            f"the server holds {other}, expected {digest[:16]}: export this bundle for it with "
-            "`neurosono export triton`"
+            f"the server holds {other}, expected {manifest.digest[:16]}: export this bundle for it "
+            "with `neurosono export triton`"
         )
+    size_px, classes = manifest.preprocessing.size_px, len(manifest.labels)
     try:
         inputs = {each["name"]: (each["datatype"], each["shape"]) for each in found["inputs"]}
-        outputs = {each["name"]: each["shape"] for each in found["outputs"]}
-        grey, answer = inputs[INPUT], [int(length) for length in outputs["probabilities"]]
+        shapes = {each["name"]: (1, *map(int, each["shape"][1:])) for each in found["outputs"]}
+        grey, answer = inputs[INPUT], shapes["probabilities"]
         fits = grey[0] == "UINT8" and [int(side) for side in grey[1]][-2:] == [size_px, size_px]
-        complete = set(OUTPUTS) <= set(outputs) and len(answer) == 3 and answer[2] == classes
-    except (KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise NoAnswerError("its description of the model is not whole") from error
-    if not (fits and complete and answer[1] > 0):
+    if shapes.get(CLOCK) != (1, 1):
+        shapes.pop(CLOCK, None)
+    complete = set(OUTPUTS) <= set(shapes) and len(answer) == 3 and answer[2] == classes
+    if not (fits and complete and 0 < answer[1] <= len(manifest.members)):
         raise BundleError(
             f"the server's model takes {grey} and gives {answer}, expected {size_px} px pictures "
-            f"and {classes} classes: export this bundle for it anew"
+            f"and {classes} classes of at most {len(manifest.members)} members: export this bundle "
+            "for it anew"
         )
-    return answer[1]
+    return shapes
 
 
-def _read_answer(length: str | None, content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the outputs by name, all of `OUTPUTS` among them; raises `NoAnswerError`."""
+def _read_answer(
+    length: str | None, content: bytes, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, NDArray[Any]]:
+    """Return the outputs by name, all of `OUTPUTS` among them and as `shapes` has them.
+
+    Raises `NoAnswerError`, also on numbers that no network gives: they would end the engine, and a
+    server that has lost its wits may find them again.
+    """
     try:
         end = int(length or "")
-        described = json.loads(content[:end])["outputs"]
         found: dict[str, NDArray[Any]] = {}
-        for each in described:
-            size, shape = int(each["parameters"]["binary_data_size"]), tuple(each["shape"])
-            kind = np.dtype(np.int64 if each["name"] == CLOCK else np.float32)
-            fits = TYPES.get(each["datatype"]) is kind.type and size == kind.itemsize * prod(shape)
-            if not fits or end + size > len(content):
+        for each in json.loads(content[:end])["outputs"]:
+            name, told_size = each["name"], each["parameters"]["binary_data_size"]
+            kind, shape = TYPES[each["datatype"]], shapes[name]
+            size = kind().itemsize * prod(shape)
+            fits = (kind is np.int64) == (name == CLOCK) and tuple(each["shape"]) == shape
+            if not fits or told_size != size or end + size > len(content):
                 raise NoAnswerError("an output of another type or size than it says")
-            found[each["name"]] = np.frombuffer(content, kind, prod(shape), end).reshape(shape)
+            found[name] = np.frombuffer(content, kind, prod(shape), end).reshape(shape)
             end += size
-        return found | {name: found[name] for name in OUTPUTS}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        answer = [found[name] for name in OUTPUTS]
+        average_members(answer[0][0], shapes["probabilities"][2])
+    except UNREADABLE as error:
         raise NoAnswerError("an answer that is not whole") from error
+    except EngineFailedError as error:
+        raise NoAnswerError("numbers that are no probabilities") from error
+    if not all(np.isfinite(each).all() for each in answer):
+        raise NoAnswerError("numbers that are not finite")
+    return found

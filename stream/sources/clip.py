@@ -2,7 +2,8 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.engine.contracts.errors import SourceError
@@ -50,6 +51,12 @@ class OwnResultError(NoPicturesError):
     reason = Reason.OWN_RESULT
 
 
+class VolumeError(NoPicturesError):
+    """A file holds the slices of a volume: worked out by a scanner, not seen one after another."""
+
+    reason = Reason.VOLUME
+
+
 class Clip(Protocol):
     """A part of an exam that was opened, and whose first picture was decoded, without error."""
 
@@ -83,3 +90,12 @@ class Clip(Protocol):
         Raises `SourceBrokenError` after the last good picture; its message is the reason alone, and
         its `frame` counts within the clip.
         """
+
+
+@runtime_checkable
+class Filed(Protocol):
+    """A clip that is a file of its own."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""

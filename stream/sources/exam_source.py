@@ -1,5 +1,6 @@
 """Everything that was given, in the order in which it was given, as one exam."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from neurosono.engine.contracts.errors import SourceBrokenError, SourceError
 from neurosono.stream.pictures.picture import Picture
-from neurosono.stream.sources.clip import Clip, NoPicturesError, Region
+from neurosono.stream.sources.clip import Clip, Filed, NoPicturesError, Region
 from neurosono.stream.sources.clock import ExamClock
 from neurosono.stream.sources.files.folder import list_media
 from neurosono.stream.sources.files.kinds import FileKind, find_demuxer, find_kind, is_there
@@ -31,6 +32,7 @@ class ExamSource:
             raise SourceError("no source was given; expected a clip, a still, DICOM or a folder")
         self._clips = tuple(clips)
         self._clock = ExamClock()
+        self._begins: list[int] = []
         self.left_out = tuple(left_out)
 
     @property
@@ -67,16 +69,41 @@ class ExamSource:
         """Whose each part is, as hashes, where its file says so."""
         return tuple(clip.identity for clip in self._clips if clip.identity)
 
+    @property
+    def nouns(self) -> set[str]:
+        """Which kinds of clip there are, as `Clip.noun` has them."""
+        return {clip.noun for clip in self._clips}
+
+    @property
+    def dicom_files(self) -> dict[int, Path]:
+        """The files that are DICOM, by their place among all clips, from 0."""
+        numbered = enumerate(self._clips)
+        return {i: c.path for i, c in numbered if c.noun == "DICOM" and isinstance(c, Filed)}
+
+    @property
+    def begun(self) -> int:
+        """How many of the clips the latest reading has begun."""
+        return len(self._begins)
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Return which clip, and which of its pictures, the picture `index` of the exam is.
+
+        All from 0; it knows the pictures that the latest reading has given so far.
+        """
+        clip = bisect_right(self._begins, index) - 1
+        return clip, index - self._begins[clip]
+
     def pictures(self) -> Generator[Picture]:
         """Decode the exam from its start.
 
         Raises `SourceBrokenError` after the last good picture of the clip that breaks; what comes
         after that clip is not read.
         """
-        self._clock = clock = ExamClock()
+        self._clock, self._begins = clock, begins = ExamClock(), list[int]()
         index = 0
         for number, clip in enumerate(self._clips):
             clock.begin_clip(clip.interval_s)
+            begins.append(index)
             with closing(clip.pictures()) as pictures:
                 try:
                     for found in pictures:

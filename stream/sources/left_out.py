@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NO_MEDIUM = "no kind of picture"
     NO_PICTURES = "DICOM without pictures"
     OWN_RESULT = "a result of neurosono"
+    VOLUME = "a volume, whose slices are no cine"
     EMPTY = "empty"
     HIDDEN = "hidden"
     SYSTEM = "made by a file browser"

@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from neurosono.engine import __version__
+from neurosono.engine.contracts.errors import RunError
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.biometry import describe_biometry
 from neurosono.stream.study.codes import Scheme
@@ -16,6 +18,19 @@ from neurosono.stream.study.pictures import Replayed, draw_pictures
 from neurosono.stream.study.standard import thin_tables
 
 NOTHING_REPLAYED = Replayed()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a study is made of: an exam's report, whose it is, and the cines that were judged.
+
+    `failure` is what broke it off, where that is to be told.
+    """
+
+    report: Report
+    identity: Identity
+    replayed: Replayed = NOTHING_REPLAYED
+    failure: RunError | None = None
 
 
 def make_study(
@@ -37,7 +52,7 @@ def make_study(
     kept once; a review that came later makes other ones.
     """
     thin_tables()
-    revision = _name_revision(report, identity, scheme)
+    revision = _name_revision(report, identity, scheme, replayed)
     pictures = draw_pictures(report, identity, revision, replayed, file)
     objects = [pictures.dataset, describe_exam(report, pictures, scheme, revision)]
     regions = describe_regions(report, pictures, scheme, revision)
@@ -50,7 +65,7 @@ def make_study(
     return objects
 
 
-def _name_revision(report: Report, identity: Identity, scheme: Scheme) -> str:
+def _name_revision(report: Report, identity: Identity, scheme: Scheme, replayed: Replayed) -> str:
     """Return what differs wherever the objects would."""
     exam = report.exam
     known: list[Any] = [__version__, scheme, exam.exam_id, exam.sampled, exam.ended_wall_ns]
@@ -58,4 +73,5 @@ def _name_revision(report: Report, identity: Identity, scheme: Scheme) -> str:
     known.append(None if report.manifest is None else report.manifest.digest)
     known += [(each.key.key_frame_id, each.key.status, each.key.label) for each in report.pictures]
     known += [(each.keyword, str(each.value)) for each in identity.dataset]
+    known += [str(each.SOPInstanceUID) for each in replayed.cines]
     return hashlib.sha256(repr(known).encode()).hexdigest()

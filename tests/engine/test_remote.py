@@ -2,6 +2,7 @@
 
 import copy
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from neurosono.engine.backends import Inference
+from neurosono.engine.backends.line import MOST_WORDS, Line, NoAnswerError
 from neurosono.engine.backends.remote import RemoteBackend, name_model
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
@@ -38,8 +40,10 @@ PICTURE = np.arange(SIZE_PX * SIZE_PX, dtype=np.uint8).reshape(1, SIZE_PX, SIZE_
 
 
 def answer(grey: Any) -> Inference:
-    """Return arrays that hold the mean grey."""
-    return Inference(*(np.full(shape, grey.mean(), np.float32) for shape in SHAPES.values()))
+    """Return arrays that hold the mean grey, and equal probabilities."""
+    values = (1 / 3, grey.mean(), grey.mean())
+    filled = (np.full(*each, np.float32) for each in zip(SHAPES.values(), values, strict=True))
+    return Inference(*filled)
 
 
 @pytest.fixture
@@ -90,6 +94,7 @@ def test_a_token_goes_along(server: Peer, tmp_path: Path) -> None:
         (lambda m: m["outputs"][0].update(shape=[-1, 2, 4]), "3 classes"),
         (lambda m: m["inputs"][0].update(shape=[-1, 1, 64, 64]), "32 px"),
         (lambda m: m["outputs"].pop(1), "3 classes"),
+        (lambda m: m["outputs"][0].update(shape=[-1, 9, 3]), "at most 2 members"),
     ],
 )
 def test_another_model_is_refused(
@@ -108,6 +113,14 @@ def test_a_server_that_lacks_the_model_or_is_none_is_said(server: Peer) -> None:
         port = taken.getsockname()[1]
     with pytest.raises(EngineUnavailableError, match="refused"):
         RemoteBackend(BUNDLE, Server(f"http://127.0.0.1:{port}"))
+    whole = server.model
+    for broken in (
+        {"shape": [-1, 2, float("inf")]}, {"shape": 3}, {"shape": [-1, "many", 3]}, {"name": []}
+    ):  # fmt: skip
+        server.model = copy.deepcopy(whole)
+        server.model["outputs"][0] |= broken
+        with pytest.raises(EngineUnavailableError, match="description of the model is not whole"):
+            RemoteBackend(BUNDLE, Server(server.url))
     server.model = ["no object"]
     with pytest.raises(EngineUnavailableError, match="no JSON object"):
         RemoteBackend(BUNDLE, Server(server.url))
@@ -145,6 +158,12 @@ def test_an_answer_that_trickles_is_late_all_the_same(server: Peer) -> None:
         lambda words, raw: (str(len(words)), words.replace(b"cams", b"maps") + raw),
         lambda words, raw: ("2", b"[]" + raw),
         lambda words, raw: (str(len(words)), words.replace(b"[1, 2, 3]", b"[9, 9, 9]") + raw),
+        lambda words, raw: _join(words.replace(b"[1, 2, 8]", b"[1, 8, 2]"), raw),
+        lambda words, raw: _join(words.replace(b": 24}", b": 1e999}"), raw),
+        lambda words, raw: _join(b"[" * 100_000, raw),
+        lambda words, raw: _join(words, b"\0\0\xc0\x7f" + raw[4:]),
+        lambda words, raw: _join(words, raw[:-4] + b"\0\0\xc0\x7f"),
+        lambda words, raw: _join(words, b"\0\0\x80\x3f" + raw[4:]),
     ],
 )
 def test_an_answer_that_is_not_whole_is_none(server: Peer, spoil: Spoil) -> None:
@@ -185,6 +204,42 @@ def _break() -> tuple[str, bytes]:
     raise ConnectionAbortedError
 
 
+def _join(words: bytes, raw: bytes) -> tuple[str, bytes]:
+    return str(len(words)), words + raw
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x1b]0;owned\x07" * 99 + b"\r\n", HEAD.replace(b"200 OK", b"500 \x1b[31m") + b"\r\n",
+        b"", b"\0" * 99, b"HTTP/1.1 oh no\r\n\r\n", HEAD * 200, HEAD + b"a" * 70_000,
+        HEAD + b"Content-Length: -1\r\n\r\n", HEAD + b"Content-Length: 99\r\n\r\n{}",
+        *(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size for size in (b"-5\r\n{}", b"x\r\n")),
+        HEAD + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000, HEAD + b"\r\n\xff\xfe",
+    ],
+)  # fmt: skip
+def test_what_is_no_http_is_no_answer(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def speak() -> None:
+            with listener.accept()[0] as one:
+                one.recv(65536)
+                one.sendall(said)
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        line = Line(f"http://127.0.0.1:{listener.getsockname()[1]}", None, None)
+        with pytest.raises(NoAnswerError) as told:
+            line.ask_json("/v2", 30.0)
+        assert str(told.value).isprintable()
+        assert len(str(told.value)) <= MOST_WORDS
+        line.close()
+        thread.join()
+
+
 def test_a_model_is_named_by_its_bundle() -> None:
     assert name_model("neurosono demo/ü", DIGEST) == f"neurosono-demo---{DIGEST[:16]}"
 
@@ -203,3 +258,6 @@ def test_a_server_that_is_away_when_an_exam_goes_on_is_waited_for(server: Peer) 
         server.model = whole
         assert backend.infer(PICTURE).probabilities.shape == (1, 2, 3)
         assert (backend.precision, backend.members) == ("int8", 2)
+    server.model["parameters"]["precision"]["string_value"] = "a name, a date"
+    with asking(server.url) as backend:
+        assert PLAIN_WORD.fullmatch(backend.precision)

@@ -101,7 +101,7 @@ def measure_report(folder: Path) -> dict[str, Any]:
     """Return the seconds for the objects of an exam, in a process that made some before."""
     from neurosono.archive.exam import Watch
     from neurosono.bundles import open_bundle
-    from neurosono.node.examine import Examiner
+    from neurosono.node.examine import open_maker
     from neurosono.node.options import Judging
     from neurosono.node.warm import warm_up
     from neurosono.stream.study import study
@@ -111,15 +111,15 @@ def measure_report(folder: Path) -> dict[str, Any]:
     took_s: dict[str, list[float]] = {}
     for name in ("draw_pictures", "describe_exam", "describe_regions"):
         setattr(study, name, _time(getattr(study, name), took_s.setdefault(name, [])))
-    examiner = Examiner(opened, asked, folder / "journal.sqlite")
+    maker = open_maker(opened, asked, folder / "journal.sqlite")
     cines = folder / "cines"
     cines.mkdir()
     make_cine(draw_frames(30)).save_as(cines / "1.dcm", enforce_file_format=True)
     whole: list[float] = []
-    with examiner.open_journal() as journal:
+    with maker.examiner.open_journal() as journal:
         for _ in range(5):
             with tempfile.TemporaryFile(dir=folder) as pixels:
-                _time(examiner.examine, whole)(cines, journal, Watch(), pixels)
+                _time(maker.make, whole)(cines, journal, Watch(), pixels)
     middle = {name: round(sorted(each)[len(each) // 2], 3) for name, each in took_s.items()}
     reports_s = middle["describe_exam"] + middle["describe_regions"]
     told = {**middle, "judged_and_described": round(sorted(whole)[2], 3)}

@@ -16,6 +16,7 @@ from pydicom.uid import (
     JPEG2000,
     MPEG4HP41F,
     AllTransferSyntaxes,
+    EnhancedUSVolumeStorage,
     ExplicitVRLittleEndian,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
@@ -26,6 +27,7 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import MAKER
 from neurosono.node.options import Limits, Listening
 from neurosono.node.receiver import FULL, MISFIT, STORED, SYNTAXES, UNREADABLE, Receiver, listen
+from neurosono.node.refusals import MOST, Refusals
 from neurosono.node.spool import Spool
 from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.sources.dicom.header import is_film
@@ -36,6 +38,7 @@ from tests.support.commands import wait_until
 from tests.support.senders import HOST
 
 TITLE, SCANNER = "NODE", "SCANNER1"
+JPEGXL = "1.2.840.10008.1.2.4.112"
 LISTENING = Listening(HOST, 0, TITLE, (SCANNER,))
 LIMITS = Limits(most_waiting=1, least_free_bytes=0)
 
@@ -133,6 +136,52 @@ def test_only_who_was_named_is_answered(spool: Spool) -> None:
         films = associate(port, UltrasoundMultiFrameImageStorage, syntaxes=syntaxes)
         assert films.is_established
         films.release()
+
+
+def test_whoever_runs_a_node_hears_whom_it_refused(spool: Spool, frames: Any) -> None:
+    receiver, told = Receiver(spool, LIMITS, MediaLimits(), LISTENING), list[str]()
+    with listen(LISTENING, receiver, spool.incoming) as port:
+        for _ in range(3):
+            assert associate(port, Verification, title="STRANGER").is_rejected
+        cine, volume = UltrasoundMultiFrameImageStorage, EnhancedUSVolumeStorage
+        associate(port, Verification, volume).release()
+        associate(port, cine, Verification, syntaxes=[JPEGXL]).release()
+        assert not associate(port, CTImageStorage).is_established
+        cut = make_cine(frames)
+        cut.Rows = 0
+        assert store(port, cut).Status == UNREADABLE
+
+        def has_told() -> bool:
+            told.extend(receiver.refusals.take(len(told) * 100.0))
+            return len(told) >= 5
+
+        wait_until(has_told)
+    said = "\n".join(told)
+    for words in (
+        "STRANGER was refused",
+        "nobody said --allow of it",
+        "a volume's slices are no cine",
+        "Ultrasound Multi-frame Image Storage can be decoded here",
+        "nothing that it sends is taken here (CT Image Storage)",
+        "its pictures have no size",
+    ):
+        assert words in said
+
+
+def test_refusals_are_told_at_once_and_then_counted() -> None:
+    refusals = Refusals()
+    refusals.note("US\x1b[2J", "full")
+    assert refusals.take(0.0) == ["US?[2J was refused: full"]
+    for _ in range(5):
+        refusals.note("US\x1b[2J", "full")
+    assert refusals.take(59.0) == []
+    assert refusals.take(61.0) == ["US?[2J was refused 5 times: full"]
+    assert refusals.take(200.0) == []
+    for number in range(10 * MOST):
+        refusals.note(f"STRANGER{number}", "nobody said --allow of it")
+    told = refusals.take(300.0)
+    assert len(told) == MOST + 1
+    assert told[-1].startswith(f"others was refused {9 * MOST} times")
 
 
 def test_every_film_that_a_replay_decodes_may_be_stored(spool: Spool) -> None:

@@ -14,7 +14,8 @@ ROOT = Path(neurosono.stream.__file__).resolve().parent.parent
 STAMPS = {
     "archive": set[str](),
     "engine": {"kept.py"},
-    "node": {"clock.py", "examine.py", "steps.py"},
+    "neurosono": {"studies.py"},
+    "node": {"clock.py", "steps.py"},
     "stream": {
         *("bench/run.py", "hospital/clock.py", "hospital/errands.py", "hospital/outbox.py"),
         *("hospital/query.py", "journal/journal.py", "live/igtl_out.py"),

@@ -25,6 +25,11 @@ class DicomFilm:
     noun: str = "DICOM"
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self.video.path
+
+    @property
     def interval_s(self) -> float:
         """The usual time from a picture to the next."""
         return self.header.interval_s if self._states_times else self.video.interval_s

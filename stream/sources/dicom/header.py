@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import (
     UID,
+    EnhancedUSVolumeStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -26,6 +27,7 @@ from neurosono.stream.sources.clip import (
     NoPicturesError,
     OwnResultError,
     Region,
+    VolumeError,
 )
 from neurosono.stream.sources.dicom.beside import Beside, find_beside
 from neurosono.stream.sources.dicom.fragments import UNDEFINED, count_pictures
@@ -133,7 +135,7 @@ def read_header(path: Path, limits: MediaLimits) -> DicomHeader:
     """Read the header of a DICOM file; raises `SourceError` with the bare reason.
 
     `NoPicturesError` where it is a whole DICOM object of another kind, `OwnResultError` where it is
-    one of ours.
+    one of ours, `VolumeError` where it is one of a scanner's volumes.
     """
     tags = [*PIXEL_TAGS, *TIMING_TAGS, *GEOMETRY_TAGS, *IDENTITY_TAGS, "SOPClassUID"]
     with warnings.catch_warnings(), path.open("rb") as file:
@@ -145,6 +147,8 @@ def read_header(path: Path, limits: MediaLimits) -> DicomHeader:
             )
             if dataset.get("Manufacturer") == MAKER:
                 raise OwnResultError("it is a result of neurosono, and no picture of a scanner")
+            if dataset.get("SOPClassUID") == EnhancedUSVolumeStorage:
+                raise VolumeError("it is a volume (Enhanced US Volume), whose slices are no cine")
             syntax = _find_syntax(dataset)
             if syntax.is_deflated:
                 length = len(read_deflated(path).get("PixelData") or b"")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError, SourceError
 from neurosono.engine.contracts.notice import MAKER
+from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.dicomweb import fetch_sources, is_dicomweb, parse_place
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.study.send import send_dicom
@@ -58,6 +60,11 @@ def test_a_study_is_fetched_replayed_and_deleted(tmp_path: Path, bundle_root: Pa
             fetch_sources([f"{root}/studies?AccessionNumber=A-78"]),
         ):
             pass
+        words = ["study", study, "--bundle", str(bundle_root), "--identity-of", "source"]
+        made = CliRunner().invoke(make_app("study"), [*words, "--stow", orthanc.web])
+        assert made.exception is None, made.output
+        assert "refers to 2 DICOM files" in made.stderr
+        assert len(orthanc.get("/instances")) == 3 + 3
         with (
             pytest.raises(SourceError, match=r"has no picture there|answered 404"),
             fetch_sources([f"{root}/studies/1.2.3"]),

@@ -15,6 +15,7 @@ from pydicom.uid import (
     MPEG2MPML,
     MPEG4HP41,
     MPEG4HP41F,
+    EnhancedUSVolumeStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
@@ -189,6 +190,18 @@ def test_a_report_beside_the_pictures_is_left_out_and_told(tmp_path):
     (tmp_path / "a.dcm").unlink()
     with pytest.raises(SourceError, match="DICOM without pictures"):
         open_source([str(tmp_path)])
+
+
+def test_the_slices_of_a_volume_are_no_cine(tmp_path):
+    volume = make_dataset(GREY, "MONOCHROME2")
+    volume.SOPClassUID = volume.file_meta.MediaStorageSOPClassUID = EnhancedUSVolumeStorage
+    save(volume, tmp_path / "volume.dcm")
+    with pytest.raises(SourceError, match="Enhanced US Volume"):
+        open_source([str(tmp_path / "volume.dcm")])
+    save(make_dataset(GREY, "MONOCHROME2"), tmp_path / "a.dcm")
+    source = open_source([str(tmp_path)])
+    assert len(list(source.pictures())) == 4
+    assert count_reasons(source.left_out) == {str(Reason.VOLUME): 1}
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
