@@ -33,8 +33,8 @@ from neurosono.engine.structures.refine import refine
 HEADLESS_FROM = 0.5
 """From this share of "no head" or "spine" on no head is measured."""
 UNCLEAR_FROM = 0.1
-"""From this share of a head's area on, by which the map and its ellipse differ, there is no outline
-to trust. Of HC18's training heads 2 % are so, most of them drawn 10 to 40 % wrong; clear ones 1.4 %."""
+"""Of a head's area, by which the map and its ellipse differ: from here on no outline is trusted. Of
+HC18's training heads 2 % are so, half of them drawn 7 to 39 % wrong; the clear ones are by 1.3 %."""
 TOLD = Limits(together=True)
 PLANE_AT_LEAST = 0.5
 """Below this no plane is named: the next one may be as likely."""
@@ -173,7 +173,7 @@ def _belongs(label: str, plane: str | None) -> bool:
 
 
 def _outline(answer: Answer, back: Floats, height_px: int, width_px: int) -> Ellipse | None:
-    """Return the head of the map, drawn to the edge that the square shows; None if it is unclear."""
+    """Return the map's head, drawn to the edge that the square shows; None where it is unclear."""
     head = ellipse_of_map(answer.head, back, (width_px, height_px))
     if head is None:
         return None

@@ -67,7 +67,8 @@ def test_the_shipped_gate_knows_real_heads_from_real_femurs(real_data: Path) -> 
         return passed
 
     heads, others = judge(REAL_HEADS), judge(REAL_OTHERS)
-    assert len(heads) > 100 and len(others) >= 90
+    assert len(heads) > 100
+    assert len(others) >= 90
     assert np.mean(heads) >= 0.99
     assert np.mean(others) <= 0.15  # 11 % of women held out
 
