@@ -173,7 +173,7 @@ def _belongs(label: str, plane: str | None) -> bool:
 
 
 def _outline(answer: Answer, back: Floats, height_px: int, width_px: int) -> Ellipse | None:
-    """Return the map's head, drawn to the edge that the square shows; None where it is unclear."""
+    """Return the map's head, drawn to the edge that the square shows; None if unclear."""
     head = ellipse_of_map(answer.head, back, (width_px, height_px))
     if head is None:
         return None
