@@ -33,8 +33,8 @@ from neurosono.engine.structures.refine import refine
 HEADLESS_FROM = 0.5
 """From this share of "no head" or "spine" on no head is measured."""
 UNCLEAR_FROM = 0.1
-"""Of a head's area, by which the map and its ellipse differ: from here on no outline is trusted. Of
-HC18's training heads 2 % are so, half of them drawn 7 to 39 % wrong; the clear ones are by 1.3 %."""
+"""Share of a head's area by which its map and its ellipse differ: from here on none is trusted. Of
+HC18's training heads 2 % are so, half of them 7 to 39 % wrong; clear ones are by 1.3 %."""
 TOLD = Limits(together=True)
 PLANE_AT_LEAST = 0.5
 """Below this no plane is named: the next one may be as likely."""
