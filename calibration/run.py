@@ -34,14 +34,19 @@ def read_out_of_fold(bundle: Bundle) -> Predictions:
     return found
 
 
-def judge_unseen(bundle: Bundle, cache: Cache, backend: Backend) -> Predictions:
-    """Let the ensemble judge a cache of patients that trained nothing, which is checked."""
+def judge_unseen(
+    bundle: Bundle, cache: Cache, backend: Backend, name_by: str | None = None
+) -> Predictions:
+    """Let the ensemble judge a cache of patients that trained nothing, which is checked.
+
+    Their pseudonyms are salted by `name_by`, by default as the bundle's own training patients'.
+    """
     check_fits(bundle, cache)
     data: dict[str, Any] = bundle.manifest.card.get("training_data", {})
     salt = salt_of(bundle)
     check_unseen(cache, salt, data.get("patients_seen", []))
     rows = np.arange(len(cache.rows), dtype=np.int64)
-    return judge(backend, cache, rows, fold=-1, salt=salt)
+    return judge(backend, cache, rows, fold=-1, salt=salt if name_by is None else name_by)
 
 
 def calibrate_bundle(

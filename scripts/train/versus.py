@@ -15,7 +15,8 @@ PROBE_NAME = "shortcut probe"
 
 def versus(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Trained on one cache; the first is the reference.")
+        list[Path],
+        typer.Argument(help="The first is the reference; without --cache, all of one training's."),
     ],
     positive: Annotated[str, typer.Option(help="The class that is looked for.")],
     cache: Annotated[
@@ -58,7 +59,9 @@ def _read(bundle: Path, cache: Path | None) -> "Predictions":
     if cache is None:
         return read_out_of_fold(loaded)
     engine = "auto" if loaded.manifest.engines else "torch"
-    return judge_unseen(loaded, Cache.load(cache), open_engine(loaded, engine).backend)
+    unseen = Cache.load(cache)
+    # one name for each patient, whatever the bundles were trained on
+    return judge_unseen(loaded, unseen, open_engine(loaded, engine).backend, unseen.digest)
 
 
 def _probe(bundle: Path, cache: Path) -> "Predictions":

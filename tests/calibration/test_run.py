@@ -23,6 +23,7 @@ from neurosono.engine.contracts.manifest import EngineEntry
 from neurosono.engine.members import load_ensemble
 from neurosono.engine.parity import LIMITS, Limits
 from neurosono.scripts.calibrate import calibrate
+from neurosono.training.versus import compare as compare_bundles
 
 
 def _judge(bundle: Bundle, cache: Cache):
@@ -48,6 +49,25 @@ def test_patients_that_were_trained_on_are_refused(bundle: Bundle, held_out: Cac
     seen = Bundle(bundle.root, replace(bundle.manifest, card=card), bundle.calibration)
     with pytest.raises(InputError, match="1 patients of this cache were trained on"):
         _judge(seen, held_out)
+
+
+def test_bundles_of_other_training_data_name_a_patient_alike(
+    bundle: Bundle, held_out: Cache
+) -> None:
+    """Without it `train versus` would take one cache's patients for others."""
+    other = Bundle(
+        bundle.root,
+        replace(bundle.manifest, card={"training_data": {"digest": "other"}}),
+        bundle.calibration,
+    )
+    named = [
+        judge_unseen(each, held_out, TorchBackend(load_ensemble(each)), held_out.digest)
+        for each in (bundle, other)
+    ]
+    found = compare_bundles([("one", named[0]), ("other", named[1])], "dark")
+    assert found["exams"]["other"]["less_first"]["auroc"]["value"] == 0
+    own = [_judge(each, held_out) for each in (bundle, other)]
+    assert not set(own[0].patients) & set(own[1].patients)
 
 
 def test_a_cache_of_other_labels_is_refused(bundle: Bundle, held_out: Cache) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from neurosono.engine.contracts.cache import Cache
 from neurosono.engine.contracts.errors import InputError
 from neurosono.engine.contracts.notice import NOTICE
+from neurosono.engine.structures.weeks import Weeks
 from neurosono.scripts.phantom import phantom
 from neurosono.training.audit import audit
 from neurosono.training.card import load_card
@@ -160,3 +161,14 @@ def test_a_card_knows_its_keys(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('limit = "x"')
     with pytest.raises(InputError, match="did you mean 'limits'"):
         load_card(tmp_path / "c.toml")
+
+
+def test_a_card_binds_its_bundle_to_weeks(tmp_path: Path) -> None:
+    """Without them in its card a bundle would speak of every fetus."""
+    bound = Weeks.from_card(load_card("ventricles").to_json())
+    assert bound == Weeks(19, 24)
+    assert Weeks.from_card(load_card("demo").to_json()) is None
+    for bad in ("21", "[24, 19]", "[19]", '"19:24"'):
+        (tmp_path / "c.toml").write_text(f"weeks = {bad}")
+        with pytest.raises(InputError, match=r"as \[19, 24\]"):
+            load_card(tmp_path / "c.toml")
