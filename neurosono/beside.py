@@ -224,11 +224,13 @@ class _Door(Record):
 
     def _put(self, picture: DisplayFrame | None, result: Result | None) -> None:
         viewer = self._live.viewer
-        state = viewer.state(0.0, time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        state = viewer.state(0.0, now_ns)
         # late is what waits for an answer: with this one it is there
         is_on = viewer.off_reason is None and viewer.no_signal is None
-        age_ms = 0.0 if result is None else (time.monotonic_ns() - result.captured_ns) / 1e6
-        readings = self._live.describe_readings(time.monotonic_ns())
+        is_on = is_on and not viewer.standing.holds(now_ns)
+        age_ms = 0.0 if result is None else (now_ns - result.captured_ns) / 1e6
+        readings = self._live.describe_readings(now_ns)
         if result is not None and is_on and result.skip_reason is not SkipReason.ENGINE_OFF:
             told = Moment(AiState.ON, "", picture, FrameResult(self._manifest, result), readings)
             if age_ms > LATE_MS:

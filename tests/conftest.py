@@ -5,17 +5,15 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.lanes import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
+
 TESTS = Path(__file__).resolve().parent
 DATA_DEFAULT = TESTS.parents[1] / "shared" / "data"
-
-SESSION_ROOMS = frozenset(
-    ("archive", "browser", "door", "end_to_end", "examples", "node", "operations", "reliability")
-)
-"""Where tests start whole sessions, which have deadlines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,20 +25,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Undo what a shell does to what it starts in the background: children must hear ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give sessions one of two lanes, so that none runs beside another; the rest goes by file."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Lanes(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            rooms = file.removeprefix("tests/").split("/")
-            return "sessions" if rooms[0] in SESSION_ROOMS else file
-
-    return Lanes(config, log)
 
 
 @pytest.fixture

@@ -19,13 +19,22 @@ MOST_ANSWER_BYTES = 64 << 20
 """37 members of 5 classes answer in 60 KB; more than this is no answer of ours."""
 
 
+MOST_WORDS = 100
+"""Letters of what a server says that are told on: it may be anything."""
+
+
 class NoAnswerError(Exception):
     """The server did not say what it was asked, for a reason in words."""
 
-    def __init__(self, why: str, content: bytes = b"") -> None:
-        """`content` is what came with a refusal, as it came."""
-        super().__init__(why)
-        self.content = content
+    def __init__(self, why: str, content: bytes = b"", advice: str | None = None) -> None:
+        """`content` is what came with a refusal, as it came; `advice` is what may mend it."""
+        told = "".join(each if each.isprintable() else " " for each in why)
+        super().__init__(told[:MOST_WORDS])
+        self.content, self.advice = content, advice
+
+
+UNKNOWN = "name the file of its token as --server-token"
+UNTRUSTED = "name the certificates that vouch for it as --server-ca"
 
 
 class _Deadline(socket.socket):
@@ -122,9 +131,12 @@ class Line:
             raise NoAnswerError(f"nothing within {limit_s * 1e3:.0f} ms") from error
         except (OSError, HTTPException, ValueError) as error:  # of a chunk of -5 bytes, the last
             self.close()
-            raise NoAnswerError(_say(error)) from error
+            raise _describe(error) from error
         if response.status != 200:
-            raise NoAnswerError(f"HTTP {response.status} {response.reason}".strip(), content)
+            advice = UNKNOWN if response.status in (401, 403) else None
+            raise NoAnswerError(
+                f"HTTP {response.status} {response.reason}".strip(), content, advice
+            )
         if len(content) > MOST_ANSWER_BYTES:
             self.close()
             raise NoAnswerError(f"an answer of over {MOST_ANSWER_BYTES >> 20} MiB")
@@ -168,7 +180,9 @@ def _open_context(authority: str | None) -> ssl.SSLContext:
     return context
 
 
-def _say(error: Exception) -> str:
+def _describe(error: Exception) -> NoAnswerError:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return NoAnswerError(
+            f"its certificate is not trusted: {error.verify_message}", advice=UNTRUSTED
+        )
+    return NoAnswerError(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -52,6 +52,8 @@ TYPES: dict[str, type[np.float32] | type[np.int64]] = {"FP32": np.float32, "INT6
 UNREADABLE = (TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
 """What comes of reading JSON of whatever shape, numbers and depth as if it were as expected."""
 
+EXPORT = "start it with what `neurosono export triton` wrote of this bundle"
+
 UNSAID = "of-the-server"
 """The precision of a server that does not name one of ours: records take no other words."""
 
@@ -88,10 +90,10 @@ class RemoteBackend:
         except NoAnswerError as error:
             self.close()
             if not server.waits:
+                advice = error.advice or EXPORT
                 raise EngineUnavailableError(
-                    f"the server at {server.url} has no model {self._model} for us ({error}): "
-                    "start it with what `neurosono export triton` wrote of this bundle, or use "
-                    "--engine auto"
+                    f"the server at {server.url} does not serve {self._model} to us ({error}): "
+                    f"{advice}, or use --engine auto"
                 ) from error
         except BundleError:
             self.close()

@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -94,6 +99,8 @@ class Metrics(Collector):
 
     def __init__(self, hub: Hub) -> None:
         """`hub` is where the session says how things stand."""
+        # without, each age has a series more, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._hub = hub
         self._events: Counter[str] = Counter()
         self._restarts: Counter[str] = Counter()
@@ -150,7 +157,9 @@ class Metrics(Collector):
         )
         yield _fill("events_total", {(name,): self._events[name] for name in EVENTS})
         yield _fill("restarts_total", {(role,): self._restarts[role] for role in sorted(ROLES)})
-        yield _fill("failures_total", dict(self._failures))
+        # from nought, as a monitor sees no rise in what begins at one
+        pairs = ((role, error) for role in sorted(ROLES) for error in sorted(ERRORS))
+        yield _fill("failures_total", {pair: self._failures[pair] for pair in pairs})
         yield _fill("viewers", {(): self._hub.viewers()})
         shown = FAMILIES["display_pictures_total"].labels["what"]
         yield _fill("display_pictures_total", {(name,): getattr(counts, name) for name in shown})
@@ -158,9 +167,10 @@ class Metrics(Collector):
         yield _fill("display_replaced", {(): sum(box.replaced for box in boxes)})
         commands = {("taken",): counts.commands, ("refused",): counts.commands_refused}
         yield _fill("commands_total", commands)
-        if recording:
-            told = {(name,): recording[name] for name in ("pictures", "dropped")}
-            yield _fill("recording_pictures_total", told)
+        filmed = FAMILIES["recording_pictures_total"].labels["what"]
+        yield _fill(
+            "recording_pictures_total", {(name,): recording.get(name, 0) for name in filmed}
+        )
 
 
 def _fill(name: str, values: Mapping[Any, float]) -> Metric:

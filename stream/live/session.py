@@ -185,6 +185,7 @@ class Live(Session):
     def _excuse(self, now_ns: int) -> None:
         """We ourselves stood still: that nobody was heard meanwhile is not the others' fault."""
         self._picture_ns = now_ns
+        self.excuse_engines()
         for watch in self._watches.values():
             watch.excuse(now_ns)
 

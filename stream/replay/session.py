@@ -91,7 +91,8 @@ class LosslessSession(Session):
                 self._await_reading(reader, picture.seq)
         now_ns = time.monotonic_ns()
         state = self.viewer.state(picture.pts_s, now_ns)
-        self._outputs.show(picture, replace_state(state, readings=self.show_readings(now_ns)))
+        readings = {name: reader.show(now_ns) for name, reader in self.readers.items()}
+        self._outputs.show(picture, replace_state(state, readings=readings))
         exam = None if self.viewer.result is None else self.viewer.result.exam
         self._on_progress(Progress(self.viewer.decoded, self.viewer.sampled, exam))
 

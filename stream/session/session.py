@@ -40,7 +40,6 @@ from neurosono.stream.session.accounts import Accounts
 from neurosono.stream.session.beside import Beside, name_speaker, stand_beside
 from neurosono.stream.session.options import Judging
 from neurosono.stream.session.trust import Trust
-from neurosono.stream.view.reading import ShownReading
 from neurosono.stream.view.recent import Recent
 from neurosono.stream.view.viewer import Viewer
 from neurosono.stream.view.words import name_engine
@@ -124,8 +123,7 @@ class Session(ABC):
 
     def start_capture(self) -> None:
         """Start a capture process, to go on where the one before it stopped."""
-        decoded = self.viewer.decoded
-        ledgers = self._ledgers()
+        decoded, ledgers = self.viewer.decoded, self._ledgers()
         reached = max(ledger.next_seq for ledger in ledgers)
         first_seq = reached + (SEQ_MARGIN if decoded else 0)
         readers = {name: reader.bundle for name, reader in self.readers.items()}
@@ -135,6 +133,12 @@ class Session(ABC):
             ledger.begin_at(first_seq)
         self.accounts.begin(first_seq, decoded)
         self.trust.begin_capture(options.stream_id, first_seq, decoded)
+        self.excuse_engines()  # what the one before did not send on is not answered any more
+
+    def excuse_engines(self) -> None:
+        """What is late now is late by no fault of an engine or reader."""
+        for standing in (self.viewer.standing, *(each.standing for each in self.readers.values())):
+            standing.excuse()
 
     def hear_results(self, timeout_ms: int = 0) -> None:
         """Take in all that engine processes said, waiting for the first word if asked to."""
@@ -302,10 +306,6 @@ class Session(ABC):
         reader.standing.turn_off(reason)
         reader.latest = reader.pixels = None
         self.tell("engine-off", {**reader.ledger.describe(), "reader": reader.name})
-
-    def show_readings(self, now_ns: int) -> dict[str, ShownReading]:
-        """Return what may be shown of each reader now."""
-        return {name: reader.show(now_ns) for name, reader in self.readers.items()}
 
     def tell(self, name: str, fields: Mapping[str, Any] | None = None) -> None:
         """Say something to the capture process."""

@@ -91,6 +91,7 @@ class Viewer:
     def miss(self) -> None:
         """A frame got no answer though the engine runs: AI OFF until the next one that does."""
         self._is_unanswered, self.heatmap = True, None
+        self.standing.excuse()  # it is not late: the server is away, and said to be
 
     def turn_off(self, reason: str) -> None:
         """The engine is gone for good: nothing of it is shown any more."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from neurosono.engine.backends import Inference
-from neurosono.engine.backends.line import Line, NoAnswerError
+from neurosono.engine.backends.line import MOST_WORDS, Line, NoAnswerError
 from neurosono.engine.backends.remote import RemoteBackend, name_model
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.calibration import Calibration
@@ -214,6 +214,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     "said",
     [
+        b"\x1b]0;owned\x07" * 99 + b"\r\n", HEAD.replace(b"200 OK", b"500 \x1b[31m") + b"\r\n",
         b"", b"\0" * 99, b"HTTP/1.1 oh no\r\n\r\n", HEAD * 200, HEAD + b"a" * 70_000,
         HEAD + b"Content-Length: -1\r\n\r\n", HEAD + b"Content-Length: 99\r\n\r\n{}",
         *(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size for size in (b"-5\r\n{}", b"x\r\n")),
@@ -231,8 +232,10 @@ def test_what_is_no_http_is_no_answer(said: bytes) -> None:
         thread = threading.Thread(target=speak)
         thread.start()
         line = Line(f"http://127.0.0.1:{listener.getsockname()[1]}", None, None)
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(NoAnswerError) as told:
             line.ask_json("/v2", 30.0)
+        assert str(told.value).isprintable()
+        assert len(str(told.value)) <= MOST_WORDS
         line.close()
         thread.join()
 

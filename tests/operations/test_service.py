@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from neurosono.stream.live.metrics import FAMILIES
 from tests.support.commands import start, wait_until
 from tests.support.senders import free_tcp_port
 
@@ -70,6 +71,10 @@ def test_a_session_tells_those_who_keep_it_running(bundle_root: Path, tmp_path: 
             )
 
         wait_until(lambda: count_used() > 3)
+        told = text_string_to_metric_families((ask("/metrics", **bearer) or httpx.Response(0)).text)
+        kinds = {"counter": "_total"}
+        served = {(family.name + kinds.get(family.type, ""), family.type) for family in told}
+        assert served == {(f"neurosono_{name}", family.kind) for name, family in FAMILIES.items()}
         for word in (b"READY=1", b"STATUS=AI ON", b"WATCHDOG=1"):
             wait_until(lambda word=word: has_heard(word))
     finally:

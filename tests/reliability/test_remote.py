@@ -193,7 +193,7 @@ def test_a_fallback_takes_over_from_a_server_that_never_answered(bundle_root: Pa
     assert choice.backend.name == "openvino"
     assert "remote failed in this session" in choice.reason
     assert choice.describe()["stands_in_for"] == "remote"
-    with pytest.raises(EngineUnavailableError, match="has no model"):
+    with pytest.raises(EngineUnavailableError, match="does not serve"):
         open_engine(bundle, "remote", server=Server(url))
 
 
