@@ -10,6 +10,7 @@ from pathlib import Path
 
 from neurosono.archive.options import ArchiveOptions
 from neurosono.engine.contracts.errors import InputError, SourceError
+from neurosono.stream.dataset.table import load_parquet
 from neurosono.stream.sources.files.folder import find_media, is_junk, list_entries
 from neurosono.stream.sources.files.kinds import FileKind, find_kind, is_there
 from neurosono.stream.sources.phantom_source import PREFIX
@@ -128,14 +129,7 @@ def _read_csv(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _read_parquet(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{table} needs pyarrow, which is not installed: pip install 'neurosono[parquet]', or "
-            "save the table as CSV"
-        ) from error
+    pyarrow, parquet = load_parquet(table)
     try:
         with parquet.ParquetFile(table) as file:
             header = list(file.schema_arrow.names)

@@ -124,3 +124,18 @@ def ellipse_of_map(
     last = np.array(size_px) - 1
     free &= ((points > rim) & (points < last - rim)).all(1)
     return fit_ellipse(points[free])
+
+
+def unlike_map(head: Ellipse, logits: Singles, stride_px: int = MAP_STRIDE_PX) -> float:
+    """Return how much of an ellipse's area a map of the head's inside denies it, or adds to it.
+
+    0 where the map is sure of just this ellipse; what it is unsure of counts in part. `head` is in
+    pixels of the network's input, `logits` (h, w) as for `ellipse_of_map`.
+    """
+    y, x = np.indices(logits.shape) * float(stride_px)
+    turn = math.radians(head.angle_deg)
+    along = (x - head.cx) * math.cos(turn) + (y - head.cy) * math.sin(turn)
+    across = (y - head.cy) * math.cos(turn) - (x - head.cx) * math.sin(turn)
+    inside = np.square(along / head.a) + np.square(across / head.b) < 1
+    sure = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -60, 60)))
+    return float(np.abs(sure - inside).sum() / max(1, np.count_nonzero(inside)))

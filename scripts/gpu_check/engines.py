@@ -50,8 +50,6 @@ RTX_PLAN = ((5, "fp16"), (1, "fp16"), (5, "bf16"), (37, "fp16"))
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
 GOALS_MS = {(5, "fp16"): 0.8, (37, "fp16"): 3.0}
-GOAL_TIMES = 5
-"""Times the card's own limit that an engine may take."""
 
 
 @dataclass

@@ -57,7 +57,7 @@ def run(
     out: Annotated[Path, typer.Option(help="The gate: a new folder.")],
     folds: Annotated[int, typer.Option(min=2, help="Patient-disjoint folds to measure by.")] = 5,
     batches: Annotated[int, typer.Option(min=1, help="Batches of 64 a round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     json: JsonOption = None,
 ) -> None:
@@ -84,7 +84,7 @@ def leave_out_command(
     work: Annotated[Path, typer.Option(help="Keeps finished networks, so that it can go on.")],
     by: Annotated[str, typer.Option(help="What is left out: source or machine.")] = "source",
     batches: Annotated[int, typer.Option(min=1, help="Batches of 64 a round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of training a network.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     json: JsonOption = None,
 ) -> None:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from neurosono.engine.contracts.cache import check_one_label_each
 from neurosono.engine.contracts.errors import InputError, SourceError
@@ -165,7 +166,8 @@ def _read_csv(table: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
     return header, lines
 
 
-def _read_parquet(table: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def load_parquet(table: Path) -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet module; raises `InputError` where it is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -174,6 +176,11 @@ def _read_parquet(table: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
             f"{table} needs pyarrow, which is not installed: pip install 'neurosono[parquet]', or "
             "save the table as CSV"
         ) from error
+    return pyarrow, parquet
+
+
+def _read_parquet(table: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    pyarrow, parquet = load_parquet(table)
     try:
         found = parquet.read_table(table)
     except (OSError, pyarrow.ArrowException) as error:

@@ -35,7 +35,7 @@ EXAM_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 STREAM_ID = re.compile(r"[0-9a-f]{32}")
 STAGE = re.compile(r"[a-z_]{1,24}")
 
-ROLES = _words("capture engine reader display journal recorder")
+ROLES = _words("capture engine reader")
 ERRORS = frozenset(ERRORS_BY_NAME)
 SKIPS = frozenset(map(str, SkipReason))
 KEEP_REASONS = _words("key freeze quality evidence plane finding")

@@ -9,7 +9,7 @@ from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.overlay.bars import ClassBars, readable
 from neurosono.stream.overlay.layout import Box, OverlayLayout
-from neurosono.stream.overlay.typeface import BOLD, REGULAR, SEMIBOLD, Align, Typeface
+from neurosono.stream.overlay.typeface import BOLD, REGULAR, SEMIBOLD, Align, Lettered, Typeface
 from neurosono.stream.view import palette
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap
 from neurosono.stream.view.palette import Colour
@@ -42,7 +42,7 @@ def clock(pts_s: float) -> str:
     return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-class Panel:
+class Panel(Lettered):
     """Draws the panel onto one canvas, on which nobody else draws where the panel stands.
 
     What never changes is drawn once; the rest is drawn anew only where it shows something else than
@@ -108,22 +108,6 @@ class Panel:
         bare = self._background[top : top + box.h, left : left + box.w]
         self._canvas[box.y : box.bottom, box.x : box.right] = bare
         return True
-
-    def _write(
-        self,
-        box: Box,
-        text: str,
-        size_units: float,
-        colour: Colour,
-        weight: int = REGULAR,
-        align: Align = Align.LEFT,
-    ) -> None:
-        """Write one line into `box`, its capitals centred in the height, cut to the width."""
-        size = size_units * self._unit
-        x = box.x + align.value * box.w
-        baseline = box.y + box.h / 2 + 0.35 * size
-        line = self._type.shorten(text, box.w, size, weight)
-        self._type.draw(self._canvas, line, (x, baseline), size, colour, weight, align)
 
     def _paint_background(self) -> None:
         canvas, panel, inside = self._canvas, self._layout.panel, self._inside

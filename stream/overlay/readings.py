@@ -7,7 +7,7 @@ import cv2
 from neurosono.engine.contracts.arrays import Pixels
 from neurosono.stream.overlay.findings import paint_findings
 from neurosono.stream.overlay.layout import Box
-from neurosono.stream.overlay.typeface import REGULAR, SEMIBOLD, Align, Typeface
+from neurosono.stream.overlay.typeface import SEMIBOLD, Align, Lettered, Typeface
 from neurosono.stream.view import palette
 from neurosono.stream.view.palette import Colour
 from neurosono.stream.view.reading import LIFE_S, AiState, ShownReading
@@ -23,7 +23,7 @@ _LEAST_WELL_UNITS = 5.0
 Line = tuple[str, Colour]
 
 
-class ReadingsPanel:
+class ReadingsPanel(Lettered):
     """Draws one block a reader, top down; of it anew only what shows something else than before."""
 
     def __init__(
@@ -141,20 +141,6 @@ class ReadingsPanel:
             else:
                 line += added
         return [*lines, line] if names else []
-
-    def _write(
-        self,
-        box: Box,
-        text: str,
-        size_units: float,
-        colour: Colour,
-        weight: int = REGULAR,
-        align: Align = Align.LEFT,
-    ) -> None:
-        size = size_units * self._unit
-        origin = (box.x + align.value * box.w, box.y + box.h / 2 + 0.35 * size)
-        line = self._type.shorten(text, box.w, size, weight)
-        self._type.draw(self._canvas, line, origin, size, colour, weight, align)
 
 
 def _name(name: str, *, unproven: bool) -> str:

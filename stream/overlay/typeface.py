@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 
 from neurosono.engine.contracts.arrays import Pixels
+from neurosono.stream.overlay.layout import Box
 from neurosono.stream.view.palette import Colour
 
 REGULAR = 400
@@ -91,3 +92,26 @@ class Typeface:
 def _stroke(size_px: float, weight: int) -> tuple[float, int]:
     heavy = weight >= SEMIBOLD
     return size_px / _HERSHEY_SIZE_PX, max(1, round(size_px * (0.08 if heavy else 0.05)))
+
+
+class Lettered:
+    """What writes lines into boxes of its canvas; sizes are multiples of its unit, pixels."""
+
+    _canvas: Pixels
+    _unit: float
+    _type: Typeface
+
+    def _write(
+        self,
+        box: Box,
+        text: str,
+        size_units: float,
+        colour: Colour,
+        weight: int = REGULAR,
+        align: Align = Align.LEFT,
+    ) -> None:
+        """Write one line into `box`, its capitals centred in the height, cut to the width."""
+        size = size_units * self._unit
+        origin = (box.x + align.value * box.w, box.y + box.h / 2 + 0.35 * size)
+        line = self._type.shorten(text, box.w, size, weight)
+        self._type.draw(self._canvas, line, origin, size, colour, weight, align)

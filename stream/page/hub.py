@@ -64,8 +64,6 @@ class HubCounts:
     commands_refused: int = 0
     viewers_seen: int = 0
     painted: int = 0
-    paint_ms: float = 0.0
-    """From handing a picture to the network until a browser said it was painted, the last one."""
 
 
 @dataclass
@@ -167,7 +165,6 @@ class Hub:
     def note_painted(self, told: Answer) -> None:
         """A browser says that it painted a picture."""
         self.counts.painted += 1
-        self.counts.paint_ms = told.took_ms
         if told.age_ms is not None:
             self._painted_ms.append(told.age_ms)
 

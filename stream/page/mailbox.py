@@ -50,13 +50,12 @@ class _Sent:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an acknowledgement tells: how long its message was under way, by our clock alone.
+    """What an acknowledgement tells.
 
-    `age_ms` is how old what it showed was by then, the acknowledgement's own way included; `about`
-    is the message's own JSON.
+    `age_ms` is how old what its message showed was by then, the acknowledgement's own way included;
+    `about` is the message's own JSON.
     """
 
-    took_ms: float
     age_ms: float | None
     about: bytes
 
@@ -133,7 +132,7 @@ class Mailbox:
             self._one_by_one = now_ns - sent.at_ns > limit_ns
         since_ms = (now_ns - parcel.made_ns) / 1e6
         age_ms = None if parcel.age_ms is None else parcel.age_ms + since_ms
-        return Answer((now_ns - sent.at_ns) / 1e6, age_ms, parcel.about)
+        return Answer(age_ms, parcel.about)
 
     @property
     def is_idle(self) -> bool:

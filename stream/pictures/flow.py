@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosono.engine.contracts.arrays import Flags, Floats, Pixels
-from neurosono.stream.pictures.colour import Coloured, find_coloured
+from neurosono.engine.contracts.arrays import Flags, Floats
+from neurosono.stream.pictures.colour import Coloured
 from neurosono.stream.pictures.pieces import describe_pieces
 
 Box = tuple[int, int, int, int]
@@ -50,15 +50,6 @@ class Forest:
 
 
 _FOREST = Forest(Path(__file__).with_name("flow.npz"))
-
-
-def has_doppler(pixels: Pixels, text: Sequence[Box] = ()) -> bool:
-    """Whether `pixels`, `(h, w)` grey or `(h, w, 3)` BGR, carry flow colours; grey never does.
-
-    `text` are boxes `x, y, w, h` where letters were found.
-    """
-    seen = find_coloured(pixels)
-    return seen is not None and shows_flow(seen, seen.mask, text)
 
 
 def shows_flow(seen: Coloured, mask: Flags, text: Sequence[Box]) -> bool:

@@ -32,7 +32,6 @@ _CLASSES = {
 """SNOMED CT, UMLS and the meaning that both share (looked up in 2026)."""
 
 PROBABILITY = CodedConcept("122157", "DCM", "Probability")
-NUMBER_OF_FRAMES = CodedConcept("121140", "DCM", "Number of Frames")
 COMMENT = CodedConcept("121106", "DCM", "Comment")
 DEVICE = CodedConcept("121007", "DCM", "Device")
 FETUS = CodedConcept("121026", "DCM", "Fetus")

@@ -45,7 +45,7 @@ class GateRecipe:
     """
 
     batches: int = 1000
-    rounds: int = 2
+    rounds: int = 4
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.02

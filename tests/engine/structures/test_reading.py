@@ -21,10 +21,10 @@ GRID = Grid(SIZE_PX)
 HEIGHT, WIDTH = 480, 800
 
 
-def _draw_map(head: Ellipse) -> np.ndarray:
+def _draw_map(head: Ellipse, steepness: float = 60) -> np.ndarray:
     along = np.arange(SIZE_PX // MAP_STRIDE_PX) * MAP_STRIDE_PX
     x, y = np.meshgrid(along - head.cx, along - head.cy)
-    return ((1 - np.hypot(x / head.a, y / head.b)) * 20).astype(np.float32)
+    return ((1 - np.hypot(x / head.a, y / head.b)) * steepness).astype(np.float32)
 
 
 def make_answer(plane: str = "trans-ventricular", head: Ellipse | None = None) -> Answer:
@@ -105,6 +105,20 @@ def test_off_its_plane_no_atrium_is_measured_and_without_a_head_no_head() -> Non
         told = read_answer(make_answer(plane, HEAD), HEIGHT, WIDTH, 0.2).to_dict()
         assert told["head"] is None
         assert told["hc_mm"] is None
+
+
+@pytest.mark.parametrize(("steepness", "told"), [(60, True), (8, False)])
+def test_a_head_whose_outline_is_unclear_is_not_measured(steepness: float, told: bool) -> None:
+    answer = replace(make_answer(head=HEAD), head=_draw_map(HEAD, steepness))
+    reading = read_answer(answer, HEIGHT, WIDTH, 0.2)
+    assert (reading.head is not None) == told
+    assert (reading.to_dict()["hc_mm"] is not None) == told
+
+
+def test_a_map_that_is_no_ellipse_is_no_outline() -> None:
+    cut = _draw_map(HEAD)
+    cut[:, : cut.shape[1] // 2 - 12] = -20  # a side that the map does not hold to be the head's
+    assert read_answer(replace(make_answer(), head=cut), HEIGHT, WIDTH).head is None
 
 
 def test_an_unlikely_plane_is_not_named() -> None:

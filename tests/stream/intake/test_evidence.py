@@ -12,11 +12,11 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.engine.preprocess import preprocess
 from neurosono.stream.intake.evidence import SAME_CONTENT_FRAMES, EvidenceGate
+from neurosono.stream.intake.flow_watch import FlowWatch
 from neurosono.stream.intake.trace import has_trace
 from neurosono.stream.phantom.exam import PhantomSpec, exam_frames
 from neurosono.stream.phantom.flow_map import MAPS, FlowMap
 from neurosono.stream.pictures.colour import find_coloured
-from neurosono.stream.pictures.flow import has_doppler
 from neurosono.stream.screen.aside import LATER
 from neurosono.stream.screen.find import find_region
 from tests.stream.screen.drawn_screens import as_pictures, draw_screen, sector_mask, speckle
@@ -128,7 +128,7 @@ def test_coloured_letters_and_crosses_are_not_doppler() -> None:
 
 
 def test_grey_pictures_have_no_flow() -> None:
-    assert not has_doppler(speckle(SHAPE, 0))
+    assert not FlowWatch().sees_flow(speckle(SHAPE, 0), (), moved=False)
     assert find_coloured(tissue()) is None
 
 

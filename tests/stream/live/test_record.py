@@ -70,6 +70,10 @@ def test_a_film_says_that_the_ai_is_off_though_no_picture_comes(
         record.see(picture, on)
         record.turn(replace(on, ai=AiState.OFF, ai_reason="the last answer is old"), 1_500_000_000)
         record.end({"decoded": 1})
+        with journal.read() as reader:
+            told = {each.name: dict(each.fields) for each in reader.events(record.exam_id)}
+    assert told["recording-begun"] == {"overlay": True}
+    assert set(told["recording-ended"]) == {"segments", "pictures"}
     (film,) = (tmp_path / "films").rglob("*.mp4")
     with av.open(str(film)) as container:
         shown = [

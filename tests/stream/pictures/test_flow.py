@@ -1,7 +1,7 @@
 """Flow is Doppler; words, calipers, arrows, focus marks and logos in colour are not."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from neurosono.engine.contracts.labels import DEFAULT_LABELS
+from neurosono.stream.intake.flow_watch import FlowWatch
 from neurosono.stream.phantom.notes import COLOURS, FONTS, Notes
 from neurosono.stream.phantom.spec import PhantomSpec
 from neurosono.stream.phantom.studio import Studio
 from neurosono.stream.phantom.sweep import plan_exam
 from neurosono.stream.pictures.colour import find_coloured
-from neurosono.stream.pictures.flow import has_doppler
+from neurosono.stream.pictures.flow import Box
 from neurosono.stream.screen.find import find_region
 from neurosono.stream.screen.letters import find_letters
 from neurosono.stream.sources import open_source
@@ -29,6 +30,11 @@ FIRST_SEED = 300
 EXAMS = 24
 MOMENTS = 3
 """Of each stretch with flow: pictures at so many of its times."""
+
+
+def has_doppler(pixels: Pixels, text: Sequence[Box] = ()) -> bool:
+    """Whether a first frame is taken for Doppler."""
+    return FlowWatch().sees_flow(pixels, text, moved=False)
 
 
 def compressed(pixels: Pixels, quality: int) -> Pixels:
