@@ -6,7 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import IO, Any
+from functools import cache
+from typing import Any
 
 import cv2
 
@@ -47,13 +48,18 @@ def open_worker(asked: Asked) -> OpenBundle:
     return opened
 
 
+@cache
+def _open_nowhere() -> int:
+    """Return a descriptor of nothing, one for all watches of the process."""
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
 class Watch:
     """Ends this process where no picture came for `silent_s`, even if a decoder holds Python up."""
 
     def __init__(self, silent_s: float = SILENT_S) -> None:
         """`silent_s` counts from the last beat."""
         self._silent_s, self._beaten_s = silent_s, -BEAT_S
-        self._nowhere: IO[str] = open(os.devnull, "w")  # noqa: PTH123, SIM115
         self._begun_by = multiprocessing.parent_process()
 
     def beat(self) -> None:
@@ -64,7 +70,7 @@ class Watch:
         self._beaten_s = now_s
         if self._begun_by is not None and not self._begun_by.is_alive():
             sys.exit("the archive's own process is gone")
-        faulthandler.dump_traceback_later(self._silent_s, exit=True, file=self._nowhere)
+        faulthandler.dump_traceback_later(self._silent_s, exit=True, file=_open_nowhere())
 
     def rest(self) -> None:
         """Expect nothing until the next beat."""

@@ -12,6 +12,7 @@ import msgspec
 
 from neurosono.engine.bundle import Bundle
 from neurosono.engine.contracts.errors import OutputError, ProcessFailedError
+from neurosono.engine.silence import CHILD
 from neurosono.node.clock import ClockWatch
 from neurosono.node.commitments import Commitments, tell_request
 from neurosono.node.committing import Committing
@@ -114,7 +115,7 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        command = [sys.executable, "-P", "-m", "neurosono.node.worker"]
+        command = [sys.executable, "-P", "-X", CHILD, "-m", "neurosono.node.worker"]
         self._ready.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, env={**THRIFTY, **os.environ}
@@ -181,7 +182,7 @@ def tell_batch(batch: Batch) -> str:
     took_s = (batch.changed_ns - batch.began_ns) / 1e9
     match batch.standing:
         case Standing.OPEN:
-            return f"{what}: arriving"
+            return f"{what}: waits: {batch.said}" if batch.said else f"{what}: arriving"
         case Standing.WORKING:
             return f"{what}: being judged"
         case Standing.JUDGED:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosono.engine.contracts.errors import OutputError
-from neurosono.stream.hospital.queue import Queue, find_next_ns, is_hopeless
+from neurosono.stream.hospital.queue import GIVE_UP_S, Queue, find_next_ns, is_hopeless
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -35,6 +35,8 @@ READY = "worker.ready"
 """A file that is there while a worker has all that it needs."""
 MOST_TRIES = 2
 """A study on which the worker died so often is not tried again: it would die for ever."""
+ROOM_S = 60
+"""A study for which the disk has no room is tried again so much later."""
 
 
 class Standing(StrEnum):
@@ -121,8 +123,8 @@ class Spool(Queue):
         with self._transaction() as connection:
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
-                "AND changed_ns <= ? ORDER BY id LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns),
+                "AND changed_ns <= ? AND next_ns <= ? ORDER BY id LIMIT 1",
+                (Standing.OPEN, now_ns - quiet_ns, now_ns),
             ).fetchone()
             if row is None:
                 return None
@@ -131,6 +133,26 @@ class Spool(Queue):
                 (Standing.WORKING, row[0]),
             )
         return _read(row)
+
+    def defer(self, number: int, said: str, now_ns: int) -> None:
+        """A batch could not be judged for want of room: later again, for a day after it came."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE batch SET tries = max(0, tries - 1), next_ns = ?, said = ?, "
+                "standing = iif(? - changed_ns > ?, ?, ?) WHERE id = ?",
+                (
+                    *(now_ns + ROOM_S * 10**9, said, now_ns, GIVE_UP_S * 10**9),
+                    *(Standing.FAILED, Standing.OPEN, number),
+                ),
+            )
+
+    def reopen(self) -> None:
+        """Take up what could not be brought to its end by the one worker that asks for this."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE batch SET standing = ?, tries = max(0, tries - 1) WHERE standing = ?",
+                (Standing.OPEN, Standing.WORKING),
+            )
 
     def recover(self, now_ns: int) -> None:
         """Take up what a worker that died has left; called before one begins.

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.spool import Spool, Standing
+from neurosono.stream.hospital.charset import decode_text
 from neurosono.stream.hospital.entry import ASKED, Entry
 from neurosono.stream.hospital.errands import do_errand, tell_step
 from neurosono.stream.hospital.node import Node
@@ -122,7 +123,7 @@ def _read_entry(path: Path) -> Entry:
     """Return what a cine says of its patient and of the order that it was made for."""
     asked = [*ASKED, "StudyID", "StudyDescription", "SpecificCharacterSet", REQUEST]
     found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=asked)
-    found.decode()
+    decode_text(found)
     request = (found.get(REQUEST) or [Dataset()])[0]
     for keyword in ("RequestedProcedureID", "RequestedProcedureDescription"):
         if request.get(keyword):

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -22,11 +23,14 @@ from neurosono.node.options import Judging
 from neurosono.node.spool import READY, Batch, Spool, Standing
 from neurosono.node.steps import Steps
 from neurosono.node.warm import warm_up
+from neurosono.stream.hospital.hush import hush
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.processes.heap import give_back
 from neurosono.stream.study.send import send_dicom, send_web, write_files
 
 LOOK_S = 0.2
+HELD_S = 5.0
+"""From one try to the next where the queue cannot be written."""
 
 
 class Worker:
@@ -57,12 +61,15 @@ class Worker:
                 self._steps.begin(batch.number)
             if not out.exists():  # a kill may have come right after they were made
                 self._make_results(batch, journal, out)
+        except OutputError as error:
+            self._spool.defer(batch.number, str(error), self._spool.now_ns())
+            return
         except NeurosonoError as error:
             self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), str(error))
             return
         except OSError as error:
             words = f"the system refused a file: {error.strerror or error}"
-            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), words)
+            self._spool.defer(batch.number, words, self._spool.now_ns())
             return
         self._spool.note(batch.number, Standing.JUDGED, self._spool.now_ns())
         self._send(batch)
@@ -106,6 +113,7 @@ class Worker:
 
 def main() -> int:
     """Work until standard input ends."""
+    hush()
     told = msgspec.json.decode(sys.stdin.buffer.readline())
     asked, folder = msgspec.convert(told["asked"], Judging), Path(told["folder"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -120,9 +128,24 @@ def main() -> int:
         spool.recover(spool.now_ns())
         (folder / READY).touch(mode=0o600)
         worker = Worker(spool, asked, maker, steps)
-        while True:
+        _work(worker, spool, journal)
+
+
+def _work(worker: Worker, spool: Spool, journal: Journal) -> NoReturn:
+    """Work for ever; a queue that cannot be written now, as on a full disk, is tried again."""
+    held = False
+    while True:
+        try:
+            if held:
+                spool.reopen()
+                held = False
             if not worker.step(journal):
                 time.sleep(LOOK_S)
+        except OutputError as error:
+            if not held:
+                sys.stderr.write(f"{error}: tried again every {HELD_S:g} s\n")
+            held = True
+            time.sleep(HELD_S)
 
 
 def _end_with_parent() -> None:

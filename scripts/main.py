@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 
 from neurosono.engine.contracts.errors import NeurosonoError, RunError, StoppedError
 from neurosono.stream.processes.spawn import starting
@@ -89,6 +90,8 @@ def main() -> int:
     """Run a command; every foreseen error is one sentence, and its exit code is 1 or 2."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    if not debug:  # libraries' own warnings quote values, and a value may be a patient's name
+        warnings.simplefilter("ignore")
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:

@@ -6,6 +6,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
+from neurosono.stream.hospital.charset import decode_text
+
 ASKED = (
     "PatientName",
     "PatientID",
@@ -79,10 +81,11 @@ class Entry:
 def read_entry(answer: Dataset, fallback: str) -> Entry:
     """Return an answer of a worklist; `fallback` is its character set where it names none."""
     steps = answer.get("ScheduledProcedureStepSequence") or [Dataset()]
-    for each in (answer, steps[0]):
+    charset = answer.get("SpecificCharacterSet") or fallback
+    for each in (answer, *steps):
         if not each.get("SpecificCharacterSet"):
-            each.SpecificCharacterSet = answer.get("SpecificCharacterSet") or fallback
-        each.decode()
+            each.SpecificCharacterSet = charset
+        decode_text(each)
     kept = Dataset()
     for keyword in ASKED:
         if answer.get(keyword):

@@ -100,7 +100,8 @@ def _describe_state(report: Report, pictures: Pictures) -> Group:
         ],
     )
     comment(group, f"{NOTICE} {sentence}")
-    if gaps := [each for each in report.history.stretches if each.what == "ai-off"]:
+    off = (each for each in report.history.stretches if each.what == "ai-off")
+    if gaps := [each for each in off if each.end_s > each.begin_s]:
         told = [f"{each.begin_s:.1f} to {each.end_s:.1f} s" for each in gaps[:MOST_GAPS]]
         more = f" and {len(gaps) - MOST_GAPS} times more" if len(gaps) > MOST_GAPS else ""
         comment(group, f"AI off from {', '.join(told)} of the exam{more}. {NOTICE}")

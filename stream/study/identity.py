@@ -9,6 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.stream.hospital.charset import decode_text
+from neurosono.stream.hospital.hush import hushed
 
 COPIED = (
     "PatientName",
@@ -46,6 +48,7 @@ class Identity:
                 setattr(target, keyword, self.dataset.get(keyword))
 
 
+@hushed()
 def read_identity(path: Path) -> Identity:
     """Return the patient and study of a DICOM file; raises `InputError` where it is none."""
     try:
@@ -60,7 +63,7 @@ def read_identity(path: Path) -> Identity:
         raise InputError(
             f"{path.name!r} names no study (StudyInstanceUID is missing): name another file of it"
         )
-    found.decode()
+    decode_text(found)
     return Identity(found)
 
 

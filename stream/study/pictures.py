@@ -200,9 +200,10 @@ def _make_dataset(report: Report, identity: Identity, revision: str, sheet: _She
     dataset.PlanarConfiguration, dataset.PixelRepresentation = 0, 0
     dataset.Rows, dataset.Columns, dataset.NumberOfFrames = rows, columns, count
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.FrameIncrementPointer = [0x00182001, 0x00182002]
-    dataset.PageNumberVector = list(range(1, count + 1))
-    dataset.FrameLabelVector = sheet.labels
+    if count > 1:  # of a single frame they must not be there (PS3.3 C.8.6.3)
+        dataset.FrameIncrementPointer = [0x00182001, 0x00182002]
+        dataset.PageNumberVector = list(range(1, count + 1))
+        dataset.FrameLabelVector = sheet.labels
     dataset.add_new(0x7FE00010, "OB", sheet.value())
     return dataset
 

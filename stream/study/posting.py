@@ -13,6 +13,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from neurosono.stream.hospital.errands import do_errand, tell_step
+from neurosono.stream.hospital.hush import hush
 from neurosono.stream.hospital.identities import forget_step, read_kept
 from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.outbox import STUDY, Outbox, Row, Standing, Study
@@ -92,6 +93,7 @@ def _make(journal: Path, exam_id: str, job: Study) -> list[Dataset]:
 
 def main(arguments: Sequence[str]) -> int:
     """Send and tell what is due of the journal named."""
+    hush()
     os.nice(10)  # what runs beside it is a live picture
     journal = Path(arguments[0])
     with Outbox(journal) as outbox:

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from neurosono.engine import __version__
 from neurosono.engine.contracts.errors import RunError
+from neurosono.stream.hospital.hush import hushed
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.biometry import describe_biometry
 from neurosono.stream.study.codes import Scheme
@@ -33,6 +34,7 @@ class Found:
     failure: RunError | None = None
 
 
+@hushed()
 def make_study(
     report: Report,
     identity: Identity,

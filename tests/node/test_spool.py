@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from neurosono.bundles import open_bundle
 from neurosono.engine.contracts.errors import OutputError
+from neurosono.node.examine import open_maker
+from neurosono.node.options import Judging
+from neurosono.node.run import tell_batch
 from neurosono.node.spool import MOST_TRIES, Spool, Standing
+from neurosono.node.worker import Worker
+from neurosono.stream.hospital.node import parse_node
 from neurosono.stream.hospital.queue import GIVE_UP_S
+from tests.support.cines import draw_frames, make_cine, write_cine
+from tests.support.senders import HOST, free_tcp_port
 
 SECOND_NS = 10**9
 
@@ -93,6 +101,43 @@ def test_results_wait_for_the_pacs_for_a_day(tmp_path: Path) -> None:
         assert now_ns > GIVE_UP_S * SECOND_NS
         assert tries > 20
         assert spool.batches()[0].said == "PACS is not there"
+
+
+def test_a_study_without_room_waits_for_a_day_and_costs_no_try(
+    tmp_path: Path, bundle_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Judging(parse_node(f"PACS@{HOST}:{free_tcp_port()}"), quiet_s=0)
+    maker = open_maker(open_bundle(bundle_root), asked, tmp_path / "journal.sqlite")
+    with Spool(tmp_path) as spool, maker.examiner.open_journal() as journal:
+        cine = make_cine(draw_frames(3))
+        path = write_cine(spool.incoming / "x.dcm", cine)
+        spool.store(cine.StudyInstanceUID, cine.SOPInstanceUID, "US1", path, spool.now_ns())
+        worker, taken = Worker(spool, asked, maker, None), tmp_path / "results" / "1.part"
+        taken.touch()  # where the folder of its results is to be
+        assert worker.step(journal)
+        (batch,) = spool.batches()
+        assert (batch.standing, batch.tries) == (Standing.OPEN, 0)
+        assert "waits: cannot write into" in tell_batch(batch)
+        assert not worker.step(journal), "not at once"
+        taken.unlink()
+        monkeypatch.setattr("neurosono.node.spool.ROOM_S", 0)
+        spool.defer(1, "no room yet", spool.now_ns() - SECOND_NS)
+        assert worker.step(journal)
+        (batch,) = spool.batches()
+        assert batch.standing is Standing.JUDGED
+        assert "is not there" in batch.said
+        assert len(list(spool.results_of(1).iterdir())) >= 2
+        spool.defer(1, "no room", batch.changed_ns + (GIVE_UP_S + 1) * SECOND_NS)
+        assert spool.batches()[0].standing is Standing.FAILED
+
+
+def test_what_a_full_queue_held_up_is_taken_up_again(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.store("1.2", "1.2.1", "US1", arrive(spool), 0)
+        for now_ns in range(1, 2 * MOST_TRIES + 1):
+            assert spool.take(0, now_ns) is not None
+            spool.reopen()
+        assert spool.batches()[0].standing is Standing.OPEN
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

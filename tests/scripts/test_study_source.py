@@ -80,6 +80,7 @@ def test_each_kept_frame_is_the_frame_that_is_referred_to(made: Path, cines: Pat
                     found.add((uid, index + 1))
     assert found == {(uid, each) for uid, numbers in referred.items() for each in numbers}
     assert len(found) == len(kept)
+    assert "AI off from" not in exam.to_json(), "it was there from the first picture on"
     text = regions.to_json()
     assert any(uid in text for uid in sources)
     assert all(uid in exam.to_json() for uid in sources)

@@ -4,16 +4,19 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.dsutils import decode, encode
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from neurosono.engine.contracts.errors import InputError, RunError
+from neurosono.stream.hospital.charset import UTF_8
 from neurosono.stream.hospital.entity import Entity
-from neurosono.stream.hospital.entry import Entry
+from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.node import Node, parse_node
 from neurosono.stream.hospital.query import MOST_ENTRIES, Question, ask_worklist, name_today
 from tests.support.orthanc import serving_orthanc
@@ -53,6 +56,21 @@ def test_names_come_in_every_script_and_only_todays_ultrasound_is_offered(tmp_pa
     shown = found[1].show()
     assert (shown["born"], shown["at"], shown["what"]) == ("1990-01-02", "10:00", "Fetal brain")
     assert Entry.from_json(found[0].to_json()) == found[0]
+
+
+ESCAPED = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab"
+"""The standard's own example of Chinese by code extension (PS3.5 K.2, ISO 2022 IR 58)."""
+
+
+def test_chinese_by_code_extension_has_no_escapes_left() -> None:
+    blank = "x" * len(ESCAPED)
+    asked = make_entry(blank, "A-1", charset="ISO_IR 100")
+    asked.SpecificCharacterSet = ["", "ISO 2022 IR 58"]
+    sent = encode(asked, True, True)
+    assert sent is not None
+    entry = read_entry(decode(BytesIO(sent.replace(blank.encode(), ESCAPED)), True, True), UTF_8)
+    assert entry.name == "Zhang, XiaoDong = 张, 小东"
+    assert Entry.from_json(entry.to_json()) == entry
 
 
 def test_a_pacs_offers_its_worklist(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from neurosono.engine.contracts.frame import SkipReason
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
 from neurosono.stream.journal.journal import ExamJournal
+from neurosono.stream.report.events import Stretch
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study.card import tell_exam
 from neurosono.stream.study.codes import PRIVATE, Scheme, code_class, code_own
@@ -26,6 +28,7 @@ from neurosono.stream.study.identity import COPIED, Identity, read_identity
 from neurosono.stream.study.pictures import Replayed
 from neurosono.stream.study.send import encode, write_files
 from neurosono.stream.study.study import make_study
+from tests.support.cines import make_cine, write_cine
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:
@@ -124,13 +127,16 @@ def test_the_exams_document_says_what_the_record_says(
         if meaning(item).startswith("Frames left out: ")
     }
     assert left_out == set(report.exam.skipped)
-    said = [str(item.get("TextValue")) for item in walk(document)]
-    (off,) = [each for each in said if "AI off" in each]
-    gaps = [each for each in report.history.stretches if each.what == "ai-off"]
-    assert all(f"{each.begin_s:.1f} to {each.end_s:.1f} s" in off for each in gaps)
-    assert len(gaps) > 1
     text = encode(document).decode("utf-8", "replace")
     assert report.exam.about["bundle_sha256"] in text
+
+
+def test_times_without_ai_are_told_where_they_lasted(report: Report) -> None:
+    off = tuple(Stretch("ai-off", *each) for each in ((0.0, 0.0), (1.0, 2.5), (7.0, 9.0)))
+    told = replace(report, history=replace(report.history, stretches=off))
+    said = [str(item.get("TextValue")) for item in walk(make_study(told, Identity())[1])]
+    (words,) = [each for each in said if "AI off" in each]
+    assert "AI off from 1.0 to 2.5 s, 7.0 to 9.0 s of the exam." in words
 
 
 @pytest.mark.parametrize("state", [ExamState.COLLECTING, ExamState.UNFAMILIAR])
@@ -145,7 +151,7 @@ def test_no_figure_leaves_an_exam_that_shows_none(report: Report, state: ExamSta
     assert not any("%" in line for line, _, _ in tell_exam(silent))
 
 
-def test_an_exam_without_any_result_says_so(report: Report) -> None:
+def test_an_exam_without_any_result_says_so(report: Report, tmp_path: Path) -> None:
     nothing = replace(
         report, exam=replace(report.exam, last=None, sampled=0, skipped={}), pictures=()
     )
@@ -153,6 +159,9 @@ def test_an_exam_without_any_result_says_so(report: Report) -> None:
     assert [each.Modality for each in objects] == ["OT", "SR"]
     assert objects[0].NumberOfFrames == 1
     assert words(objects[1], "Exam state") == ["none"]
+    if shutil.which("dciodvfy") is not None:
+        for path in write_files(objects, tmp_path / "study"):
+            assert list_errors(["dciodvfy", "-new"], path) == []
 
 
 @pytest.mark.parametrize(
@@ -258,6 +267,50 @@ def test_nobody_is_named_unless_a_file_of_the_study_is(
     assert "PatientAddress" not in COPIED
 
 
+@pytest.mark.parametrize(
+    ("charset", "written", "name"),
+    [
+        (None, "Größe^Änne".encode(), "Größe^Änne"),
+        (None, "Größe^Änne".encode("latin-1"), "Größe^Änne"),
+        ("GB18030", "Wang^X=王^小东".encode("gb18030"), "Wang^X=王^小东"),
+        (["", "ISO 2022 IR 58"], b"Wang^X=\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1", "Wang^X=王^小"),
+        (
+            ["", "ISO 2022 IR 87"],
+            b"Yamada^T=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+            "Yamada^T=山田^太郎",
+        ),
+    ],
+)
+def test_a_name_is_taken_over_in_whatever_set_it_is_written(
+    tmp_path: Path, charset: str | list[str] | None, written: bytes, name: str
+) -> None:
+    written += b" " * (len(written) % 2)
+    cine = make_cine(np.zeros((1, 4, 4), np.uint8), name="x" * len(written))
+    cine.SpecificCharacterSet = charset
+    path = write_cine(tmp_path / "cine.dcm", cine)
+    path.write_bytes(path.read_bytes().replace(b"x" * len(written), written))
+    result = Dataset()
+    result.file_meta = cine.file_meta
+    result.SpecificCharacterSet = "ISO_IR 192"
+    read_identity(path).write(result, "20260101-000000-000000")
+    result.SOPClassUID, result.SOPInstanceUID = cine.SOPClassUID, cine.SOPInstanceUID
+    assert str(pydicom.dcmread(io.BytesIO(encode(result))).PatientName) == name
+
+
+def test_no_library_quotes_what_a_file_says_of_a_patient(report: Report, tmp_path: Path) -> None:
+    cine = make_cine(np.zeros((1, 4, 4), np.uint8), name="Single" + "x" * 50)
+    path = write_cine(tmp_path / "cine.dcm", cine)
+    data = path.read_bytes()
+    assert data.count(b"19900102") == 1
+    path.write_bytes(
+        data.replace(b"19900102", b"02.01.90").replace(b"P-4711", b"\x01\x02\xff\xfe11")
+    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        make_study(report, read_identity(path))
+    assert [str(each.message) for each in said] == []
+
+
 @pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 128 + b"DICM\xff\xff"])
 def test_a_file_that_names_no_study_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.dcm"
@@ -292,6 +345,14 @@ def test_files_are_private_and_never_written_over(objects: list[Dataset], tmp_pa
         write_files(objects, out)
 
 
+def list_errors(command: list[str], path: Path) -> list[str]:
+    """Return what a validator finds wrong with an object."""
+    ran = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    said = (ran.stdout + ran.stderr).splitlines()
+    assert command[0] == "dciodvfy" or ran.returncode == 0
+    return [line for line in said if line.startswith(("Error", "E:", "F:"))]
+
+
 @pytest.mark.parametrize("command", [["dciodvfy", "-new"], ["dsrdump"], ["dcmftest"]])
 def test_validators_find_no_error(
     objects: list[Dataset], tmp_path: Path, command: list[str]
@@ -301,10 +362,7 @@ def test_validators_find_no_error(
     for path in write_files(objects, tmp_path / "study"):
         if command[0] == "dsrdump" and "SR" not in path.name:
             continue
-        ran = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
-        said = (ran.stdout + ran.stderr).splitlines()
-        assert [line for line in said if line.startswith(("Error", "E:", "F:"))] == []
-        assert command[0] == "dciodvfy" or ran.returncode == 0
+        assert list_errors(command, path) == []
 
 
 FALSE_ALARM = "attribute - Element=<AccessionNumber> IE <Series> versus <Study>"
