@@ -41,9 +41,10 @@ class RegionsNetwork(nn.Module):
             stages.append(ResidualBlock(before, channels, 1 if number == 0 else 2))
             before = channels
         self.stages = nn.ModuleList(stages)
+        known = CHANNELS[-1] + sum(CHANNELS) + CONTEXT
         self.verdict, self.plane = (
             nn.Sequential(
-                nn.Linear(CHANNELS[-1] + CONTEXT, HIDDEN),
+                nn.Linear(known, HIDDEN),
                 nn.ReLU(),
                 nn.Dropout(DROPPED),
                 nn.Linear(HIDDEN, 1),
@@ -56,8 +57,9 @@ class RegionsNetwork(nn.Module):
     def explain(self, crops: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, 1, S, S) levels, (N, CONTEXT) -> contributions, likeness (N,), features (N, F).
 
-        The features are as `engine.network`'s: of the first three stages means and the means of
-        their strongest answers, then the last one's.
+        Judged by the last stage's means, by each stage's strongest answers, for a small cyst is
+        lost in a mean, and by the context. The features are as `engine.network`'s: of the first
+        three stages means and the means of their strongest answers, then the last one's.
         """
         x = self.stem((crops.float() - LEVEL_MEAN) / LEVEL_STD)
         maps = []
@@ -66,7 +68,8 @@ class RegionsNetwork(nn.Module):
             maps.append(x)
         features = means_and_peaks(maps[:-1], WINDOWS)
         pooled = x.mean((2, 3))  # (N, C)
-        known = torch.cat([pooled, context], 1)
+        strongest = [stage.amax((2, 3)) for stage in maps]
+        known = torch.cat([pooled, *strongest, context], 1)
         contributions = self.verdict(known)[:, 0] * self.scale + self.shift / len(REGIONS)
         return contributions, self.plane(known)[:, 0], torch.cat([*features, pooled], 1)
 
