@@ -77,19 +77,19 @@ def open_engine(
     precision = _check_precision(precision)
     fallback = server is not None and server.fallback
     asks_server = engine == REMOTE
+    rejected: list[tuple[str, str]] = []
     if asks_server and not (fallback and engine in avoid):
         try:
             return _open_remote(bundle, members, server)
-        except EngineUnavailableError:
+        except EngineUnavailableError as error:
             if not fallback:
                 raise
-            avoid = {*avoid, engine}
+            avoid, rejected = {*avoid, engine}, [(engine, str(error))]
     if engine in avoid:
         engine, precision = "auto", None
     if engine != "auto":
         backend, said = _open(engine, bundle, precision, members, (threads, streams))
         return Choice(backend, "; ".join(["asked for", *said]))
-    rejected: list[tuple[str, str]] = []
     gpu = find_gpu()
     for name in _order(avoid):
         if gpu is None and name in NEEDS_GPU:
@@ -120,8 +120,8 @@ def _explain(backend: Backend, rejected: list[tuple[str, str]], avoid: Collectio
         reason += f"; {', '.join(failed)} failed in this session"
     if any(why.startswith("this host has no") for _, why in rejected):
         reason += "; no GPU"
-    # what was built for the GPU and does not run on it is said aloud
-    told = [why for name, why in rejected if name in NEEDS_GPU and "has no" not in why]
+    # what was asked for, or built for the GPU, and does not run is said aloud
+    told = [why for name, why in rejected if name in (REMOTE, *NEEDS_GPU) and "has no" not in why]
     return "; ".join([reason, *told])
 
 

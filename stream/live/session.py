@@ -289,8 +289,14 @@ class Live(Session):
             self._exam.begin()
             self.settle_readings(fields["first_seq"])
         else:
+            if "stands_in_for" in fields and REMOTE not in self._failed:
+                self._note_absence()  # away from the start: nobody has failed, and it counts
             self.viewer.note_source(name, fields)
             self._record.event(name, fields)
+
+    def _note_absence(self) -> None:
+        self._failed.add(REMOTE)
+        self._record.event("failed", {**_name_role("engine"), "error": ServerAwayError.__name__})
 
     def note(self, role: str) -> None:
         """A process has said something, so it lives."""

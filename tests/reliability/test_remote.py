@@ -192,9 +192,22 @@ def test_a_fallback_takes_over_from_a_server_that_never_answered(bundle_root: Pa
     choice = open_engine(bundle, "remote", server=Server(url, fallback=True))
     assert choice.backend.name == "openvino"
     assert "remote failed in this session" in choice.reason
+    assert "does not serve" in choice.reason, "and why"
     assert choice.describe()["stands_in_for"] == "remote"
     with pytest.raises(EngineUnavailableError, match="does not serve"):
         open_engine(bundle, "remote", server=Server(url))
+
+
+def test_a_stand_in_from_the_start_is_counted(begin: Begin, peer: Peer) -> None:
+    peer.breaks = True
+    session = begin(fallback=True)
+    ended = session.finish()
+    assert ended.engine["stands_in_for"] == "remote"
+    with session.journal.read() as reader:
+        events = list(reader.events(session.record.exam_id))
+    told = [(each.name, each.fields.get("error")) for each in events]
+    assert told.count(("failed", "ServerAwayError")) == 1
+    assert not [each for each in events if each.name == "restarted"]
 
 
 def test_an_engine_on_a_server_needs_one_and_a_server_its_engine(tmp_path: Path) -> None:
