@@ -1,12 +1,15 @@
 """Whose study it is: nobody's, or that of a DICOM file that the user names."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.valuerep import DA, TM
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.charset import decode_text
@@ -30,11 +33,35 @@ COPIED = (
 _NAMESPACE = uuid.UUID("b1f3b8f6-6b7e-4d5e-9d2b-3a2f6f0c9f11")
 
 
+def _fits(kind: Callable[[str], object], words: str) -> bool:
+    try:
+        kind(words)
+    except ValueError:
+        return False
+    return True
+
+
+_WELL_FORMED: dict[str, Callable[[str], bool]] = {
+    "PatientBirthDate": partial(_fits, DA),
+    "StudyDate": partial(_fits, DA),
+    "StudyTime": partial(_fits, TM),
+    "PatientSex": ("", "None", "M", "F", "O").__contains__,
+}
+
+
 @dataclass(frozen=True)
 class Identity:
-    """The patient and study that every object of a study names; without a file, nobody."""
+    """The patient and study that every object of a study names; without a file, nobody.
+
+    Days, times and a sex that are ill-formed are dropped: no object that is valid can hold them.
+    """
 
     dataset: Dataset = field(default_factory=Dataset)
+
+    def __post_init__(self) -> None:
+        for keyword, is_well_formed in _WELL_FORMED.items():
+            if keyword in self.dataset and not is_well_formed(str(self.dataset.get(keyword))):
+                delattr(self.dataset, keyword)
 
     def write(self, target: Dataset, exam_id: str) -> None:
         """Set what all objects of the study share; what is not known is empty, never invented."""

@@ -297,8 +297,9 @@ def test_a_name_is_taken_over_in_whatever_set_it_is_written(
     assert str(pydicom.dcmread(io.BytesIO(encode(result))).PatientName) == name
 
 
-def test_no_library_quotes_what_a_file_says_of_a_patient(report: Report, tmp_path: Path) -> None:
+def test_ill_formed_words_stop_nothing_and_none_is_quoted(report: Report, tmp_path: Path) -> None:
     cine = make_cine(np.zeros((1, 4, 4), np.uint8), name="Single" + "x" * 50)
+    cine.PatientSex = "W"
     path = write_cine(tmp_path / "cine.dcm", cine)
     data = path.read_bytes()
     assert data.count(b"19900102") == 1
@@ -307,8 +308,12 @@ def test_no_library_quotes_what_a_file_says_of_a_patient(report: Report, tmp_pat
     )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        make_study(report, read_identity(path))
+        objects = make_study(report, read_identity(path))
     assert [str(each.message) for each in said] == []
+    for each in objects:
+        assert not each.PatientBirthDate
+        assert not each.PatientSex
+        assert str(each.PatientName).startswith("Single")
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 128 + b"DICM\xff\xff"])
