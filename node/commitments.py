@@ -27,7 +27,7 @@ HEED_S = 0.2
 """So late a request is passed on: its sender hears first that it was taken."""
 
 
-class Standing(StrEnum):
+class RequestStanding(StrEnum):
     """How far a request is: to be passed on, passed on, answered, told; or told in vain."""
 
     ASKED = "asked"
@@ -37,7 +37,7 @@ class Standing(StrEnum):
     GIVEN_UP = "given-up"
 
 
-OVER = (Standing.TOLD, Standing.GIVEN_UP)
+OVER = (RequestStanding.TOLD, RequestStanding.GIVEN_UP)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Request:
     ours: str
     asked: tuple[Instance, ...]
     failed: dict[str, int]
-    standing: Standing
+    standing: RequestStanding
     since_ns: int
     tries: int
     said: str
@@ -84,7 +84,15 @@ class Commitments(Queue):
             (row,) = connection.execute(
                 "INSERT INTO commitment (sender, number, ours, asked, standing, since_ns, next_ns) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                (sender, number, str(generate_uid()), packed, Standing.ASKED, now_ns, due_ns),
+                (
+                    sender,
+                    number,
+                    str(generate_uid()),
+                    packed,
+                    RequestStanding.ASKED,
+                    now_ns,
+                    due_ns,
+                ),
             ).fetchone()
         return int(row)
 
@@ -95,7 +103,7 @@ class Commitments(Queue):
             connection.execute(
                 "UPDATE commitment SET standing = ?, next_ns = ?, said = '' "
                 "WHERE id = ? AND standing = ?",
-                (Standing.PASSED, until_ns, request.id, Standing.ASKED),
+                (RequestStanding.PASSED, until_ns, request.id, RequestStanding.ASKED),
             )
 
     def answer(self, report: Report) -> bool:
@@ -116,8 +124,8 @@ class Commitments(Queue):
                 "UPDATE commitment SET standing = ?, failed = ?, since_ns = ?, next_ns = ?, "
                 "tries = 0, said = '' WHERE id = ? AND standing IN (?, ?)",
                 (
-                    *(Standing.ANSWERED, msgspec.json.encode(failed), now_ns, now_ns),
-                    *(request.id, Standing.ASKED, Standing.PASSED),
+                    *(RequestStanding.ANSWERED, msgspec.json.encode(failed), now_ns, now_ns),
+                    *(request.id, RequestStanding.ASKED, RequestStanding.PASSED),
                 ),
             )
 
@@ -135,7 +143,7 @@ class Commitments(Queue):
             connection.execute("UPDATE commitment SET said = ? WHERE id = ?", (said, request.id))
         return is_hopeless(request.tries, request.since_ns, self.now_ns())
 
-    def end(self, request: Request, standing: Standing, said: str) -> None:
+    def end(self, request: Request, standing: RequestStanding, said: str) -> None:
         """It is over, and its UIDs go; our own number stays, for a PACS may say things twice."""
         with self._transaction() as connection:
             connection.execute(
@@ -179,7 +187,9 @@ class Commitments(Queue):
             instances = msgspec.json.decode(asked, type=tuple[Instance, ...])
             why = msgspec.json.decode(failed, type=dict[str, int])
             found.append(
-                Request(number, sender, theirs, ours, instances, why, Standing(standing), *rest)
+                Request(
+                    number, sender, theirs, ours, instances, why, RequestStanding(standing), *rest
+                )
             )
         return found
 
@@ -189,9 +199,10 @@ def tell_request(request: Request) -> str:
     what = f"commitment {request.id} of {request.sender}"
     late = f" yet ({request.said})" if request.said else ""
     return {
-        Standing.ASKED: f"{what}: asked" + (f"; not passed on{late}" if late else ""),
-        Standing.PASSED: f"{what}: passed on to the PACS",
-        Standing.ANSWERED: f"{what}: answered by the PACS" + (f"; not told{late}" if late else ""),
-        Standing.TOLD: f"{what}: told: {request.said}",
-        Standing.GIVEN_UP: f"{what}: not told: {request.said}",
+        RequestStanding.ASKED: f"{what}: asked" + (f"; not passed on{late}" if late else ""),
+        RequestStanding.PASSED: f"{what}: passed on to the PACS",
+        RequestStanding.ANSWERED: f"{what}: answered by the PACS"
+        + (f"; not told{late}" if late else ""),
+        RequestStanding.TOLD: f"{what}: told: {request.said}",
+        RequestStanding.GIVEN_UP: f"{what}: not told: {request.said}",
     }[request.standing]

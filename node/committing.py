@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from neurosono.engine.contracts.errors import InputError, NeurosonoError, OutputError
-from neurosono.node.commitments import Commitments, Request, Standing
+from neurosono.node.commitments import Commitments, Request, RequestStanding
 from neurosono.node.options import Judging, Listening
 from neurosono.stream.hospital.commitment import (
     ALL_SAFE,
@@ -100,9 +100,9 @@ class Committing:
         """Do what is due; raises `OutputError` where the queue cannot be read or written."""
         for request in self._queue.list_due():
             match request.standing:
-                case Standing.ASKED:
+                case RequestStanding.ASKED:
                     self._pass_on(request)
-                case Standing.PASSED:
+                case RequestStanding.PASSED:
                     self._queue.fail(request)  # the PACS had a day
                 case _:
                     self._tell(request)
@@ -138,7 +138,9 @@ class Committing:
         """Keep the association for a while: some report on it, most open one of their own."""
         until_s = time.monotonic() + HEAR_S
         while association.is_established and time.monotonic() < until_s:
-            if self._queue.find(request.id).standing is Standing.ANSWERED or self._stop.wait(0.02):
+            if self._queue.find(request.id).standing is RequestStanding.ANSWERED or self._stop.wait(
+                0.02
+            ):
                 return
 
     def _tell(self, request: Request) -> None:
@@ -146,7 +148,7 @@ class Committing:
         if node is None and association is None:
             title = request.sender
             why = f"its association is closed; say where it listens: --allow {title}@HOST:PORT"
-            self._queue.end(request, Standing.GIVEN_UP, why)
+            self._queue.end(request, RequestStanding.GIVEN_UP, why)
             return
         self._queue.try_now(request)
         what = request.number, request.asked, request.failed
@@ -157,11 +159,11 @@ class Committing:
                 tell_commitment(node, *what)
         except NeurosonoError as error:
             if self._queue.say(request, str(error)):
-                self._queue.end(request, Standing.GIVEN_UP, str(error))
+                self._queue.end(request, RequestStanding.GIVEN_UP, str(error))
             return
         safe = sum(each.sop_instance not in request.failed for each in request.asked)
         words = f"the PACS has committed {safe} of {len(request.asked)} instances"
-        self._queue.end(request, Standing.TOLD, words)
+        self._queue.end(request, RequestStanding.TOLD, words)
 
     def _find_ears(self, request: Request) -> tuple[Any, Any]:
         """Return where the sender listens, or else the association on which it asked."""

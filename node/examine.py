@@ -73,6 +73,18 @@ def list_cines(folder: Path) -> list[Path]:
 
 
 def _order(header: Dataset) -> tuple[int, int, str, str]:
-    time_words = re.sub(r"\D", "", str(header.get("ContentTime") or ""))
-    series, instance = (int(header.get(each) or 0) for each in ("SeriesNumber", "InstanceNumber"))
-    return series, instance, time_words, str(header.SOPInstanceUID)
+    time_words = re.sub(r"\D", "", _read_words(header, "ContentTime"))
+    series, instance = (_read_number(header, each) for each in ("SeriesNumber", "InstanceNumber"))
+    return series, instance, time_words, _read_words(header, "SOPInstanceUID")
+
+
+def _read_words(header: Dataset, keyword: str) -> str:
+    """Return what is written, whatever it should have been."""
+    value = header.get_item(keyword).value if keyword in header else b""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+
+
+def _read_number(header: Dataset, keyword: str) -> int:
+    """Return the number that is written first; 0 where none is."""
+    found = re.match(r"\s*(-?\d{1,12})", _read_words(header, keyword))
+    return int(found[1]) if found else 0

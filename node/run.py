@@ -18,7 +18,7 @@ from neurosono.node.commitments import Commitments, tell_request
 from neurosono.node.committing import Committing
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
-from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.node.spool import READY, Batch, BatchStanding, Spool
 from neurosono.stream.hospital.outbox import Outbox, Row
 from neurosono.stream.sources.limits import MediaLimits
 
@@ -181,13 +181,13 @@ def tell_batch(batch: Batch) -> str:
     what = f"study {batch.number} ({cines} of {batch.sender})"
     took_s = (batch.changed_ns - batch.began_ns) / 1e9
     match batch.standing:
-        case Standing.OPEN:
+        case BatchStanding.OPEN:
             return f"{what}: waits: {batch.said}" if batch.said else f"{what}: arriving"
-        case Standing.WORKING:
+        case BatchStanding.WORKING:
             return f"{what}: being judged"
-        case Standing.JUDGED:
+        case BatchStanding.JUDGED:
             return f"{what}: judged" + (f"; not stored yet: {batch.said}" if batch.said else "")
-        case Standing.STORED:
+        case BatchStanding.STORED:
             return f"{what}: results stored {took_s:.1f} s after it began to arrive"
-        case Standing.FAILED:
+        case BatchStanding.FAILED:
             return f"{what}: failed: {batch.said}"

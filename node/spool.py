@@ -39,7 +39,7 @@ ROOM_S = 60
 """A study for which the disk has no room is tried again so much later."""
 
 
-class Standing(StrEnum):
+class BatchStanding(StrEnum):
     """How far a batch is."""
 
     OPEN = "open"
@@ -55,7 +55,7 @@ class Batch:
 
     number: int
     sender: str
-    standing: Standing
+    standing: BatchStanding
     began_ns: int
     changed_ns: int
     tries: int
@@ -97,17 +97,17 @@ class Spool(Queue):
             known = connection.execute(
                 "SELECT standing FROM instance JOIN batch ON batch.id = batch WHERE key = ?", (key,)
             ).fetchone()
-            if known is not None and known[0] != Standing.FAILED:
+            if known is not None and known[0] != BatchStanding.FAILED:
                 return False
             row = connection.execute(
                 "SELECT id FROM batch WHERE study = ? AND sender = ? AND standing = ?",
-                (study_key, sender, Standing.OPEN),
+                (study_key, sender, BatchStanding.OPEN),
             ).fetchone()
             if row is None:
                 row = connection.execute(
                     "INSERT INTO batch (study, sender, standing, began_ns, changed_ns) "
                     "VALUES (?, ?, ?, ?, ?) RETURNING id",
-                    (study_key, sender, Standing.OPEN, now_ns, now_ns),
+                    (study_key, sender, BatchStanding.OPEN, now_ns, now_ns),
                 ).fetchone()
             (number,) = row
             home = self.files_of(number)
@@ -124,13 +124,13 @@ class Spool(Queue):
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM batch WHERE standing = ? "  # noqa: S608
                 "AND changed_ns <= ? AND next_ns <= ? ORDER BY id LIMIT 1",
-                (Standing.OPEN, now_ns - quiet_ns, now_ns),
+                (BatchStanding.OPEN, now_ns - quiet_ns, now_ns),
             ).fetchone()
             if row is None:
                 return None
             connection.execute(
                 "UPDATE batch SET standing = ?, tries = tries + 1 WHERE id = ?",
-                (Standing.WORKING, row[0]),
+                (BatchStanding.WORKING, row[0]),
             )
         return _read(row)
 
@@ -142,7 +142,7 @@ class Spool(Queue):
                 "standing = iif(? - changed_ns > ?, ?, ?) WHERE id = ?",
                 (
                     *(now_ns + ROOM_S * 10**9, said, now_ns, GIVE_UP_S * 10**9),
-                    *(Standing.FAILED, Standing.OPEN, number),
+                    *(BatchStanding.FAILED, BatchStanding.OPEN, number),
                 ),
             )
 
@@ -151,7 +151,7 @@ class Spool(Queue):
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batch SET standing = ?, tries = max(0, tries - 1) WHERE standing = ?",
-                (Standing.OPEN, Standing.WORKING),
+                (BatchStanding.OPEN, BatchStanding.WORKING),
             )
 
     def recover(self, now_ns: int) -> None:
@@ -164,16 +164,16 @@ class Spool(Queue):
                 "UPDATE batch SET standing = ?, said = ?, changed_ns = ? "
                 "WHERE standing = ? AND tries >= ?",
                 (
-                    Standing.FAILED,
+                    BatchStanding.FAILED,
                     "the process that judged it died on it twice",
                     now_ns,
-                    Standing.WORKING,
+                    BatchStanding.WORKING,
                     MOST_TRIES,
                 ),
             )
             connection.execute(
                 "UPDATE batch SET standing = ? WHERE standing = ?",
-                (Standing.OPEN, Standing.WORKING),
+                (BatchStanding.OPEN, BatchStanding.WORKING),
             )
 
     def sweep(self) -> None:
@@ -199,14 +199,14 @@ class Spool(Queue):
                 if now_s - self._growing[path][1] > longest_s:
                     path.unlink()
 
-    def note(self, number: int, standing: Standing, now_ns: int, said: str = "") -> None:
+    def note(self, number: int, standing: BatchStanding, now_ns: int, said: str = "") -> None:
         """Write down how far a batch is."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batch SET standing = ?, changed_ns = ?, said = ? WHERE id = ?",
                 (standing, now_ns, said, number),
             )
-            if standing is Standing.JUDGED:
+            if standing is BatchStanding.JUDGED:
                 connection.execute("UPDATE batch SET tries = 0 WHERE id = ?", (number,))
 
     def postpone(self, number: int, said: str, now_ns: int) -> None:
@@ -222,7 +222,7 @@ class Spool(Queue):
                 (
                     find_next_ns(tries, now_ns),
                     said,
-                    Standing.FAILED if given_up else Standing.JUDGED,
+                    BatchStanding.FAILED if given_up else BatchStanding.JUDGED,
                     number,
                 ),
             )
@@ -231,7 +231,7 @@ class Spool(Queue):
         """Return the batches whose results are to be sent now."""
         rows = self._query(
             f"SELECT {_COLUMNS} FROM batch WHERE standing = ? AND next_ns <= ? ORDER BY id",  # noqa: S608
-            (Standing.JUDGED, now_ns),
+            (BatchStanding.JUDGED, now_ns),
         )
         return [_read(row) for row in rows]
 
@@ -240,16 +240,16 @@ class Spool(Queue):
         rows = self._query(f"SELECT {_COLUMNS} FROM batch ORDER BY id DESC LIMIT ?", (newest,))  # noqa: S608
         return [_read(row) for row in reversed(rows)]
 
-    def read_standing(self, number: int) -> Standing | None:
+    def read_standing(self, number: int) -> BatchStanding | None:
         """Return how far a batch is; None where it is forgotten."""
         rows = self._query("SELECT standing FROM batch WHERE id = ?", (number,))
-        return Standing(rows[0][0]) if rows else None
+        return BatchStanding(rows[0][0]) if rows else None
 
     def count_waiting(self) -> int:
         """Return how many batches are neither stored nor failed."""
         rows = self._query(
             "SELECT count(*) FROM batch WHERE standing NOT IN (?, ?)",
-            (Standing.STORED, Standing.FAILED),
+            (BatchStanding.STORED, BatchStanding.FAILED),
         )
         return int(rows[0][0])
 
@@ -257,7 +257,7 @@ class Spool(Queue):
         """Forget what was done before then; returns how many batches that were."""
         old = self._query(
             "SELECT id FROM batch WHERE standing IN (?, ?) AND changed_ns < ?",
-            (Standing.STORED, Standing.FAILED, before_ns),
+            (BatchStanding.STORED, BatchStanding.FAILED, before_ns),
         )
         for (number,) in old:
             self.forget_files(number)
@@ -281,7 +281,7 @@ class Spool(Queue):
 
 def _read(row: Sequence) -> Batch:  # type: ignore[type-arg]
     number, sender, standing, *rest = row
-    return Batch(number, sender, Standing(standing), *rest)
+    return Batch(number, sender, BatchStanding(standing), *rest)
 
 
 def _hash(uid: str) -> str:

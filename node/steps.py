@@ -14,22 +14,21 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
-from neurosono.node.spool import Spool, Standing
+from neurosono.node.spool import BatchStanding, Spool
 from neurosono.stream.hospital.charset import decode_text
 from neurosono.stream.hospital.entry import ASKED, Entry
 from neurosono.stream.hospital.errands import do_errand, tell_step
 from neurosono.stream.hospital.node import Node
-from neurosono.stream.hospital.outbox import Outbox, Outcome, Row, Step
-from neurosono.stream.hospital.outbox import Standing as Told
+from neurosono.stream.hospital.outbox import ErrandStanding, Outbox, Outcome, Row, Step
 
 LOOK_S = 0.2
 REQUEST = "RequestAttributesSequence"
 NUMBER = 1
 """A batch has one step, however often judging it is begun."""
 _OUTCOMES = {
-    Standing.JUDGED: Outcome.COMPLETED,
-    Standing.STORED: Outcome.COMPLETED,
-    Standing.FAILED: Outcome.FAILED,
+    BatchStanding.JUDGED: Outcome.COMPLETED,
+    BatchStanding.STORED: Outcome.COMPLETED,
+    BatchStanding.FAILED: Outcome.FAILED,
 }
 
 
@@ -63,15 +62,15 @@ class Steps:
         for row in self._outbox.list_open():
             self._end(row)
         for row in self._outbox.list_due():
-            if row.standing is not Told.BEGUN:  # the spool knows better than the clock
+            if row.standing is not ErrandStanding.BEGUN:  # the spool knows better than the clock
                 do_errand(self._outbox, row, self._tell)
                 self.let_go(int(row.exam_id))
 
     def let_go(self, number: int) -> None:
         """Delete the files of a batch once its results are stored and its step is told."""
         row = self._outbox.find(str(number), NUMBER)
-        waits = row is not None and row.standing in (Told.WAITING, Told.BEGUN)
-        if not waits and self._spool.read_standing(number) is Standing.STORED:
+        waits = row is not None and row.standing in (ErrandStanding.WAITING, ErrandStanding.BEGUN)
+        if not waits and self._spool.read_standing(number) is BatchStanding.STORED:
             self._spool.forget_files(number)
 
     def __enter__(self) -> Self:

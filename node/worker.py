@@ -20,7 +20,7 @@ from neurosono.bundles import open_bundle
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.examine import StudyMaker, open_maker
 from neurosono.node.options import Judging
-from neurosono.node.spool import READY, Batch, Spool, Standing
+from neurosono.node.spool import READY, Batch, BatchStanding, Spool
 from neurosono.node.steps import Steps
 from neurosono.node.warm import warm_up
 from neurosono.stream.hospital.hush import hush
@@ -65,13 +65,13 @@ class Worker:
             self._spool.defer(batch.number, str(error), self._spool.now_ns())
             return
         except NeurosonoError as error:
-            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), str(error))
+            self._spool.note(batch.number, BatchStanding.FAILED, self._spool.now_ns(), str(error))
             return
         except OSError as error:
             words = f"the system refused a file: {error.strerror or error}"
             self._spool.defer(batch.number, words, self._spool.now_ns())
             return
-        self._spool.note(batch.number, Standing.JUDGED, self._spool.now_ns())
+        self._spool.note(batch.number, BatchStanding.JUDGED, self._spool.now_ns())
         self._send(batch)
 
     def _make_results(self, batch: Batch, journal: Journal, out: Path) -> None:
@@ -91,7 +91,7 @@ class Worker:
         node, stow = self._asked.find_node(batch.sender), self._asked.stow
         if node is None and stow is None:
             words = f"no --route is given for {batch.sender}, and no --send or --stow"
-            self._spool.note(batch.number, Standing.FAILED, self._spool.now_ns(), words)
+            self._spool.note(batch.number, BatchStanding.FAILED, self._spool.now_ns(), words)
             return
         paths = sorted(self._spool.results_of(batch.number).glob("*.dcm"))
         try:
@@ -104,7 +104,7 @@ class Worker:
         except NeurosonoError as error:
             self._spool.postpone(batch.number, str(error), self._spool.now_ns())
             return
-        self._spool.note(batch.number, Standing.STORED, self._spool.now_ns())
+        self._spool.note(batch.number, BatchStanding.STORED, self._spool.now_ns())
         if self._steps is None:
             self._spool.forget_files(batch.number)
         else:

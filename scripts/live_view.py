@@ -17,11 +17,12 @@ from rich.table import Table
 from neurosono.engine.contracts.errors import InputError, RunError
 from neurosono.engine.contracts.notice import NOTICE
 from neurosono.engine.contracts.result import ExamState
+from neurosono.engine.contracts.server import is_loopback
 from neurosono.scripts.console import check_json_place, console, write_json_report
 from neurosono.scripts.notify import Notifier
 from neurosono.scripts.replay_view import describe, tell_readings
 from neurosono.stream.live.scene import Keeping, Scene, open_scene
-from neurosono.stream.page.access import is_loopback, parse_allowed
+from neurosono.stream.page.access import parse_allowed
 from neurosono.stream.page.audience import Audience
 from neurosono.stream.page.protocol import withhold_opinion
 from neurosono.stream.processes.heap import collect_from_here

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.engine.contracts.server import is_loopback
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -76,15 +77,17 @@ class Line:
     """One kept connection to one server; opened anew after whatever went wrong."""
 
     def __init__(self, url: str, token: str | None, authority: str | None) -> None:
-        parts = urlsplit(url)
         try:
-            host, port = parts.hostname, parts.port
+            parts = urlsplit(url)
+            scheme, host, port, path = parts.scheme, parts.hostname, parts.port, parts.path
         except ValueError:
-            host, port = None, None
-        if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+            scheme, host, port, path = "", None, None, ""
+        if scheme not in ("http", "https") or not host or path not in ("", "/"):
             raise InputError(f"--server takes http://HOST:PORT or https://HOST:PORT, found {url!r}")
-        self._host, self._port = host, port or (443 if parts.scheme == "https" else 8000)
-        self._context = _open_context(authority) if parts.scheme == "https" else None
+        if token is not None and scheme == "http" and not is_loopback(host):
+            raise InputError(f"--server-token goes nowhere in the clear, found {url}: use https")
+        self._host, self._port = host, port or (443 if scheme == "https" else 8000)
+        self._context = _open_context(authority) if scheme == "https" else None
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._connection: HTTPConnection | None = None
         self._socket: _Deadline | _SecureDeadline | None = None

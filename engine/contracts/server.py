@@ -1,9 +1,12 @@
 """Which inference server judges, and how it is reached."""
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurosono.engine.contracts.errors import InputError
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,16 @@ class Server:
         if self.token_file is None:
             return None
         return read_token("--server-token", Path(self.token_file))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what listens on `host` can be reached from this machine only."""
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def read_token(option: str, path: Path) -> str:

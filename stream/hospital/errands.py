@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from neurosono.engine.contracts.errors import InputError, NeurosonoError
 from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.mpps import tell_end, tell_start
-from neurosono.stream.hospital.outbox import Outbox, Outcome, Row, Standing, Step
+from neurosono.stream.hospital.outbox import ErrandStanding, Outbox, Outcome, Row, Step
 
 
 def do_errand(outbox: Outbox, row: Row, do: Callable[[Row], None]) -> None:
@@ -17,9 +17,9 @@ def do_errand(outbox: Outbox, row: Row, do: Callable[[Row], None]) -> None:
     try:
         do(row)
     except NeurosonoError as error:
-        outbox.note(row, Standing.WAITING, str(error))
+        outbox.note(row, ErrandStanding.WAITING, str(error))
     except Exception as error:  # noqa: BLE001 (its words could quote a patient, its class cannot)
-        outbox.note(row, Standing.WAITING, f"it could not be done: {type(error).__name__}")
+        outbox.note(row, ErrandStanding.WAITING, f"it could not be done: {type(error).__name__}")
 
 
 def tell_step(
@@ -35,7 +35,7 @@ def tell_step(
     """
     assert isinstance(row.what, Step)
     step = row.what
-    if row.standing is Standing.BEGUN:
+    if row.standing is ErrandStanding.BEGUN:
         step = step.end(Outcome.ABANDONED, time.time_ns())
         outbox.put(row.exam_id, row.number, step)
         return  # it has its turn now
@@ -47,8 +47,8 @@ def tell_step(
         if entry is None:
             raise InputError("whose it was is gone")
         tell_start(step, f"{row.exam_id[-6:]}-{row.number}", entry)
-        begun = Standing.BEGUN if step.outcome is None else Standing.WAITING
+        begun = ErrandStanding.BEGUN if step.outcome is None else ErrandStanding.WAITING
         outbox.note(row, begun, heard=True)
     if step.outcome is not None:
         tell_end(step, made() if step.outcome is Outcome.COMPLETED else [])
-        outbox.note(row, Standing.STORED)
+        outbox.note(row, ErrandStanding.STORED)

@@ -35,7 +35,7 @@ STUDY = 0
 """The number of an exam's study; its steps have 1 and what follows."""
 
 
-class Standing(StrEnum):
+class ErrandStanding(StrEnum):
     """How far it is; `BEGUN` is a step of which the other side has heard that it began."""
 
     WAITING = "waiting"
@@ -100,7 +100,7 @@ class Row:
     exam_id: str
     number: int
     what: Study | Step
-    standing: Standing
+    standing: ErrandStanding
     since_ns: int
     next_ns: int
     tries: int
@@ -124,7 +124,7 @@ class Outbox(Queue):
     def put(self, exam_id: str, number: int, what: Study | Step) -> None:
         """Put in what is wanted, or what is wanted now; raises `OutputError`."""
         now_ns = self.now_ns()
-        row = (exam_id, number, msgspec.json.encode(what), Standing.WAITING, now_ns, now_ns)
+        row = (exam_id, number, msgspec.json.encode(what), ErrandStanding.WAITING, now_ns, now_ns)
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO errand (exam, number, what, standing, since_ns, next_ns) "
@@ -142,7 +142,7 @@ class Outbox(Queue):
         return self._read(
             "WHERE (standing = ? AND (next_ns <= ? OR ?)) OR (standing = ? AND next_ns <= ?) "
             "ORDER BY number = 0, since_ns",
-            (Standing.WAITING, self.now_ns(), at_once, Standing.BEGUN, self.now_ns()),
+            (ErrandStanding.WAITING, self.now_ns(), at_once, ErrandStanding.BEGUN, self.now_ns()),
         )
 
     def list_of(self, exam_id: str) -> list[Row]:
@@ -152,7 +152,8 @@ class Outbox(Queue):
     def list_open(self) -> list[Row]:
         """Return all that is not done with, the oldest first."""
         return self._read(
-            "WHERE standing IN (?, ?) ORDER BY since_ns", (Standing.WAITING, Standing.BEGUN)
+            "WHERE standing IN (?, ?) ORDER BY since_ns",
+            (ErrandStanding.WAITING, ErrandStanding.BEGUN),
         )
 
     def list_newest(self, count: int) -> list[Row]:
@@ -174,15 +175,17 @@ class Outbox(Queue):
                 (row.since_ns, find_next_ns(row.tries, now_ns), row.exam_id, row.number),
             )
 
-    def note(self, row: Row, standing: Standing, said: str = "", *, heard: bool = False) -> None:
+    def note(
+        self, row: Row, standing: ErrandStanding, said: str = "", *, heard: bool = False
+    ) -> None:
         """Write down how far it is; what is wanted newly since `row` was read waits on.
 
         `heard`: the other side knows that it began. What fails is given up after a day.
         """
         now_ns = self.now_ns()
         if said and is_hopeless(row.tries, row.since_ns, now_ns):
-            standing = Standing.GIVEN_UP
-        until_ns = now_ns + GIVE_UP_S * 10**9 if standing is Standing.BEGUN else None
+            standing = ErrandStanding.GIVEN_UP
+        until_ns = now_ns + GIVE_UP_S * 10**9 if standing is ErrandStanding.BEGUN else None
         where = (row.exam_id, row.number)
         with self._transaction() as connection:
             connection.execute(
@@ -208,7 +211,7 @@ class Outbox(Queue):
         with self._transaction() as connection:
             connection.execute(
                 "DELETE FROM errand WHERE standing = ? AND since_ns < ?",
-                (Standing.STORED, before_ns),
+                (ErrandStanding.STORED, before_ns),
             )
 
     @contextlib.contextmanager
@@ -239,13 +242,13 @@ class Outbox(Queue):
         again = f"({why}); tried again at {datetime.fromtimestamp(wall_s).astimezone():%H:%M:%S}"
         if isinstance(row.what, Study):
             late = f"not stored within a day ({why}); send it with `neurosono study`"
-            words = {Standing.STORED: f"stored on {where}", Standing.GIVEN_UP: late}
+            words = {ErrandStanding.STORED: f"stored on {where}", ErrandStanding.GIVEN_UP: late}
             waits = f"not stored yet {again}" if why else f"on its way to {where}"
             return f"study of {whole} {row.exam_id}: {words.get(row.standing, waits)}"
         words = {
-            Standing.STORED: f"{where} was told that it is {row.what.outcome}",
-            Standing.GIVEN_UP: f"{where} was not told within a day ({why}): tell it by hand",
-            Standing.BEGUN: "",
+            ErrandStanding.STORED: f"{where} was told that it is {row.what.outcome}",
+            ErrandStanding.GIVEN_UP: f"{where} was not told within a day ({why}): tell it by hand",
+            ErrandStanding.BEGUN: "",
         }
         ends = f"{where} is being told" if row.what.outcome is not None else ""
         waits = f"{where} is not told yet {again}" if why else ends
@@ -257,6 +260,6 @@ class Outbox(Queue):
         for exam_id, number, what, standing, *rest in self._query(_SELECT + words, given):
             since_ns, next_ns, tries, begun, said = rest
             errand = msgspec.json.decode(what, type=Study | Step)
-            state = Standing(standing), since_ns, next_ns, tries, bool(begun), said
+            state = ErrandStanding(standing), since_ns, next_ns, tries, bool(begun), said
             found.append(Row(exam_id, number, errand, *state))
         return found

@@ -21,10 +21,10 @@ from neurosono.stream.hospital.identities import forget_step, keep_identity, rea
 from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.outbox import (
     STUDY,
+    ErrandStanding,
     Outbox,
     Outcome,
     Row,
-    Standing,
     Step,
     Study,
 )
@@ -157,7 +157,7 @@ class Register:
         deadline_s = time.monotonic() + longest_s
         while time.monotonic() < deadline_s:
             waiting = (
-                row is not None and row.standing is Standing.WAITING and not row.said
+                row is not None and row.standing is ErrandStanding.WAITING and not row.said
                 for row in (self._find_study(), self._find_step())
             )
             if not any(waiting):
@@ -297,10 +297,10 @@ class Register:
     def _keep_open(self) -> None:
         """The step of an exam that runs is not abandoned, however long that runs."""
         row = self._find_step()
-        if row is None or row.exam_id != self._exam_id or row.standing is not Standing.BEGUN:
+        if row is None or row.exam_id != self._exam_id or row.standing is not ErrandStanding.BEGUN:
             return
         if row.next_ns - self._outbox.now_ns() < (GIVE_UP_S - OPEN_S) * 10**9:
-            self._outbox.note(row, Standing.BEGUN)
+            self._outbox.note(row, ErrandStanding.BEGUN)
 
     def _tell_study(self) -> dict[str, str]:
         study, step = self._find_study(), self._find_step()

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
 from neurosono.engine.contracts.errors import InputError
-
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+from neurosono.engine.contracts.server import LOOPBACK_NAMES, is_loopback
 
 HEADERS = {
     "content-security-policy": (
@@ -30,16 +29,6 @@ HEADERS = {
     "cache-control": "no-store",
 }
 """Sent with everything: no foreign script, frame or reader, and no patient's picture in a cache."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what listens on `host` can be reached from this machine only."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def make_token() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
 from neurosono.engine.contracts.errors import InputError
@@ -62,6 +63,8 @@ class Identity:
         for keyword, is_well_formed in _WELL_FORMED.items():
             if keyword in self.dataset and not is_well_formed(str(self.dataset.get(keyword))):
                 delattr(self.dataset, keyword)
+        if isinstance(names := self.dataset.get("PatientName"), MultiValue):
+            self.dataset.PatientName = names[0]  # she has one (PS3.3 C.7.1.1)
 
     def write(self, target: Dataset, exam_id: str) -> None:
         """Set what all objects of the study share; what is not known is empty, never invented."""

@@ -16,7 +16,7 @@ from neurosono.stream.hospital.errands import do_errand, tell_step
 from neurosono.stream.hospital.hush import hush
 from neurosono.stream.hospital.identities import forget_step, read_kept
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import STUDY, Outbox, Row, Standing, Study
+from neurosono.stream.hospital.outbox import STUDY, ErrandStanding, Outbox, Row, Study
 
 
 def work_off(outbox: Outbox, journal: Path, *, at_once: bool = False) -> list[Row]:
@@ -37,7 +37,7 @@ def work_off(outbox: Outbox, journal: Path, *, at_once: bool = False) -> list[Ro
 def _is_over(outbox: Outbox, row: Row) -> bool:
     """Whether nobody need be told any more whose a step was; a study's is kept with its exam."""
     now = outbox.find(row.exam_id, row.number)
-    over = now is None or now.standing in (Standing.STORED, Standing.GIVEN_UP)
+    over = now is None or now.standing in (ErrandStanding.STORED, ErrandStanding.GIVEN_UP)
     return over and row.number != STUDY
 
 
@@ -47,7 +47,7 @@ def _do(journal: Path, outbox: Outbox, row: Row) -> None:
 
         node = parse_node(row.what.node, row.what.own_title, row.what.tls)
         send_dicom(_make(journal, row.exam_id, row.what), node)
-        outbox.note(row, Standing.STORED)
+        outbox.note(row, ErrandStanding.STORED)
         return
     tell_step(
         outbox,

@@ -82,6 +82,8 @@ def test_a_token_goes_along(server: Peer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no token"), asking(server.url, token_file=str(file)):
         pass
     file.write_text("secret\n")
+    with pytest.raises(InputError, match="in the clear"):
+        RemoteBackend(BUNDLE, Server("http://192.0.2.1:8000", token_file=str(file)))
     with asking(server.url, token_file=str(file)):
         assert server.heard[-1]["Authorization"] == "Bearer secret"
 
@@ -127,7 +129,7 @@ def test_a_server_that_lacks_the_model_or_is_none_is_said(server: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host", "http://", "host:8000", "http://host/path", "http://h:x"]
+    "url", ["ftp://host", "http://", "host:8000", "http://host/path", "http://h:x", "http://[::1"]
 )
 def test_a_server_is_named_by_a_url(url: str) -> None:
     with pytest.raises(InputError, match="--server takes"):

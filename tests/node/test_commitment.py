@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 from pynetdicom import evt
 
-from neurosono.node.commitments import Commitments, Standing, tell_request
+from neurosono.node.commitments import Commitments, RequestStanding, tell_request
 from neurosono.node.committing import DUPLICATE, INVALID, NO_SUCH_ACTION, NOT_ALLOWED, Committing
 from neurosono.node.options import Judging, Limits, Listening
 from neurosono.node.receiver import Receiver, listen
@@ -172,8 +172,8 @@ def test_who_has_no_address_is_told_on_the_association_that_is_open(ears: Any) -
         desk, port = ears(pacs)
         with asking(port, SCANNER, told) as association:
             number, _ = ask(association, ASKED)
-            assert desk.look().standing is Standing.ANSWERED
-            assert desk.look().standing is Standing.TOLD
+            assert desk.look().standing is RequestStanding.ANSWERED
+            assert desk.look().standing is RequestStanding.TOLD
         ((event, said),) = told.reports
         assert (event, said.transaction, said.safe) == (1, number, frozenset(ASKED))
         with asking(port, SCANNER) as association:
@@ -181,7 +181,7 @@ def test_who_has_no_address_is_told_on_the_association_that_is_open(ears: Any) -
         desk.look()
         desk.look()
         (_, given_up) = desk.queue.list_newest(9)
-        assert given_up.standing is Standing.GIVEN_UP
+        assert given_up.standing is RequestStanding.GIVEN_UP
         assert "say where it listens: --allow SCANNER1@HOST:PORT" in tell_request(given_up)
 
 
@@ -191,18 +191,18 @@ def test_what_nobody_vouches_for_within_a_day_is_not_safe(ears: Any) -> None:
     with asking(port, SCANNER) as association:
         ask(association, ASKED)
     row = desk.look()
-    assert row.standing is Standing.ASKED
+    assert row.standing is RequestStanding.ASKED
     assert "PACS at 127.0.0.1" in tell_request(row)
     tries = 1
-    while (row := desk.look(DAY_NS // 12)).standing is Standing.ASKED:
+    while (row := desk.look(DAY_NS // 12)).standing is RequestStanding.ASKED:
         tries += 1
     assert tries > 6
     assert row.failed == {each.sop_instance: UNSAFE for each in ASKED}
     with serving(SCANNER, scanner, (evt.EVT_N_EVENT_REPORT, told.hear)):
         told.status = 0x0110
-        assert desk.look().standing is Standing.ANSWERED, "it did not take it: told again"
+        assert desk.look().standing is RequestStanding.ANSWERED, "it did not take it: told again"
         told.status = 0x0000
-        assert desk.look(10 * 10**9).standing is Standing.TOLD
+        assert desk.look(10 * 10**9).standing is RequestStanding.TOLD
     assert [(event, len(said.failed)) for event, said in told.reports] == [(2, 3), (2, 3)]
     desk.queue.forget(desk.queue.now_ns() + 1)
     assert desk.queue.list_newest(9) == []
@@ -231,7 +231,7 @@ def test_a_pacs_that_is_silent_has_a_day_and_says_for_each_or_it_is_not_safe(ear
     assert report(port, describe_report(other.ours, ASKED, {}), 1) == 0x0000
     assert desk.queue.find(2).failed, "what it said first holds"
     row = desk.look(DAY_NS + 10**10)
-    assert (row.standing, len(row.failed)) == (Standing.ANSWERED, 3)
+    assert (row.standing, len(row.failed)) == (RequestStanding.ANSWERED, 3)
 
 
 def test_what_is_no_request_is_refused_and_one_that_comes_again_is_one(

@@ -7,12 +7,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from neurosono.engine.contracts.errors import InputError
+from neurosono.node.examine import list_cines
 from neurosono.scripts.commands import make_app
-from tests.support.cines import DAY, WORD, make_cine, tell_everything
+from tests.support.cines import DAY, WORD, make_cine, tell_everything, write_cine
 from tests.support.commands import wait_until
 from tests.support.nodes import fetch, serving
 from tests.support.orthanc import Orthanc
@@ -81,6 +83,14 @@ def test_a_kill_loses_nothing_and_repeats_nothing(
             again.wait(f"study {number} (1 cine of SCANNER1): results stored")
     counts = [len(fetch(pacs, each)) for each in studies]
     assert counts == [3, 3, 3], "the pictures and two reports of each, once"
+
+
+def test_cines_come_in_the_order_of_their_numbers_whatever_these_say(tmp_path: Path) -> None:
+    for name, number in (("a", 20), ("b", 3), ("c", 77777)):
+        cine = make_cine(np.zeros((1, 4, 4), np.uint8), number=number)
+        path = write_cine(tmp_path / f"{name}.dcm", cine)
+        path.write_bytes(path.read_bytes().replace(b"77777 ", b"no 1.5"))
+    assert [path.stem for path in list_cines(tmp_path)] == ["c", "b", "a"]
 
 
 def _children(pid: int) -> list[str]:

@@ -9,7 +9,15 @@ from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.forget import forget_exams
 from neurosono.stream.hospital.identities import keep_identity, read_kept
-from neurosono.stream.hospital.outbox import STUDY, Outbox, Outcome, Row, Standing, Step, Study
+from neurosono.stream.hospital.outbox import (
+    STUDY,
+    ErrandStanding,
+    Outbox,
+    Outcome,
+    Row,
+    Step,
+    Study,
+)
 from neurosono.stream.hospital.queue import GIVE_UP_S
 from tests.stream.hospital.test_queue import DAY_NS, SECOND_NS, Machine
 from tests.support.worklists import make_entry, receive
@@ -44,7 +52,7 @@ def fail(outbox: Outbox, said: str = "PACS is not there") -> Row:
     """Try the one that is due, in vain."""
     (row,) = outbox.list_due()
     outbox.try_now(row)
-    outbox.note(row, Standing.WAITING, said)
+    outbox.note(row, ErrandStanding.WAITING, said)
     return read(outbox, row.exam_id, row.number)
 
 
@@ -56,7 +64,7 @@ def test_a_study_is_tried_again_later_and_later_for_a_day(outbox: Outbox, machin
     outbox.put(EXAM, STUDY, STUDY_OF)
     assert outbox.tell(read(outbox)) == f"study of exam {EXAM}: on its way to PACS"
     waits_s = []
-    while (row := fail(outbox)).standing is Standing.WAITING:
+    while (row := fail(outbox)).standing is ErrandStanding.WAITING:
         assert "tried again at" in outbox.tell(row)
         waits_s.append((row.next_ns - outbox.now_ns()) // SECOND_NS)
         machine.pass_s(waits_s[-1] - 1)
@@ -67,7 +75,7 @@ def test_a_study_is_tried_again_later_and_later_for_a_day(outbox: Outbox, machin
     assert "not stored within a day (PACS is not there)" in outbox.tell(row)
     assert outbox.list_due(at_once=True) == []
     outbox.put(EXAM, STUDY, STUDY_OF)  # asked for anew
-    outbox.note(read(outbox), Standing.STORED)
+    outbox.note(read(outbox), ErrandStanding.STORED)
     assert outbox.tell(read(outbox)) == f"study of exam {EXAM}: stored on PACS"
 
 
@@ -86,7 +94,7 @@ def test_only_what_is_due_is_sent_steps_first_and_the_oldest_first(
     assert len(outbox.list_due(at_once=True)) == 3
     machine.pass_s(5)
     assert len(outbox.list_due()) == 3
-    outbox.note(read(outbox), Standing.STORED)
+    outbox.note(read(outbox), ErrandStanding.STORED)
     assert [row.exam_id for row in outbox.list_open()] == [OTHER, EXAM]
 
 
@@ -96,7 +104,7 @@ def test_what_a_session_says_while_something_is_sent_is_not_undone(outbox: Outbo
     outbox.try_now(begun)
     ended = make_step().end(Outcome.COMPLETED, 7)
     outbox.put(EXAM, 1, ended)  # the sender has not noted yet what it knows
-    outbox.note(begun, Standing.BEGUN, heard=True)
+    outbox.note(begun, ErrandStanding.BEGUN, heard=True)
     (row,) = outbox.list_due()
     assert (row.what, row.begun, row.tries) == (ended, True, 1)
 
@@ -104,7 +112,7 @@ def test_what_a_session_says_while_something_is_sent_is_not_undone(outbox: Outbo
 def test_what_was_done_long_ago_is_looked_at_no_more(outbox: Outbox, machine: Machine) -> None:
     for number, errand in ((STUDY, STUDY_OF), (1, make_step().end(Outcome.COMPLETED, 1))):
         outbox.put(EXAM, number, errand)
-        outbox.note(read(outbox, EXAM, number), Standing.STORED)
+        outbox.note(read(outbox, EXAM, number), ErrandStanding.STORED)
         outbox.put(OTHER, number, STUDY_OF if number == STUDY else make_step("1.2.4"))
         machine.pass_s(1)
     for before_ns, left in ((0, [EXAM, OTHER]), (outbox.now_ns(), [OTHER])):
@@ -117,14 +125,14 @@ def test_a_step_ends_by_its_session_or_a_day_after_it_and_never_by_a_clock_that_
 ) -> None:
     outbox.put(EXAM, 1, make_step())
     (row,) = outbox.list_due()
-    outbox.note(row, Standing.BEGUN, heard=True)
+    outbox.note(row, ErrandStanding.BEGUN, heard=True)
     assert outbox.tell(read(outbox, EXAM, 1)) == ""
     machine.wall_ns += 30 * DAY_NS
     assert outbox.list_due() == outbox.list_due(at_once=True) == []
     machine.pass_s(GIVE_UP_S - 1)
     assert outbox.list_due() == []
     machine.pass_s(2)
-    assert [row.standing for row in outbox.list_due()] == [Standing.BEGUN]
+    assert [row.standing for row in outbox.list_due()] == [ErrandStanding.BEGUN]
 
 
 def test_one_process_sends_at_a_time(outbox: Outbox) -> None:

@@ -303,9 +303,14 @@ def test_ill_formed_words_stop_nothing_and_none_is_quoted(report: Report, tmp_pa
     path = write_cine(tmp_path / "cine.dcm", cine)
     data = path.read_bytes()
     assert data.count(b"19900102") == 1
-    path.write_bytes(
-        data.replace(b"19900102", b"02.01.90").replace(b"P-4711", b"\x01\x02\xff\xfe11")
-    )
+    for written, ill in (
+        (b"19900102", b"02.01.90"),
+        (b"P-4711", b"\x01\x02\xff\xfe11"),
+        (b"101112", b"251112"),
+        (b"x" * 50, b"x" * 40 + b"\\Second^Na"),
+    ):
+        data = data.replace(written, ill)
+    path.write_bytes(data)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         objects = make_study(report, read_identity(path))

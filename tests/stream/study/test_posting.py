@@ -21,7 +21,7 @@ from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.identities import read_kept
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import Outbox, Row, Standing
+from neurosono.stream.hospital.outbox import ErrandStanding, Outbox, Row
 from neurosono.stream.hospital.query import Question
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.live.register import Register, Registering
@@ -178,7 +178,7 @@ def test_a_pacs_that_refuses_is_told_and_tried_again(
     assert {str(each.PatientName) for each in pacs.kept} == {"Größe^Änne"}
     row = find_study(journal, exam.exam_id)
     assert row is not None
-    assert (row.standing, row.tries) == (Standing.STORED, 2)
+    assert (row.standing, row.tries) == (ErrandStanding.STORED, 2)
     assert post(journal, at_once=True) == []
     assert len(pacs.kept) == 2
 

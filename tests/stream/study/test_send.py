@@ -16,7 +16,7 @@ from neurosono.engine.contracts.errors import InputError, OutputError
 from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import STUDY, Outbox, Standing, Study
+from neurosono.stream.hospital.outbox import STUDY, ErrandStanding, Outbox, Study
 from neurosono.stream.study.posting import work_off
 from neurosono.stream.study.send import send_dicom, send_web
 from tests.support.certificates import make_authority
@@ -223,7 +223,7 @@ def test_the_command_sends_by_tls_and_so_does_what_waited(exam_id: str, tmp_path
         with Outbox(journal) as outbox:
             outbox.put(exam_id, STUDY, Study(**to, bundle=None, codes="snomed", pdf=False))
             (row,) = work_off(outbox, journal)
-        assert row.standing is Standing.STORED
+        assert row.standing is ErrandStanding.STORED
         assert len(list((tmp_path / "kept").iterdir())) == len(kept)
 
 

@@ -11,7 +11,7 @@ from neurosono.engine.contracts.errors import OutputError, RunError
 from neurosono.scripts.commands import make_app
 from neurosono.stream.hospital.mpps import tell_end, tell_start
 from neurosono.stream.hospital.node import parse_node
-from neurosono.stream.hospital.outbox import Outbox, Outcome, Row, Standing, Step
+from neurosono.stream.hospital.outbox import ErrandStanding, Outbox, Outcome, Row, Step
 from neurosono.stream.hospital.queue import GIVE_UP_S
 from neurosono.stream.journal.journal import ExamJournal, Journal
 from neurosono.stream.page.protocol import Command
@@ -37,7 +37,7 @@ def list_steps(journal: Journal, exam_id: str) -> list[Row]:
 
 
 def is_begun(journal: Journal, exam_id: str) -> bool:
-    return any(row.standing is Standing.BEGUN for row in list_steps(journal, exam_id))
+    return any(row.standing is ErrandStanding.BEGUN for row in list_steps(journal, exam_id))
 
 
 def test_the_hospital_hears_of_beginning_and_end_with_what_was_made(
@@ -125,7 +125,10 @@ def test_a_hospital_that_is_away_is_told_later(
         with Outbox(journal.path) as outbox:
             outbox.put(exam.exam_id, 1, step.what)  # as if a kill had come before it was noted
         (row,) = post(journal, at_once=True)
-        assert (row.standing, ris.statuses()) == (Standing.STORED, ["IN PROGRESS", "COMPLETED"])
+        assert (row.standing, ris.statuses()) == (
+            ErrandStanding.STORED,
+            ["IN PROGRESS", "COMPLETED"],
+        )
         with Outbox(journal.path) as outbox:
             outbox.drop(exam.exam_id)
             outbox.put(exam.exam_id, 1, step.what)
@@ -185,6 +188,6 @@ def test_a_session_that_was_killed_leaves_no_step_open_and_a_clock_that_is_set_e
         machine.pass_s((step.next_ns - outbox.now_ns()) / 1e9 + 1)
         for _ in range(2):
             (row,) = work_off(outbox, journal.path)
-        assert row.standing is Standing.STORED
+        assert row.standing is ErrandStanding.STORED
         assert ris.statuses() == ["IN PROGRESS", "DISCONTINUED"]
         assert work_off(outbox, journal.path) == []
