@@ -18,12 +18,12 @@ SOURCE = "phantom:normal?seed=7&seconds=3"
 
 @pytest.fixture(scope="module")
 def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_structures_bundle(tmp_path_factory.mktemp("also") / "bundle")
+    return make_structures_bundle(tmp_path_factory.mktemp("also") / "bundle", held_head=True)
 
 
 @pytest.fixture(scope="module")
 def regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_regions_bundle(tmp_path_factory.mktemp("also") / "regions")
+    return make_regions_bundle(tmp_path_factory.mktemp("also") / "regions", held_head=True)
 
 
 def assert_readings_add_up(record: dict[str, Any], name: str = "structures") -> dict[str, Any]:

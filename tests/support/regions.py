@@ -28,11 +28,13 @@ MIDDLE_LEVEL, STEP = 140.0, 20.0
 STRANGE_LEVEL = 200.0
 
 
-def make_regions_bundle(root: Path, name: str = "regions", size_px: int = SIZE_PX) -> Path:
+def make_regions_bundle(
+    root: Path, name: str = "regions", size_px: int = SIZE_PX, held_head: bool = False
+) -> Path:
     """Write the bundle; returns `root`."""
     folder = root / "engines/openvino-f32"
     folder.mkdir(parents=True)
-    finder = make_graph(size_px, bright_mean=BRIGHT_MEAN)
+    finder = make_graph(size_px, bright_mean=BRIGHT_MEAN, held_head=held_head)
     ov.save_model(finder, folder / "finder.xml", compress_to_fp16=False)
     ov.save_model(make_judge(), folder / "regions.xml", compress_to_fp16=False)
     for plane in PLANES:

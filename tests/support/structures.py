@@ -40,10 +40,12 @@ Shown = tuple[tuple[str, int, float], ...]
 STRUCTURES_SHOWN: Shown = ((LV, 0, SURE), (PLEXUS, 0, SURE), (CSP, -16, SURE), (FALX, 16, SURE))
 
 
-def make_structures_bundle(root: Path, name: str = "structures", size_px: int = SIZE_PX) -> Path:
+def make_structures_bundle(
+    root: Path, name: str = "structures", size_px: int = SIZE_PX, held_head: bool = False
+) -> Path:
     """Write the bundle; returns `root`."""
     card = {"intended_use": "tests"}
-    return write_bundle(root, name, KIND, STRUCTURES, STRUCTURES_SHOWN, card, size_px)
+    return write_bundle(root, name, KIND, STRUCTURES, STRUCTURES_SHOWN, card, size_px, held_head)
 
 
 def write_bundle(
@@ -54,11 +56,12 @@ def write_bundle(
     shown: Shown,
     card: dict[str, Any],
     size_px: int = SIZE_PX,
+    held_head: bool = False,
 ) -> Path:
     """Write a bundle of a kind that finds boxes of `labels`; its network sees what is `shown`."""
     folder = "engines/openvino-f32"
     (root / folder).mkdir(parents=True)
-    model = make_graph(size_px, labels, shown)
+    model = make_graph(size_px, labels, shown, held_head=held_head)
     ov.save_model(model, root / folder / "model.xml", compress_to_fp16=False)
     files = tuple(file_of(root, f"{folder}/model.{suffix}") for suffix in ("xml", "bin"))
     manifest = Manifest(
@@ -79,10 +82,12 @@ def make_graph(
     labels: tuple[str, ...] = STRUCTURES,
     shown: Shown = STRUCTURES_SHOWN,
     bright_mean: float = 256.0,
+    held_head: bool = False,
 ) -> ov.Model:
     """Return the network as a graph: (1, 1, S, S) uint8 in, `OUTPUTS` out.
 
-    A picture brighter than `bright_mean` shows a cerebellum, and nothing else.
+    A picture brighter than `bright_mean` shows a cerebellum, and nothing else. With `held_head` the
+    head is an ellipse in the middle whatever is seen: what is bright in a phantom is none.
     """
     grid = Grid(size_px)
     places, _ = grid.locations()
@@ -91,6 +96,8 @@ def make_graph(
     stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
     cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
     head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
+    if held_head:
+        head = op.add(op.multiply(head, np.float32(0)), op.constant(_held_head(size_px)))
     mean = op.reduce_mean(levels, [1, 2, 3], keep_dims=False)
     is_dark = op.less(mean, np.float32(DARK_MEAN))
     planes = op.select(op.unsqueeze(is_dark, 1), _plane(NO_HEAD), _plane(TRANSVENTRICULAR))
@@ -111,6 +118,13 @@ def make_graph(
     model = ov.Model(results, [grey], "structures")
     model.inputs[0].get_tensor().set_names({INPUT})
     return model
+
+
+def _held_head(size_px: int) -> np.ndarray:
+    """Return the map (1, h, w) of an ellipse that is 0.7 of the picture wide and 0.56 high."""
+    away = (np.arange(0, size_px, MAP_STRIDE_PX) - size_px / 2) / (size_px / 2)
+    r = np.hypot(away[None, :] / 0.7, away[:, None] / 0.56)
+    return np.clip(60 * (1 - r), -20, 20).astype(np.float32)[None]
 
 
 def _plane(name: str) -> np.ndarray:
