@@ -95,7 +95,7 @@ def make_graph(
     levels = op.convert(grey, np.float32)
     stride = [MAP_STRIDE_PX, MAP_STRIDE_PX]
     cells = op.avg_pool(levels, stride, [1, 1], [1, 1], [3, 3], exclude_pad=True)
-    head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(10))
+    head = op.divide(op.subtract(op.squeeze(cells, [1]), np.float32(BRIGHT)), np.float32(2))
     if held_head:
         head = op.add(op.multiply(head, np.float32(0)), op.constant(_held_head(size_px)))
     mean = op.reduce_mean(levels, [1, 2, 3], keep_dims=False)
