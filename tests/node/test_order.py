@@ -126,6 +126,12 @@ def test_cines_of_two_patients_or_of_an_order_of_their_own_ask_nobody(
         for own in (make_cine(frames[:1]), requested):
             assert settle(tmp_path, node, one, own) == ""
             assert not (tmp_path / KEPT).exists()
+        odd = unordered(frames[:1], ONE_ID)
+        odd.add_new("RequestAttributesSequence", "LO", "KNOWN-WORD")
+        (tmp_path / "odd").mkdir()
+        said = settle(tmp_path / "odd", node, odd)
+        assert said == f"{NONE}it could not be asked for (AttributeError)"
+        assert read_order(tmp_path / "odd") is None
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()
