@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Any]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepare two sets of pairs with a detector that is written down, train, and ship."""
     root = tmp_path_factory.mktemp("regions")
-    finder = make_structures_bundle(root / "finder", size_px=SIZE_PX)
+    finder = make_structures_bundle(root / "finder", size_px=SIZE_PX, held_head=True)
     for name, seed in (("pairs", 1), ("others", 2)):
         told = ("--pairs", "7:7", "--views", 1, "--seed", seed, "--json", root / f"{name}.json")
         invoke("prepare", "--out", root / name, "--finder", finder, *told)
