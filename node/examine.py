@@ -12,11 +12,12 @@ from neurosono.archive.exam import Watch
 from neurosono.bundles import OpenBundle
 from neurosono.engine.contracts.errors import InputError
 from neurosono.node.options import Judging
+from neurosono.node.order import read_order
 from neurosono.stream.journal.journal import Journal
 from neurosono.stream.report.gather import describe_report
 from neurosono.stream.sources import open_source
 from neurosono.stream.study.codes import Scheme
-from neurosono.stream.study.identity import read_identity
+from neurosono.stream.study.identity import add_order, read_identity
 from neurosono.stream.study.study import make_study
 from neurosono.studies import Asked, Examiner
 
@@ -48,7 +49,7 @@ class StudyMaker:
             watch.rest()
         with journal.read() as reader:
             report = describe_report(reader, examined.exam_id, self.examiner.opened.bundle)
-        identity = read_identity(paths[0])
+        identity = add_order(read_identity(paths[0]), read_order(folder))
         replayed = examined.refer(identity)
         return make_study(
             report, identity, self.codes, page=self.pdf, replayed=replayed, file=pixels

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.node import Node, check_title
+from neurosono.stream.hospital.query import UTF_8, check_charset
 from neurosono.stream.hospital.tls import Tls
 from neurosono.stream.hospital.web import split_address
 
@@ -60,8 +61,9 @@ class Judging:
 
     `routes` are nodes by the AE title of whoever stored the study; `default` takes the rest, or
     the DICOMweb server whose root `stow` is. `mpps` is told when a study begins to be
-    judged, and how that ended. `trusted_keys` is the list of keys of which one must have signed
-    each bundle, None where nobody asks.
+    judged, and how that ended. `worklist` is asked for the order of a study that names none, and
+    read in `charset` where it says none. `trusted_keys` is the list of keys of which one must have
+    signed each bundle, None where nobody asks.
     """
 
     default: Node | None
@@ -74,6 +76,8 @@ class Judging:
     codes: str = "snomed"
     pdf: bool = False
     mpps: Node | None = None
+    worklist: Node | None = None
+    charset: str = UTF_8
     stow: str | None = None
     stow_tls: Tls | None = None
 
@@ -85,6 +89,7 @@ class Judging:
             raise InputError("results go to --send or to --stow, not to both")
         if self.stow is not None:
             split_address(self.stow)
+        check_charset(self.charset)
         if self.every < 1 or self.quiet_s < 0:
             raise InputError("--every is 1 or more, --complete-after 0 s or more")
 

@@ -14,6 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
+from neurosono.node.order import REQUEST, add_order, read_order
 from neurosono.node.spool import BatchStanding, Spool
 from neurosono.stream.hospital.charset import decode_text
 from neurosono.stream.hospital.entry import ASKED, Entry
@@ -22,7 +23,6 @@ from neurosono.stream.hospital.node import Node
 from neurosono.stream.hospital.outbox import ErrandStanding, Outbox, Outcome, Row, Step
 
 LOOK_S = 0.2
-REQUEST = "RequestAttributesSequence"
 NUMBER = 1
 """A batch has one step, however often judging it is begun."""
 _OUTCOMES = {
@@ -108,7 +108,7 @@ class Steps:
         """Return patient and order as the cines name them; None where they are gone."""
         for folder in (self._spool.files_of(number), self._spool.results_of(number)):
             for path in sorted(folder.glob("*.dcm")):
-                return _read_entry(path)
+                return add_order(_read_entry(path), read_order(folder))
         return None
 
     def _read_made(self, number: int) -> list[Dataset]:

@@ -20,6 +20,7 @@ from neurosono.bundles import open_bundle
 from neurosono.engine.contracts.errors import NeurosonoError, OutputError
 from neurosono.node.examine import StudyMaker, open_maker
 from neurosono.node.options import Judging
+from neurosono.node.order import settle_order
 from neurosono.node.spool import READY, Batch, BatchStanding, Spool
 from neurosono.node.steps import Steps
 from neurosono.node.warm import warm_up
@@ -57,6 +58,7 @@ class Worker:
     def _judge(self, batch: Batch, journal: Journal) -> None:
         out = self._spool.results_of(batch.number)
         try:
+            self._settle_order(batch, out)
             if self._steps is not None:
                 self._steps.begin(batch.number)
             if not out.exists():  # a kill may have come right after they were made
@@ -73,6 +75,14 @@ class Worker:
             return
         self._spool.note(batch.number, BatchStanding.JUDGED, self._spool.now_ns())
         self._send(batch)
+
+    def _settle_order(self, batch: Batch, out: Path) -> None:
+        """Have what its step and its results are to name of an order before there are any."""
+        worklist = self._asked.worklist
+        if worklist is not None and not out.exists():
+            folder = self._spool.files_of(batch.number)
+            if words := settle_order(folder, worklist, self._asked.charset):
+                sys.stderr.write(f"study {batch.number}: {words}\n")
 
     def _make_results(self, batch: Batch, journal: Journal, out: Path) -> None:
         """Judge a batch; its results are there as a whole or not at all.

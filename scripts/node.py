@@ -24,6 +24,15 @@ def node(
         str | None,
         typer.Option(help="Who hears of each study's step, from its beginning on: AE@HOST:PORT."),
     ] = None,
+    worklist: Annotated[
+        str | None,
+        typer.Option(
+            help="Who is asked for the order of a study whose cines name none: AE@HOST:PORT."
+        ),
+    ] = None,
+    charset: Annotated[
+        str, typer.Option(help="With --worklist: how to read names whose character set is unsaid.")
+    ] = "ISO_IR 192",
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +114,8 @@ def node(
         codes=codes,
         pdf=pdf,
         mpps=None if mpps is None else parse_node(mpps, ae_title, outward),
+        worklist=None if worklist is None else parse_node(worklist, ae_title, outward),
+        charset=charset,
         stow=stow,
         stow_tls=outward,
     )

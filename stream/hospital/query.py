@@ -31,11 +31,15 @@ _PENDING = (0xFF00, 0xFF01)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: of whom, of which day (YYYYMMDD), and how to read what names no set."""
+    """What is asked: of whom, of which day (YYYYMMDD), and how to read what names no set.
+
+    With `patient`, a patient's number, only her entries are asked for.
+    """
 
     node: Node
     day: str
     fallback: str = UTF_8
+    patient: str = ""
 
     def __post_init__(self) -> None:
         check_charset(self.fallback)
@@ -93,10 +97,12 @@ def answer_question(question: Question) -> list[Entry]:
         for status, answer in association.send_c_find(_ask(question), ModalityWorklistInformationFind):  # fmt: skip  # noqa: E501
             code = status.get("Status")
             if code in _PENDING and answer is not None:
-                found.append(read_entry(answer, question.fallback))
+                entry = read_entry(answer, question.fallback)
+                if not question.patient or _is_asked_for(answer, question):
+                    found.append(entry)
                 if len(found) > MOST_ENTRIES:
                     raise RunError(
-                        f"{node.where} has more than {MOST_ENTRIES} entries for today: it does "
+                        f"{node.where} has more than {MOST_ENTRIES} entries for the day: it does "
                         "not heed the day or the modality that we ask for"
                     )
             elif code is None:
@@ -121,10 +127,20 @@ def _ask(question: Question) -> Dataset:
         setattr(identifier, keyword, None)
     for keyword in ASKED_OF_STEP:
         setattr(step, keyword, None)
+    if question.patient:
+        identifier.PatientID = question.patient
     step.Modality = MODALITY
     step.ScheduledProcedureStepStartDate = question.day
     identifier.ScheduledProcedureStepSequence = [step]
     return identifier
+
+
+def _is_asked_for(answer: Dataset, question: Question) -> bool:
+    """Return whether an answer is to our question: not every worklist heeds all of one."""
+    step = (answer.get("ScheduledProcedureStepSequence") or [Dataset()])[0]
+    found = [answer.get("PatientID"), step.get("ScheduledProcedureStepStartDate")]
+    asked = [question.patient, question.day, MODALITY]
+    return [str(each or "").strip() for each in (*found, step.get("Modality"))] == asked
 
 
 def main(told: Sequence[str] = ()) -> int:

@@ -26,6 +26,7 @@ from neurosono.engine.contracts.notice import MAKER, NOTICE
 from neurosono.stream.report.gather import Report
 from neurosono.stream.study import codes
 from neurosono.stream.study.identity import name_uid
+from neurosono.stream.study.order import describe_fulfilled
 from neurosono.stream.study.pictures import Pictures
 
 Group = Sequence[Dataset]
@@ -76,6 +77,9 @@ def make_document(
     )
     document.ContentDate = pictures.dataset.ContentDate
     document.ContentTime = pictures.dataset.ContentTime
+    if pictures.identity.order is not None:
+        fulfilled = describe_fulfilled(pictures.identity.order, document.StudyInstanceUID)
+        document.ReferencedRequestSequence = [fulfilled]
     return document
 
 

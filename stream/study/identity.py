@@ -14,6 +14,7 @@ from pydicom.valuerep import DA, TM
 
 from neurosono.engine.contracts.errors import InputError
 from neurosono.stream.hospital.charset import decode_text
+from neurosono.stream.hospital.entry import Entry
 from neurosono.stream.hospital.hush import hushed
 
 COPIED = (
@@ -55,9 +56,11 @@ class Identity:
     """The patient and study that every object of a study names; without a file, nobody.
 
     Days, times and a sex that are ill-formed are dropped: no object that is valid can hold them.
+    `order` is the entry that was found for a study that names none.
     """
 
     dataset: Dataset = field(default_factory=Dataset)
+    order: Entry | None = None
 
     def __post_init__(self) -> None:
         for keyword, is_well_formed in _WELL_FORMED.items():
@@ -95,6 +98,17 @@ def read_identity(path: Path) -> Identity:
         )
     decode_text(found)
     return Identity(found)
+
+
+def add_order(identity: Identity, order: Entry | None) -> Identity:
+    """Return the patient and study with the order that was found for them."""
+    if order is None:
+        return identity
+    known = Dataset()
+    known.update(identity.dataset)
+    if order.accession and not known.get("AccessionNumber"):
+        known.AccessionNumber = order.accession
+    return Identity(known, order)
 
 
 def take_identity(order: Dataset) -> Identity:

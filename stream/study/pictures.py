@@ -21,6 +21,7 @@ from neurosono.engine.contracts.preprocessing import PreprocessingSpec
 from neurosono.stream.report.gather import Report, ReportPicture
 from neurosono.stream.study.card import LEAST_PX, draw_card
 from neurosono.stream.study.identity import Identity, name_uid
+from neurosono.stream.study.order import describe_request
 from neurosono.stream.view.heatmap import Heatmap, paint_heatmap, spread_cam
 
 LONGEST_PX = 1024
@@ -168,6 +169,8 @@ def begin_object(
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SpecificCharacterSet = "ISO_IR 192"
     identity.write(dataset, exam_id)
+    if identity.order is not None:
+        dataset.RequestAttributesSequence = [describe_request(identity.order)]
     dataset.SOPClassUID = sop_class
     dataset.SOPInstanceUID = name_uid(exam_id, what, revision)
     dataset.SeriesInstanceUID = name_uid(exam_id, what, "series")

@@ -76,4 +76,5 @@ def _name_revision(report: Report, identity: Identity, scheme: Scheme, replayed:
     known += [(each.key.key_frame_id, each.key.status, each.key.label) for each in report.pictures]
     known += [(each.keyword, str(each.value)) for each in identity.dataset]
     known += [str(each.SOPInstanceUID) for each in replayed.cines]
+    known += [] if identity.order is None else [identity.order.to_json()]
     return hashlib.sha256(repr(known).encode()).hexdigest()

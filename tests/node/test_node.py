@@ -107,6 +107,7 @@ def _children(pid: int) -> list[str]:
         (["--allow", "A", "--send", "PACS@h:1", "--tls"], "--tls needs --cert, --key and --ca"),
         (["--allow", "A", "--send", "PACS@h:1", "--stow", "http://h/x"], "not to both"),
         (["--allow", "A", "--stow", "h/x"], "a DICOMweb server is named"),
+        (["--allow", "A", "--send", "PACS@h:1", "--charset", "Klingon"], "no character set"),
     ],
 )
 def test_a_node_that_cannot_be_is_refused(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -18,11 +18,18 @@ from neurosono.stream.hospital.charset import UTF_8
 from neurosono.stream.hospital.entity import Entity
 from neurosono.stream.hospital.entry import Entry, read_entry
 from neurosono.stream.hospital.node import Node, parse_node
-from neurosono.stream.hospital.query import MOST_ENTRIES, Question, ask_worklist, name_today
+from neurosono.stream.hospital.query import (
+    MOST_ENTRIES,
+    Question,
+    answer_question,
+    ask_worklist,
+    name_today,
+)
 from tests.support.orthanc import serving_orthanc
 from tests.support.senders import HOST, free_tcp_port
 from tests.support.worklists import make_entry, serving_worklist, write_entries
 
+DAY = "20200101"
 CHINESE = "Wang^XiaoDong=王^小东"
 
 
@@ -116,6 +123,14 @@ def test_a_worklist_that_heeds_no_question_is_refused() -> None:
         pytest.raises(RunError, match=f"more than {MOST_ENTRIES} entries"),
     ):
         ask(node)
+
+
+def test_of_one_patients_entries_only_what_was_asked_for_is_taken() -> None:
+    """This worklist answers every question with the same entry, of today."""
+    with answering([0xFF00, 0x0000], ["Other^Olga", ""]) as node:
+        where, today = parse_node(node), name_today()
+        for patient, day, count in (("ID-A-1", today, 1), ("*", today, 0), ("ID-A-1", DAY, 0)):
+            assert len(answer_question(Question(where, day, patient=patient))) == count
 
 
 def test_a_node_that_is_away_or_is_none() -> None:
