@@ -1,5 +1,6 @@
 """A real inference server of the bench's own, which may be made to hang, die and come back."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -83,7 +84,8 @@ class Served:
     def kill(self) -> None:
         """End all its processes at once."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
