@@ -55,6 +55,9 @@ def bench(
     triton: Annotated[
         Path | None, typer.Option(help="Where scripts/install-triton put it. [default: .triton]")
     ] = None,
+    instances: Annotated[
+        int, typer.Option(min=1, help="With --scanners: the server's processes, a core each.")
+    ] = 1,
     browser: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +85,7 @@ def bench(
     if scanners:
         from neurosono.scripts.scanners_view import bench_scanners
 
-        wanted = (scanners, bundle, precision, members, asks, seconds, troubles, triton)
+        wanted = (scanners, bundle, precision, members, asks, seconds, troubles, triton, instances)
         write_json_report(json, bench_scanners(*wanted))
         return
     settings = BenchSettings(

@@ -42,7 +42,7 @@ class ScannersPlan:
     """What is measured: each phase lasts `seconds`; `troubles` are hangs and kills in turns.
 
     `rate_hz` is how often each scanner asks; where the server has half the capacity, so often that
-    it is asked twice what it can do.
+    it is asked twice what it can do, with `instances` processes of one thread each.
     """
 
     scanners: int
@@ -53,6 +53,7 @@ class ScannersPlan:
     seconds: float = 20.0
     troubles: int = 2
     triton: Path | None = None
+    instances: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.scanners <= 64 or not 0 < self.rate_hz <= 30 or self.troubles < 0:
@@ -129,7 +130,7 @@ def run_scanners(
         alone = _measure([job], plan.seconds)[0]
         on_step(f"{plan.scanners} scanners with an engine of their own each")
         own = _measure([job] * plan.scanners, plan.seconds)
-        serving = Serving(plan.precision, plan.members, threads=1)
+        serving = Serving(plan.precision, plan.members, plan.instances, threads=1)
         with Served(start, bundle, serving) as served:
             on_step("starting the server")
             starts_s = [served.start()]
@@ -141,7 +142,7 @@ def run_scanners(
                     "one scanner alone got no answer: the machine is too busy to measure"
                 )
             network_ms = float(np.median([answer[2] for answer in list_answers(alone)]))
-            full_hz = 2e3 / network_ms / plan.scanners
+            full_hz = 2e3 * plan.instances / network_ms / plan.scanners
             on_step(f"{plan.scanners} scanners at twice the server's capacity")
             half = _measure(
                 [replace(each, rate_hz=min(25.0, full_hz)) for each in jobs], plan.seconds
