@@ -1,7 +1,6 @@
 """The text of a DICOM dataset, in whatever character set (PS3.5 6.1, PS3.3 C.12.1.1.2)."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -23,18 +22,9 @@ def decode_text(dataset: Dataset, fallback: str | None = None) -> None:
     if not dataset.get("SpecificCharacterSet"):
         dataset.SpecificCharacterSet = fallback or (UTF_8 if _is_utf_8(dataset) else LATIN_1)
     dataset.decode()
-    for item in _walk(dataset):
-        for element in item:
-            if element.VR in TEXTS and not element.is_empty:
-                element.value = _strip(element.value)
-
-
-def _walk(item: Dataset) -> Iterator[Dataset]:
-    yield item
-    for element in item:
-        if element.VR == "SQ":
-            for child in element.value:
-                yield from _walk(child)
+    for element in dataset.iterall():
+        if element.VR in TEXTS and not element.is_empty:
+            element.value = _strip(element.value)
 
 
 def _strip(value: Any) -> Any:

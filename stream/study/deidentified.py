@@ -7,7 +7,6 @@ ultrasound region alone, and letters on it were masked by a network, which misse
 """
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
@@ -35,23 +34,14 @@ def make_deidentified(report: Report, scheme: Scheme = Scheme.SNOMED) -> list[Da
     nobodys = replace(report, exam=replace(report.exam, exam_id=f"research-{secrets.token_hex(8)}"))
     objects = make_study(nobodys, Identity(), scheme)
     for each in objects:
-        for item in _walk(each):
-            for element in item:
-                if element.VR in _DUMMIES and not element.is_empty:
-                    element.value = _DUMMIES[element.VR]
+        for element in each.iterall():
+            if element.VR in _DUMMIES and not element.is_empty:
+                element.value = _DUMMIES[element.VR]
         each.PatientIdentityRemoved = "YES"
         each.DeidentificationMethod = list(METHOD)
         each.DeidentificationMethodCodeSequence = [_code(*BASIC_PROFILE)]
         each.LongitudinalTemporalInformationModified = "REMOVED"
     return objects
-
-
-def _walk(item: Dataset) -> Iterator[Dataset]:
-    yield item
-    for element in item:
-        if element.VR == "SQ":
-            for child in element.value:
-                yield from _walk(child)
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
